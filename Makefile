@@ -1,0 +1,50 @@
+# Every target makes .venv itself when it is missing or older than what it is made from.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help render test check lint types parity bench setup clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+BIN := .venv/bin
+READY := .venv/ready
+
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+
+help:  ## say what the targets do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sonic-render needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	@echo "installing into .venv (once; some minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(READY)  ## make .venv
+
+render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parquet [PRESET=sketch] [OUTPUT=folder]
+	@test -n "$(INPUT)" || { echo "usage: make render INPUT=manifest.parquet [PRESET=sketch] [OUTPUT=folder]" >&2; exit 2; }
+	@$(BIN)/sonic render "$(INPUT)" $(if $(PRESET),--preset "$(PRESET)") $(if $(OUTPUT),--output "$(OUTPUT)")
+
+test: $(READY)  ## run the tests
+	@$(BIN)/python -m pytest
+
+check: lint types  ## check style, types and layers
+
+lint: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+
+types: $(READY)
+	@$(BIN)/mypy sonic_ops cluster flows tests
+
+parity: $(READY)  ## compare with golden cases of the released model: make parity CASES=folder
+	@$(BIN)/python -m tests.parity "$(or $(CASES),tests/golden/parity)"
+
+bench: $(READY)  ## measure speed as ratios
+	@$(BIN)/python -m tests.bench
+
+clean:  ## remove .venv and caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -1,0 +1,1 @@
+"""Where the mathematics runs: workers, pools and the render loop."""

@@ -1,0 +1,124 @@
+"""From any sound file to 16 kHz samples, the Whisper log-mel, and the encoder's hidden states.
+
+Shape letters: S samples, M mel bins, T mel frames, L tokens, K kept layers, D channels.
+"""
+
+import math
+import struct
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import WhisperFeatureExtractor
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from sonic_ops.constants import NUM_MEL_BINS, PIECE_SAMPLES, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sonic_ops.errors import AudioTooShortError
+from sonic_ops.files import draft_of, open_address
+from sonic_ops.sound import AudioInfo, SoundBlock, probe_audio, read_sound, unreadable
+
+__all__ = ["AudioInfo", "decode_audio", "encode_piece", "log_mel", "probe_audio", "read_samples"]
+
+_WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sII4sI")
+_IEEE_FLOAT = 3
+_SAMPLE_BYTES = 4
+
+
+def decode_audio(
+    source: str, target: Path, *, start_s: float = 0.0, end_s: float | None = None
+) -> int:
+    """Write the seconds `[start_s, end_s)` as a mono 16 kHz float WAV; the number of its samples.
+
+    The mean of the channels, resampled by soxr HQ, block by block: memory does not grow with the
+    length. Raises MissingFileError, AudioUnreadableError, or AudioTooShortError below one frame.
+    """
+    with draft_of(target) as draft, draft.open("wb") as file:
+        num_samples = _write_wav(file, _resample(read_sound(source, start_s, end_s)))
+        if num_samples == 0:
+            raise unreadable(source, "no sound comes out of it")
+        if num_samples < SAMPLES_PER_FRAME:
+            raise AudioTooShortError(
+                f"{source} holds {num_samples / SAMPLE_RATE_HZ:.3f} s of sound, less than a frame",
+                remedy=f"Give at least {SAMPLES_PER_FRAME / SAMPLE_RATE_HZ} s of sound.",
+            )
+    return num_samples
+
+
+def read_samples(wav: str | Path, start: int, stop: int) -> NDArray[np.float32]:
+    """Samples `[start, stop)` of a file that `decode_audio` wrote; fewer at its end."""
+    with open_address(str(wav)) as file, soundfile.SoundFile(file) as sound:
+        sound.seek(min(start, sound.frames))
+        samples: NDArray[np.float32] = sound.read(stop - start, dtype="float32")
+    return samples
+
+
+def log_mel(samples_S: NDArray[np.float32]) -> Tensor:
+    """Whisper's log-mel of one piece: S -> M T, padded with silence to 30 s (3000 mel frames).
+
+    The floor is the piece's own maximum minus 8, so loudness is normalised per piece.
+    Source: Whisper (arXiv:2212.04356), by its feature extractor in transformers.
+    """
+    assert samples_S.shape[0] <= PIECE_SAMPLES
+    features = _extractor()(samples_S, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np")
+    return torch.from_numpy(features["input_features"][0])
+
+
+@torch.no_grad()
+def encode_piece(encoder: WhisperEncoder, mel_MT: Tensor) -> Tensor:
+    """Hidden states of one piece: M T -> L K D with 1500 tokens.
+
+    K holds the embeddings and every layer's output; the last layer's is the one after the final
+    layer norm, as the released Sonic reads it.
+    """
+    weight = encoder.conv1.weight
+    mel_1MT = mel_MT[None].to(weight.device, weight.dtype)
+    output = encoder(mel_1MT, output_hidden_states=True)
+    return torch.stack([*output.hidden_states[:-1], output.last_hidden_state], dim=2)[0]
+
+
+@cache
+def _extractor() -> WhisperFeatureExtractor:
+    return WhisperFeatureExtractor(feature_size=NUM_MEL_BINS, sampling_rate=SAMPLE_RATE_HZ)
+
+
+def _resample(blocks: Iterable[SoundBlock]) -> Iterator[NDArray[np.float32]]:
+    """Mono samples at 16 kHz; ceil(length * ratio) of them, the last one silent if soxr stops."""
+    stream: soxr.ResampleStream | None = None
+    num_in = num_out = rate = 0
+    for block in blocks:
+        rate = block.sample_rate_hz
+        stream = stream or soxr.ResampleStream(rate, SAMPLE_RATE_HZ, 1, dtype="float32")
+        mono = block.samples_CS.mean(axis=0, dtype=np.float32)
+        resampled = mono if rate == SAMPLE_RATE_HZ else stream.resample_chunk(mono)
+        num_in, num_out = num_in + len(mono), num_out + len(resampled)
+        yield resampled
+    if stream is not None and rate != SAMPLE_RATE_HZ:
+        rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+        missing = math.ceil(num_in * (SAMPLE_RATE_HZ / rate)) - num_out - len(rest)
+        yield np.pad(rest, (0, max(missing, 0)))
+
+
+def _write_wav(file: IO[bytes], blocks: Iterable[NDArray[np.float32]]) -> int:
+    file.write(bytes(_WAV_HEADER.size))
+    num_samples = 0
+    for block in blocks:
+        num_samples += len(block)
+        file.write(block.astype("<f4").tobytes())
+    file.seek(0)
+    file.write(_wav_header(num_samples))
+    return num_samples
+
+
+def _wav_header(num_samples: int) -> bytes:
+    """A float WAV header without dates, so that equal sound gives equal bytes."""
+    size = num_samples * _SAMPLE_BYTES
+    form = (_IEEE_FLOAT, 1, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * _SAMPLE_BYTES, _SAMPLE_BYTES, 32)
+    riff = (b"RIFF", _WAV_HEADER.size - 8 + size, b"WAVE", b"fmt ", 16)
+    return _WAV_HEADER.pack(*riff, *form, b"fact", 4, num_samples, b"data", size)

@@ -1,0 +1,48 @@
+"""Facts of the released weights, and what follows from them.
+
+Source: Sonic (arXiv:2411.16331), its released model, and OpenAI Whisper.
+"""
+
+from fractions import Fraction
+from typing import Final
+
+NUMERICS: Final = 1
+"""Raised by every change of the results, so that finished work is not mistaken for current work."""
+
+SAMPLE_RATE_HZ: Final = 16_000
+TICKS_PER_SECOND: Final = 25
+TOKENS_PER_SECOND: Final = 50
+MODEL_FPS: Final = Fraction(25, 2)
+OUTPUT_FPS: Final = 25
+PIECE_SECONDS: Final = 30
+NUM_MEL_BINS: Final = 80
+
+
+def exact_div(a: int | Fraction, b: int | Fraction) -> int:
+    """`a / b`, which must be a whole number."""
+    quotient = Fraction(a) / Fraction(b)
+    if quotient.denominator != 1:
+        raise ArithmeticError(f"{a} / {b} is not a whole number")
+    return quotient.numerator
+
+
+SAMPLES_PER_TICK: Final = exact_div(SAMPLE_RATE_HZ, TICKS_PER_SECOND)  # 640
+SAMPLES_PER_FRAME: Final = exact_div(SAMPLE_RATE_HZ, MODEL_FPS)  # 1280
+TICKS_PER_FRAME: Final = exact_div(TICKS_PER_SECOND, MODEL_FPS)  # 2
+TOKENS_PER_FRAME: Final = exact_div(TOKENS_PER_SECOND, MODEL_FPS)  # 4
+TOKENS_PER_TICK: Final = exact_div(TOKENS_PER_SECOND, TICKS_PER_SECOND)  # 2
+OUTPUT_FRAMES_PER_FRAME: Final = exact_div(OUTPUT_FPS, MODEL_FPS)  # 2
+PIECE_SAMPLES: Final = PIECE_SECONDS * SAMPLE_RATE_HZ  # 480,000
+PIECE_TOKENS: Final = PIECE_SECONDS * TOKENS_PER_SECOND  # 1500
+
+WINDOW_FRAMES: Final = 25
+SHIFT_FRAMES: Final = 7
+
+# Tokens that a frame sees: [4f - before, 4f - before + span).
+SPEECH_SPAN_TOKENS: Final = 10
+SPEECH_BEFORE_TOKENS: Final = 4
+MOTION_SPAN_TOKENS: Final = 50
+MOTION_BEFORE_TOKENS: Final = 24
+
+BUCKET_GAIN: Final = 16.0
+BUCKET_OFFSET: Final = 16.0

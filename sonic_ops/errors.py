@@ -1,0 +1,92 @@
+"""Everything this project raises on purpose. The type decides what happens next.
+
+SonicError
+  InputError             the row is wrong: never retried
+    MissingFileError
+    AudioUnreadableError
+    AudioTooShortError
+    ImageUnreadableError
+    NoFaceError
+    FieldError
+    OutputNotWritableError
+  ManifestError          the manifest is wrong: nothing can start
+  ConfigError            the run is wrong: nothing can start
+  RenderError            the machine is wrong: retried
+    WorkerLostError
+    OutOfMemoryError
+    VerifyError
+"""
+
+
+class SonicError(Exception):
+    """One sentence that says what is wrong, one that says what to do about it."""
+
+    def __init__(self, message: str, *, remedy: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.field = field
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders; the default would drop the keyword arguments.
+        return (_rebuild, (type(self), self.message, self.remedy, self.field))
+
+
+def _rebuild(kind: type[SonicError], message: str, remedy: str, field: str | None) -> SonicError:
+    return kind(message, remedy=remedy, field=field)
+
+
+class InputError(SonicError):
+    """The row is wrong; another machine would not help."""
+
+
+class MissingFileError(InputError):
+    """A file named by the row does not exist."""
+
+
+class AudioUnreadableError(InputError):
+    """The audio file has no sound that can be decoded."""
+
+
+class AudioTooShortError(InputError):
+    """The audio is shorter than one frame."""
+
+
+class ImageUnreadableError(InputError):
+    """The portrait is not a picture that can be used."""
+
+
+class NoFaceError(InputError):
+    """No face was found in the portrait."""
+
+
+class FieldError(InputError):
+    """A cell of the manifest has a wrong type or value."""
+
+
+class OutputNotWritableError(InputError):
+    """The output cannot be written where the row wants it."""
+
+
+class ManifestError(SonicError):
+    """The manifest cannot be read at all."""
+
+
+class ConfigError(SonicError):
+    """The run is wrong: a preset, a key or a weights folder."""
+
+
+class RenderError(SonicError):
+    """The machine is wrong; the same work may succeed when tried again."""
+
+
+class WorkerLostError(RenderError):
+    """A worker died or stopped answering."""
+
+
+class OutOfMemoryError(RenderError):
+    """A worker ran out of memory."""
+
+
+class VerifyError(RenderError):
+    """A finished file is not what was planned."""

@@ -1,0 +1,1 @@
+"""Networks of Sonic and the loading of their weights."""

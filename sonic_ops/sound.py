@@ -1,0 +1,144 @@
+"""The sound of a media file, as PyAV decodes it: blocks of samples, never the whole track.
+
+Shape letters: C channels, S samples.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from sonic_ops.errors import AudioUnreadableError
+from sonic_ops.files import local_path, open_address
+
+MAX_DAMAGED_SHARE = 0.1
+_OPTIONS = {"protocol_whitelist": "file,pipe"}  # a playlist may not reach for other machines
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What the header of a file says about its first audio stream."""
+
+    duration_s: float
+    num_channels: int
+    sample_rate_hz: int
+    codec: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoundBlock:
+    """Some samples of every channel, in [-1, 1]."""
+
+    samples_CS: NDArray[np.float32]
+    sample_rate_hz: int
+
+
+@contextmanager
+def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """Open the first audio stream of any container.
+
+    Raises MissingFileError if there is no file, AudioUnreadableError if there is no sound in it.
+    """
+    with open_address(source) as file:
+        try:
+            with av.open(
+                str(local_path(source) or "") or file, options=_OPTIONS, metadata_errors="replace"
+            ) as container:
+                if not container.streams.audio:
+                    raise unreadable(source, "it has no audio stream")
+                yield container, container.streams.audio[0]
+        except av.error.FFmpegError as error:
+            raise unreadable(source, error.strerror) from error
+
+
+def probe_audio(source: str) -> AudioInfo:
+    """Duration and format of the sound of `source`. Raises as `open_sound`."""
+    with open_sound(source) as (container, stream):
+        if stream.codec_context.codec is None or not stream.rate:
+            raise unreadable(source, "its sound has no known codec")
+        return AudioInfo(
+            duration_s=_duration_s(container, stream),
+            num_channels=stream.channels,
+            sample_rate_hz=stream.rate,
+            codec=stream.codec_context.name,
+        )
+
+
+def read_sound(
+    source: str, start_s: float = 0.0, end_s: float | None = None
+) -> Iterator[SoundBlock]:
+    """Decode the seconds `[start_s, end_s)` of a track block by block, all at one sample rate.
+
+    Damaged packets are left out, as players do. Raises as `open_sound`, and AudioUnreadableError
+    if too many packets are damaged or the sample rate changes on the way.
+    """
+    with open_sound(source) as (container, stream):
+        position, rate = 0, 0
+        for frame in _decode(source, container, stream):
+            if rate not in (0, frame.sample_rate):
+                raise unreadable(source, "its sample rate changes on the way")
+            rate = frame.sample_rate
+            start = max(round(start_s * rate) - position, 0)
+            stop = frame.samples if end_s is None else round(end_s * rate) - position
+            position += frame.samples
+            if stop <= 0:
+                return
+            if start < min(stop, frame.samples):
+                yield SoundBlock(_samples(frame)[:, start:stop], rate)
+
+
+def unreadable(source: str, reason: str) -> AudioUnreadableError:
+    """The error of a file whose sound cannot be used."""
+    return AudioUnreadableError(
+        f"The audio of {source} cannot be read: {reason}",
+        remedy="Give an audio file, or a video with sound, that a media player can play.",
+    )
+
+
+def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+    num_packets = num_damaged = 0
+    for packet in container.demux(stream):
+        num_packets += 1
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError:
+            num_damaged += 1
+    if num_damaged > MAX_DAMAGED_SHARE * num_packets:
+        raise unreadable(source, f"{num_damaged} of its {num_packets} packets are damaged")
+
+
+def _samples(frame: AudioFrame) -> NDArray[np.float32]:
+    """Float samples C S; integers become fractions of full scale, s16 is value / 32768."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float32)
+    full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    centre = full_scale if samples.dtype.kind == "u" else 0.0
+    return ((samples - centre) / full_scale).astype(np.float32)
+
+
+def _duration_s(container: InputContainer, stream: AudioStream) -> float:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration:
+        return container.duration / av.time_base
+    ends_s = (
+        float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        for packet in container.demux(stream)
+        if packet.pts is not None
+    )
+    return max(ends_s, default=0.0)
+
+
+def has_sound(source: str) -> bool:
+    """Whether at least one block of the track decodes."""
+    return any(True for _ in islice(read_sound(source), 1))
