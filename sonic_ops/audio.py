@@ -95,7 +95,7 @@ def _resample(blocks: Iterable[SoundBlock]) -> Iterator[NDArray[np.float32]]:
     for block in blocks:
         rate = block.sample_rate_hz
         stream = stream or soxr.ResampleStream(rate, SAMPLE_RATE_HZ, 1, dtype="float32")
-        mono = block.samples_CS.mean(axis=0, dtype=np.float32)
+        mono = block.samples.mean(axis=0, dtype=np.float32)
         resampled = mono if rate == SAMPLE_RATE_HZ else stream.resample_chunk(mono)
         num_in, num_out = num_in + len(mono), num_out + len(resampled)
         yield resampled

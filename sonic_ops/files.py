@@ -6,15 +6,8 @@ from pathlib import Path
 from typing import IO
 
 import fsspec.core
-from fsspec.implementations.local import LocalFileSystem
 
 from sonic_ops.errors import MissingFileError
-
-
-def local_path(address: str) -> Path | None:
-    """The path of an address on this machine, None for any other address."""
-    filesystem, path = _resolve(address)
-    return Path(path) if isinstance(filesystem, LocalFileSystem) else None
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Shape letters: C channels, S samples.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 
 import av
 import numpy as np
@@ -16,7 +15,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from sonic_ops.errors import AudioUnreadableError
-from sonic_ops.files import local_path, open_address
+from sonic_ops.files import open_address
 
 MAX_DAMAGED_SHARE = 0.1
 _OPTIONS = {"protocol_whitelist": "file,pipe"}  # a playlist may not reach for other machines
@@ -34,9 +33,9 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True)
 class SoundBlock:
-    """Some samples of every channel, in [-1, 1]."""
+    """Some samples of every channel, C S in [-1, 1]."""
 
-    samples_CS: NDArray[np.float32]
+    samples: NDArray[np.float32]
     sample_rate_hz: int
 
 
@@ -47,15 +46,16 @@ def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
     Raises MissingFileError if there is no file, AudioUnreadableError if there is no sound in it.
     """
     with open_address(source) as file:
+        if not file.read(1):
+            raise unreadable(source, "it is empty")
+        file.seek(0)
         try:
-            with av.open(
-                str(local_path(source) or "") or file, options=_OPTIONS, metadata_errors="replace"
-            ) as container:
+            with av.open(file, options=_OPTIONS, metadata_errors="replace") as container:
                 if not container.streams.audio:
                     raise unreadable(source, "it has no audio stream")
                 yield container, container.streams.audio[0]
-        except av.error.FFmpegError as error:
-            raise unreadable(source, error.strerror) from error
+        except (av.error.FFmpegError, OSError) as error:
+            raise unreadable(source, error.strerror or type(error).__name__) from error
 
 
 def probe_audio(source: str) -> AudioInfo:
@@ -130,15 +130,10 @@ def _duration_s(container: InputContainer, stream: AudioStream) -> float:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration:
-        return container.duration / av.time_base
+        return float(container.duration / av.time_base)
     ends_s = (
         float((packet.pts + (packet.duration or 0)) * packet.time_base)
         for packet in container.demux(stream)
         if packet.pts is not None
     )
     return max(ends_s, default=0.0)
-
-
-def has_sound(source: str) -> bool:
-    """Whether at least one block of the track decodes."""
-    return any(True for _ in islice(read_sound(source), 1))
