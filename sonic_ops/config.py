@@ -1,0 +1,69 @@
+"""Settings of the mathematics and the media. Defaults are the values of the released model."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sonic_ops.constants import SHIFT_FRAMES, WINDOW_FRAMES
+
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """A frozen section of the configuration; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelsConfig(Settings):
+    """Which weights, where and in which precision."""
+
+    weights: str = Field(description="`package:NAME` for weights that ship, or a folder")
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+
+
+class PortraitConfig(Settings):
+    """How the picture is cut, resized and masked."""
+
+    resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = 512
+    framing: Literal["face", "full"] = "face"
+    expand: NotNegative = 0.5
+    mask_area: Annotated[float, Field(gt=0)] = 1.1
+
+
+class SamplingConfig(Settings):
+    """The sampler: steps, window grid, guidance, and what it diffuses around."""
+
+    steps: Count = 25
+    window_frames: Count = WINDOW_FRAMES
+    window_overlap: Annotated[int, Field(ge=0)] = 0
+    shift_frames: Annotated[int, Field(ge=0)] = SHIFT_FRAMES
+    image_guidance: tuple[float, float] = (2.0, 2.0)
+    audio_guidance: tuple[float, float] = (7.5, 7.5)
+    strength: Annotated[float, Field(gt=0, le=1)] = 1.0
+    head_motion: NotNegative = 1.0
+    expression: NotNegative = 1.0
+    condition_noise: NotNegative = 0.0
+    around: Literal["zero", "reference"] = "zero"
+    residual_scale: Annotated[float, Field(gt=0)] = 1.0
+    shared_noise: Share = 0.0
+
+
+class DecodingConfig(Settings):
+    """Frames that the autoencoder decodes at once, and how many more it sees on both sides.
+
+    `context_frames: 0` with `chunk_frames: 8` is the grid of the released code.
+    """
+
+    chunk_frames: Count = 8
+    context_frames: Annotated[int, Field(ge=0)] = 3
+
+
+class MediaConfig(Settings):
+    """How segments are encoded."""
+
+    crf: Annotated[int, Field(ge=0, le=51)] = 18
+    speed: str = "medium"

@@ -1,0 +1,38 @@
+"""Three-branch guidance: towards the portrait, then towards the audio.
+
+The branches are `blank` (no picture, no audio), `image` (picture, no audio) and `full`.
+Source: Sonic (arXiv:2411.16331), guidance of the released sampler.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from torch import Tensor
+
+BRANCHES: Final = ("blank", "image", "full")
+
+
+def guidance_scales(low_high: tuple[float, float], num_steps: int) -> tuple[float, ...]:
+    """The scale of every step that is run, from the first value to the second."""
+    return tuple(float(scale) for scale in np.linspace(*low_high, num_steps))
+
+
+def branches_of(image_scale: float, audio_scale: float) -> tuple[str, ...]:
+    """The branches that have a weight; `guide` needs these and no other."""
+    weights = (1 - image_scale, image_scale - audio_scale, audio_scale)
+    return tuple(name for name, weight in zip(BRANCHES, weights, strict=True) if weight)
+
+
+def guide(predicted: Mapping[str, Tensor], image_scale: float, audio_scale: float) -> Tensor:
+    """One prediction out of the branches: blank + g1 (image - blank) + g2 (full - image)."""
+    if set(predicted) == set(BRANCHES):
+        blank, image, full = (predicted[name] for name in BRANCHES)
+        return blank + image_scale * (image - blank) + audio_scale * (full - image)
+    if set(predicted) == {"image", "full"}:
+        return predicted["image"] + audio_scale * (predicted["full"] - predicted["image"])
+    weights = dict(
+        zip(BRANCHES, (1 - image_scale, image_scale - audio_scale, audio_scale), strict=True)
+    )
+    parts = [weights[name] * part for name, part in predicted.items()]
+    return sum(parts[1:], start=parts[0])

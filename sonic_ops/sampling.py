@@ -1,0 +1,116 @@
+"""The sampler: noise of a frame, start latents, and one Euler step of one window.
+
+Latents are sampled as `y = (latents - origin) / residual_scale`. The released model diffuses
+around zero with scale 1; a model that diffuses around the reference latents has those as origin.
+
+Shape letters: F frames, T frames of a window, C channels, H, W rows and columns of the latents.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import EulerDiscreteScheduler
+from torch import Tensor
+
+from sonic_ops.config import SamplingConfig
+from sonic_ops.guidance import branches_of, guidance_scales, guide
+
+Denoiser = Callable[[Sequence[str], Tensor, float], dict[str, Tensor]]
+"""(branches, scaled latents TCHW, timestep) -> v prediction TCHW of every branch."""
+
+_COMMON = 1 << 63  # a frame number that no video reaches: the noise that all frames share
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One noise level; `index` counts from 0 over the steps that are run."""
+
+    index: int
+    table_index: int
+    timestep: float
+    sigma: float
+    image_scale: float
+    audio_scale: float
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        return branches_of(self.image_scale, self.audio_scale)
+
+
+class Sampler:
+    """Steps of one video through diffusers' Euler scheduler, without hidden state."""
+
+    def __init__(self, scheduler: EulerDiscreteScheduler, config: SamplingConfig) -> None:
+        self.config = config
+        self._scheduler = scheduler
+        self._scheduler.set_timesteps(config.steps)
+        num_run = min(int(config.steps * config.strength), config.steps)
+        assert num_run > 0, "strength leaves no step to run"
+        first = config.steps - num_run
+        image_scales = guidance_scales(config.image_guidance, num_run)
+        audio_scales = guidance_scales(config.audio_guidance, num_run)
+        self.steps = tuple(
+            Step(
+                index,
+                first + index,
+                float(scheduler.timesteps[first + index]),
+                float(scheduler.sigmas[first + index]),
+                image_scales[index],
+                audio_scales[index],
+            )
+            for index in range(num_run)
+        )
+
+    def start(self, noise_FCHW: Tensor, reference_CHW: Tensor) -> Tensor:
+        """The noisiest y: (F, C, H, W)."""
+        y_CHW = self._to_y(reference_CHW, reference_CHW)
+        return y_CHW + noise_FCHW * self.steps[0].sigma
+
+    def finish(self, y_FCHW: Tensor, reference_CHW: Tensor) -> Tensor:
+        """From y to latents: (F, C, H, W)."""
+        return self._origin(reference_CHW) + self.config.residual_scale * y_FCHW
+
+    def step(self, step: Step, y_TCHW: Tensor, denoise: Denoiser) -> Tensor:
+        """Denoise one window and take its Euler step: (T, C, H, W) -> (T, C, H, W)."""
+        scheduler = self._scheduler
+        timestep = scheduler.timesteps[step.table_index]
+        # A window is stepped on its own, so the scheduler's counter is set and not counted on.
+        scheduler.set_begin_index(step.table_index)
+        scheduler._step_index = None
+        scaled = scheduler.scale_model_input(y_TCHW, timestep)
+        predicted = denoise(step.branches, scaled, step.timestep)
+        v_TCHW = guide(predicted, step.image_scale, step.audio_scale)
+        stepped: Tensor = scheduler.step(v_TCHW, timestep, y_TCHW, return_dict=False)[0]
+        return stepped
+
+    def _origin(self, reference_CHW: Tensor) -> Tensor:
+        around_zero = self.config.around == "zero"
+        return torch.zeros_like(reference_CHW) if around_zero else reference_CHW
+
+    def _to_y(self, latents: Tensor, reference_CHW: Tensor) -> Tensor:
+        return (latents - self._origin(reference_CHW)) / self.config.residual_scale
+
+
+def frame_noise(seed: int, frame: int, shape_CHW: Sequence[int]) -> Tensor:
+    """Standard normal noise of one frame: the same on every machine and in every cut.
+
+    Philox is keyed by (seed, frame), so no two frames share a stream.
+    """
+    generator = np.random.Generator(np.random.Philox(key=[seed, frame]))
+    return torch.from_numpy(generator.standard_normal(tuple(shape_CHW), dtype=np.float32))
+
+
+def video_noise(
+    seed: int, frames: Sequence[int], shape_CHW: Sequence[int], *, shared: float = 0.0
+) -> Tensor:
+    """Noise of some frames: (F, C, H, W), of variance 1; `shared` of it is common to all frames.
+
+    Source of the shared part: PYoCo (arXiv:2305.10474), mixed noise.
+    """
+    own_FCHW = torch.stack([frame_noise(seed, frame, shape_CHW) for frame in frames])
+    if shared == 0:
+        return own_FCHW
+    common_CHW = frame_noise(seed, _COMMON, shape_CHW)
+    return shared**0.5 * common_CHW + (1 - shared) ** 0.5 * own_FCHW
