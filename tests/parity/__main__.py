@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from tests.parity import audio_cases, loop_cases, misc_cases, portrait_cases, unet_cases
+from tests.parity import loop_cases, unet_cases
 from tests.parity.harness import Cases, Outcome
 
-MODULES = (audio_cases, portrait_cases, unet_cases, loop_cases, misc_cases)
+MODULES = (unet_cases, loop_cases)
 
 
 def outcomes(folder: Path) -> Iterator[Outcome]:
@@ -24,7 +24,9 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m tests.parity FOLDER_OF_CASES", file=sys.stderr)
         return 2
     torch.set_num_threads(2)
-    header = f"{'case':<34}{'quantity':<30}{'max error':>11}{'allowed':>9}{'mean':>11}{'allowed':>9}"
+    header = (
+        f"{'case':<34}{'quantity':<30}{'max error':>11}{'allowed':>9}{'mean':>11}{'allowed':>9}"
+    )
     print(header)
     verdicts = [_show(outcome) for outcome in outcomes(Path(arguments[0]))]
     failed = verdicts.count(False)

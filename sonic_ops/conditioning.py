@@ -1,0 +1,166 @@
+"""What the UNet is told: about the portrait once, about every frame from the whole track.
+
+Shape letters: F frames, S tokens in a frame's span, L encoder layers, D channels of a token,
+K audio tokens, E channels of the context, C, H, W latents (or pixels where it is said).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sonic_ops.constants import (
+    BUCKET_GAIN,
+    BUCKET_OFFSET,
+    MODEL_FPS,
+    MOTION_BEFORE_TOKENS,
+    MOTION_SPAN_TOKENS,
+    SPEECH_BEFORE_TOKENS,
+    SPEECH_SPAN_TOKENS,
+    TOKENS_PER_FRAME,
+)
+from sonic_ops.models.loading import Models
+from sonic_ops.models.unet import AudioUNet
+from sonic_ops.portrait import Portrait
+from sonic_ops.sampling import Denoiser
+
+BLOCK_FRAMES = 25
+"""Frames that the adapters see at once. Blocks lie on a fixed grid, because the last bits of a
+matrix product depend on its size, and no cut of the video may change them."""
+
+ReadTokens = Callable[[int, int], Tensor]
+"""Tokens `[start, stop)` of the track, (stop - start, L, D); zero outside the track."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitCondition:
+    """The portrait as the UNet reads it; the same for all frames and steps."""
+
+    image_11E: Tensor
+    latents_CHW: Tensor  # not scaled: joined to the input of the UNet
+    reference_CHW: Tensor  # scaled: the start, or the origin, of the latents
+    mask_11HW: Tensor  # in pixels
+    silence_1KE: Tensor  # audio tokens of no audio
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCondition:
+    """What some frames hear and how much they move; row i belongs to `frames[i]`."""
+
+    frames: tuple[int, ...]
+    tokens_FKE: Tensor
+    buckets_F2: Tensor
+
+    def take(self, frames: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Tokens (T, K, E) and buckets (T, 2) of a window's frames."""
+        row = {frame: index for index, frame in enumerate(self.frames)}
+        rows = torch.tensor([row[frame] for frame in frames])
+        return self.tokens_FKE[rows], self.buckets_F2[rows]
+
+    def scaled(self, head_motion: float, expression: float) -> "FrameCondition":
+        """Head and expression scaled apart: the motion-decoupled controller."""
+        gain = torch.tensor([head_motion, expression])
+        return replace(self, buckets_F2=self.buckets_F2 * gain)
+
+
+@torch.inference_mode()
+def condition_portrait(
+    models: Models, portrait: Portrait, pixel_noise_CHW: Tensor | None = None
+) -> PortraitCondition:
+    """Encode the portrait; noise, if any, is added to its pixels before the condition latents."""
+    image_1CHW = portrait.image_CHW[None]
+    noisy_1CHW = image_1CHW if pixel_noise_CHW is None else image_1CHW + pixel_noise_CHW
+    reference_1CHW = models.encode_image(image_1CHW)
+    same = pixel_noise_CHW is None
+    condition_1CHW = reference_1CHW if same else models.encode_image(noisy_1CHW)
+    return PortraitCondition(
+        image_11E=models.embed_image(portrait.clip_CHW[None])[:, None],
+        latents_CHW=condition_1CHW[0],
+        reference_CHW=reference_1CHW[0] * models.latent_scale,
+        mask_11HW=portrait.face_HW[None, None],
+        silence_1KE=models.audio2token(_silence(models)),
+    )
+
+
+@torch.inference_mode()
+def condition_frames(
+    models: Models, read: ReadTokens, frames: Sequence[int], image_11E: Tensor
+) -> FrameCondition:
+    """Project the tokens around every frame, block by block on the fixed grid."""
+    wanted = sorted(set(frames))
+    blocks = [_project_block(models, read, block, image_11E) for block in _blocks(wanted)]
+    known = [frame for block in _blocks(wanted) for frame in _block_frames(block)]
+    rows = torch.tensor([known.index(frame) for frame in wanted])
+    tokens_FKE = torch.cat([tokens for tokens, _ in blocks])[rows]
+    buckets_F2 = torch.cat([buckets for _, buckets in blocks])[rows]
+    return FrameCondition(tuple(wanted), tokens_FKE, buckets_F2)
+
+
+def speech_spans(read: ReadTokens, start: int, stop: int) -> Tensor:
+    """The 10 tokens around every frame, for what is said: (F, 10, L, D)."""
+    return _spans(read, start, stop, SPEECH_BEFORE_TOKENS, SPEECH_SPAN_TOKENS)
+
+
+def motion_spans(read: ReadTokens, start: int, stop: int) -> Tensor:
+    """The 50 tokens around every frame, last layer only, for how it is said: (F, 50, 1, D)."""
+    spans = _spans(read, start, stop, MOTION_BEFORE_TOKENS, MOTION_SPAN_TOKENS)
+    return spans[:, :, -1:]
+
+
+def _spans(read: ReadTokens, start: int, stop: int, before: int, span: int) -> Tensor:
+    first = TOKENS_PER_FRAME * start - before
+    last = TOKENS_PER_FRAME * (stop - 1) - before + span
+    return read(first, last).unfold(0, span, TOKENS_PER_FRAME).movedim(-1, 1)
+
+
+def _blocks(frames: Sequence[int]) -> list[int]:
+    return sorted({frame // BLOCK_FRAMES for frame in frames})
+
+
+def _block_frames(block: int) -> Iterator[int]:
+    return iter(range(block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES))
+
+
+def _project_block(
+    models: Models, read: ReadTokens, block: int, image_11E: Tensor
+) -> tuple[Tensor, Tensor]:
+    start, stop = block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES
+    tokens_FKE = models.audio2token(speech_spans(read, start, stop).to(models.device))
+    image_FE = image_11E[:, 0].float().expand(BLOCK_FRAMES, -1).to(models.device)
+    raw_F2 = models.audio2bucket(motion_spans(read, start, stop).to(models.device), image_FE)
+    return tokens_FKE, raw_F2.cpu() * BUCKET_GAIN + BUCKET_OFFSET
+
+
+def _silence(models: Models) -> Tensor:
+    config = models.audio2token.config
+    shape = (1, config.seq_len, config.blocks, config.channels)
+    return torch.zeros(shape, device=models.device)
+
+
+def window_denoiser(
+    unet: AudioUNet, portrait: PortraitCondition, tokens_TKE: Tensor, buckets_T2: Tensor
+) -> Denoiser:
+    """The UNet of one window as the sampler calls it; the branches go through it together."""
+    time_ids = [float(MODEL_FPS), *buckets_T2.mean(0).tolist()]
+
+    def denoise(branches: Sequence[str], y_TCHW: Tensor, timestep: float) -> dict[str, Tensor]:
+        parameter = next(unet.parameters())
+        to = {"device": parameter.device, "dtype": parameter.dtype}
+        condition_TCHW = portrait.latents_CHW.expand(y_TCHW.shape)
+        shown = [condition_TCHW * (name != "blank") for name in branches]
+        sample_BTCHW = torch.stack([torch.cat([y_TCHW, part], dim=1) for part in shown])
+        predicted_BTCHW = unet(
+            sample_BTCHW.to(**to),
+            torch.full((len(branches),), timestep, device=parameter.device),
+            [(portrait.image_11E * (name != "blank")).to(**to) for name in branches],
+            [
+                (tokens_TKE if name == "full" else portrait.silence_1KE).to(**to)
+                for name in branches
+            ],
+            torch.tensor([time_ids] * len(branches)).to(**to),
+            portrait.mask_11HW.to(parameter.device),
+        )
+        return dict(zip(branches, predicted_BTCHW.float().cpu(), strict=True))
+
+    return denoise
