@@ -1,0 +1,224 @@
+"""From a picture to what the models read: the framed image, the soft face mask, CLIP pixels.
+
+Shape letters: C channels, H, W rows and columns. Boxes are (left, top, right, bottom), half-open.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sonic_ops.errors import FieldError, ImageUnreadableError, NoFaceError
+from sonic_ops.faces import Box, find_faces
+from sonic_ops.files import draft_of, open_address
+
+Corners = tuple[int, int, int, int]
+Framing = Literal["face", "full"]
+
+SIZE_MULTIPLE = 64
+MAX_ASPECT = 8
+CLIP_SIDE = 224
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """What is animated; `crop` is the part of the original picture that it shows."""
+
+    image_CHW: Tensor  # float32 in [-1, 1], sides are multiples of 64
+    face_HW: Tensor  # float32 in [0, 1], 1 on the face
+    clip_CHW: Tensor  # 224 x 224, CLIP normalised
+    box: Box  # the face, in pixels of the original picture
+    num_faces: int  # seen in the picture; 0 if the whole of it is animated for want of one
+    crop: Corners
+
+
+def load_image(source: str) -> Image.Image:
+    """The picture as a viewer shows it: RGB, turned by its EXIF, transparency on white.
+
+    Raises MissingFileError or ImageUnreadableError.
+    """
+    with open_address(source) as file:
+        try:
+            with Image.open(file, formats=_FORMATS) as image:
+                return _flatten(ImageOps.exif_transpose(image))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            known = not isinstance(error, UnidentifiedImageError)
+            reason = f"it is damaged or too large ({error})" if known else "its format is unknown"
+            raise ImageUnreadableError(
+                f"The picture {source} cannot be read: {reason}",
+                remedy="Give a PNG, JPEG, WebP or TIFF file that a picture viewer can show.",
+            ) from error
+
+
+def prepare_portrait(
+    image: Image.Image,
+    *,
+    resolution: int,
+    framing: Framing,
+    face_box: Box | None,
+    expand: float,
+    mask_area: float,
+) -> Portrait:
+    """Find the face (or take `face_box`), cut the picture around it, and make the inputs.
+
+    With several faces the largest is animated. `framing="full"` keeps the whole picture, and
+    animates all of it if there is no face. Raises NoFaceError, FieldError for a `face_box` outside
+    the picture, and ImageUnreadableError for a picture more than 8 times as long as wide.
+    """
+    faces = find_faces(image) if face_box is None else (_inside(face_box, image),)
+    whole = Box(0, 0, image.width, image.height)
+    if framing == "face" and not faces:
+        raise NoFaceError(
+            "No face was found in the picture",
+            remedy="Give its place in face_box (x, y, width, height), or set framing to full.",
+        )
+    box = faces[0] if faces else whole
+    crop = crop_around(box, expand, image.size) if framing == "face" else (0, 0, *image.size)
+    framed = image.crop(crop)
+    _check_aspect(framed)
+    inner = box.moved(-crop[0], -crop[1])
+    mask = face_mask(inner, mask_area, framed.size) if faces else Image.new("L", framed.size, 255)
+    image_CHW, face_HW, clip_CHW = picture_tensors(framed, mask, resolution)
+    return Portrait(image_CHW, face_HW, clip_CHW, box, len(faces), crop)
+
+
+def crop_around(box: Box, expand: float, size: tuple[int, int]) -> Corners:
+    """A square around a face: each side of the box grows by `expand` times its length.
+
+    The grown box is cut at the border; its shorter side is the side of the square, which slides
+    along the longer one as near to the middle of the face as it can.
+    """
+    left, right = _grow(box.x, box.width, expand, size[0])
+    top, bottom = _grow(box.y, box.height, expand, size[1])
+    side = min(right - left, bottom - top)
+    x = _slide(box.x + box.width / 2 - side / 2, left, right - side)
+    y = _slide(box.y + box.height / 2 - side / 2, top, bottom - side)
+    return round(x), round(y), round(x + side), round(y + side)
+
+
+def face_mask(box: Box, area: float, size: tuple[int, int]) -> Image.Image:
+    """255 on the box with its sides scaled by `area`, 0 elsewhere; both cut at the border."""
+    left, right = _span(box.x, box.width, area, size[0])
+    top, bottom = _span(box.y, box.height, area, size[1])
+    mask_HW = np.zeros((size[1], size[0]), np.uint8)
+    mask_HW[top:bottom, left:right] = 255
+    return Image.fromarray(mask_HW)
+
+
+def render_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
+    """Width and height in multiples of 64 whose shorter side is `resolution`."""
+    scale = resolution / min(size)
+    width, height = (round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE for side in size)
+    return width, height
+
+
+def picture_tensors(
+    image: Image.Image, mask: Image.Image, resolution: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Image in [-1, 1], mask in [0, 1] and CLIP pixels of an RGB picture and its mask."""
+    size = render_size(image.size, resolution)
+    image, mask = _resize(image, size), _resize(mask, size)
+    image_HWC = torch.from_numpy(np.asarray(image).astype(np.float32) / 255)
+    face_HW = torch.from_numpy(np.asarray(mask).astype(np.float32) / 255)
+    return image_HWC.permute(2, 0, 1).contiguous() * 2 - 1, face_HW, clip_pixels(image)
+
+
+def clip_pixels(image: Image.Image) -> Tensor:
+    """The whole picture stretched to 224 x 224 and normalised as CLIP expects it: C H W."""
+    small = _resize(image, (CLIP_SIDE, CLIP_SIDE))
+    unit_HWC = np.asarray(small).astype(np.float32) / np.float32(255)
+    mean, std = np.array(CLIP_MEAN, np.float32), np.array(CLIP_STD, np.float32)
+    return torch.from_numpy((unit_HWC - mean) / std).permute(2, 0, 1).contiguous()
+
+
+def portrait_tensors(portrait: Portrait) -> dict[str, Tensor]:
+    """Everything a portrait holds, as tensors."""
+    box = portrait.box
+    return {
+        "image_CHW": portrait.image_CHW,
+        "face_HW": portrait.face_HW,
+        "clip_CHW": portrait.clip_CHW,
+        "box": torch.tensor([box.x, box.y, box.width, box.height], dtype=torch.float64),
+        "num_faces": torch.tensor(portrait.num_faces),
+        "crop": torch.tensor(portrait.crop),
+    }
+
+
+def portrait_from(tensors: dict[str, Tensor]) -> Portrait:
+    """The portrait of `portrait_tensors`."""
+    left, top, right, bottom = (int(v) for v in tensors["crop"])
+    return Portrait(
+        tensors["image_CHW"],
+        tensors["face_HW"],
+        tensors["clip_CHW"],
+        Box(*(float(v) for v in tensors["box"])),
+        int(tensors["num_faces"]),
+        (left, top, right, bottom),
+    )
+
+
+def save_portrait(portrait: Portrait, path: Path) -> None:
+    """Write a safetensors file that appears whole."""
+    with draft_of(path) as draft:
+        save_file(portrait_tensors(portrait), draft)
+
+
+def load_portrait(path: Path) -> Portrait:
+    """Read what `save_portrait` wrote."""
+    return portrait_from(load_file(path))
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _inside(box: Box, image: Image.Image) -> Box:
+    beside = box.x >= image.width or box.y >= image.height
+    if beside or box.x + box.width <= 1 or box.y + box.height <= 1 or box.area < 1:
+        raise FieldError(
+            f"The face_box {box.x:g}, {box.y:g}, {box.width:g}, {box.height:g} holds nothing of "
+            f"the picture of {image.width} x {image.height} pixels",
+            remedy="Give face_box as x, y, width, height in pixels of the picture.",
+            field="face_box",
+        )
+    return box
+
+
+def _check_aspect(image: Image.Image) -> None:
+    if max(image.size) > MAX_ASPECT * min(image.size):
+        raise ImageUnreadableError(
+            f"The picture of {image.width} x {image.height} pixels is too long and narrow",
+            remedy="Set framing to face, or cut the picture to a more common shape.",
+        )
+
+
+def _grow(start: float, length: float, expand: float, limit: int) -> tuple[float, float]:
+    return max(start - expand * length, 0), min(start + length + expand * length, limit)
+
+
+def _slide(wish: float, lowest: float, highest: float) -> float:
+    return max(lowest, min(wish, highest))
+
+
+def _span(start: float, length: float, area: float, limit: int) -> tuple[int, int]:
+    """Whole-pixel ends of a scaled side, floored as the released model floors them."""
+    centre = (start + start + length) // 2
+    half = (length * area) // 2
+    return int(max(centre - half, 0)), int(min(centre + half, limit))
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

@@ -1,0 +1,234 @@
+"""Loading, cropping, masking and resizing of portraits."""
+
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from transformers import CLIPImageProcessor
+
+from sonic_ops.errors import FieldError, ImageUnreadableError, MissingFileError, NoFaceError
+from sonic_ops.faces import Box, find_faces
+from sonic_ops.portrait import (
+    Framing,
+    Portrait,
+    clip_pixels,
+    crop_around,
+    face_mask,
+    load_image,
+    load_portrait,
+    picture_tensors,
+    portrait_tensors,
+    prepare_portrait,
+    render_size,
+    save_portrait,
+)
+
+FACE = Path(__file__).parents[1] / "golden" / "faces" / "glasses.png"
+
+
+def prepare(
+    image: Image.Image, framing: Framing = "face", face_box: Box | None = None, side: int = 128
+) -> Portrait:
+    return prepare_portrait(
+        image, resolution=side, framing=framing, face_box=face_box, expand=0.5, mask_area=1.1
+    )
+
+
+def noise(width: int, height: int, seed: int = 0) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_a_portrait_holds_the_face_in_its_middle_and_a_mask_on_it() -> None:
+    canvas = Image.new("RGB", (900, 500), "gray")
+    canvas.paste(load_image(str(FACE)).resize((384, 384)), (400, 100))
+    portrait = prepare(canvas)
+    (box,) = find_faces(canvas)
+    left, top, right, bottom = portrait.crop
+    assert abs((right - left) - (bottom - top)) <= 1
+    assert right - left > 1.8 * box.width
+    assert portrait.box == box
+    assert portrait.num_faces == 1
+    assert portrait.image_CHW.shape == (3, 128, 128)
+    assert portrait.image_CHW.min() >= -1
+    assert portrait.image_CHW.max() <= 1
+    rows, columns = (portrait.face_HW > 0.5).nonzero(as_tuple=True)
+    assert abs(float(columns.float().mean()) - 63.5) < 3
+    assert abs(float(rows.float().mean()) - 63.5) < 8
+    shown = np.asarray(canvas.crop(portrait.crop).resize((128, 128), Image.Resampling.LANCZOS))
+    assert np.array_equal(
+        ((portrait.image_CHW.permute(1, 2, 0).numpy() + 1) * 127.5).round(), shown
+    )
+
+
+def test_the_mask_of_the_whole_picture_is_at_the_place_of_the_face() -> None:
+    canvas = Image.new("RGB", (512, 256), "gray")
+    canvas.paste(load_image(str(FACE)).resize((256, 256)), (256, 0))
+    portrait = prepare(canvas, "full")
+    assert portrait.crop == (0, 0, 512, 256)
+    assert portrait.image_CHW.shape == (3, 128, 256)
+    columns = (portrait.face_HW > 0.5).any(dim=0).nonzero()
+    assert columns.min() > 128
+    assert 45 < len(columns) < 80
+
+
+def test_without_a_face_the_remedy_is_named_and_full_animates_everything() -> None:
+    picture = Image.new("RGB", (300, 200), "navy")
+    with pytest.raises(NoFaceError) as caught:
+        prepare(picture)
+    assert "face_box" in caught.value.remedy
+    assert "full" in caught.value.remedy
+    portrait = prepare(picture, "full")
+    assert portrait.num_faces == 0
+    assert torch.equal(portrait.face_HW, torch.ones(128, 192))
+
+
+def test_a_given_box_is_used_without_looking() -> None:
+    portrait = prepare(noise(400, 300), face_box=Box(100, 80, 60, 60))
+    assert portrait.crop == (70, 50, 190, 170)
+    assert portrait.box == Box(100, 80, 60, 60)
+
+
+@pytest.mark.parametrize(
+    "box", [Box(400, 0, 50, 50), Box(-60, 10, 50, 50), Box(0, 300, 9, 9), Box(5, 5, 0, 9)]
+)
+def test_a_box_beside_the_picture_is_a_wrong_field(box: Box) -> None:
+    with pytest.raises(FieldError, match="400 x 300") as caught:
+        prepare(noise(400, 300), face_box=box)
+    assert caught.value.field == "face_box"
+
+
+def test_the_largest_of_several_faces_is_animated_and_all_are_counted() -> None:
+    canvas = Image.new("RGB", (500, 300), "gray")
+    face = load_image(str(FACE))
+    canvas.paste(face, (0, 0))
+    canvas.paste(face.resize((300, 300)), (200, 0))
+    portrait = prepare(canvas)
+    assert portrait.num_faces == 2
+    assert portrait.box.x > 200
+
+
+def test_a_very_long_picture_is_refused_before_memory_is_spent() -> None:
+    with pytest.raises(ImageUnreadableError, match="901 x 100") as caught:
+        prepare(noise(901, 100), "full", Box(10, 10, 50, 50))
+    assert "framing" in caught.value.remedy
+    assert prepare(noise(901, 100), "face", Box(10, 10, 50, 50)).image_CHW.shape == (3, 128, 128)
+
+
+@given(
+    st.floats(-50, 450),
+    st.floats(-50, 250),
+    st.floats(8, 300),
+    st.floats(8, 300),
+    st.floats(0, 2),
+)
+def test_a_crop_is_a_square_inside_the_picture(
+    x: float, y: float, width: float, height: float, expand: float
+) -> None:
+    box = Box(min(x, 392), min(y, 192), width, height)
+    if box.x + width < 8 or box.y + height < 8:
+        return
+    left, top, right, bottom = crop_around(box, expand, (400, 200))
+    assert 0 <= left < right <= 400
+    assert 0 <= top < bottom <= 200
+    assert abs((right - left) - (bottom - top)) <= 1
+
+
+@given(st.integers(16, 4000), st.integers(16, 4000), st.sampled_from([64, 128, 256, 512]))
+def test_sides_are_multiples_of_64_and_the_shorter_is_the_resolution(
+    width: int, height: int, resolution: int
+) -> None:
+    out = render_size((width, height), resolution)
+    assert min(out) == resolution
+    assert all(side % 64 == 0 for side in out)
+    assert abs(max(out) - resolution * max(width, height) / min(width, height)) <= 32
+
+
+def test_a_mask_is_scaled_about_the_middle_of_the_face_and_cut_at_the_border() -> None:
+    mask = np.asarray(face_mask(Box(10, 20, 40, 20), 1.5, (64, 64)))
+    assert mask[15, 0] == mask[44, 59] == 255
+    assert mask[14, 5] == mask[45, 5] == mask[20, 60] == 0
+    assert int((mask == 255).sum()) == 60 * 30
+
+
+def test_a_picture_of_the_right_size_keeps_its_pixels() -> None:
+    picture = noise(128, 192)
+    image_CHW, face_HW, _ = picture_tensors(picture, Image.new("L", picture.size, 255), 128)
+    assert np.array_equal(
+        ((image_CHW.permute(1, 2, 0).numpy() + 1) * 127.5).round(), np.asarray(picture)
+    )
+    assert torch.equal(face_HW, torch.ones(192, 128))
+
+
+def test_clip_pixels_equal_the_processor_of_transformers() -> None:
+    picture = noise(320, 256)
+    square = picture.resize((224, 224), Image.Resampling.LANCZOS)
+    expected = CLIPImageProcessor()(square, return_tensors="pt")["pixel_values"][0]
+    assert torch.allclose(clip_pixels(picture), expected, atol=1e-6)
+
+
+def test_a_portrait_survives_its_file(tmp_path: Path) -> None:
+    portrait = prepare(noise(400, 300), face_box=Box(100.25, 80, 60, 61.5))
+    save_portrait(portrait, tmp_path / "portrait.safetensors")
+    again = load_portrait(tmp_path / "portrait.safetensors")
+    assert (again.box, again.crop, again.num_faces) == (portrait.box, portrait.crop, 1)
+    for name, tensor in portrait_tensors(portrait).items():
+        assert torch.equal(portrait_tensors(again)[name], tensor)
+    assert [p.name for p in tmp_path.iterdir()] == ["portrait.safetensors"]
+
+
+def test_exif_turns_the_picture(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (64, 32), "red")
+    picture.paste("blue", (0, 0, 16, 32))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to view
+    picture.save(tmp_path / "a.png", exif=exif)
+    upright = load_image(str(tmp_path / "a.png"))
+    assert upright.size == (32, 64)
+    assert upright.getpixel((16, 4)) == (0, 0, 255)
+    assert upright.getpixel((16, 60)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "PA", "RGBA", "CMYK", "I;16", "1"])
+def test_every_pixel_format_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    suffix = "tiff" if mode in {"CMYK", "PA"} else "png"
+    if mode == "I;16":
+        picture = Image.fromarray(np.full((8, 8), 0x8000, np.uint16))
+    else:
+        picture = Image.new("RGB", (8, 8), (128, 128, 128)).convert("L").convert(mode)
+    picture.save(tmp_path / f"a.{suffix}")
+    image = load_image(str(tmp_path / f"a.{suffix}"))
+    assert image.mode == "RGB"
+    if mode != "1":
+        assert image.getpixel((4, 4)) == (128, 128, 128)
+
+
+def test_transparency_becomes_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "a.png")
+    assert load_image(str(tmp_path / "a.png")).getpixel((4, 4)) == (255, 255, 255)
+
+
+def test_an_address_of_another_file_system_is_read() -> None:
+    with fsspec.open("memory://pictures/face.png", "wb") as file:
+        file.write(FACE.read_bytes())
+    assert load_image("memory://pictures/face.png").tobytes() == load_image(str(FACE)).tobytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"a sentence, not a picture", FACE.read_bytes()[:2000]])
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ImageUnreadableError, match=r"a\.png") as caught:
+        load_image(str(tmp_path / "a.png"))
+    assert "PNG" in caught.value.remedy
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"nowhere\.png"):
+        load_image(str(tmp_path / "nowhere.png"))
+    with pytest.raises(MissingFileError):
+        load_image(str(tmp_path))
