@@ -1,0 +1,99 @@
+"""Files of the work folder, at any fsspec address. A file that exists is whole."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import fsspec.core
+import torch
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+from sonic_ops.constants import PIECE_TOKENS
+from sonic_ops.timeline import Segment
+
+
+def exists(address: str) -> bool:
+    """Whether the artifact is there."""
+    filesystem, path = fsspec.core.url_to_fs(address)
+    return bool(filesystem.exists(path))
+
+
+def write_once(address: str, write: Callable[[Path], object]) -> str:
+    """Let `write` fill a local file, then give it its address in one move, unless it exists."""
+    filesystem, path = fsspec.core.url_to_fs(address)
+    if filesystem.exists(path):
+        return address
+    with tempfile.TemporaryDirectory(prefix="sonic-") as folder:
+        local = Path(folder) / Path(path).name
+        write(local)
+        filesystem.makedirs(filesystem._parent(path), exist_ok=True)
+        draft = f"{path}.{uuid4().hex}.draft"
+        with local.open("rb") as source, filesystem.open(draft, "wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        filesystem.mv(draft, path)
+    return address
+
+
+def write_tensors(address: str, tensors: Mapping[str, Tensor]) -> str:
+    """Write tensors as safetensors."""
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return write_once(address, lambda path: save_file(whole, path))
+
+
+def read_tensors(address: str) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file."""
+    filesystem, path = fsspec.core.url_to_fs(address)
+    return dict(load(filesystem.cat_file(path)))
+
+
+class TokenTrack:
+    """Tokens of the whole track out of its pieces; only the pieces that are asked for are read."""
+
+    def __init__(self, pieces: Sequence[str], num_tokens: int) -> None:
+        self._pieces = pieces
+        self._num_tokens = num_tokens
+        self._cache: dict[int, Tensor] = {}
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Tokens `[start, stop)`: (stop - start, L, D), zero outside the track."""
+        first, last = max(start, 0), min(stop, self._num_tokens)
+        like = self._piece(min(max(first, 0), self._num_tokens - 1) // PIECE_TOKENS)
+        out = like.new_zeros(stop - start, *like.shape[1:])
+        while first < last:
+            index, offset = divmod(first, PIECE_TOKENS)
+            part = self._piece(index)[offset : offset + last - first]
+            out[first - start : first - start + len(part)] = part
+            first += len(part)
+        return out
+
+    def _piece(self, index: int) -> Tensor:
+        if index not in self._cache:
+            self._cache = {k: v for k, v in self._cache.items() if k >= index - 1}
+            self._cache[index] = read_tensors(self._pieces[index])["tokens"]
+        return self._cache[index]
+
+
+class LatentTrack:
+    """Latents of the whole video out of the files of its segments."""
+
+    def __init__(self, segments: Sequence[Segment], files: Sequence[str]) -> None:
+        self._segments = segments
+        self._files = files
+        self._cache: dict[int, Tensor] = {}
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Latents of the frames `[start, stop)`: (F, C, H, W)."""
+        parts = [
+            self._segment(s.index)[max(start - s.start, 0) : stop - s.start]
+            for s in self._segments
+            if s.start < stop and s.stop > start
+        ]
+        return torch.cat(parts)
+
+    def _segment(self, index: int) -> Tensor:
+        if index not in self._cache:
+            self._cache[index] = read_tensors(self._files[index])["latents"]
+        return self._cache[index]

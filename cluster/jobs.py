@@ -1,0 +1,128 @@
+"""What is sent to a worker: plans in integers, addresses, settings. Tensors travel by reference."""
+
+from dataclasses import dataclass, field
+
+from sonic_ops.config import DecodingConfig, MediaConfig, SamplingConfig
+from sonic_ops.exchange import Row
+from sonic_ops.timeline import Segment, Window, num_frames_of, num_output_frames_of
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRequest:
+    """One video to render. `audio` and `portrait` are addresses of prepared files."""
+
+    audio: str
+    portrait: str
+    num_samples: int
+    work: str
+    seed: int = 0
+    head_motion: float | None = None
+    expression: float | None = None
+    audio_guidance: float | None = None
+
+    @property
+    def num_frames(self) -> int:
+        return num_frames_of(self.num_samples)
+
+    @property
+    def num_output_frames(self) -> int:
+        return num_output_frames_of(self.num_samples)
+
+    def sampling(self, preset: SamplingConfig) -> SamplingConfig:
+        """The preset's sampling with what the row asks for."""
+        guidance = self.audio_guidance
+        asked = {
+            "head_motion": self.head_motion,
+            "expression": self.expression,
+            "audio_guidance": None if guidance is None else (guidance, guidance),
+        }
+        return preset.model_copy(update={k: v for k, v in asked.items() if v is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class PieceJob:
+    """Encode samples `[start, stop)` of a track into a token file."""
+
+    audio: str
+    start: int
+    stop: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionJob:
+    """Project the tokens around some frames; `pieces` are the token files of the track."""
+
+    pieces: tuple[str, ...]
+    num_tokens: int
+    frames: tuple[int, ...]
+    sampling: SamplingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class StartJob:
+    """Draw the noise of a segment; `readers[i]` are the frames that parcel i takes."""
+
+    segment: Segment
+    seed: int
+    sampling: SamplingConfig
+    readers: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiseJob:
+    """One step of the windows of one segment.
+
+    Parcel i of the input holds the frames `sources[i]`; parcel i of the output the rows `rows[i]`.
+    """
+
+    step: int
+    num_frames: int
+    windows: tuple[Window, ...]
+    sources: tuple[tuple[int, ...], ...]
+    rows: tuple[tuple[Row, ...], ...]
+    sampling: SamplingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class FuseJob:
+    """Fuse the rows of a segment and hand them to the next step.
+
+    Parcel i of the input holds `rows[i]`; parcel i of the output takes the frames `readers[i]`.
+    """
+
+    segment: Segment
+    rows: tuple[tuple[Row, ...], ...]
+    readers: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreJob:
+    """Write the finished latents of a segment."""
+
+    target: str
+    sampling: SamplingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeJob:
+    """Decode the frames `[start, stop)`; `latents` are the files of all segments."""
+
+    start: int
+    stop: int
+    num_frames: int
+    segments: tuple[Segment, ...]
+    latents: tuple[str, ...]
+    decoding: DecodingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeJob:
+    """Interpolate and encode one segment: output frames `[start, stop)`."""
+
+    segment: Segment
+    start: int
+    stop: int
+    num_frames: int
+    target: str
+    media: MediaConfig = field(default_factory=MediaConfig)

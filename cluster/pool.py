@@ -1,0 +1,128 @@
+"""Where jobs run: the protocol of a pool, and the pool that is this process.
+
+A `Ref` stands for a value that may live on another machine. Jobs take refs and give refs, so no
+tensor passes through whoever submits them.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Protocol
+
+import torch
+
+from cluster.config import ClusterConfig
+from cluster.workers import RenderWorker
+from sonic_ops.config import ModelsConfig
+from sonic_ops.errors import OutOfMemoryError, RenderError, SonicError
+
+Ref = Any
+
+
+class Pool(Protocol):
+    """Runs the methods of `RenderWorker`."""
+
+    num_workers: int
+
+    def submit(
+        self, worker: int, method: str, *arguments: Any, num_returns: int = 1
+    ) -> tuple[Ref, ...]:
+        """Run a method on a worker with values or refs; refs of its results, in order."""
+        ...
+
+    def get(self, refs: Sequence[Ref]) -> list[Any]:
+        """The values of refs, for small ones. Raises SonicError if a job failed."""
+        ...
+
+    def place(self, count: int) -> tuple[int, ...]:
+        """A worker for each of `count` neighbouring segments."""
+        ...
+
+
+class Placement:
+    """Spreads the segments of videos: neighbours stay together, videos start one worker apart."""
+
+    def __init__(self, num_workers: int) -> None:
+        self._num_workers = num_workers
+        self._next = 0
+        self._lock = Lock()
+
+    def __call__(self, count: int) -> tuple[int, ...]:
+        with self._lock:
+            first, self._next = self._next, self._next + min(count, self._num_workers)
+        return tuple(
+            (first + index * min(count, self._num_workers) // count) % self._num_workers
+            for index in range(count)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    value: Any
+
+
+class LocalPool:
+    """Runs every job at once in this process: how a laptop renders, and how one debugs."""
+
+    num_workers = 1
+
+    def __init__(self, config: ClusterConfig, models: ModelsConfig) -> None:
+        self._worker = RenderWorker(models, config.threads_per_worker)
+        self._lock = Lock()
+        self.place = Placement(1)
+
+    def submit(
+        self, worker: int, method: str, *arguments: Any, num_returns: int = 1
+    ) -> tuple[Ref, ...]:
+        assert worker == 0
+        values = [a.value if isinstance(a, _Value) else a for a in arguments]
+        with self._lock:
+            result = _run(getattr(self._worker, method), values)
+        results = (result,) if num_returns == 1 else tuple(result)
+        assert len(results) == num_returns
+        return tuple(_Value(part) for part in results)
+
+    def get(self, refs: Sequence[Ref]) -> list[Any]:
+        return [ref.value for ref in refs]
+
+
+def _run(method: Any, arguments: Sequence[Any]) -> Any:
+    try:
+        return method(*arguments)
+    except SonicError:
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfMemoryError(
+            f"this process ran out of memory in {method.__name__}",
+            remedy="Lower `resolution` or `segment_frames`, or use a machine with more memory.",
+        ) from error
+    except Exception as error:
+        raise RenderError(
+            f"{method.__name__} failed: {type(error).__name__}: {error}",
+            remedy="Run the same command again; only the missing work is done.",
+        ) from error
+
+
+@contextmanager
+def open_pool(config: ClusterConfig, models: ModelsConfig) -> Iterator[Pool]:
+    """The pool that the configuration asks for; it is closed at the end."""
+    if config.workers == 0:
+        yield LocalPool(config, models)
+        return
+    # Ray takes seconds to import, and a run in this process does not need it.
+    from cluster.ray_pool import open_ray_pool
+
+    with open_ray_pool(config, models) as pool:
+        yield pool
+
+
+def num_local_workers(config: ClusterConfig) -> int:
+    """Workers that this machine holds when the configuration names no number."""
+    if config.workers is not None:
+        return config.workers
+    by_cpu = int((os.cpu_count() or 1) / config.cpus_per_worker)
+    if config.gpus_per_worker:
+        return max(1, int(torch.cuda.device_count() / config.gpus_per_worker))
+    return max(1, by_cpu)

@@ -1,0 +1,105 @@
+"""One worker or many, one segment or many: the same bits."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from cluster import artifacts
+from cluster.config import ClusterConfig, VideoConfig
+from cluster.jobs import VideoRequest
+from cluster.pool import Pool, open_pool
+from cluster.render import denoise_video
+from cluster.workers import RenderWorker
+from sonic_ops.conditioning import condition_frames, condition_portrait
+from sonic_ops.config import ModelsConfig
+from sonic_ops.constants import WINDOW_FRAMES
+from sonic_ops.portrait import portrait_from
+from sonic_ops.sampling import Sampler, video_noise
+from tests.cluster.conftest import Prepare
+from tests.reference import denoise_whole
+
+LENGTHS = (2 * WINDOW_FRAMES, 31, 7)
+
+
+def latents_of(files: Sequence[str]) -> Tensor:
+    return torch.cat([artifacts.read_tensors(file)["latents"] for file in files])
+
+
+def render(pool: Pool, request: VideoRequest, video: VideoConfig, num_segments: int) -> Tensor:
+    size = -(-request.num_frames // num_segments)
+    config = video.model_copy(update={"segment_frames": size})
+    return latents_of(denoise_video(pool, request, config, lambda progress: None))
+
+
+@pytest.fixture(scope="session")
+def worker(models: ModelsConfig) -> RenderWorker:
+    return RenderWorker(models, threads=1)
+
+
+@pytest.fixture(scope="session", params=[1, 2, 3], ids="{} workers".format)
+def ray_pool(request: pytest.FixtureRequest, models: ModelsConfig) -> Iterator[Pool]:
+    with open_pool(ClusterConfig(workers=request.param), models) as pool:
+        yield pool
+
+
+def whole(worker: RenderWorker, request: VideoRequest, video: VideoConfig) -> Tensor:
+    """The latents without segments, jobs or pools."""
+    portrait = condition_portrait(
+        worker.models, portrait_from(artifacts.read_tensors(request.portrait))
+    )
+    pieces = sorted(str(path) for path in Path(request.work, "tokens").iterdir())
+    track = artifacts.TokenTrack(pieces, request.num_frames * 4)
+    frames = range(request.num_frames)
+    heard = condition_frames(worker.models, track.read, frames, portrait.image_11E)
+    noise = video_noise(request.seed, frames, portrait.reference_CHW.shape)
+    sampler = Sampler(worker.models.scheduler, video.sampling)
+    return denoise_whole(sampler, worker.models.unet, portrait, heard, noise)
+
+
+@pytest.mark.parametrize("num_frames", LENGTHS)
+@pytest.mark.parametrize("num_segments", [1, 2, 5])
+def test_segments_give_the_bits_of_the_whole(
+    num_segments: int,
+    num_frames: int,
+    tmp_path: Path,
+    prepare: Prepare,
+    video: VideoConfig,
+    local_pool: Pool,
+    worker: RenderWorker,
+) -> None:
+    request = prepare(num_frames, tmp_path)
+    assert torch.equal(
+        render(local_pool, request, video, num_segments), whole(worker, request, video)
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("num_frames", LENGTHS)
+@pytest.mark.parametrize("num_segments", [1, 2, 5])
+def test_ray_gives_the_bits_of_this_process(
+    num_segments: int,
+    num_frames: int,
+    tmp_path: Path,
+    prepare: Prepare,
+    video: VideoConfig,
+    ray_pool: Pool,
+    local_pool: Pool,
+) -> None:
+    here = render(local_pool, prepare(num_frames, tmp_path / "here"), video, 1)
+    there = render(ray_pool, prepare(num_frames, tmp_path / "ray"), video, num_segments)
+    assert torch.equal(here, there)
+
+
+def test_another_seed_gives_other_latents(
+    tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
+) -> None:
+    from dataclasses import replace
+
+    first = prepare(7, tmp_path / "first")
+    second = replace(prepare(7, tmp_path / "second"), seed=first.seed + 1)
+    assert not torch.equal(
+        render(local_pool, first, video, 1), render(local_pool, second, video, 1)
+    )
