@@ -1,0 +1,64 @@
+"""The command `sonic`.
+
+Exit status: 0 every row is finished, 1 some rows are not, 2 nothing could start.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flows.addresses import resolve
+from flows.config import DEFAULT_PRESET
+from flows.run import RunRequest, run
+from sonic_ops.errors import SonicError
+
+EXIT_USAGE = 2
+EXIT_STOPPED = 130
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def sonic() -> None:
+    """One portrait and one audio track in, a talking video of the same length out."""
+
+
+@app.command()
+def render(
+    manifest: Annotated[str, typer.Argument(help="Parquet, CSV or JSON Lines; a path or a URL.")],
+    preset: Annotated[
+        str, typer.Option(help="A preset by name, or the path of a YAML file.")
+    ] = DEFAULT_PRESET,
+    output: Annotated[
+        str | None, typer.Option(help="Folder for relative outputs and for the results.")
+    ] = None,
+) -> None:
+    """Render every row of a manifest that is not finished yet.
+
+    \\b
+    sonic render examples/manifest.parquet
+    sonic render lectures.csv --preset sonic --output /data/lectures
+    """
+    here = str(Path.cwd())
+    folder = None if output is None else resolve(output, here)
+    raise typer.Exit(run(RunRequest(resolve(manifest, here), preset, folder), Console()))
+
+
+def main() -> None:
+    """Run the command line; an error that stops everything is one sentence and a remedy."""
+    try:
+        app()
+    except SonicError as error:
+        print(f"sonic: {error}. {error.remedy}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    except KeyboardInterrupt:
+        print("sonic: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(EXIT_STOPPED)

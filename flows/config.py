@@ -1,0 +1,98 @@
+"""The configuration of a run: each layer owns its section, a preset holds only what differs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, ValidationError
+
+from cluster.config import ClusterConfig, VideoConfig
+from flows.rows import MAX_SEED, Row
+from sonic_ops.config import (
+    Count,
+    ModelsConfig,
+    PortraitConfig,
+)
+from sonic_ops.errors import ConfigError
+
+PRESETS_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+DEFAULT_PRESET = "sketch"
+
+
+class RenderConfig(VideoConfig):
+    """Everything that a preset can say."""
+
+    models: ModelsConfig
+    portrait: PortraitConfig = PortraitConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    rows_in_flight: Count | None = Field(
+        default=None, description="Rows rendered at the same time; None: 1 without workers, else 2"
+    )
+    max_attempts: Count = Field(default=3, description="Tries of a task that a machine failed")
+    keep_work: bool = Field(default=False, description="Keep the work folder of a finished row")
+
+    @property
+    def num_rows_in_flight(self) -> int:
+        """Rows rendered at the same time."""
+        return self.rows_in_flight or (1 if self.cluster.workers == 0 else 2)
+
+    def for_row(self, row: Row) -> "RenderConfig":
+        """The configuration with everything that the row says instead."""
+        guidance = row.audio_guidance
+        portrait = {"resolution": row.resolution, "framing": row.framing}
+        sampling = {
+            "head_motion": row.head_motion,
+            "expression": row.expression,
+            "audio_guidance": None if guidance is None else (guidance, guidance),
+        }
+        return self.model_copy(
+            update={
+                "portrait": self.portrait.model_copy(update=_given(portrait)),
+                "sampling": self.sampling.model_copy(update=_given(sampling)),
+                "seed": self.seed if row.seed is None else row.seed,
+            }
+        )
+
+
+def load_preset(preset: str) -> RenderConfig:
+    """Read a preset by its name or by the path of a YAML file.
+
+    Raises ConfigError, naming the file and every key that is wrong.
+    """
+    path = _preset_path(preset)
+    try:
+        return RenderConfig.model_validate(yaml.safe_load(path.read_text()) or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"The preset {path} cannot be read: {error}", remedy="Give a file in YAML."
+        ) from error
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()
+        )
+        raise ConfigError(
+            f"The preset {path} is wrong: {wrong}",
+            remedy="Mend these keys; configs/README.md names them all.",
+        ) from error
+
+
+def preset_names() -> list[str]:
+    """The presets that ship."""
+    return sorted(path.stem for path in PRESETS_FOLDER.glob("*.yaml"))
+
+
+def _preset_path(preset: str) -> Path:
+    if preset in preset_names():
+        return PRESETS_FOLDER / f"{preset}.yaml"
+    if Path(preset).is_file():
+        return Path(preset)
+    raise ConfigError(
+        f"There is no preset {preset!r}",
+        remedy=f"Use {' or '.join(preset_names())}, or the path of a YAML file.",
+    )
+
+
+def _given(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,81 @@
+"""What decides the pixels of a row, in one hash: the same fingerprint, the same video."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import sonic_ops
+from cluster.config import VideoConfig
+from flows import addresses
+from flows.caches import cache_folder
+from flows.config import RenderConfig
+from flows.rows import Row
+from sonic_ops.constants import NUMERICS
+from sonic_ops.errors import ConfigError
+from sonic_ops.files import draft_of
+
+DECIDING_SECTIONS = {"portrait", *VideoConfig.model_fields}
+
+SHORT = 12
+"""Digits of a fingerprint that name a work folder."""
+
+LARGE_BYTES = 64 << 20
+"""The hash of a weights file from this size on is remembered by path, size and time of change."""
+
+
+def fingerprint_of(
+    row: Row, config: RenderConfig, weights_sha256: str, digest: Callable[[str], str]
+) -> str:
+    """Hash of the inputs' content, of every setting that shows in the video, weights and version.
+
+    Where it is rendered (device, workers) is no part of it. Raises MissingFileError.
+    """
+    ours = config.for_row(row)
+    deciding = {
+        "version": sonic_ops.__version__,
+        "numerics": NUMERICS,
+        "weights": weights_sha256,
+        "dtype": ours.models.dtype,
+        "audio": digest(row.audio),
+        "portrait": digest(row.portrait),
+        "range": [row.start or 0.0, row.end],
+        "face_box": row.face_box,
+        "seed": ours.seed,
+        "settings": ours.model_dump(mode="json", include=DECIDING_SECTIONS),
+    }
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def weights_folder(weights: str) -> Path:
+    """The folder that `models.weights` names; found without loading the libraries of the models."""
+    if weights.startswith("package:"):
+        return Path(sonic_ops.__file__).parent / "weights" / weights.removeprefix("package:")
+    return Path(weights).expanduser()
+
+
+def weights_digest(folder: Path) -> str:
+    """Hash of the names and contents of all files of a weights folder. Raises ConfigError."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in {".safetensors", ".json"})
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise ConfigError(
+            f"There are no weights in {folder}",
+            remedy="Let models.weights in the preset name a folder that holds .safetensors files.",
+        )
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder).as_posix()} {_digest(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    status = path.stat()
+    folder = cache_folder("digests") if status.st_size >= LARGE_BYTES else None
+    if folder is None:
+        return addresses.sha256_of(str(path))
+    key = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
+    note = folder / key.hexdigest()
+    if not note.exists():
+        with draft_of(note) as draft:
+            draft.write_text(addresses.sha256_of(str(path)))
+    return note.read_text()

@@ -1,0 +1,33 @@
+"""Opens what a render needs, once per run: the pool, the terminal, the flow."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from flows.config import RenderConfig
+from flows.prefect_settings import prepare_prefect
+from flows.preflight import PlannedRow
+from flows.progress import open_reporter
+from flows.results import RowResult
+
+
+def launch(
+    manifest: str,
+    config: RenderConfig,
+    planned: Sequence[PlannedRow],
+    results: list[RowResult],
+    console: Console,
+) -> None:
+    """Render the planned rows; `results` takes what becomes of each as soon as it is known."""
+    prepare_prefect()
+    from cluster.pool import open_pool
+    from flows.render import render_manifest
+    from flows.session import Session, opened
+
+    rows = {row.row.id: row for row in planned}
+    with (
+        open_reporter(console) as reporter,
+        open_pool(config.cluster, config.models) as pool,
+        opened(Session(config, pool, reporter, rows, results)),
+    ):
+        render_manifest(manifest)

@@ -1,0 +1,123 @@
+"""The lines of a manifest, one after another, as they stand in the file.
+
+Parquet, CSV or JSON Lines; a local path or any fsspec address. Lines are read in batches: the
+length of a manifest does not show in memory. What the cells mean is decided in `rows.py`.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import PurePosixPath
+from typing import IO, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sonic_ops.errors import ManifestError, MissingFileError
+from sonic_ops.files import open_address
+
+_Cells: TypeAlias = tuple[Mapping[str, object], str | None]
+
+REQUIRED = ("id", "portrait", "audio", "output")
+BATCH_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a manifest; `number` counts rows from 1. `problem` says why it has no cells."""
+
+    number: int
+    cells: Mapping[str, object]
+    problem: str | None = None
+
+
+def read_manifest(address: str) -> Iterator[Line]:
+    """Yield the lines of a manifest.
+
+    Raises ManifestError if the file cannot be read, lacks a required column, or holds no rows.
+    """
+    reader = _reader_of(address)
+    number = 0
+    try:
+        with open_address(address) as file:
+            for number, (cells, problem) in enumerate(reader(address, file), start=1):
+                yield Line(number, cells, problem)
+    except MissingFileError as error:
+        raise ManifestError(
+            f"The manifest {address} cannot be opened", remedy="Check the address."
+        ) from error
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        raise _unreadable(address, error) from error
+    if number == 0:
+        raise ManifestError(f"The manifest {address} holds no rows", remedy="Add a row per video.")
+
+
+def _parquet(address: str, file: IO[bytes]) -> Iterator[_Cells]:
+    table = pq.ParquetFile(file)
+    _require_columns(address, table.schema_arrow.names)
+    for batch in table.iter_batches(BATCH_ROWS):
+        for cells in batch.to_pylist():
+            yield cells, None
+
+
+def _csv(address: str, file: IO[bytes]) -> Iterator[_Cells]:
+    lines = csv.reader(TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
+    names = [name.strip() for name in next(lines, [])]
+    _require_columns(address, names)
+    for values in lines:
+        if len(values) > len(names):
+            yield {}, f"has {len(values)} cells, but there are {len(names)} columns"
+        elif values:
+            yield dict(zip(names, values, strict=False)), None
+
+
+def _json_lines(_address: str, file: IO[bytes]) -> Iterator[_Cells]:
+    for text in TextIOWrapper(file, encoding="utf-8-sig"):
+        if text.strip():
+            yield _json_line(text)
+
+
+def _json_line(text: str) -> _Cells:
+    try:
+        cells = json.loads(text)
+    except ValueError as error:
+        return {}, f"is no JSON ({error})"
+    if not isinstance(cells, dict):
+        return {}, "is no JSON object"
+    return cells, None
+
+
+_READERS: dict[str, Callable[[str, IO[bytes]], Iterator[_Cells]]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+}
+
+
+def _reader_of(address: str) -> Callable[[str, IO[bytes]], Iterator[_Cells]]:
+    suffix = PurePosixPath(address).suffix.lower()
+    if suffix not in _READERS:
+        raise ManifestError(
+            f"The manifest {address} has the ending '{suffix}', which says no known format",
+            remedy=f"Give a file that ends in {', '.join(_READERS)}.",
+        )
+    return _READERS[suffix]
+
+
+def _require_columns(address: str, names: list[str]) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise ManifestError(
+            f"The manifest {address} has no column {', '.join(missing)}",
+            remedy=f"Every manifest needs the columns {', '.join(REQUIRED)}.",
+        )
+
+
+def _unreadable(address: str, error: Exception) -> ManifestError:
+    return ManifestError(
+        f"The manifest {address} cannot be read: {error}",
+        remedy="Write it again as Parquet, as CSV in UTF-8, or as JSON Lines.",
+    )

@@ -1,0 +1,81 @@
+"""What became of a row that was rendered: its result, its receipt, and its work folder."""
+
+import resource
+import sys
+import traceback
+from dataclasses import dataclass, replace
+
+from flows import addresses
+from flows.preflight import PlannedRow
+from flows.receipts import write_receipt
+from flows.results import BUG_REMEDY, RowResult, said_of
+from sonic_ops.errors import SonicError
+from sonic_ops.media import VideoInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a row has cost: its time, and the tries that a machine failed."""
+
+    wall_s: float
+    num_failures: int
+
+
+def done(planned: PlannedRow, video: VideoInfo, spent: Spent, *, keep_work: bool) -> RowResult:
+    """The result of a finished row; its receipt is written and its work folder removed."""
+    result = replace(
+        _base(planned, spent),
+        status="done",
+        num_frames=planned.plan.num_frames,
+        video_s=video.duration_s,
+        width=video.width,
+        height=video.height,
+        attempts=spent.num_failures + 1,
+    )
+    write_receipt(result)
+    if not keep_work:
+        addresses.remove_folder(planned.work)
+    return result
+
+
+def failed(planned: PlannedRow, error: BaseException, spent: Spent) -> RowResult:
+    """The result of a row that could not be rendered; its work folder stays for the next try."""
+    if isinstance(error, SonicError):
+        said, remedy = said_of(error), error.remedy
+    else:
+        said, remedy = _noted(planned, error), BUG_REMEDY
+    return replace(
+        _base(planned, spent),
+        error_class=type(error).__name__,
+        error=said,
+        remedy=remedy,
+        attempts=max(spent.num_failures, 1),
+    )
+
+
+def _base(planned: PlannedRow, spent: Spent) -> RowResult:
+    return RowResult(
+        row=planned.row.number,
+        id=planned.row.id,
+        status="failed",
+        output=planned.row.output,
+        wall_s=spent.wall_s,
+        peak_memory_mb=peak_memory_mb(),
+        fingerprint=planned.fingerprint,
+        notes="; ".join(planned.notes),
+        extras=dict(planned.row.extras),
+    )
+
+
+def _noted(planned: PlannedRow, error: BaseException) -> str:
+    """Keep the traceback of an error that nobody expected; say where."""
+    address = addresses.join(planned.work, "error.txt")
+    with addresses.written(address) as path:
+        path.write_text("".join(traceback.format_exception(error)))
+    return f"{error} (see {address})"
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held so far, without its workers."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

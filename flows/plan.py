@@ -1,0 +1,50 @@
+"""How much work a row is, in integers, before any of it is done."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sonic_ops.config import SamplingConfig
+from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
+from sonic_ops.timeline import num_frames_of, num_output_frames_of, window_grid
+
+
+@dataclass(frozen=True, slots=True)
+class RowPlan:
+    """Frames of the video, windows of one step, and UNet calls over all steps."""
+
+    num_frames: int
+    num_output_frames: int
+    num_windows: int
+    num_steps: int
+
+    @property
+    def num_unet_calls(self) -> int:
+        """One call is one window of one step, with all its guidance branches."""
+        return self.num_windows * self.num_steps
+
+    @property
+    def video_s(self) -> float:
+        """Seconds of video."""
+        return self.num_output_frames / OUTPUT_FPS
+
+
+def plan_row(duration_s: float, sampling: SamplingConfig) -> RowPlan:
+    """The plan of `duration_s` seconds of audio; the length in the header decides."""
+    num_samples = round(duration_s * SAMPLE_RATE_HZ)
+    num_frames = num_frames_of(num_samples)
+    grid = window_grid(num_frames, 0, size=sampling.window_frames, overlap=sampling.window_overlap)
+    num_steps = min(int(sampling.steps * sampling.strength), sampling.steps)
+    return RowPlan(num_frames, num_output_frames_of(num_samples), len(grid), num_steps)
+
+
+def said_of(plans: Iterable[RowPlan]) -> str:
+    """The sum of plans, in words."""
+    plans = list(plans)
+    seconds = sum(plan.video_s for plan in plans)
+    frames = sum(plan.num_frames for plan in plans)
+    windows = sum(plan.num_windows for plan in plans)
+    calls = sum(plan.num_unet_calls for plan in plans)
+    return (
+        f"{len(plans)} row{'s' * (len(plans) != 1)} to render: {seconds:,.1f} s of video, "
+        f"{frames:,} frames, {windows:,} windows a step, {calls:,} UNet calls"
+    )

@@ -1,0 +1,183 @@
+"""Every row of a manifest is checked before anything is computed.
+
+A row comes out as work to do, as finished by an earlier run, or as a list of what is wrong with it.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TypeVar
+
+from flows import addresses
+from flows.config import RenderConfig
+from flows.fingerprint import SHORT, fingerprint_of
+from flows.manifest import read_manifest
+from flows.plan import RowPlan, plan_row
+from flows.receipts import finished_result, work_root
+from flows.results import RowResult
+from flows.rows import BadRow, Row, parse_row
+from sonic_ops.errors import (
+    FieldError,
+    InputError,
+    MissingFileError,
+    OutputNotWritableError,
+    SonicError,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """A row to render: what, how much, where its work lies, and what to tell the user."""
+
+    row: Row
+    fingerprint: str
+    work: str
+    plan: RowPlan
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """All rows of a manifest, sorted into three."""
+
+    planned: tuple[PlannedRow, ...]
+    finished: tuple[RowResult, ...]
+    bad: tuple[BadRow, ...]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the manifest."""
+        return len(self.planned) + len(self.finished) + len(self.bad)
+
+
+def preflight(
+    manifest: str, config: RenderConfig, *, weights_sha256: str, output_folder: str | None = None
+) -> Preflight:
+    """Check all rows of a manifest. Raises ManifestError if there are none to check."""
+    checker = RowChecker(config, weights_sha256)
+    folder = addresses.folder_of(manifest)
+    outcomes = [
+        checker.check(parse_row(line, folder, output_folder)) for line in read_manifest(manifest)
+    ]
+    return Preflight(
+        tuple(outcome for outcome in outcomes if isinstance(outcome, PlannedRow)),
+        tuple(outcome for outcome in outcomes if isinstance(outcome, RowResult)),
+        tuple(outcome for outcome in outcomes if isinstance(outcome, BadRow)),
+    )
+
+
+class RowChecker:
+    """Checks rows one after another and remembers the ids, outputs and files it has seen."""
+
+    def __init__(self, config: RenderConfig, weights_sha256: str) -> None:
+        self._config = config
+        self._weights_sha256 = weights_sha256
+        self._digest = cache(addresses.sha256_of)
+        self._folder_problem = cache(_folder_problem)
+        self._row_of_id: dict[str, int] = {}
+        self._row_of_output: dict[str, int] = {}
+
+    def check(self, row: Row | BadRow) -> PlannedRow | RowResult | BadRow:
+        """What is to be done about a row."""
+        errors = [*self._id_errors(row)]
+        if isinstance(row, BadRow):
+            return replace(row, errors=(*errors, *row.errors))
+        errors += self._output_errors(row)
+        fingerprint = self._fingerprint(row)
+        if fingerprint and not errors and (result := finished_result(row.output, fingerprint)):
+            return replace(
+                result, row=row.number, id=row.id, status="skipped", extras=dict(row.extras)
+            )
+        return self._inspect(row, fingerprint, errors)
+
+    def _inspect(
+        self, row: Row, fingerprint: str | None, errors: list[SonicError]
+    ) -> PlannedRow | BadRow:
+        # The only part of a preflight that needs the libraries of the mathematics.
+        from flows.inspection import inspect_audio, inspect_portrait
+
+        facts = _kept(errors, "audio", lambda: inspect_audio(row))
+        notes = _kept(errors, "portrait", lambda: inspect_portrait(row, self._config))
+        if errors or facts is None or notes is None or fingerprint is None:
+            return BadRow(row.number, row.id, tuple(errors), row.extras, row.output)
+        return PlannedRow(
+            row,
+            fingerprint,
+            _work_folder(row, fingerprint),
+            plan_row(facts.duration_s, self._config.sampling),
+            (*facts.notes, *notes, *_notes_of(row)),
+        )
+
+    def _fingerprint(self, row: Row) -> str | None:
+        try:
+            return fingerprint_of(row, self._config, self._weights_sha256, self._digest)
+        except MissingFileError:
+            return None  # the inspection says which file, and why
+
+    def _id_errors(self, row: Row | BadRow) -> Iterator[SonicError]:
+        first = self._row_of_id.setdefault(row.id, row.number) if row.id else row.number
+        if first != row.number:
+            yield FieldError(
+                f"{row.id!r} is already the id of row number {first}",
+                remedy="Give every row an id of its own.",
+                field="id",
+            )
+
+    def _output_errors(self, row: Row) -> Iterator[SonicError]:
+        first = self._row_of_output.setdefault(row.output, row.number)
+        if first != row.number:
+            yield FieldError(
+                f"{row.output} is already the output of row number {first}",
+                remedy="Give every row an output of its own.",
+                field="output",
+            )
+        if row.output in (row.audio, row.portrait):
+            yield FieldError(
+                f"{row.output} is an input of the row and would be lost",
+                remedy="Write to another file.",
+                field="output",
+            )
+        if addresses.is_folder(row.output):
+            yield OutputNotWritableError(
+                f"{row.output} is a folder",
+                remedy="Give the address of a file.",
+                field="output",
+            )
+        elif problem := self._folder_problem(addresses.folder_of(row.output)):
+            yield problem
+
+
+def _folder_problem(folder: str) -> OutputNotWritableError | None:
+    try:
+        addresses.probe_folder(folder)
+    except (OSError, ImportError, ValueError) as error:
+        return OutputNotWritableError(
+            f"the folder {folder} cannot be written ({error})",
+            remedy="Choose a folder that you may write to, or change its permissions.",
+            field="output",
+        )
+    return None
+
+
+def _work_folder(row: Row, fingerprint: str) -> str:
+    """Beside the output; the name is safe on any file system and changes with the content."""
+    safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:60]
+    return addresses.join(work_root(row.output), f"{safe_id}-{fingerprint[:SHORT]}")
+
+
+def _notes_of(row: Row) -> Iterable[str]:
+    if row.subtitles:
+        yield "subtitles are noted here, but are not part of the video in this version"
+
+
+def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T | None:
+    """The result of an inspection; what it raises is put to the errors, with its column."""
+    try:
+        return inspect()
+    except InputError as error:
+        error.field = error.field or column
+        errors.append(error)
+        return None

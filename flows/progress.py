@@ -1,0 +1,176 @@
+"""One line per row in flight: stage, step k of n, frames decoded, time left."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from flows.preflight import PlannedRow
+from flows.results import RowResult
+
+PLAIN_INTERVAL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage as the user reads it, and its usual share of the time of a row."""
+
+    unit: str
+    share: float
+
+
+STAGES = {
+    "sound": Stage("part", 0.01),
+    "portrait": Stage("part", 0.01),
+    "listen": Stage("piece", 0.03),
+    "denoise": Stage("step", 0.75),
+    "decode": Stage("frame", 0.18),
+    "finish": Stage("part", 0.02),
+}
+
+
+class RowClock:
+    """Where a row stands, and how long it may still take."""
+
+    def __init__(self, planned: PlannedRow) -> None:
+        self.planned = planned
+        self.started = time.monotonic()
+        self.stage, self.done, self.total = "sound", 0, 1
+        self.frames_decoded = 0
+
+    def update(self, stage: str, done: int, total: int) -> bool:
+        """Note what a stage has done; whether a stage has begun with it."""
+        begins = stage != self.stage
+        self.stage, self.done, self.total = stage, done, max(total, 1)
+        if stage == "decode":
+            self.frames_decoded = done
+        return begins
+
+    @property
+    def fraction(self) -> float:
+        """The share of the row's time that has passed, by the usual shares of its stages."""
+        names = list(STAGES)
+        before = sum(STAGES[name].share for name in names[: names.index(self.stage)])
+        return before + STAGES[self.stage].share * min(self.done / self.total, 1.0)
+
+    def text(self) -> str:
+        """The line of the row, without its name."""
+        frames = f"{self.frames_decoded} of {self.planned.plan.num_frames} frames decoded"
+        return f"{self.stage} {STAGES[self.stage].unit} {self.done} of {self.total} · {frames}"
+
+    def time_left(self) -> str:
+        """An estimate in words, empty as long as there is nothing to build it on."""
+        elapsed_s, fraction = time.monotonic() - self.started, self.fraction
+        if fraction < 0.03:
+            return ""
+        return f"about {clock(elapsed_s * (1 - fraction) / fraction)} left"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: 42 s, 3:05, 1:02:03."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Reporter(Protocol):
+    """Shows rows as they are rendered; called from several threads."""
+
+    def start(self, planned: PlannedRow) -> None:
+        """A row begins."""
+
+    def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
+        """A stage of a row has done `done` of `total`."""
+
+    def finish(self, result: RowResult) -> None:
+        """A row has ended."""
+
+
+@contextmanager
+def open_reporter(console: Console) -> Iterator[Reporter]:
+    """Live lines in a terminal, a plain line every few seconds elsewhere."""
+    if not console.is_terminal:
+        yield PlainReporter(say_to(console))
+        return
+    columns = TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[text]}")
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield LiveReporter(progress)
+
+
+def say_to(console: Console) -> Callable[[str], None]:
+    """Print lines as they are: no markup, no wrapping."""
+    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class PlainReporter:
+    """A line when a stage begins, and every few seconds."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._lock = Lock()
+        self._clocks: dict[str, RowClock] = {}
+        self._said_at: dict[str, float] = {}
+
+    def start(self, planned: PlannedRow) -> None:
+        """A row begins."""
+        with self._lock:
+            self._clocks[planned.row.id] = RowClock(planned)
+            self._say(f"{planned.row.id}: starts")
+
+    def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
+        """Say where the row stands, unless that was said a moment ago."""
+        with self._lock:
+            row, now = self._clocks[row_id], time.monotonic()
+            begins = row.update(stage, done, total)
+            if begins or now - self._said_at.get(row_id, 0.0) >= PLAIN_INTERVAL_S:
+                self._said_at[row_id] = now
+                parts = (row.text(), row.time_left())
+                self._say(f"{row_id}: {' · '.join(part for part in parts if part)}")
+
+    def finish(self, result: RowResult) -> None:
+        """Say what became of the row."""
+        with self._lock:
+            self._clocks.pop(result.id)
+            self._say(said_of(result))
+
+
+class LiveReporter:
+    """A bar per row in flight; a row that has ended leaves its line above the bars."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._rows: dict[str, tuple[RowClock, TaskID]] = {}
+
+    def start(self, planned: PlannedRow) -> None:
+        """A row begins."""
+        bar = self._progress.add_task(planned.row.id, total=1.0, text="starts")
+        self._rows[planned.row.id] = RowClock(planned), bar
+
+    def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
+        """Move the bar of the row."""
+        row, bar = self._rows[row_id]
+        row.update(stage, done, total)
+        text = f"{row.text()} · {row.time_left()}"
+        self._progress.update(bar, completed=row.fraction, text=text)
+
+    def finish(self, result: RowResult) -> None:
+        """Replace the bar by a line."""
+        _, bar = self._rows.pop(result.id)
+        self._progress.remove_task(bar)
+        say_to(self._progress.console)(said_of(result))
+
+
+def said_of(result: RowResult) -> str:
+    """What became of a row, in a line."""
+    if result.status == "failed":
+        return f"{result.id}: failed: {result.error}. {result.remedy}"
+    seconds = f"{result.video_s or 0:.2f} s of video in {clock(result.wall_s or 0)}"
+    return f"{result.id}: done: {seconds}" + (f" ({result.notes})" if result.notes else "")

@@ -1,0 +1,55 @@
+"""What is kept about a finished row, so that a second run knows that there is nothing to do."""
+
+import json
+from dataclasses import asdict, fields
+
+from flows import addresses
+from flows.results import RowResult
+
+HASHED_BYTES = 256 << 20
+"""Outputs up to this size are compared by content as well, not by size alone."""
+
+
+def work_root(output: str) -> str:
+    """The folder beside an output that holds work in progress and receipts."""
+    return addresses.join(addresses.folder_of(output), ".sonic")
+
+
+def receipt_address(output: str) -> str:
+    """Where the receipt of an output is kept."""
+    return addresses.join(work_root(output), "receipts", f"{addresses.name_of(output)}.json")
+
+
+def write_receipt(result: RowResult) -> None:
+    """Keep the result of a finished row beside its output."""
+    assert result.output is not None
+    content = asdict(result)
+    del content["extras"]
+    receipt = {"result": content} | _stamp(result.output)
+    with addresses.written(receipt_address(result.output)) as path:
+        path.write_text(json.dumps(receipt, indent=1))
+
+
+def finished_result(output: str, fingerprint: str) -> RowResult | None:
+    """The result of an earlier run, if its output and all that decides it are as then."""
+    receipt = addresses.read_json(receipt_address(output))
+    if not isinstance(receipt, dict) or not isinstance(receipt.get("result"), dict):
+        return None
+    content = receipt["result"]
+    if content.get("fingerprint") != fingerprint or _stamp(output) != _stamp_in(receipt):
+        return None
+    known = {entry.name for entry in fields(RowResult)}
+    return RowResult(**{key: value for key, value in content.items() if key in known})
+
+
+def _stamp(output: str) -> dict[str, object]:
+    """Size and hash of the output; no hash if it is long, nothing if it is missing."""
+    size = addresses.size_bytes(output)
+    if size is None:
+        return {}
+    digest = addresses.sha256_of(output) if size <= HASHED_BYTES else None
+    return {"size_bytes": size, "sha256": digest}
+
+
+def _stamp_in(receipt: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in receipt.items() if key != "result"}

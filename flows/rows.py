@@ -1,0 +1,206 @@
+"""From a line of the manifest to a typed row, or to a sentence for every cell that is wrong."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flows import cells
+from flows.addresses import resolve
+from flows.manifest import REQUIRED, Line
+from sonic_ops.errors import FieldError, SonicError
+
+MAX_SEED = 2**31 - 1
+FRAMINGS = ("face", "full")
+MAX_RESOLUTION = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One video to render. None means: as the preset says. Addresses are absolute."""
+
+    number: int
+    id: str
+    portrait: str
+    audio: str
+    output: str
+    seed: int | None
+    resolution: int | None
+    framing: str | None
+    face_box: tuple[float, float, float, float] | None
+    head_motion: float | None
+    expression: float | None
+    audio_guidance: float | None
+    start: float | None
+    end: float | None
+    subtitles: str | None
+    language: str | None
+    consent: str | None
+    extras: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """How messages call the row."""
+        return self.id or f"number {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that is not rendered, and all that is wrong with it."""
+
+    number: int
+    id: str
+    errors: tuple[SonicError, ...]
+    extras: Mapping[str, object]
+    output: str = ""
+
+    @property
+    def name(self) -> str:
+        """How messages call the row."""
+        return self.id or f"number {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a column may hold."""
+
+    name: str
+    parse: Callable[[object], Any]
+    expects: str
+    example: str
+
+
+def _framing(value: object) -> str:
+    framing = cells.text(value).lower()
+    if framing not in FRAMINGS:
+        raise ValueError
+    return framing
+
+
+def _resolution(value: object) -> int:
+    resolution = cells.whole_number(64, MAX_RESOLUTION)(value)
+    if resolution % 64:
+        raise ValueError
+    return resolution
+
+
+_STRENGTH = "a number from 0 to 3"
+COLUMNS = (
+    Column("id", cells.name, "text that names the row", "lecture-01"),
+    Column("portrait", cells.text, "the address of a picture", "ada.png"),
+    Column("audio", cells.text, "the address of a sound file", "speech.wav"),
+    Column("output", cells.text, "the address of the video to write", "out/ada.mp4"),
+    Column("seed", cells.whole_number(0, MAX_SEED), "a whole number from 0 to 2147483647", "7"),
+    Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
+    Column("framing", _framing, "'face' or 'full'", "face"),
+    Column("face_box", cells.box, "four numbers x, y, width, height in pixels", "40 30 120 120"),
+    Column("head_motion", cells.number(0, 3), _STRENGTH, "1.0"),
+    Column("expression", cells.number(0, 3), _STRENGTH, "1.0"),
+    Column("audio_guidance", cells.number(0, 50), "a number from 0 to 50", "7.5"),
+    Column("start", cells.seconds, "seconds or a clock time", "12.5"),
+    Column("end", cells.seconds, "seconds or a clock time", "1:02:03"),
+    Column("subtitles", cells.text, "the address of a subtitle file", "speech.srt"),
+    Column("language", cells.text, "a language tag", "en"),
+    Column("consent", cells.text, "text that says who agreed", "form 12, 2026-11-02"),
+)
+_NAMES = frozenset(column.name for column in COLUMNS)
+PASSED_ON = ("subtitles", "language", "consent")
+
+
+def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRow:
+    """Type the cells of a line; relative addresses count from `folder`.
+
+    Relative outputs count from `output_folder` where one is given, and stay inside it.
+    """
+    extras = {key: value for key, value in line.cells.items() if key not in _NAMES}
+    values, errors = _parse_cells(line)
+    if errors:
+        return BadRow(line.number, str(values.get("id") or ""), errors, extras)
+    row = Row(number=line.number, extras=extras | _passed_on(values), **values)
+    return _with_addresses(row, folder, output_folder)
+
+
+def _parse_cells(line: Line) -> tuple[dict[str, Any], tuple[SonicError, ...]]:
+    if line.problem:
+        problem = FieldError(f"the line {line.problem}", remedy="Write the line again.")
+        return {}, (problem,)
+    values: dict[str, Any] = {}
+    errors: list[SonicError] = []
+    for column in COLUMNS:
+        try:
+            values[column.name] = parse_cell(column, line.cells.get(column.name))
+        except FieldError as error:
+            errors.append(error)
+    return values, tuple(errors or _order_errors(values))
+
+
+def parse_cell(column: Column, value: object) -> Any:
+    """The value of a cell, None if it is empty and may be. Raises FieldError."""
+    if cells.is_empty(value):
+        if column.name not in REQUIRED:
+            return None
+        raise FieldError(
+            "the cell is empty",
+            remedy=f"Write {column.expects}, such as {column.example}.",
+            field=column.name,
+        )
+    try:
+        return column.parse(value)
+    except (ValueError, TypeError) as error:
+        raise _wrong_value(column, value) from error
+
+
+def _wrong_value(column: Column, value: object) -> FieldError:
+    if column.name == "framing" and value == "paste":
+        return FieldError(
+            "'paste' is not available in this version",
+            remedy="Write 'face' or 'full'.",
+            field="framing",
+        )
+    rest = "" if column.name in REQUIRED else ", or leave the cell empty for what the preset says"
+    return FieldError(
+        f"{_shown(value)} is not {column.expects}",
+        remedy=f"Write a value such as {column.example}{rest}.",
+        field=column.name,
+    )
+
+
+def _shown(value: object, length: int = 60) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= length else f"{shown[:length]}..."
+
+
+def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
+    """What is wrong between cells that are right one by one."""
+    errors: list[SonicError] = []
+    start, end = values["start"] or 0.0, values["end"]
+    if end is not None and end <= start:
+        remedy = "Let the end be later than the start, both in seconds of the audio."
+        errors.append(FieldError(f"{end:g} s is not after {start:g} s", remedy=remedy, field="end"))
+    if not values["output"].lower().endswith(".mp4"):
+        remedy = "Let the output end in .mp4."
+        errors.append(
+            FieldError(f"{values['output']!r} is no MP4 file", remedy=remedy, field="output")
+        )
+    return errors
+
+
+def _passed_on(values: Mapping[str, Any]) -> dict[str, object]:
+    return {name: values[name] for name in PASSED_ON if values[name] is not None}
+
+
+def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:
+    return replace(
+        row,
+        portrait=resolve(row.portrait, folder),
+        audio=resolve(row.audio, folder),
+        output=output_address(row.output, folder, output_folder),
+    )
+
+
+def output_address(output: str, folder: str, output_folder: str | None) -> str:
+    """Where a video goes: the manifest's address, or inside the folder the user asked for."""
+    if output_folder is None:
+        return resolve(output, folder)
+    while output.startswith(("../", "./")):
+        output = output.partition("/")[2]
+    return resolve(output, output_folder)

@@ -1,0 +1,153 @@
+"""The tasks of a row. Each takes and returns addresses; what exists already is not made again.
+
+A task is tried again if the machine was at fault (RenderError), never if the row is (InputError).
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import soundfile
+from prefect import Task, task
+from prefect.client.schemas.objects import State, TaskRun
+
+from cluster import render as cluster_render
+from cluster.jobs import VideoRequest
+from cluster.render import Progress
+from flows import addresses
+from flows.inspection import portrait_of
+from flows.preflight import PlannedRow
+from flows.session import current_session
+from sonic_ops import media
+from sonic_ops.audio import decode_audio
+from sonic_ops.constants import SAMPLE_RATE_HZ
+from sonic_ops.errors import RenderError
+from sonic_ops.files import open_address
+from sonic_ops.media import VideoInfo
+from sonic_ops.portrait import save_portrait
+from sonic_ops.timeline import num_output_frames_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRY_DELAY_S = 2.0
+_MANY = 1000  # the condition below counts, since the number comes from the configuration
+
+
+def is_machine_fault(_task: object, run: TaskRun, state: State[Any]) -> bool:
+    """Retry what another try might do, `max_attempts` tries in all; never retry a bad input."""
+    error = state.result(raise_on_failure=False)
+    tries_left = run.run_count < current_session().config.max_attempts
+    return isinstance(error, RenderError) and tries_left
+
+
+def stage(function: Callable[Concatenate[PlannedRow, P], R]) -> Task[Concatenate[PlannedRow, P], R]:
+    """A Prefect task of a row with the retry rule of this project; failed tries are counted."""
+
+    @wraps(function)
+    def counted(planned: PlannedRow, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(planned, *args, **kwargs)
+        except RenderError:
+            current_session().failures[planned.row.id] += 1
+            raise
+
+    made: Task[Concatenate[PlannedRow, P], R] = task(
+        retries=_MANY,
+        retry_delay_seconds=RETRY_DELAY_S,
+        retry_condition_fn=is_machine_fault,
+        persist_result=False,
+    )(counted)
+    return made
+
+
+@stage
+def decode_sound(planned: PlannedRow) -> str:
+    """Decode the audio of the row to 16 kHz mono; the address of a WAV file."""
+    target = addresses.join(planned.work, "sound.wav")
+    row = planned.row
+    _advance(planned, "sound")
+    if addresses.size_bytes(target) is None:
+        with addresses.written(target) as path:
+            decode_audio(row.audio, path, start_s=row.start or 0.0, end_s=row.end)
+    return target
+
+
+@stage
+def prepare_portrait(planned: PlannedRow) -> str:
+    """Find the face and cut the picture; the address of a safetensors file."""
+    target = addresses.join(planned.work, "portrait.safetensors")
+    _advance(planned, "portrait")
+    if addresses.size_bytes(target) is None:
+        with addresses.written(target) as path:
+            save_portrait(portrait_of(planned.row, current_session().config), path)
+    return target
+
+
+def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
+    """What the cluster renders."""
+    config = current_session().config.for_row(planned.row)
+    return VideoRequest(
+        audio=sound,
+        portrait=portrait,
+        num_samples=num_samples_of(sound),
+        work=planned.work,
+        seed=config.seed,
+        head_motion=config.sampling.head_motion,
+        expression=config.sampling.expression,
+        audio_guidance=planned.row.audio_guidance,
+    )
+
+
+@stage
+def encode_audio(planned: PlannedRow, request: VideoRequest) -> list[str]:
+    """Whisper tokens of the whole track; an address per piece."""
+    return cluster_render.encode_audio(current_session().pool, request, _on_progress(planned))
+
+
+@stage
+def denoise_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
+    """Latents of the video; an address per segment."""
+    session = current_session()
+    config = session.config.for_row(planned.row)
+    return cluster_render.denoise_video(session.pool, request, config, _on_progress(planned))
+
+
+@stage
+def encode_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
+    """Decoded, interpolated and encoded output frames; an address per segment."""
+    session = current_session()
+    config = session.config.for_row(planned.row)
+    return cluster_render.encode_video(session.pool, request, config, _on_progress(planned))
+
+
+@stage
+def mux_video(planned: PlannedRow, request: VideoRequest, segments: list[str]) -> VideoInfo:
+    """Stitch the segments, add the original sound, check the file, and give it its final name."""
+    row = planned.row
+    num_output_frames = num_output_frames_of(request.num_samples)
+    duration_s = request.num_samples / SAMPLE_RATE_HZ
+    _advance(planned, "finish")
+    with ExitStack() as stack, addresses.written(row.output) as target:
+        paths = [stack.enter_context(addresses.fetched(segment)) for segment in segments]
+        silent = target.with_name("silent.mp4")
+        media.stitch(paths, silent)
+        media.mux(silent, row.audio, target, start_s=row.start or 0.0, end_s=row.end)
+        return media.verify_video(
+            target, num_output_frames=num_output_frames, duration_s=duration_s
+        )
+
+
+def num_samples_of(wav: str) -> int:
+    """Samples of a WAV file."""
+    with open_address(wav) as file, soundfile.SoundFile(file) as sound:
+        return int(sound.frames)
+
+
+def _on_progress(planned: PlannedRow) -> Callable[[Progress], None]:
+    return lambda progress: _advance(planned, progress.stage, progress.done, progress.total)
+
+
+def _advance(planned: PlannedRow, name: str, done: int = 0, total: int = 1) -> None:
+    current_session().advance(planned.row.id, name, done, total)

@@ -1,0 +1,49 @@
+"""Real inputs for the tests of the flows, and rows that are made of them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flows.config import RenderConfig
+
+REPOSITORY = Path(__file__).parent.parent.parent
+SPEECH = REPOSITORY / "examples" / "young_man.wav"
+FACE = REPOSITORY / "tests" / "golden" / "faces" / "glasses.png"
+
+Cells = dict[str, object]
+WriteManifest = Callable[..., str]
+
+
+@pytest.fixture
+def config() -> RenderConfig:
+    return RenderConfig.model_validate({"models": {"weights": "none"}})
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Cells:
+    """The cells of a row that can be rendered."""
+    output = str(tmp_path / "out" / "good.mp4")
+    return {"id": "good", "portrait": str(FACE), "audio": str(SPEECH), "output": output}
+
+
+@pytest.fixture
+def write_manifest(tmp_path: Path) -> WriteManifest:
+    """Writes rows as JSON Lines; the address of the manifest."""
+
+    def write(*rows: Cells, name: str = "manifest.jsonl") -> str:
+        path = tmp_path / name
+        path.write_text("\n".join(map(json.dumps, rows)))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def blank_picture(tmp_path: Path) -> str:
+    """A picture without a face."""
+    path = tmp_path / "blank.png"
+    Image.new("RGB", (128, 128), (90, 120, 150)).save(path)
+    return str(path)

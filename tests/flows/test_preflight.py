@@ -1,0 +1,282 @@
+"""Before any compute: bad rows are named, good rows are planned, finished rows are known."""
+
+import os
+import time
+import tracemalloc
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows.config import RenderConfig
+from flows.preflight import PlannedRow, Preflight, preflight
+from flows.receipts import write_receipt
+from flows.results import RowResult, rejected, said_of
+from flows.rows import BadRow
+from sonic_ops.errors import InputError
+from tests.flows.conftest import FACE, SPEECH, Cells, WriteManifest
+
+
+class Checked:
+    """The preflight of a manifest with a good row first and other rows after it."""
+
+    def __init__(self, config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> None:
+        self._config, self._good, self._write = config, good, write_manifest
+
+    def rows(self, *rows: Cells) -> Preflight:
+        manifest = self._write(self._good, *rows)
+        checked = preflight(manifest, self._config, weights_sha256="w")
+        assert checked.planned[0].row.id == "good"
+        return checked
+
+    def other(self, **cells: object) -> Cells:
+        output = str(Path(str(self._good["output"])).with_name("other.mp4"))
+        return self._good | {"id": "other", "output": output} | cells
+
+    def bad(self, **cells: object) -> BadRow:
+        """The one row of two that is bad; the result says so, with a column and a remedy."""
+        checked = self.rows(self.other(**cells))
+        (row,) = checked.bad
+        result = rejected(row)
+        assert (result.status, result.id) == ("failed", row.id)
+        assert result.remedy
+        assert all(isinstance(error, InputError) and error.field for error in row.errors)
+        return row
+
+    def planned(self, **cells: object) -> PlannedRow:
+        return self.rows(self.other(**cells)).planned[-1]
+
+
+@pytest.fixture
+def check(config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> Checked:
+    return Checked(config, good, write_manifest)
+
+
+def only_error(row: BadRow) -> tuple[str, str | None, str]:
+    (error,) = row.errors
+    return type(error).__name__, error.field, said_of(error)
+
+
+@pytest.mark.parametrize("column", ["portrait", "audio"])
+def test_missing_file(check: Checked, column: str) -> None:
+    name, field, sentence = only_error(check.bad(**{column: "nowhere.file"}))
+    assert (name, field) == ("MissingFileError", column)
+    assert "nowhere.file" in sentence
+
+
+def test_audio_that_is_no_audio(check: Checked, tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("this is no sound " * 99)
+    assert only_error(check.bad(audio="text.wav"))[:2] == ("AudioUnreadableError", "audio")
+
+
+def test_audio_file_without_a_byte(check: Checked, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").write_bytes(b"")
+    assert only_error(check.bad(audio="empty.wav"))[:2] == ("AudioUnreadableError", "audio")
+
+
+def write_wav(path: Path, num_samples: int, rate_hz: int = 16_000) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(bytes(2 * num_samples))
+
+
+def test_audio_without_a_sample(check: Checked, tmp_path: Path) -> None:
+    write_wav(tmp_path / "none.wav", 0)
+    assert only_error(check.bad(audio="none.wav"))[:2] == ("AudioUnreadableError", "audio")
+
+
+def test_audio_under_one_frame(check: Checked, tmp_path: Path) -> None:
+    write_wav(tmp_path / "short.wav", 1279)
+    write_wav(tmp_path / "frame.wav", 1280)
+    assert only_error(check.bad(audio="short.wav"))[:2] == ("AudioTooShortError", "audio")
+    assert check.planned(audio="frame.wav").plan.num_frames == 1
+
+
+def test_picture_as_audio(check: Checked) -> None:
+    assert only_error(check.bad(audio=str(FACE)))[:2] == ("AudioUnreadableError", "audio")
+
+
+def test_image_that_is_no_image(check: Checked, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    assert only_error(check.bad(portrait="text.png"))[:2] == ("ImageUnreadableError", "portrait")
+    (tmp_path / "half.png").write_bytes(FACE.read_bytes()[:900])
+    assert only_error(check.bad(portrait="half.png"))[:2] == ("ImageUnreadableError", "portrait")
+
+
+def test_no_face_and_both_ways_out(check: Checked, blank_picture: str) -> None:
+    row = check.bad(portrait=blank_picture)
+    assert only_error(row)[:2] == ("NoFaceError", "portrait")
+    assert "face_box" in row.errors[0].remedy
+    assert "full" in row.errors[0].remedy
+    assert check.planned(portrait=blank_picture, framing="full").row.framing == "full"
+    assert check.planned(portrait=blank_picture, face_box=[40, 40, 50, 50]).notes == ()
+
+
+def test_a_face_box_outside_the_picture(check: Checked) -> None:
+    row = check.bad(face_box=[4000, 40, 50, 50])
+    assert only_error(row)[:2] == ("FieldError", "face_box")
+
+
+def test_several_faces_are_noted_and_the_row_renders(check: Checked, tmp_path: Path) -> None:
+    face = Image.open(FACE).convert("RGB")
+    both = Image.new("RGB", (2 * face.width, face.height))
+    both.paste(face, (0, 0))
+    both.paste(face.resize((face.width // 2, face.height // 2)), (face.width, 0))
+    both.save(tmp_path / "both.png")
+    notes = check.planned(portrait="both.png").notes
+    assert notes == ("2 faces in the portrait: the largest is used",)
+
+
+def test_duplicate_id(check: Checked) -> None:
+    row = check.bad(id="good")
+    assert only_error(row)[1:] == ("id", "column id: 'good' is already the id of row number 1")
+    assert row.number == 2
+
+
+def test_two_rows_with_one_output_however_it_is_spelled(check: Checked, good: Cells) -> None:
+    folder = Path(str(good["output"])).parent
+    name, field, sentence = only_error(check.bad(output=f"{folder}/./x/../good.mp4"))
+    assert (name, field) == ("FieldError", "output")
+    assert "already the output of row number 1" in sentence
+
+
+def test_an_output_that_is_an_input(check: Checked, tmp_path: Path) -> None:
+    (tmp_path / "sound.mp4").write_bytes(SPEECH.read_bytes())
+    row = check.bad(audio="sound.mp4", output="sound.mp4")
+    assert only_error(row)[:2] == ("FieldError", "output")
+
+
+def test_wrong_type(check: Checked) -> None:
+    assert only_error(check.bad(seed="seven"))[:2] == ("FieldError", "seed")
+    assert only_error(check.bad(portrait=7))[:2] == ("FieldError", "portrait")
+
+
+def test_required_cell_left_out(check: Checked, good: Cells) -> None:
+    row = check.rows({key: value for key, value in good.items() if key != "audio"}).bad[0]
+    assert {error.field for error in row.errors} == {"id", "audio"}
+
+
+def test_output_folder_that_cannot_be_written(check: Checked, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    row = check.bad(output=str(tmp_path / "file" / "folder" / "a.mp4"))
+    assert only_error(row)[:2] == ("OutputNotWritableError", "output")
+
+
+def test_output_that_is_a_folder(check: Checked, tmp_path: Path) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    assert only_error(check.bad(output="folder.mp4"))[:2] == ("OutputNotWritableError", "output")
+
+
+def test_start_past_the_end_of_the_audio(check: Checked) -> None:
+    assert only_error(check.bad(start=60))[:2] == ("FieldError", "start")
+
+
+def test_a_part_of_the_audio(check: Checked) -> None:
+    assert check.planned(start=1, end=2).plan.num_frames == 12
+    (note,) = check.planned(start=1, end=60).notes
+    assert note.startswith("the end at 60 s is past the 2.99 s")
+
+
+def test_all_that_is_wrong_with_a_row_comes_at_once(check: Checked, blank_picture: str) -> None:
+    row = check.bad(id="good", portrait=blank_picture, audio="nowhere.wav")
+    assert [error.field for error in row.errors] == ["id", "audio", "portrait"]
+
+
+def test_subtitles_are_not_promised(check: Checked) -> None:
+    (note,) = check.planned(subtitles="a.srt").notes
+    assert "not part of the video" in note
+
+
+def write_video(path: Path) -> None:
+    """A second of a grey picture with a tone."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        audio = container.add_stream("aac", rate=16_000, layout="mono")
+        picture = np.full((64, 64, 3), 128, np.uint8)
+        for _ in range(25):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        tone = (0.1 * np.sin(np.arange(16_000) / 8)).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+        container.mux(video.encode(None))
+
+
+def test_a_video_as_audio_gives_its_sound(check: Checked, tmp_path: Path) -> None:
+    write_video(tmp_path / "talk.mp4")
+    assert check.planned(audio="talk.mp4").plan.num_frames in (12, 13)
+
+
+def test_a_video_without_sound(check: Checked, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "mute.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        picture = np.zeros((64, 64, 3), np.uint8)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert only_error(check.bad(audio="mute.mp4"))[:2] == ("AudioUnreadableError", "audio")
+
+
+def write_long_wav(path: Path, num_seconds: int) -> None:
+    """A valid WAV of silence whose samples take no room on the disk."""
+    write_wav(path, 0)
+    num_bytes = num_seconds * 32_000
+    with path.open("r+b") as file:
+        for position, value in ((4, 36 + num_bytes), (40, num_bytes)):
+            file.seek(position)
+            file.write(value.to_bytes(4, "little"))
+    os.truncate(path, 44 + num_bytes)
+
+
+def test_ninety_minutes_are_planned_and_not_loaded(
+    check: Checked, config: RenderConfig, tmp_path: Path
+) -> None:
+    write_long_wav(tmp_path / "lecture.wav", 5400)
+    check.planned()  # libraries are loaded, models of the detector too
+    started = time.monotonic()
+    tracemalloc.start()
+    plan = check.planned(audio="lecture.wav").plan
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert plan.num_frames == 67_500
+    assert plan.num_output_frames == 135_000
+    assert plan.num_windows == 2_700
+    assert plan.num_unet_calls == 2_700 * config.sampling.steps
+    assert peak_bytes < 32 << 20  # the track holds 173 MB
+    assert time.monotonic() - started < 10
+
+
+def test_a_finished_row_is_known_by_receipt_output_and_content(
+    check: Checked, good: Cells, config: RenderConfig, write_manifest: WriteManifest
+) -> None:
+    planned = check.rows().planned[0]
+    output = Path(planned.row.output)
+    output.write_bytes(b"a video")
+    write_receipt(RowResult(1, "good", "done", output=str(output), fingerprint=planned.fingerprint))
+
+    def again(cells: Cells) -> Preflight:
+        return preflight(write_manifest(cells), config, weights_sha256="w")
+
+    (skipped,) = again(good | {"room": "B 1"}).finished
+    assert (skipped.status, skipped.id, skipped.extras) == ("skipped", "good", {"room": "B 1"})
+    assert again(good | {"seed": 5}).planned
+    assert again(good | {"seed": config.seed}).finished
+    output.write_bytes(b"a Video")
+    assert again(good).planned
+    output.unlink()
+    assert again(good).planned
+
+
+def test_the_work_folder_has_a_safe_name_beside_the_output(check: Checked, good: Cells) -> None:
+    planned = check.planned(id="../a b/ü")
+    folder = Path(str(good["output"])).parent / ".sonic"
+    assert planned.work == str(folder / f".._a_b_ü-{planned.fingerprint[:12]}")

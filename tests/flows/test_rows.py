@@ -1,0 +1,132 @@
+"""Cells become typed values, or one sentence each with the column and a remedy."""
+
+import math
+
+import pytest
+
+from flows.manifest import Line
+from flows.rows import BadRow, Row, output_address, parse_row
+
+CELLS: dict[str, object] = {
+    "id": "ada",
+    "portrait": "ada.png",
+    "audio": "speech/ada.wav",
+    "output": "../out/ada.mp4",
+}
+
+
+def parsed(**cells: object) -> Row:
+    row = parse_row(Line(1, CELLS | cells), "/data/in", None)
+    assert isinstance(row, Row)
+    return row
+
+
+def problem(**cells: object) -> tuple[str | None, str]:
+    row = parse_row(Line(1, CELLS | cells), "/data/in", None)
+    assert isinstance(row, BadRow)
+    (error,) = row.errors
+    assert error.remedy
+    return error.field, str(error)
+
+
+def test_relative_addresses_count_from_the_manifest() -> None:
+    row = parsed()
+    assert row.portrait == "/data/in/ada.png"
+    assert row.audio == "/data/in/speech/ada.wav"
+    assert row.output == "/data/out/ada.mp4"
+
+
+def test_urls_and_absolute_addresses_stay() -> None:
+    row = parsed(audio="s3://bucket/a.wav", portrait="/p.png", output="file:///o%20k.mp4")
+    assert (row.audio, row.portrait, row.output) == ("s3://bucket/a.wav", "/p.png", "/o k.mp4")
+
+
+def test_addresses_count_from_a_remote_manifest_too() -> None:
+    row = parse_row(Line(1, CELLS), "s3://bucket/in", None)
+    assert isinstance(row, Row)
+    assert row.output == "s3://bucket/out/ada.mp4"
+
+
+def test_relative_outputs_stay_inside_the_folder_that_was_asked_for() -> None:
+    assert output_address("../out/a.mp4", "/in", "/x") == "/x/out/a.mp4"
+    assert output_address("a.mp4", "/in", "/x") == "/x/a.mp4"
+    assert output_address("/y/a.mp4", "/in", "/x") == "/y/a.mp4"
+
+
+def test_cells_may_be_typed_or_text() -> None:
+    typed = parsed(seed=7.0, face_box=[1, 2, 3, 4], end=62.5, head_motion=1, resolution=256)
+    text = parsed(seed="7", face_box="1 2 3,4", end="1:02.5", head_motion="1.0", resolution="256")
+    assert typed == text
+    assert (typed.seed, typed.face_box, typed.end) == (7, (1, 2, 3, 4), 62.5)
+
+
+def test_an_empty_cell_leaves_the_choice_to_the_preset() -> None:
+    row = parsed(seed=None, framing=" ", head_motion=math.nan)
+    assert (row.seed, row.framing, row.head_motion) == (None, None, None)
+
+
+def test_other_columns_pass_through() -> None:
+    row = parsed(room="B 1", consent="form 12", subtitles=None)
+    assert row.extras == {"room": "B 1", "consent": "form 12"}
+
+
+def test_a_number_may_be_an_id() -> None:
+    assert parsed(id=7).id == "7"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("id", 1.5),
+        ("portrait", 7),
+        ("audio", ["a.wav"]),
+        ("output", "ada.avi"),
+        ("seed", "seven"),
+        ("seed", -1),
+        ("seed", 1.5),
+        ("seed", True),
+        ("resolution", 100),
+        ("resolution", 8192),
+        ("framing", "wide"),
+        ("face_box", [1, 2, 3]),
+        ("face_box", [1, 2, 0, 4]),
+        ("face_box", "a b c d"),
+        ("head_motion", math.inf),
+        ("expression", -0.5),
+        ("audio_guidance", "much"),
+        ("start", -1),
+        ("start", "soon"),
+        ("language", 5),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_column(column: str, value: object) -> None:
+    field, sentence = problem(**{column: value})
+    assert field == column
+    assert str(value) in sentence
+
+
+@pytest.mark.parametrize("column", ["id", "portrait", "audio", "output"])
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_required_cell_may_not_be_empty(column: str, value: object) -> None:
+    assert problem(**{column: value}) == (column, "the cell is empty")
+
+
+def test_what_later_versions_can_do_is_said_clearly() -> None:
+    assert problem(framing="paste") == ("framing", "'paste' is not available in this version")
+
+
+def test_the_end_is_after_the_start() -> None:
+    assert problem(start=2, end=2) == ("end", "2 s is not after 2 s")
+
+
+def test_all_that_is_wrong_with_a_row_is_said_at_once() -> None:
+    row = parse_row(Line(3, CELLS | {"seed": "x", "framing": "y", "audio": None}), "/in", None)
+    assert isinstance(row, BadRow)
+    assert {error.field for error in row.errors} == {"seed", "framing", "audio"}
+    assert row.id == "ada"
+
+
+def test_a_line_without_cells_is_a_bad_row() -> None:
+    row = parse_row(Line(3, {}, "is no JSON"), "/in", None)
+    assert isinstance(row, BadRow)
+    assert (row.name, str(row.errors[0])) == ("number 3", "the line is no JSON")
