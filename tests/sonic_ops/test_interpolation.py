@@ -1,0 +1,128 @@
+"""The frame in the middle, and the order of output frames."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sonic_ops.errors import ConfigError
+from sonic_ops.interpolation import midpoint, output_frames
+from sonic_ops.models.rife import FlowNet, load_flownet, warp
+
+INVENTORY = Path(__file__).parents[1] / "golden" / "inventory" / "rife_flownet_keys.json"
+
+
+@pytest.fixture(scope="module")
+def flownet() -> FlowNet:
+    return load_flownet()
+
+
+def square_at(left: int, top: int, width: int = 96, height: int = 64) -> Tensor:
+    """A textured square on a soft background, C H W in [0, 1]."""
+    background = torch.linspace(0.1, 0.3, width).expand(3, height, width).clone()
+    texture = torch.linspace(0.6, 1.0, 20)[:, None] * torch.linspace(0.8, 1.0, 20)
+    background[:, top : top + 20, left : left + 20] = texture
+    return background
+
+
+def centre_of_light(frame_CHW: Tensor) -> tuple[float, float]:
+    light_HW = (frame_CHW.mean(dim=0) - 0.35).clamp(min=0)
+    rows, columns = torch.meshgrid(*(torch.arange(n) for n in light_HW.shape), indexing="ij")
+    total = light_HW.sum()
+    return float((columns * light_HW).sum() / total), float((rows * light_HW).sum() / total)
+
+
+def test_keys_and_shapes_are_those_of_the_released_network() -> None:
+    shapes = {key: list(value.shape) for key, value in FlowNet().state_dict().items()}
+    assert shapes == json.loads(INVENTORY.read_text())
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(8, 0), (-6, 4), (0, 10)])
+def test_a_moving_square_is_half_way_in_the_middle(flownet: FlowNet, dx: int, dy: int) -> None:
+    a, b = square_at(30, 16), square_at(30 + dx, 16 + dy)
+    middle = midpoint(flownet, a, b)
+    (x0, y0), (x1, y1), (x, y) = (centre_of_light(frame) for frame in (a, b, middle))
+    assert x == pytest.approx((x0 + x1) / 2, abs=0.5)
+    assert y == pytest.approx((y0 + y1) / 2, abs=0.5)
+    half_way = square_at(30 + dx // 2, 16 + dy // 2)
+    assert (middle - half_way).abs().mean() < 0.5 * ((a + b) / 2 - half_way).abs().mean()
+
+
+def test_the_middle_of_equal_frames_is_the_frame(flownet: FlowNet) -> None:
+    frame = square_at(30, 16)
+    assert (midpoint(flownet, frame, frame) - frame).abs().max() < 0.02
+
+
+def test_the_order_of_the_pair_does_not_matter(flownet: FlowNet) -> None:
+    a, b = square_at(30, 16), square_at(36, 18)
+    assert torch.allclose(midpoint(flownet, a, b), midpoint(flownet, b, a), atol=1e-5)
+
+
+def test_sizes_that_are_no_multiple_of_32_are_padded_and_cut(flownet: FlowNet) -> None:
+    a, b = square_at(10, 10, 50, 70), square_at(14, 10, 50, 70)
+    middle = midpoint(flownet, a, b)
+    assert middle.shape == (3, 70, 50)
+    assert middle.min() >= 0
+    assert middle.max() <= 1
+
+
+def test_a_flow_fetches_from_where_it_points() -> None:
+    image = torch.arange(12.0).reshape(1, 1, 3, 4)
+    flow = torch.zeros(1, 2, 3, 4)
+    flow[:, 0] = 1
+    right = warp(image, flow)
+    assert torch.allclose(right[..., :-1], image[..., 1:], atol=1e-5)
+    assert torch.allclose(right[..., -1], image[..., -1], atol=1e-5)
+    assert torch.allclose(
+        warp(image, -torch.flip(flow, [1]))[0, 0, 1:], image[0, 0, :-1], atol=1e-5
+    )
+
+
+def pictures(num_frames: int) -> NDArray[np.uint8]:
+    frames = [square_at(20 + 4 * index, 16) for index in range(num_frames)]
+    return np.stack([(f.permute(1, 2, 0).numpy() * 255).astype(np.uint8) for f in frames])
+
+
+def test_even_output_frames_are_frames_and_the_last_one_is_held(flownet: FlowNet) -> None:
+    frames = pictures(3)
+    shown = list(output_frames(flownet, frames, 10, range(20, 28)))
+    assert len(shown) == 8
+    for index in range(3):
+        assert np.array_equal(shown[2 * index], frames[index])
+    assert all(np.array_equal(picture, frames[2]) for picture in shown[4:])
+    assert not np.array_equal(shown[1], frames[0])
+    assert not np.array_equal(shown[1], frames[1])
+    assert all(picture.dtype == np.uint8 for picture in shown)
+
+
+def test_segments_with_one_more_frame_give_the_output_frames_of_the_whole(
+    flownet: FlowNet,
+) -> None:
+    frames = pictures(5)
+    whole = list(output_frames(flownet, frames, 0, range(10)))
+    first = list(output_frames(flownet, frames[:3], 0, range(4)))  # frames 0, 1 and the halo 2
+    second = list(output_frames(flownet, frames[2:], 2, range(4, 10)))
+    for a, b in zip(whole, first + second, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_released_keys_with_a_prefix_are_taken_and_others_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = {f"module.{key}": value for key, value in FlowNet().state_dict().items()}
+    save_file(weights, tmp_path / "flownet.safetensors")
+    loaded = load_flownet(tmp_path).state_dict()
+    assert all(torch.equal(loaded[key.removeprefix("module.")], weights[key]) for key in weights)
+    weights.popitem()
+    save_file(weights, tmp_path / "flownet.safetensors")
+    with pytest.raises(ConfigError, match=r"RIFE 3\.8"):
+        load_flownet(tmp_path)
+
+
+def test_a_folder_without_a_flow_network_uses_the_packaged_one(tmp_path: Path) -> None:
+    packaged, found = load_flownet().state_dict(), load_flownet(tmp_path / "rife").state_dict()
+    assert all(torch.equal(packaged[key], found[key]) for key in packaged)
