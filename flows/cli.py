@@ -33,7 +33,9 @@ def sonic() -> None:
 
 @app.command()
 def render(
-    manifest: Annotated[str, typer.Argument(help="Parquet, CSV or JSON Lines; a path or a URL.")],
+    manifest: Annotated[
+        str, typer.Argument(metavar="MANIFEST", help="Parquet, CSV or JSON Lines; a path or a URL.")
+    ],
     preset: Annotated[
         str, typer.Option(help="A preset by name, or the path of a YAML file.")
     ] = DEFAULT_PRESET,
@@ -43,7 +45,7 @@ def render(
 ) -> None:
     """Render every row of a manifest that is not finished yet.
 
-    \\b
+    \b
     sonic render examples/manifest.parquet
     sonic render lectures.csv --preset sonic --output /data/lectures
     """
@@ -55,7 +57,7 @@ def render(
 def main() -> None:
     """Run the command line; an error that stops everything is one sentence and a remedy."""
     try:
-        app()
+        app(prog_name="sonic")
     except SonicError as error:
         print(f"sonic: {error}. {error.remedy}", file=sys.stderr)
         sys.exit(EXIT_USAGE)

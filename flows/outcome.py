@@ -10,7 +10,7 @@ from flows.preflight import PlannedRow
 from flows.receipts import write_receipt
 from flows.results import BUG_REMEDY, RowResult, said_of
 from sonic_ops.errors import SonicError
-from sonic_ops.media import VideoInfo
+from sonic_ops.inspection import VideoInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class RowChecker:
         self, row: Row, fingerprint: str | None, errors: list[SonicError]
     ) -> PlannedRow | BadRow:
         # The only part of a preflight that needs the libraries of the mathematics.
-        from flows.inspection import inspect_audio, inspect_portrait
+        from flows.inputs import inspect_audio, inspect_portrait
 
         facts = _kept(errors, "audio", lambda: inspect_audio(row))
         notes = _kept(errors, "portrait", lambda: inspect_portrait(row, self._config))

@@ -15,7 +15,7 @@ from flows import tasks
 from flows.outcome import Spent, done, failed
 from flows.preflight import PlannedRow
 from flows.session import current_session
-from sonic_ops.media import VideoInfo
+from sonic_ops.inspection import VideoInfo
 
 
 @flow(

@@ -16,7 +16,7 @@ from cluster import render as cluster_render
 from cluster.jobs import VideoRequest
 from cluster.render import Progress
 from flows import addresses
-from flows.inspection import portrait_of
+from flows.inputs import portrait_of
 from flows.preflight import PlannedRow
 from flows.session import current_session
 from sonic_ops import media
@@ -24,7 +24,7 @@ from sonic_ops.audio import decode_audio
 from sonic_ops.constants import SAMPLE_RATE_HZ
 from sonic_ops.errors import RenderError
 from sonic_ops.files import open_address
-from sonic_ops.media import VideoInfo
+from sonic_ops.inspection import VideoInfo, verify_video
 from sonic_ops.portrait import save_portrait
 from sonic_ops.timeline import num_output_frames_of
 
@@ -134,9 +134,7 @@ def mux_video(planned: PlannedRow, request: VideoRequest, segments: list[str]) -
         silent = target.with_name("silent.mp4")
         media.stitch(paths, silent)
         media.mux(silent, row.audio, target, start_s=row.start or 0.0, end_s=row.end)
-        return media.verify_video(
-            target, num_output_frames=num_output_frames, duration_s=duration_s
-        )
+        return verify_video(target, num_output_frames=num_output_frames, duration_s=duration_s)
 
 
 def num_samples_of(wav: str) -> int:

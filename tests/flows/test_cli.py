@@ -1,0 +1,135 @@
+"""What stops everything is one sentence with a remedy on stderr, and exit status 2."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from flows.cli import main
+from flows.config import load_preset, preset_names
+from flows.manifest import Line
+from flows.rows import Row, parse_row
+from sonic_ops.errors import ConfigError
+from tests.flows.conftest import Cells, WriteManifest
+
+Sonic = Callable[..., tuple[object, str, str]]
+
+
+@pytest.fixture
+def sonic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sonic:
+    """Runs the command line in this process; exit status, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sonic", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def weightless(tmp_path: Path) -> str:
+    path = tmp_path / "weightless.yaml"
+    path.write_text(f"models: {{weights: {tmp_path}}}")
+    return str(path)
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> str:
+    """A preset with a weights folder, which nothing here gets as far as loading."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "unet.safetensors").write_bytes(b"")
+    path = tmp_path / "preset.yaml"
+    path.write_text(f"models: {{weights: {tmp_path}/weights}}")
+    return str(path)
+
+
+def test_help_shows_what_it_does_and_two_examples(sonic: Sonic) -> None:
+    status, text, _ = sonic("render", "--help")
+    assert status == 0
+    assert text.count("sonic render ") >= 2
+
+
+def test_a_manifest_is_required(sonic: Sonic) -> None:
+    status, _, problem = sonic("render")
+    assert status == 2
+    assert "MANIFEST" in problem
+
+
+def test_unknown_preset(sonic: Sonic, good: Cells, write_manifest: WriteManifest) -> None:
+    status, _, problem = sonic("render", write_manifest(good), "--preset", "baroque")
+    assert status == 2
+    assert problem.startswith("sonic: There is no preset 'baroque'. Use sketch or sonic")
+
+
+def test_preset_without_weights(
+    sonic: Sonic, good: Cells, write_manifest: WriteManifest, weightless: str
+) -> None:
+    status, _, problem = sonic("render", write_manifest(good), "--preset", weightless)
+    assert status == 2
+    assert "There are no weights in" in problem
+
+
+def test_missing_manifest(sonic: Sonic, preset: str) -> None:
+    status, _, problem = sonic("render", "nowhere.parquet", "--preset", preset)
+    assert status == 2
+    assert "nowhere.parquet cannot be opened" in problem
+
+
+def test_missing_column(sonic: Sonic, preset: str, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id,portrait,output\na,b,c.mp4\n")
+    status, _, problem = sonic("render", str(tmp_path / "m.csv"), "--preset", preset)
+    assert status == 2
+    assert "has no column audio" in problem
+
+
+def test_every_shipped_preset_is_right() -> None:
+    assert preset_names() == ["sketch", "sonic"]
+    for name in preset_names():
+        assert load_preset(name).models.weights
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("models: {weights: w}\nsampling: {stpes: 3}", "sampling.stpes"),
+        ("models: {weights: w}\nseed: -1\nworker: 2", "seed"),
+        ("{}", "models"),
+        ("models: [", "cannot be read"),
+        ("- 1", "wrong"),
+    ],
+)
+def test_a_wrong_preset_names_file_and_key(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"mine\.yaml") as caught:
+        load_preset(str(tmp_path / "mine.yaml"))
+    assert said in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_a_row_speaks_before_the_preset() -> None:
+    cells = json.loads('{"id": "a", "portrait": "p", "audio": "s", "output": "o.mp4"}')
+    cells |= {"seed": 9, "resolution": 256, "expression": 0, "audio_guidance": 3}
+    row = parse_row(Line(1, cells), "/", None)
+    assert isinstance(row, Row)
+    config = load_preset("sketch").for_row(row)
+    assert (config.seed, config.portrait.resolution) == (9, 256)
+    assert (config.sampling.expression, config.sampling.audio_guidance) == (0, (3, 3))
+    assert config.sampling.head_motion == load_preset("sketch").sampling.head_motion
+
+
+def test_a_manifest_of_bad_rows_alone_ends_with_status_1_and_a_table(
+    sonic: Sonic, preset: str, good: Cells, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    manifest = write_manifest(good | {"audio": "no.wav"}, good | {"id": "b", "seed": "x"})
+    status, text, _ = sonic("render", manifest, "--preset", preset)
+    assert status == 1
+    assert "2 of 2 rows cannot be rendered:" in text
+    assert "row good, column audio: " in text
+    assert "row b, column seed: 'x' is not a whole number" in text
+    table = pq.read_table(tmp_path / "manifest.results.parquet")
+    assert table.column("error_class").to_pylist() == ["MissingFileError", "FieldError"]
