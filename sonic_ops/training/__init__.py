@@ -1,0 +1,1 @@
+"""Training of the embedded `sketch` model on drawn faces and synthetic speech."""

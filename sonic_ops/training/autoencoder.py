@@ -1,0 +1,180 @@
+"""The autoencoder: diffusers' AutoencoderDC, 8 x smaller, 8 channels, trained on painted people.
+
+First encoder and decoder; then the latents are normalised per channel inside the encoder, so that
+`scaling_factor` is 1; then the decoder alone on noisy latents, which is what the UNet will give it.
+Shape letters: B pictures, C channels, H, W rows and columns.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderDC
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sonic_ops.training.dataset import Pictures
+from sonic_ops.training.loop import Budget, Group, Loss, Schedule, Trainer, load_average
+
+CHANNELS: Final = (16, 32, 64, 128)
+LAYERS: Final = (0, 1, 2, 2)
+LATENT_CHANNELS: Final = 8
+_CROP: Final = 64
+_BATCH: Final = 12
+_TRAINING_NOISE: Final = 0.15
+_DECODER_NOISE: Final = 0.5
+
+
+def make_autoencoder() -> AutoencoderDC:
+    """A new autoencoder whose work is done at a quarter and an eighth of the picture's size."""
+    return AutoencoderDC(
+        latent_channels=LATENT_CHANNELS,
+        encoder_block_out_channels=CHANNELS,
+        decoder_block_out_channels=CHANNELS,
+        encoder_layers_per_block=LAYERS,
+        decoder_layers_per_block=LAYERS,
+        encoder_qkv_multiscales=((),) * len(CHANNELS),
+        decoder_qkv_multiscales=((),) * len(CHANNELS),
+        encoder_out_shortcut=False,
+        decoder_in_shortcut=False,
+        scaling_factor=1.0,
+    ).to(memory_format=torch.channels_last)
+
+
+def to_tensor(pictures_BHWC: NDArray[Any]) -> Tensor:
+    """Bytes to [-1, 1]: B C H W."""
+    return torch.from_numpy(pictures_BHWC).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def mouth_weight(mouths_B2: Tensor, size: int) -> Tensor:
+    """1 at the mouth, 0 away from it: B 1 H W."""
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    x, y = mouths_B2[:, 0, None, None], mouths_B2[:, 1, None, None]
+    return torch.exp(-(((columns - x) / 15) ** 2) - ((rows - y) / 13) ** 2)[:, None]
+
+
+def draw_crops(pictures: Pictures, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Crops, most of them around face and mouth, with the weight of each pixel."""
+    flat = pictures.pictures.reshape(-1, *pictures.pictures.shape[2:])
+    picks = torch.randint(len(flat), (_BATCH,), generator=generator)
+    mouths = torch.from_numpy(pictures.mouths).reshape(-1, 2)[picks]
+    size, limit = flat.shape[1], flat.shape[1] - _CROP
+    spread = torch.randn(_BATCH, 2, generator=generator) * torch.tensor([22.0, 26.0])
+    corner = mouths - torch.tensor([0.0, 14.0]) + spread - _CROP / 2
+    anywhere = torch.rand(_BATCH, 1, generator=generator) < 0.25
+    corner = torch.where(anywhere, torch.rand(_BATCH, 2, generator=generator) * limit, corner)
+    x, y = corner.clamp(0, limit).long().unbind(1)
+    weight = 1 + 4 * mouth_weight(mouths, size)
+    crops, weights = [], []
+    for i, pick in enumerate(picks.tolist()):
+        area = slice(int(y[i]), int(y[i]) + _CROP), slice(int(x[i]), int(x[i]) + _CROP)
+        crops.append(to_tensor(flat[pick][area][None])[0])
+        weights.append(weight[i][:, area[0], area[1]])
+    return _flip(torch.stack(crops), torch.stack(weights), generator)
+
+
+def _flip(x_BCHW: Tensor, weight_B1HW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    if torch.rand((), generator=generator) < 0.5:
+        x_BCHW, weight_B1HW = x_BCHW.flip(3), weight_B1HW.flip(3)
+    if torch.rand((), generator=generator) < 0.3:
+        x_BCHW = x_BCHW[:, torch.randperm(3, generator=generator)]
+    return x_BCHW.contiguous(memory_format=torch.channels_last), weight_B1HW
+
+
+def reconstruction_loss(y_BCHW: Tensor, x_BCHW: Tensor, weight_B1HW: Tensor) -> Tensor:
+    """Weighted absolute and squared error, and the error of the edges."""
+    d = y_BCHW.float() - x_BCHW
+    edges = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
+    return (weight_B1HW * (d.abs() + 2 * d * d)).mean() + 0.5 * edges
+
+
+def whole_loss(vae: AutoencoderDC, pictures: Pictures) -> Loss:
+    """Encoder and decoder, with a little noise on latents that are kept near unit size."""
+
+    def loss(generator: torch.Generator) -> Tensor:
+        x, weight = draw_crops(pictures, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            z = vae.encode(x).latent
+            noise = torch.randn(z.shape, generator=generator)
+            y = vae.decode(z + _TRAINING_NOISE * noise).sample
+        return reconstruction_loss(y, x, weight) + 5e-4 * z.float().square().mean()
+
+    return loss
+
+
+def decoder_loss(vae: AutoencoderDC, pictures: Pictures) -> Loss:
+    """The decoder alone, on latents that are up to half noise."""
+
+    def loss(generator: torch.Generator) -> Tensor:
+        x, weight = draw_crops(pictures, generator)
+        level = torch.rand(len(x), 1, 1, 1, generator=generator) ** 2 * _DECODER_NOISE
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                z = vae.encode(x).latent
+            y = vae.decode(z + level * torch.randn(z.shape, generator=generator)).sample
+        return reconstruction_loss(y, x, weight)
+
+    return loss
+
+
+@torch.no_grad()
+def normalise_latents(vae: AutoencoderDC, sample_BCHW: Tensor) -> None:
+    """Give every latent channel mean 0 and variance 1.
+
+    The encoder's last layer does it, and the decoder's first layer takes it back.
+    """
+    z = torch.cat([vae.encode(part).latent for part in sample_BCHW.split(16)])
+    mean, std = z.mean((0, 2, 3)), z.std((0, 2, 3))
+    last, first = vae.encoder.conv_out, vae.decoder.conv_in
+    last.weight /= std[:, None, None, None]
+    last.bias.sub_(mean).div_(std)
+    first.bias += (first.weight * mean[:, None, None]).sum((1, 2, 3))
+    first.weight *= std[:, None, None]
+
+
+def _named(module: nn.Module) -> dict[str, nn.Parameter]:
+    return dict(module.named_parameters())
+
+
+def train_whole(pictures: Pictures, folder: Path, budget: Budget, *, seed: int) -> AutoencoderDC:
+    """The first half; resumes from `folder`."""
+    torch.manual_seed(seed)
+    vae = make_autoencoder()
+    schedule = Schedule(rate=2e-3, warmup_steps=40, weight_decay=1e-4, average=0.99)
+    trainer = Trainer([Group(_named(vae))], folder, schedule, seed=seed)
+    trainer.run(whole_loss(vae, pictures), budget)
+    load_average(vae, folder)
+    return vae
+
+
+def train_decoder(
+    vae: AutoencoderDC, pictures: Pictures, folder: Path, budget: Budget, *, seed: int
+) -> AutoencoderDC:
+    """The second half: the encoder stays as it is."""
+    vae.encoder.requires_grad_(False)
+    schedule = Schedule(rate=1e-3, warmup_steps=40, weight_decay=1e-4, average=0.99)
+    trainer = Trainer([Group(_named(vae.decoder))], folder, schedule, seed=seed)
+    trainer.run(decoder_loss(vae, pictures), budget)
+    load_average(vae.decoder, folder)
+    return vae
+
+
+@torch.no_grad()
+def psnr(vae: AutoencoderDC, pictures: Pictures) -> tuple[float, float]:
+    """Peak signal to noise in dB: whole pictures, and the mouth alone; mean over pictures."""
+    flat = pictures.pictures.reshape(-1, *pictures.pictures.shape[2:])
+    mouths = torch.from_numpy(pictures.mouths).reshape(-1, 2)
+    whole, mouth = [], []
+    for i in range(0, len(flat), 16):
+        x = to_tensor(flat[i : i + 16])
+        y = vae.decode(vae.encode(x).latent).sample.clamp(-1, 1)
+        error = ((x - y) / 2).square()
+        near = (mouth_weight(mouths[i : i + 16], x.shape[-1]) > 0.5).float()
+        whole.append(error.mean((1, 2, 3)))
+        mouth.append((error * near).sum((1, 2, 3)) / (3 * near.sum((1, 2, 3))))
+    return _decibel(torch.cat(whole)), _decibel(torch.cat(mouth))
+
+
+def _decibel(error_B: Tensor) -> float:
+    return float(-10 * F.relu(error_B).clamp_min(1e-9).log10().mean())

@@ -1,0 +1,210 @@
+"""Shards of training data: clips of speech with features and tracks, and pictures of people.
+
+Shape letters: L tokens, K = 5 hidden states, D = 384 channels; P people, F frames of one person.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sonic_ops.constants import TOKENS_PER_FRAME, TOKENS_PER_SECOND
+from sonic_ops.training import people
+from sonic_ops.training.drawing import UNITS
+from sonic_ops.training.faces import Framing, Portraitist
+from sonic_ops.training.features import AFTER, BEFORE, load_encoder, speech_features
+from sonic_ops.training.motion import BLINK, SHIFT_Y, YAW, Clip, animate
+from sonic_ops.training.mouth import NUM_MOUTH, STEPS_PER_SECOND
+from sonic_ops.training.people import draw_identity
+from sonic_ops.training.speech import draw_clip
+
+SIZE: Final = 128
+STEPS_PER_TOKEN: Final = STEPS_PER_SECOND // TOKENS_PER_SECOND
+_SEEDS_PER_SHARD: Final = 1_000_000
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Speech:
+    """All clips end to end: the frame at token `u` of a clip is row `starts[clip] + u`."""
+
+    features: torch.Tensor
+    """Rows K D, half precision, zero rows between the clips."""
+    tracks: Array
+    """Rows x 15, the pose at each token."""
+    starts: Array
+    """Row of the first token of each clip."""
+    lengths: Array
+    """Tokens of each clip."""
+    amplitudes: Array
+    """Clips x 2: head, expression."""
+
+    def frames(self, clip: int, first: int, num_frames: int) -> Array:
+        """Rows of `num_frames` frames of a clip, 12.5 per second, from token `first`."""
+        return np.asarray(self.starts[clip] + first + TOKENS_PER_FRAME * np.arange(num_frames))
+
+    def windows(self, rows: torch.Tensor, before: int, span: int) -> torch.Tensor:
+        """Tokens [row - before, row - before + span) of each row."""
+        return self.features[rows[..., None] + torch.arange(-before, span - before)]
+
+
+def write_speech(
+    target: Path, encoder_folder: Path, *, shard: int, num_clips: int, held_out: bool
+) -> None:
+    """Synthesise, animate and encode clips; a shard is a folder of arrays."""
+    encoder = load_encoder(encoder_folder)
+    base = shard * _SEEDS_PER_SHARD
+    features, tracks, lengths, amplitudes = [], [], [], []
+    for seed in range(base, base + num_clips):
+        spoken = draw_clip(seed, held_out=held_out)
+        clip = animate(spoken, np.random.default_rng(seed))
+        rows = speech_features(encoder, clip.samples)
+        num_tokens = len(rows) - BEFORE - AFTER
+        features.append(rows.numpy())
+        tracks.append(_token_track(clip, num_tokens))
+        lengths.append(num_tokens)
+        amplitudes.append((clip.head, clip.expression))
+    sizes = np.array([len(rows) for rows in features])
+    save_arrays(
+        target,
+        features=np.concatenate(features),
+        tracks=np.concatenate(tracks),
+        lengths=np.array(lengths),
+        starts=np.cumsum(sizes) - sizes + BEFORE,
+        amplitudes=np.array(amplitudes, np.float32),
+    )
+
+
+def _token_track(clip: Clip, num_tokens: int) -> Array:
+    """The pose at every token, taken at the middle of its frame's showing time."""
+    steps = STEPS_PER_TOKEN * (np.arange(-BEFORE, num_tokens + AFTER) + 1)
+    return clip.track[np.clip(steps, 0, len(clip.track) - 1)]
+
+
+def read_speech(folders: list[Path]) -> Speech:
+    """Join shards of clips."""
+    shards = [load_arrays(folder) for folder in folders]
+    sizes = [len(shard["features"]) for shard in shards]
+    offsets = np.cumsum([0, *sizes[:-1]])
+    starts = [s["starts"] + o for s, o in zip(shards, offsets, strict=True)]
+    return Speech(
+        features=torch.from_numpy(np.concatenate([s["features"] for s in shards])),
+        tracks=np.concatenate([s["tracks"] for s in shards]),
+        starts=np.concatenate(starts),
+        lengths=np.concatenate([s["lengths"] for s in shards]),
+        amplitudes=np.concatenate([s["amplitudes"] for s in shards]),
+    )
+
+
+def draw_framing(identity: people.Identity, rng: np.random.Generator) -> Framing:
+    """The renderer's square crop around the detected face, off by a little."""
+    left, top, right, bottom = identity.face_box()
+    side = 2 * min(right - left, bottom - top)
+    return Framing(
+        zoom=UNITS / side * rng.uniform(0.88, 1.12),
+        x=(left + right) / 2 + side * rng.uniform(-0.06, 0.06),
+        y=(top + bottom) / 2 + side * rng.uniform(-0.06, 0.06),
+    )
+
+
+def draw_reference(pose: Array, rng: np.random.Generator) -> Array:
+    """A pose as a portrait has it: mostly looking at us with the mouth shut."""
+    reference = pose.copy()
+    reference[YAW : SHIFT_Y + 1] *= 0.5
+    if rng.random() < 0.65:
+        reference[:NUM_MOUTH] = 0
+    if rng.random() < 0.9:
+        reference[BLINK] = 0
+    return reference
+
+
+Chooser = Callable[[np.random.Generator], Array]
+"""Rows of the speech for the frames of one person."""
+
+
+def single_frames(speech: Speech, num_frames: int) -> Chooser:
+    """Frames from anywhere: each another clip and moment."""
+
+    def choose(rng: np.random.Generator) -> Array:
+        clips = rng.integers(len(speech.starts), size=num_frames)
+        return np.asarray(speech.starts[clips] + rng.integers(speech.lengths[clips]))
+
+    return choose
+
+
+def window_frames(speech: Speech, num_frames: int) -> Chooser:
+    """Neighbouring frames of one clip."""
+    span = TOKENS_PER_FRAME * num_frames
+    long_enough = np.flatnonzero(speech.lengths > span)
+
+    def choose(rng: np.random.Generator) -> Array:
+        clip = int(rng.choice(long_enough))
+        first = int(rng.integers(speech.lengths[clip] - span + 1))
+        return speech.frames(clip, first, num_frames)
+
+    return choose
+
+
+def write_pictures(
+    target: Path, speech: Speech, choose: Chooser, *, shard: int, num_people: int
+) -> None:
+    """Paint people who speak; the last frame of each is the reference portrait."""
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(shard)
+    seeds = [s for s in range(shard * _SEEDS_PER_SHARD, (shard + 1) * _SEEDS_PER_SHARD)]
+    seeds = [s for s in seeds[: num_people * 2] if not people.is_held_out(s)][:num_people]
+    rows_PF = np.stack([choose(rng) for _ in seeds])
+    pictures = np.zeros((len(seeds), rows_PF.shape[1] + 1, SIZE, SIZE, 3), np.uint8)
+    mouths = np.zeros((len(seeds), rows_PF.shape[1] + 1, 2), np.float32)
+    boxes = np.zeros((len(seeds), 4), np.float32)
+    for i, seed in enumerate(seeds):
+        identity = draw_identity(seed)
+        framing = draw_framing(identity, rng)
+        painter = Portraitist(identity, size=SIZE, framing=framing)
+        boxes[i] = np.array(framing.shown(identity.face_box())) * SIZE / UNITS
+        poses = [speech.tracks[row] for row in rows_PF[i]]
+        poses.append(draw_reference(speech.tracks[rng.integers(len(speech.tracks))], rng))
+        for j, pose in enumerate(poses):
+            pictures[i, j] = painter.paint(pose)
+            mouths[i, j] = np.array(painter.mouth_centre(pose)) * SIZE / UNITS
+    save_arrays(target, pictures=pictures, mouths=mouths, boxes=boxes, rows=rows_PF)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Painted people: P F 128 128 3 with mouth centres P F 2, face boxes P 4, speech rows P F-1."""
+
+    pictures: Array
+    mouths: Array
+    boxes: Array
+    rows: Array
+
+
+def read_pictures(folders: list[Path], *, load_pictures: bool = True) -> Pictures:
+    """Join shards of pictures; without the pixels if only the rest is wanted."""
+    shards = [load_arrays(folder, lazy=not load_pictures) for folder in folders]
+    joined = {key: [shard[key] for shard in shards] for key in shards[0]}
+    pixels = joined.pop("pictures")
+    rest = {key: np.concatenate(parts) for key, parts in joined.items()}
+    return Pictures(pictures=np.concatenate(pixels) if load_pictures else pixels[0], **rest)
+
+
+def save_arrays(target: Path, **arrays: Array) -> None:
+    """Write a shard beside its name and rename it: it exists when it is whole."""
+    draft = target.with_name(target.name + ".draft")
+    draft.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays.items():
+        np.save(draft / f"{name}.npy", array)
+    draft.rename(target)
+
+
+def load_arrays(folder: Path, *, lazy: bool = False) -> dict[str, Array]:
+    """The arrays of a shard; lazy ones stay on the disk until they are read."""
+    mode = "r" if lazy else None
+    return {path.stem: np.load(path, mmap_mode=mode) for path in sorted(folder.glob("*.npy"))}

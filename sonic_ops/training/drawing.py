@@ -1,0 +1,101 @@
+"""Anti-aliased shapes on a canvas whose coordinates do not depend on its size in pixels."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+UNITS: Final = 256
+"""A canvas is 256 units wide and high, however many pixels it has."""
+_SUBPIXEL_BITS: Final = 4
+
+Array = NDArray[Any]
+Colour = tuple[float, ...]
+
+
+def scaled(colour: Sequence[float], gain: float) -> Colour:
+    """The colour, brighter or darker, within [0, 255]."""
+    return tuple(float(np.clip(v * gain, 0, 255)) for v in colour)
+
+
+def mixed(a: Sequence[float], b: Sequence[float], share_b: float) -> Colour:
+    """The colour between `a` (0) and `b` (1)."""
+    return tuple(
+        float(np.clip(x * (1 - share_b) + y * share_b, 0, 255)) for x, y in zip(a, b, strict=True)
+    )
+
+
+class Canvas:
+    """Shapes in units on an array of any size; colours are RGB, drawn opaque on RGBA arrays."""
+
+    def __init__(self, array: Array, *, pixels_per_unit: float, origin: tuple[int, int] = (0, 0)):
+        self.array = array
+        self.scale = pixels_per_unit
+        self.origin = origin
+
+    def polygon(self, points: ArrayLike, colour: Sequence[float]) -> None:
+        """A filled polygon."""
+        cv2.fillPoly(
+            self.array, [self._fixed(points)], self._colour(colour), cv2.LINE_AA, _SUBPIXEL_BITS
+        )
+
+    def line(self, points: ArrayLike, colour: Sequence[float], width: float) -> None:
+        """An open line of `width` units."""
+        pixels = self._thickness(width)
+        cv2.polylines(
+            self.array, [self._fixed(points)], False, self._colour(colour), pixels,
+            cv2.LINE_AA, _SUBPIXEL_BITS,
+        )  # fmt: skip
+
+    def ellipse(
+        self,
+        centre: tuple[float, float],
+        axes: tuple[float, float],
+        colour: Sequence[float],
+        *,
+        arc: tuple[float, float] = (0, 360),
+        width: float | None = None,
+    ) -> None:
+        """A filled ellipse, or an arc of `width` units (degrees clockwise from the right)."""
+        middle = self._fixed(centre)
+        half = [max(1, int(a * self.scale * (1 << _SUBPIXEL_BITS))) for a in axes]
+        thickness = -1 if width is None else self._thickness(width)
+        cv2.ellipse(
+            self.array, (int(middle[0]), int(middle[1])), (half[0], half[1]), 0, arc[0], arc[1],
+            self._colour(colour), thickness, cv2.LINE_AA, _SUBPIXEL_BITS,
+        )  # fmt: skip
+
+    def part(self, left: float, top: float, right: float, bottom: float) -> "Canvas":
+        """A view of a rectangle in units; shapes keep their coordinates."""
+        height, width = self.array.shape[:2]
+        x0, y0 = (max(0, int(v * self.scale)) for v in (left, top))
+        x1, y1 = min(width, int(right * self.scale) + 1), min(height, int(bottom * self.scale) + 1)
+        return Canvas(self.array[y0:y1, x0:x1], pixels_per_unit=self.scale, origin=(x0, y0))
+
+    def blank_mask(self) -> "Canvas":
+        """A canvas of one channel, empty, of the same place."""
+        empty = np.zeros(self.array.shape[:2], np.uint8)
+        return Canvas(empty, pixels_per_unit=self.scale, origin=self.origin)
+
+    def copy(self) -> "Canvas":
+        """A canvas with the same content on memory of its own."""
+        return Canvas(self.array.copy(), pixels_per_unit=self.scale, origin=self.origin)
+
+    def paste(self, other: "Canvas", mask: "Canvas") -> None:
+        """Put `other` where `mask` is 255."""
+        alpha = mask.array[..., None].astype(np.float32) / 255
+        self.array[...] = (self.array * (1 - alpha) + other.array * alpha).astype(np.uint8)
+
+    def _fixed(self, points: ArrayLike) -> NDArray[np.int32]:
+        pixels = np.asarray(points, np.float64) * self.scale - np.asarray(self.origin)
+        return np.round(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+
+    def _thickness(self, width: float) -> int:
+        return max(1, round(width * self.scale))
+
+    def _colour(self, colour: Sequence[float]) -> tuple[float, ...]:
+        if self.array.ndim == 2:
+            return (float(colour[0]),)
+        return (*colour[:3], 255.0)[: self.array.shape[2]]

@@ -1,0 +1,207 @@
+"""Synthetic speech with the times of its phones, by flite and espeak-ng of the system."""
+
+import ctypes
+import random
+import re
+import subprocess
+import tempfile
+import wave
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from sonic_ops.constants import SAMPLE_RATE_HZ
+from sonic_ops.training.sentences import is_held_out, sentence
+
+HELD_OUT_VOICES: Final = ("flite slt", "espeak +f4", "espeak +m8")
+_FLITE_VOICES: Final = ("kal", "kal16", "awb", "rms")
+_ESPEAK_ACCENTS: Final = ("en-us", "gmw/en", "en-us-nyc", "en-gb-scotland", "en-gb-x-rp", "en-029")
+_ESPEAK_VARIANTS: Final = (
+    "", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+f1", "+f2", "+f3", "+f5",
+    "+klatt2", "+max", "+linda", "+steph", "+belinda", "+john", "+paul", "+rob",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """One phone from `start_s` up to `stop_s`."""
+
+    name: str
+    start_s: float
+    stop_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Speech at 16 kHz with its phones."""
+
+    samples: NDArray[np.float32]
+    phones: tuple[Phone, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A speaker: `engine` flite or espeak, with everything that makes the voice."""
+
+    engine: str
+    name: str
+    pitch: int
+    rate: float
+    pitch_range: int
+
+
+def draw_voice(rng: random.Random, *, held_out: bool) -> Voice:
+    """A voice for a clip, one of the held-out ones if asked for."""
+    if rng.random() < 1 / 3:
+        name = "slt" if held_out else rng.choice(_FLITE_VOICES)
+        return Voice(
+            "flite", name, rng.choice([0, rng.randint(90, 220)]), rng.uniform(0.85, 1.15), 0
+        )
+    variant = rng.choice(["+f4", "+m8"]) if held_out else rng.choice(_ESPEAK_VARIANTS)
+    name = rng.choice(_ESPEAK_ACCENTS) + variant
+    return Voice("espeak", name, rng.randint(20, 75), rng.randint(125, 205), rng.randint(15, 85))
+
+
+def speak(text: str, voice: Voice) -> Utterance:
+    """The text, spoken."""
+    return _flite(text, voice) if voice.engine == "flite" else _espeak(text, voice)
+
+
+def draw_clip(seed: int, *, held_out: bool, max_s: float = 27.0) -> Utterance:
+    """One voice saying one to six sentences with pauses, on a quiet bed of noise.
+
+    Held out means both the voice and every sentence.
+    """
+    rng = random.Random(seed)
+    voice = draw_voice(rng, held_out=held_out)
+    gap = np.zeros(int(SAMPLE_RATE_HZ * rng.uniform(0.1, 0.5)), np.float32)
+    samples: list[NDArray[np.float32]] = [gap]
+    phones: list[Phone] = []
+    for _ in range(rng.choice([1, 1, 2, 3, 4, 6])):
+        spoken = speak(sentence(_sentence_index(rng, held_out=held_out)), voice)
+        start_s = sum(map(len, samples)) / SAMPLE_RATE_HZ
+        if start_s + len(spoken.samples) / SAMPLE_RATE_HZ > max_s:
+            break
+        phones += [Phone(p.name, p.start_s + start_s, p.stop_s + start_s) for p in spoken.phones]
+        pause_s = rng.uniform(0.1, 1.0)
+        samples += [spoken.samples, np.zeros(int(SAMPLE_RATE_HZ * pause_s), np.float32)]
+    return Utterance(_room(np.concatenate(samples), rng), tuple(phones))
+
+
+def _sentence_index(rng: random.Random, *, held_out: bool) -> int:
+    while True:
+        index = rng.randrange(1_000_000)
+        if is_held_out(index) == held_out:
+            return index
+
+
+def _room(samples: NDArray[np.float32], rng: random.Random) -> NDArray[np.float32]:
+    """Peak level, a little echo and noise."""
+    noise = np.random.default_rng(rng.randrange(2**31))
+    if rng.random() < 0.4:
+        decay = np.exp(-np.arange(2400) / rng.uniform(200, 900)) * noise.standard_normal(2400)
+        decay[0] = 8.0
+        samples = np.convolve(samples, decay / 8.0)[: len(samples)].astype(np.float32)
+    samples = samples / max(1e-4, float(np.abs(samples).max())) * rng.uniform(0.3, 0.95)
+    floor = 10 ** rng.uniform(-4.5, -2.3)
+    return (samples + floor * noise.standard_normal(len(samples))).astype(np.float32)
+
+
+def _resample(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+    if rate_hz == SAMPLE_RATE_HZ:
+        return samples
+    return np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), np.float32)
+
+
+def _flite(text: str, voice: Voice) -> Utterance:
+    """flite prints `phone:end_seconds` for each phone with -psdur."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "speech.wav"
+        command = ["flite", "-voice", voice.name, "-psdur"]
+        command += ["--setf", f"duration_stretch={1 / voice.rate:.3f}"]
+        if voice.pitch:
+            command += ["--setf", f"int_f0_target_mean={voice.pitch}"]
+        command += ["-t", text, "-o", str(target)]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        with wave.open(str(target)) as file:
+            rate_hz = file.getframerate()
+            raw = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    ends = [(name, float(end)) for name, end in re.findall(r"([a-zA-Z@]+):([\d.]+)", printed)]
+    starts = [0.0] + [end for _, end in ends]
+    phones = tuple(Phone(n, s, e) for (n, e), s in zip(ends, starts, strict=False))
+    return Utterance(_resample(raw.astype(np.float32) / 32768, rate_hz), phones)
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT of espeak-ng's speak_lib.h."""
+
+    class _Id(ctypes.Union):
+        _fields_ = (
+            ("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)
+        )  # fmt: skip
+
+    _fields_ = (
+        ("type", ctypes.c_int), ("unique", ctypes.c_uint), ("text", ctypes.c_int),
+        ("length", ctypes.c_int), ("audio_ms", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user", ctypes.c_void_p), ("id", _Id),
+    )  # fmt: skip
+
+
+_PHONEME_EVENT: Final = 7
+_RATE, _PITCH, _RANGE = 1, 3, 4
+
+
+class _Espeak:
+    """The library of espeak-ng, collecting sound and phoneme events of one text at a time."""
+
+    def __init__(self) -> None:
+        self.library: Any = ctypes.CDLL("libespeak-ng.so.1")
+        self.rate_hz: int = self.library.espeak_Initialize(2, 200, None, 1)
+        self.sound: list[NDArray[np.int16]] = []
+        self.starts: list[tuple[float, str]] = []
+        kind = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+        )
+        self.callback = kind(self._collect)
+        self.library.espeak_SetSynthCallback(self.callback)
+
+    def _collect(self, sound: Any, num_samples: int, events: Any) -> int:
+        if sound and num_samples > 0:
+            self.sound.append(np.ctypeslib.as_array(sound, (num_samples,)).copy())
+        index = 0
+        while events[index].type:
+            if events[index].type == _PHONEME_EVENT:
+                name = events[index].id.string.decode("utf8", "ignore")
+                self.starts.append((events[index].audio_ms / 1000, name))
+            index += 1
+        return 0
+
+    def speak(self, text: str, voice: Voice) -> Utterance:
+        self.sound.clear()
+        self.starts.clear()
+        assert self.library.espeak_SetVoiceByName(voice.name.encode()) == 0, voice
+        self.library.espeak_SetParameter(_RATE, int(voice.rate), 0)
+        self.library.espeak_SetParameter(_PITCH, voice.pitch, 0)
+        self.library.espeak_SetParameter(_RANGE, voice.pitch_range, 0)
+        data = text.encode()
+        self.library.espeak_Synth(data, len(data) + 1, 0, 1, 0, 1, None, None)
+        self.library.espeak_Synchronize()
+        samples = np.concatenate(self.sound).astype(np.float32) / 32768
+        starts = sorted(self.starts)
+        stops = [start for start, _ in starts[1:]] + [len(samples) / self.rate_hz]
+        phones = tuple(Phone(n, s, e) for (s, n), e in zip(starts, stops, strict=True))
+        return Utterance(_resample(samples, self.rate_hz), phones)
+
+
+@cache
+def _library() -> _Espeak:
+    return _Espeak()
+
+
+def _espeak(text: str, voice: Voice) -> Utterance:
+    return _library().speak(text, voice)

@@ -1,0 +1,178 @@
+"""Every stage learns on a handful of data, and a run that was cut off takes the same steps."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sonic_ops.models.unet import AudioUNet
+from sonic_ops.training import audio_head, autoencoder, unet_stage
+from sonic_ops.training.dataset import Pictures, Speech
+from sonic_ops.training.features import AFTER, BEFORE
+from sonic_ops.training.loop import Budget, Group, Loss, Schedule, Trainer
+from sonic_ops.training.motion import NUM_CHANNELS
+
+NUM_TOKENS = 80
+
+
+def mean_loss(loss: Loss) -> float:
+    with torch.no_grad():
+        return float(sum(loss(torch.Generator().manual_seed(seed)) for seed in range(4)))
+
+
+@pytest.fixture(scope="module")
+def speech() -> Speech:
+    rng = np.random.default_rng(0)
+    tracks = np.cumsum(rng.standard_normal((NUM_TOKENS + BEFORE + AFTER, NUM_CHANNELS)), 0) / 9
+    mixing = rng.standard_normal((NUM_CHANNELS, 5 * 384)) / 4
+    features = (tracks @ mixing).reshape(-1, 5, 384)
+    return Speech(
+        features=torch.from_numpy(features).half(),
+        tracks=tracks.astype(np.float32),
+        starts=np.array([BEFORE]),
+        lengths=np.array([NUM_TOKENS]),
+        amplitudes=np.array([[0.2, 0.9]], np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pictures:
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 256, (2, 2, 8, 8, 3), np.uint8).repeat(16, 2).repeat(16, 3)
+    mouths = np.full((2, 2, 2), 64, np.float32)
+    return Pictures(blocks, mouths, np.tile([32, 32, 96, 96], (2, 1)), np.zeros((2, 1), int))
+
+
+@pytest.fixture(scope="module")
+def samples() -> unet_stage.Samples:
+    generator = torch.Generator().manual_seed(0)
+    return unet_stage.Samples(
+        latents=torch.randn(3, 5, 8, 16, 16, generator=generator).half(),
+        mouths=torch.full((3, 5, 2), 64.0),
+        boxes=torch.tensor([[30.0, 30.0, 98.0, 100.0]]).expand(3, 4),
+        rows=torch.randint(0, 20, (3, 4), generator=generator),
+        amplitudes=torch.rand(3, 4, 2, generator=generator),
+        tokens=torch.randn(21, 8, 64, generator=generator).half(),
+        residual_scale=1.4,
+    )
+
+
+def test_the_autoencoder_learns(tmp_path: Path, pictures: Pictures) -> None:
+    torch.manual_seed(1)
+    before = mean_loss(autoencoder.whole_loss(autoencoder.make_autoencoder(), pictures))
+    vae = autoencoder.train_whole(pictures, tmp_path, Budget(steps=20), seed=1)
+    assert mean_loss(autoencoder.whole_loss(vae, pictures)) < 0.8 * before
+
+
+def test_latents_become_normal_and_pictures_stay(pictures: Pictures) -> None:
+    torch.manual_seed(0)
+    vae = autoencoder.make_autoencoder()
+    x = autoencoder.to_tensor(pictures.pictures[:, 0])
+    with torch.no_grad():
+        before = vae.decode(vae.encode(x).latent).sample
+        autoencoder.normalise_latents(vae, x)
+        z = vae.encode(x).latent
+        after = vae.decode(z).sample
+    assert z.mean((0, 2, 3)).abs().max() < 1e-4
+    assert z.std((0, 2, 3)).sub(1).abs().max() < 1e-4
+    # Zero padding of the decoder's first layer means another latent now, so borders may differ.
+    inside = (..., slice(24, -24), slice(24, -24))
+    assert (before - after)[inside].abs().mean() < 0.05 * before[inside].abs().mean()
+
+
+def test_the_audio_head_learns(tmp_path: Path, speech: Speech) -> None:
+    torch.manual_seed(3)
+    before = mean_loss(audio_head.mouth_loss(audio_head.MouthReader(), speech))
+    reader = audio_head.train_token_head(speech, tmp_path, Budget(steps=20), seed=3)
+    assert mean_loss(audio_head.mouth_loss(reader, speech)) < 0.9 * before
+
+
+def test_the_motion_controller_learns(tmp_path: Path, speech: Speech) -> None:
+    torch.manual_seed(4)
+    before = mean_loss(audio_head.bucket_loss(audio_head.make_bucket_head(), speech))
+    head = audio_head.train_bucket_head(speech, tmp_path, Budget(steps=20), seed=4)
+    assert mean_loss(audio_head.bucket_loss(head, speech)) < 0.7 * before
+
+
+Train = Callable[[Path], AudioUNet]
+
+
+def test_the_unet_learns_frames_and_then_windows(
+    tmp_path: Path, samples: unet_stage.Samples
+) -> None:
+    def loss(unet: AudioUNet, num_frames: int) -> float:
+        return mean_loss(
+            unet_stage.denoising_loss(unet, samples, num_samples=2, num_frames=num_frames, mean=0.0)
+        )
+
+    fresh = loss(unet_stage.make_unet(seed=5), 1)
+    frames = unet_stage.train_frames(
+        samples, tmp_path / "frames", Budget(steps=12), seed=5, num_samples=2
+    )
+    single = loss(frames, 1)
+    assert single < 0.98 * fresh
+    windows = unet_stage.train_windows(
+        samples, tmp_path / "frames", tmp_path / "windows", Budget(steps=4), seed=6,
+        num_samples=1, num_frames=3,
+    )  # fmt: skip
+    moved = dict(windows.named_parameters())
+    start = dict(unet_stage.make_unet(seed=5).named_parameters())
+    mixed = [k for k in moved if k.endswith("mix_factor")]
+    assert any(not torch.equal(moved[k], start[k]) for k in mixed)
+
+
+def test_temporal_layers_change_nothing_before_they_learn(samples: unet_stage.Samples) -> None:
+    unet = unet_stage.make_unet(seed=5)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if not unet_stage.is_temporal(name):
+                parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+        batch = unet_stage.draw_batch(samples, generator, num_samples=2, num_frames=3)
+        sigma = unet_stage.draw_sigma(2, generator, mean=0.0)
+        whole = unet_stage.predict(unet, batch, batch.y_BTCHW, sigma)
+        unet_stage.skip_time(unet)
+        spatial = unet_stage.predict(unet, batch, batch.y_BTCHW, sigma)
+    assert whole.std() > 0.1
+    assert torch.allclose(whole, spatial, atol=1e-4)
+
+
+def test_v_gives_back_what_was_noised() -> None:
+    generator = torch.Generator().manual_seed(0)
+    y = torch.randn(2, 3, 4, 5, 5, generator=generator)
+    sigma = torch.tensor([0.3, 4.0])
+    noisy, v = unet_stage.add_noise(y, sigma, generator, shared=0.5)
+    s = sigma[:, None, None, None, None]
+    assert torch.allclose(noisy / (s * s + 1) - v * s / (s * s + 1).sqrt(), y, atol=1e-5)
+
+
+def test_half_of_the_noise_is_shared() -> None:
+    generator = torch.Generator().manual_seed(0)
+    zero, sigma = torch.zeros(4, 2, 8, 16, 16), torch.ones(4)
+    noise, _ = unet_stage.add_noise(zero, sigma, generator, shared=0.5)
+    both = torch.stack([noise[:, 0].flatten(), noise[:, 1].flatten()])
+    assert float(torch.corrcoef(both)[0, 1]) == pytest.approx(0.5, abs=0.05)
+    assert float(noise.std()) == pytest.approx(1.0, abs=0.05)
+
+
+def trained(folder: Path, steps: list[int]) -> dict[str, torch.Tensor]:
+    """Train a small layer in as many runs as there are numbers."""
+    for stop in steps:
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(4, 3)
+        trainer = Trainer([Group(dict(layer.named_parameters()))], folder, Schedule(), seed=7)
+
+        def loss(generator: torch.Generator, layer: torch.nn.Linear = layer) -> torch.Tensor:
+            x = torch.randn(5, 4, generator=generator)
+            return (layer(x) - x[:, :3]).square().mean()
+
+        trainer.run(loss, Budget(steps=12), part=Budget(steps=stop))
+    return trainer.average
+
+
+def test_a_run_that_was_cut_off_takes_the_same_steps(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", [12])
+    parts = trained(tmp_path / "parts", [5, 9, 12])
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
