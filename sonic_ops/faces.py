@@ -102,8 +102,8 @@ def _run_blazeface(square_HWC: NDArray[np.float32]) -> tuple[NDArray[np.float32]
     return outputs["regressors"], 1 / (1 + np.exp(-logits))
 
 
-@cache
 def _blazeface_interpreter() -> Interpreter:
+    # One per call: an interpreter may not be used by two threads, and loading takes a millisecond.
     model = str(WEIGHTS / "blazeface_short_range.tflite")
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # the same kernels on any CPU
     interpreter = Interpreter(model, num_threads=1, experimental_op_resolver_type=resolver)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.errors import VerifyError
 from sonic_ops.files import draft_of
-from sonic_ops.inspection import PIXEL_FORMAT, VideoInfo, probe_video, verify_video
+from sonic_ops.inspection import PIXEL_FORMAT, TOLERANCE_S, VideoInfo, probe_video, verify_video
 from sonic_ops.sound import SoundBlock, open_sound, read_sound, unreadable
 
 __all__ = [
@@ -211,9 +211,15 @@ def _decode_time(packet: AnyPacket) -> Fraction:
 
 
 def _is_plain_aac(source: str) -> bool:
-    """Whether the sound is AAC in an MP4 that starts at 0 and has no gaps: fit to be copied."""
+    """Whether the sound is AAC in an MP4 that starts at 0 and has no gaps: fit to be copied.
+
+    Decoded sound ends with a whole block, the file says where it ends within that block. Long
+    blocks (low sample rates, HE-AAC) are not copied, so that both lengths are nearly one.
+    """
     with open_sound(source) as (container, stream):
         if stream.codec_context.name != "aac" or "mp4" not in container.format.name:
+            return False
+        if Fraction(stream.codec_context.frame_size, stream.rate or 1) >= TOLERANCE_S:
             return False
         expected: int | None = None
         for packet in container.demux(stream):

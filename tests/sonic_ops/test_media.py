@@ -20,6 +20,7 @@ from sonic_ops.media import (
     stitch,
     verify_video,
 )
+from sonic_ops.timeline import num_output_frames_of
 
 FAST = EncodeSettings(preset="veryfast", gop_frames=12)
 Pixels = NDArray[np.uint8]
@@ -182,6 +183,21 @@ def test_aac_is_copied_and_stays_in_time(tmp_path: Path) -> None:
     before = heard_in(tmp_path / "source.mp4", tmp_path)
     after = heard_in(tmp_path / "final.mp4", tmp_path)
     assert np.array_equal(before, after)
+
+
+def test_aac_of_long_blocks_is_as_long_as_what_is_decoded(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "sound.wav", sine(1.537, 16_000, 1), 16_000)
+    (segment,) = segments_of(tmp_path, [38])
+    mux(segment, str(tmp_path / "sound.wav"), tmp_path / "source.mp4")
+    num_samples = len(heard_in(tmp_path / "source.mp4", tmp_path))
+    assert num_samples / 16_000 - 1.537 > 0.04
+    segment = segments_of(tmp_path, [num_output_frames_of(num_samples)])[0]
+    mux(segment, str(tmp_path / "source.mp4"), tmp_path / "final.mp4")
+    verify_video(
+        tmp_path / "final.mp4",
+        num_output_frames=num_output_frames_of(num_samples),
+        duration_s=num_samples / 16_000,
+    )
 
 
 def test_a_range_of_the_sound_is_cut_out(tmp_path: Path) -> None:
