@@ -22,6 +22,7 @@ from sonic_ops.config import ModelsConfig
 from sonic_ops.errors import ConfigError
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.rife import FlowNet, load_flownet
+from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
 
 PACKAGE_WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -88,9 +89,8 @@ def load_models(config: ModelsConfig) -> Models:
     half = getattr(torch, config.dtype)
     unet = AudioUNet(_config(folder, "unet"))
     _fill(unet.unet, folder, "unet")
-    vae = getattr(diffusers, _config(folder, "vae")["_class_name"]).from_config(
-        _config(folder, "vae")
-    )
+    autoencoder = getattr(diffusers, _config(folder, "vae")["_class_name"])
+    vae = fold_time(autoencoder.from_config(_config(folder, "vae")))
     clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**_config(folder, "image_encoder")))
     whisper = WhisperEncoder(WhisperConfig(**_config(folder, "speech_encoder")))
     positions = sinusoids(*whisper.embed_positions.weight.shape)

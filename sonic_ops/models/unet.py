@@ -11,6 +11,7 @@ from diffusers import UNetSpatioTemporalConditionModel
 from torch import Tensor, nn
 
 from sonic_ops.models.attention import listen
+from sonic_ops.models.temporal import fold_time
 
 
 class AudioUNet(nn.Module):
@@ -18,7 +19,7 @@ class AudioUNet(nn.Module):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
-        self.unet = UNetSpatioTemporalConditionModel.from_config(dict(config))
+        self.unet = fold_time(UNetSpatioTemporalConditionModel.from_config(dict(config)))
         self._context = listen(self.unet)
 
     def forward(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from tests.parity import loop_cases, unet_cases
+from tests.parity import audio_cases, loop_cases, misc_cases, portrait_cases, unet_cases
 from tests.parity.harness import Cases, Outcome
 
-MODULES = (unet_cases, loop_cases)
+MODULES = (audio_cases, portrait_cases, unet_cases, loop_cases, misc_cases)
 
 
 def outcomes(folder: Path) -> Iterator[Outcome]:
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print("usage: python -m tests.parity FOLDER_OF_CASES", file=sys.stderr)
         return 2
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     header = (
         f"{'case':<34}{'quantity':<30}{'max error':>11}{'allowed':>9}{'mean':>11}{'allowed':>9}"
     )
