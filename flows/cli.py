@@ -1,8 +1,9 @@
 """The command `sonic`.
 
-Exit status: 0 every row is finished, 1 some rows are not, 2 nothing could start.
+Exit status: 0 every row is finished, 1 some rows are not, 2 nothing could start, 130 stopped.
 """
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -51,16 +52,19 @@ def render(
     """
     here = str(Path.cwd())
     folder = None if output is None else resolve(output, here)
-    raise typer.Exit(run(RunRequest(resolve(manifest, here), preset, folder), Console()))
+    try:
+        status = run(RunRequest(resolve(manifest, here), preset, folder), Console())
+    except KeyboardInterrupt:
+        print("sonic: stopped; the same command goes on from here", file=sys.stderr)
+        status = EXIT_STOPPED
+    raise typer.Exit(status)
 
 
 def main() -> None:
     """Run the command line; an error that stops everything is one sentence and a remedy."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="sonic")
     except SonicError as error:
         print(f"sonic: {error}. {error.remedy}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
-    except KeyboardInterrupt:
-        print("sonic: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(EXIT_STOPPED)

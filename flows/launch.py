@@ -7,7 +7,7 @@ from rich.console import Console
 from flows.config import RenderConfig
 from flows.prefect_settings import prepare_prefect
 from flows.preflight import PlannedRow
-from flows.progress import open_reporter
+from flows.progress import open_reporter, say_to
 from flows.results import RowResult
 
 
@@ -19,6 +19,7 @@ def launch(
     console: Console,
 ) -> None:
     """Render the planned rows; `results` takes what becomes of each as soon as it is known."""
+    say_to(console)("starting Prefect and the workers")
     prepare_prefect()
     from cluster.pool import open_pool
     from flows.render import render_manifest

@@ -82,9 +82,9 @@ class RowChecker:
 
     def check(self, row: Row | BadRow) -> PlannedRow | RowResult | BadRow:
         """What is to be done about a row."""
-        errors = [*self._id_errors(row)]
+        errors = [*self._id_errors(row), *row.errors]
         if isinstance(row, BadRow):
-            return replace(row, errors=(*errors, *row.errors))
+            return replace(row, errors=tuple(errors))
         errors += self._output_errors(row)
         fingerprint = self._fingerprint(row)
         if fingerprint and not errors and (result := finished_result(row.output, fingerprint)):

@@ -20,17 +20,18 @@ PLAIN_INTERVAL_S = 5.0
 class Stage:
     """A stage as the user reads it, and its usual share of the time of a row."""
 
-    unit: str
+    label: str
     share: float
+    counted: bool = True
 
 
 STAGES = {
-    "sound": Stage("part", 0.01),
-    "portrait": Stage("part", 0.01),
-    "listen": Stage("piece", 0.03),
-    "denoise": Stage("step", 0.75),
-    "decode": Stage("frame", 0.18),
-    "finish": Stage("part", 0.02),
+    "sound": Stage("reads the sound", 0.01, counted=False),
+    "portrait": Stage("finds the face", 0.01, counted=False),
+    "listen": Stage("listens, piece", 0.03),
+    "denoise": Stage("denoises, step", 0.75),
+    "decode": Stage("decodes", 0.18, counted=False),
+    "finish": Stage("finishes", 0.02, counted=False),
 }
 
 
@@ -61,7 +62,9 @@ class RowClock:
     def text(self) -> str:
         """The line of the row, without its name."""
         frames = f"{self.frames_decoded} of {self.planned.plan.num_frames} frames decoded"
-        return f"{self.stage} {STAGES[self.stage].unit} {self.done} of {self.total} · {frames}"
+        stage = STAGES[self.stage]
+        count = f" {self.done} of {self.total}" if stage.counted else ""
+        return f"{stage.label}{count} · {frames}"
 
     def time_left(self) -> str:
         """An estimate in words, empty as long as there is nothing to build it on."""

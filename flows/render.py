@@ -51,7 +51,7 @@ def render_manifest(manifest: str) -> None:
         runs = [threads.submit(copy_context().run, record_row, planned) for planned in rows]
         for run in runs:
             run.result()
-    except KeyboardInterrupt:
+    except BaseException:  # the user or the machine ends the run: rows in flight end too
         session.stopped.set()
         raise
     finally:

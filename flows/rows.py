@@ -16,7 +16,10 @@ MAX_RESOLUTION = 1024
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One video to render. None means: as the preset says. Addresses are absolute."""
+    """One video to render. None means: as the preset says. Addresses are absolute.
+
+    A row with `errors` is not rendered; what can be checked of it is checked all the same.
+    """
 
     number: int
     id: str
@@ -36,11 +39,7 @@ class Row:
     language: str | None
     consent: str | None
     extras: Mapping[str, object]
-
-    @property
-    def name(self) -> str:
-        """How messages call the row."""
-        return self.id or f"number {self.number}"
+    errors: tuple[SonicError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +106,17 @@ PASSED_ON = ("subtitles", "language", "consent")
 
 
 def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRow:
-    """Type the cells of a line; relative addresses count from `folder`.
+    """Type the cells of a line; a wrong cell becomes None and an error.
+
+    Relative addresses count from `folder`.
 
     Relative outputs count from `output_folder` where one is given, and stay inside it.
     """
     extras = {key: value for key, value in line.cells.items() if key not in _NAMES}
     values, errors = _parse_cells(line)
-    if errors:
+    if not all(values.get(name) for name in REQUIRED):
         return BadRow(line.number, str(values.get("id") or ""), errors, extras)
-    row = Row(number=line.number, extras=extras | _passed_on(values), **values)
+    row = Row(number=line.number, extras=extras | _passed_on(values), errors=errors, **values)
     return _with_addresses(row, folder, output_folder)
 
 
@@ -123,14 +124,14 @@ def _parse_cells(line: Line) -> tuple[dict[str, Any], tuple[SonicError, ...]]:
     if line.problem:
         problem = FieldError(f"the line {line.problem}", remedy="Write the line again.")
         return {}, (problem,)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
     errors: list[SonicError] = []
     for column in COLUMNS:
         try:
             values[column.name] = parse_cell(column, line.cells.get(column.name))
         except FieldError as error:
             errors.append(error)
-    return values, tuple(errors or _order_errors(values))
+    return values, (*errors, *_order_errors(values))
 
 
 def parse_cell(column: Column, value: object) -> Any:
@@ -176,7 +177,7 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
     if end is not None and end <= start:
         remedy = "Let the end be later than the start, both in seconds of the audio."
         errors.append(FieldError(f"{end:g} s is not after {start:g} s", remedy=remedy, field="end"))
-    if not values["output"].lower().endswith(".mp4"):
+    if values["output"] and not values["output"].lower().endswith(".mp4"):
         remedy = "Let the output end in .mp4."
         errors.append(
             FieldError(f"{values['output']!r} is no MP4 file", remedy=remedy, field="output")

@@ -185,6 +185,8 @@ def test_a_part_of_the_audio(check: Checked) -> None:
 def test_all_that_is_wrong_with_a_row_comes_at_once(check: Checked, blank_picture: str) -> None:
     row = check.bad(id="good", portrait=blank_picture, audio="nowhere.wav")
     assert [error.field for error in row.errors] == ["id", "audio", "portrait"]
+    row = check.bad(seed="seven", portrait=blank_picture)
+    assert [error.field for error in row.errors] == ["seed", "portrait"]
 
 
 def test_subtitles_are_not_promised(check: Checked) -> None:

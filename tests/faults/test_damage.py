@@ -1,0 +1,102 @@
+"""What breaks while a row is rendered: tried again if a machine may be at fault, never else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.end_to_end.conftest import Bench
+from tests.flows.conftest import FACE, SPEECH
+
+pytestmark = pytest.mark.flow
+
+
+def row(row_id: str, **differs: object) -> dict[str, object]:
+    base = {"portrait": str(FACE), "audio": str(SPEECH), "end": 0.4, "seed": 1}
+    return {"id": row_id, "output": f"{row_id}.mp4"} | base | differs
+
+
+def work_folder(folder: Path, row_id: str) -> Path:
+    (work,) = (folder / ".sonic").glob(f"{row_id}-*")
+    return work
+
+
+def damaged_flac(path: Path) -> None:
+    """Sound whose header and first blocks are right, and whose second half is not."""
+    noise = np.random.default_rng(1).normal(scale=0.1, size=64_000)
+    soundfile.write(path, noise, 16_000, format="FLAC")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+
+
+def test_damaged_audio_is_the_rows_fault_and_is_not_tried_again(
+    bench: Bench, tmp_path: Path
+) -> None:
+    damaged_flac(tmp_path / "damaged.flac")
+    rows = [row("bad", audio="damaged.flac", end=None), row("good")]
+    ran = bench.run(bench.manifest(rows, tmp_path), bench.preset())
+    assert ran.status == 1
+    bad = ran.results["bad"]
+    assert (bad["status"], bad["error_class"], bad["attempts"]) == (
+        "failed",
+        "AudioUnreadableError",
+        1,
+    )
+    assert "bad: failed: " in ran.text
+    assert ran.results["good"]["status"] == "done"
+
+
+def test_what_exists_is_not_made_again(bench: Bench, tmp_path: Path) -> None:
+    preset = bench.preset("keep", keep_work=True)
+    manifest = bench.manifest([row("a")], tmp_path)
+    assert bench.run(manifest, preset).status == 0
+    output = tmp_path / "a.mp4"
+    first = output.read_bytes()
+    work = work_folder(tmp_path, "a")
+    made = {path: path.stat().st_mtime_ns for path in work.rglob("*.*")}
+    assert {path.parent.name for path in made} >= {"tokens", "latents", "segments"}
+    output.unlink()
+    assert bench.run(manifest, preset).results["a"]["status"] == "done"
+    assert {path: path.stat().st_mtime_ns for path in work.rglob("*.*")} == made
+    assert output.read_bytes() == first
+
+
+def test_a_machine_fault_is_tried_as_often_as_the_preset_says(bench: Bench, tmp_path: Path) -> None:
+    preset = bench.preset("keep", keep_work=True, max_attempts=2)
+    manifest = bench.manifest([row("a"), row("b")], tmp_path)
+    assert bench.run(manifest, preset).status == 0
+    work = work_folder(tmp_path, "a")
+    for path in [tmp_path / "a.mp4", *work.glob("latents/*"), *work.glob("segments/*")]:
+        path.unlink()
+    for path in work.glob("tokens/*"):
+        path.write_bytes(b"damaged")
+    ran = bench.run(manifest, preset)
+    broken = ran.results["a"]
+    assert (broken["status"], broken["error_class"], broken["attempts"]) == (
+        "failed",
+        "RenderError",
+        2,
+    )
+    assert broken["remedy"]
+    assert ran.results["b"]["status"] == "skipped"
+
+
+def test_an_error_that_nobody_expected_stops_one_row_and_is_kept(
+    bench: Bench, tmp_path: Path
+) -> None:
+    preset = bench.preset("keep", keep_work=True)
+    manifest = bench.manifest([row("a")], tmp_path)
+    assert bench.run(manifest, preset).status == 0
+    output = tmp_path / "a.mp4"
+    output.unlink()
+    for path in work_folder(tmp_path, "a").glob("segments/*"):
+        path.write_bytes(b"no video")
+    again = bench.manifest([row("a"), row("b")], tmp_path)
+    ran = bench.run(again, preset)
+    broken = ran.results["a"]
+    assert broken["status"] == "failed"
+    assert broken["attempts"] == 1
+    assert "report it" in broken["remedy"]
+    assert "Traceback" in (work_folder(tmp_path, "a") / "error.txt").read_text()
+    assert ran.results["b"]["status"] == "done"
