@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sonic_ops.interpolation import output_frames
 from torch import Tensor
 
 from cluster import artifacts
@@ -34,6 +33,7 @@ from sonic_ops.config import ModelsConfig, SamplingConfig
 from sonic_ops.decoding import decode_frames
 from sonic_ops.exchange import fusion_order
 from sonic_ops.fusion import fuse
+from sonic_ops.interpolation import output_frames
 from sonic_ops.media import EncodeSettings, encode_frames
 from sonic_ops.models.loading import load_models
 from sonic_ops.portrait import portrait_from

@@ -4,7 +4,7 @@ Shape letters: F frames, S tokens in a frame's span, L encoder layers, D channel
 K audio tokens, E channels of the context, C, H, W latents (or pixels where it is said).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -79,7 +79,7 @@ def condition_portrait(
         latents_CHW=condition_1CHW[0],
         reference_CHW=reference_1CHW[0] * models.latent_scale,
         mask_11HW=portrait.face_HW[None, None],
-        silence_1KE=models.audio2token(_silence(models)),
+        silence_1KE=models.audio2token(_silence(models)).cpu(),
     )
 
 
@@ -88,13 +88,14 @@ def condition_frames(
     models: Models, read: ReadTokens, frames: Sequence[int], image_11E: Tensor
 ) -> FrameCondition:
     """Project the tokens around every frame, block by block on the fixed grid."""
-    wanted = sorted(set(frames))
-    blocks = [_project_block(models, read, block, image_11E) for block in _blocks(wanted)]
-    known = [frame for block in _blocks(wanted) for frame in _block_frames(block)]
-    rows = torch.tensor([known.index(frame) for frame in wanted])
-    tokens_FKE = torch.cat([tokens for tokens, _ in blocks])[rows]
-    buckets_F2 = torch.cat([buckets for _, buckets in blocks])[rows]
-    return FrameCondition(tuple(wanted), tokens_FKE, buckets_F2)
+    wanted = tuple(sorted(set(frames)))
+    blocks = sorted({frame // BLOCK_FRAMES for frame in wanted})
+    projected = [_project_block(models, read, block, image_11E) for block in blocks]
+    row = {frame: i for i, frame in enumerate(f for b in blocks for f in _block_frames(b))}
+    rows = torch.tensor([row[frame] for frame in wanted])
+    tokens_FKE = torch.cat([tokens for tokens, _ in projected])[rows]
+    buckets_F2 = torch.cat([buckets for _, buckets in projected])[rows]
+    return FrameCondition(wanted, tokens_FKE, buckets_F2)
 
 
 def speech_spans(read: ReadTokens, start: int, stop: int) -> Tensor:
@@ -114,22 +115,21 @@ def _spans(read: ReadTokens, start: int, stop: int, before: int, span: int) -> T
     return read(first, last).unfold(0, span, TOKENS_PER_FRAME).movedim(-1, 1)
 
 
-def _blocks(frames: Sequence[int]) -> list[int]:
-    return sorted({frame // BLOCK_FRAMES for frame in frames})
-
-
-def _block_frames(block: int) -> Iterator[int]:
-    return iter(range(block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES))
+def _block_frames(block: int) -> range:
+    return range(block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES)
 
 
 def _project_block(
     models: Models, read: ReadTokens, block: int, image_11E: Tensor
 ) -> tuple[Tensor, Tensor]:
-    start, stop = block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES
+    span = _block_frames(block)
+    start, stop = span.start, span.stop
     tokens_FKE = models.audio2token(speech_spans(read, start, stop).to(models.device))
     image_FE = image_11E[:, 0].float().expand(BLOCK_FRAMES, -1).to(models.device)
     raw_F2 = models.audio2bucket(motion_spans(read, start, stop).to(models.device), image_FE)
-    return tokens_FKE, raw_F2.cpu() * BUCKET_GAIN + BUCKET_OFFSET
+    # Tokens are kept for all steps, so in the precision that the UNet reads them in.
+    kept_FKE = tokens_FKE.to("cpu", models.unet.unet.dtype)
+    return kept_FKE, raw_F2.cpu() * BUCKET_GAIN + BUCKET_OFFSET
 
 
 def _silence(models: Models) -> Tensor:
@@ -158,7 +158,7 @@ def window_denoiser(
                 (tokens_TKE if name == "full" else portrait.silence_1KE).to(**to)
                 for name in branches
             ],
-            torch.tensor([time_ids] * len(branches)).to(**to),
+            torch.tensor([time_ids] * len(branches), device=parameter.device),
             portrait.mask_11HW.to(parameter.device),
         )
         return dict(zip(branches, predicted_BTCHW.float().cpu(), strict=True))
