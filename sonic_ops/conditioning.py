@@ -145,21 +145,18 @@ def window_denoiser(
     time_ids = [float(MODEL_FPS), *buckets_T2.mean(0).tolist()]
 
     def denoise(branches: Sequence[str], y_TCHW: Tensor, timestep: float) -> dict[str, Tensor]:
-        parameter = next(unet.parameters())
-        to = {"device": parameter.device, "dtype": parameter.dtype}
+        like = next(unet.parameters())
         condition_TCHW = portrait.latents_CHW.expand(y_TCHW.shape)
         shown = [condition_TCHW * (name != "blank") for name in branches]
         sample_BTCHW = torch.stack([torch.cat([y_TCHW, part], dim=1) for part in shown])
+        heard = [tokens_TKE if name == "full" else portrait.silence_1KE for name in branches]
         predicted_BTCHW = unet(
-            sample_BTCHW.to(**to),
-            torch.full((len(branches),), timestep, device=parameter.device),
-            [(portrait.image_11E * (name != "blank")).to(**to) for name in branches],
-            [
-                (tokens_TKE if name == "full" else portrait.silence_1KE).to(**to)
-                for name in branches
-            ],
-            torch.tensor([time_ids] * len(branches), device=parameter.device),
-            portrait.mask_11HW.to(parameter.device),
+            sample_BTCHW.to(like),
+            torch.full((len(branches),), timestep, device=like.device),
+            [(portrait.image_11E * (name != "blank")).to(like) for name in branches],
+            [tokens.to(like) for tokens in heard],
+            torch.tensor([time_ids] * len(branches), device=like.device),
+            portrait.mask_11HW.to(like.device),
         )
         return dict(zip(branches, predicted_BTCHW.float().cpu(), strict=True))
 

@@ -23,6 +23,7 @@ class ModelsConfig(Settings):
     weights: str = Field(description="`package:NAME` for weights that ship, or a folder")
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    notice: str | None = Field(default=None, description="said whenever these weights are loaded")
 
 
 class PortraitConfig(Settings):

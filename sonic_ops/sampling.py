@@ -6,6 +6,7 @@ around zero with scale 1; a model that diffuses around the reference latents has
 Shape letters: F frames, T frames of a window, C channels, H, W rows and columns of the latents.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -113,4 +114,5 @@ def video_noise(
     if shared == 0:
         return own_FCHW
     common_CHW = frame_noise(seed, _COMMON, shape_CHW)
-    return shared**0.5 * common_CHW + (1 - shared) ** 0.5 * own_FCHW
+    mixed_FCHW: Tensor = math.sqrt(shared) * common_CHW + math.sqrt(1 - shared) * own_FCHW
+    return mixed_FCHW

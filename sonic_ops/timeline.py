@@ -3,7 +3,7 @@
 Glossary of the project:
 
 row           one line of the manifest: one video to render
-frame         one model frame, 12.5 per second; an *output frame*, 25 per second, is always so called
+frame         one model frame, 12.5 per second; an *output frame* (25 per second) is always so named
 tick          one output frame's worth of audio, 640 samples at 16 kHz
 token         one Whisper encoder position, 50 per second
 piece         the 30 s of audio that the Whisper encoder hears at once

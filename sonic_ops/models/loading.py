@@ -96,22 +96,22 @@ def load_models(config: ModelsConfig) -> Models:
     positions = sinusoids(*whisper.embed_positions.weight.shape)
     token = AudioToToken.from_config(_config(folder, "audio2token"))
     bucket = AudioToBucket.from_config(_config(folder, "audio2bucket"))
-    place = {"device": config.device}
+    device = config.device
     return Models(
-        unet=unet.to(**place, dtype=half).eval(),
-        vae=_fill(vae, folder, "vae").to(**place, dtype=half).eval(),
-        image_encoder=_fill(clip, folder, "image_encoder").to(**place, dtype=half).eval(),
+        unet=unet.to(device, half).eval(),
+        vae=_fill(vae, folder, "vae").to(device, half).eval(),
+        image_encoder=_fill(clip, folder, "image_encoder").to(device, half).eval(),
         # The speech side stays in float32: it runs once, and its tokens decide the lips.
-        audio2token=_fill(token, folder, "audio2token").to(**place).eval(),
-        audio2bucket=_fill(bucket, folder, "audio2bucket").to(**place).eval(),
+        audio2token=_fill(token, folder, "audio2token").to(device).eval(),
+        audio2bucket=_fill(bucket, folder, "audio2bucket").to(device).eval(),
         speech_encoder=_fill(
             whisper, folder, "speech_encoder", {"embed_positions.weight": positions}
         )
-        .to(**place)
+        .to(device)
         .eval(),
         scheduler=EulerDiscreteScheduler.from_config(_config(folder, "scheduler")),
-        flownet=load_flownet(folder / "rife").to(**place).eval(),
-        device=config.device,
+        flownet=load_flownet(folder / "rife").to(device).eval(),
+        device=device,
     )
 
 

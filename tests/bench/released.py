@@ -47,7 +47,7 @@ def released_unet(ours: AudioUNet) -> AudioUNet:
         if type(module) is AudioAttention:
             module.__class__ = ReleasedAttention
         if type(module) is TimeConv:
-            module.__class__ = nn.Conv3d
+            module.__class__ = nn.Conv3d  # type: ignore[assignment]
     return other.eval()
 
 

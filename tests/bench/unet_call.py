@@ -1,6 +1,6 @@
 """One UNet call, ours against the released wiring: `python -m tests.bench.unet_call`.
 
-Same weights, same inputs, A B A B in one process on one thread; medians of CPU time and their ratio.
+Same weights, same inputs, A B A B in one process on one thread; medians of CPU time.
 """
 
 import statistics
@@ -15,7 +15,6 @@ from torch import Tensor
 from sonic_ops.models.unet import AudioUNet
 from tests.bench.released import released_unet
 from tests.parity import recipe
-
 
 BRANCHES = 3
 FRAMES = 25

@@ -30,7 +30,7 @@ class Outcome:
         return self.max_error <= self.max_allowed and self.mean_error <= self.mean_allowed
 
 
-def compare(  # noqa: PLR0913
+def compare(
     case: str,
     quantity: str,
     ours: Tensor,

@@ -87,9 +87,9 @@ def _sampler(folder: Cases, case: dict[str, Any]) -> Sampler:
 class _Encoders:
     def __init__(self, folder: Cases) -> None:
         configs = folder.configs
-        self.vae = folder.fill("vae", AutoencoderKLTemporalDecoder.from_config(configs["vae"]))
+        self.vae: Any = folder.fill("vae", AutoencoderKLTemporalDecoder.from_config(configs["vae"]))
         clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**configs["clip"]))
-        self.clip = folder.fill("clip", clip)
+        self.clip: Any = folder.fill("clip", clip)
 
     def portrait(
         self, inputs: dict[str, Tensor], pixel_noise: Tensor | None, strength: float

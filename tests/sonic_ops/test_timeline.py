@@ -1,5 +1,7 @@
 """Facts about windows and segments, over random videos."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,4 +52,4 @@ def test_pieces_tile_the_audio(num_samples: int) -> None:
     pieces = list(cut_pieces(num_samples, 480_000))
     assert pieces[0].start == 0
     assert pieces[-1].stop == num_samples
-    assert all(a.stop == b.start for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(a.stop == b.start for a, b in itertools.pairwise(pieces))
