@@ -35,14 +35,16 @@ _CHANNEL_WEIGHT: Final = (1.0, 1.0, 1.5, 2.0, 1.0, 1.0)
 
 def make_token_head() -> AudioToToken:
     """A new audio head of the sketch model."""
-    return AudioToToken(
+    head: AudioToToken = AudioToToken(
         intermediate_dim=192, output_dim=CONTEXT_CHANNELS, context_tokens=CONTEXT_TOKENS
     )
+    return head
 
 
 def make_bucket_head() -> AudioToBucket:
     """A new motion controller of the sketch model."""
-    return AudioToBucket(clip_channels=CONTEXT_CHANNELS, intermediate_dim=64)
+    head: AudioToBucket = AudioToBucket(clip_channels=CONTEXT_CHANNELS, intermediate_dim=64)
+    return head
 
 
 class MouthReader(nn.Module):

@@ -86,7 +86,8 @@ def reconstruction_loss(y_BCHW: Tensor, x_BCHW: Tensor, weight_B1HW: Tensor) -> 
     """Weighted absolute and squared error, and the error of the edges."""
     d = y_BCHW.float() - x_BCHW
     edges = (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
-    return (weight_B1HW * (d.abs() + 2 * d * d)).mean() + 0.5 * edges
+    loss: Tensor = (weight_B1HW * (d.abs() + 2 * d * d)).mean() + 0.5 * edges
+    return loss
 
 
 def whole_loss(vae: AutoencoderDC, pictures: Pictures) -> Loss:
@@ -98,7 +99,8 @@ def whole_loss(vae: AutoencoderDC, pictures: Pictures) -> Loss:
             z = vae.encode(x).latent
             noise = torch.randn(z.shape, generator=generator)
             y = vae.decode(z + _TRAINING_NOISE * noise).sample
-        return reconstruction_loss(y, x, weight) + 5e-4 * z.float().square().mean()
+        size: Tensor = z.float().square().mean()
+        return reconstruction_loss(y, x, weight) + 5e-4 * size
 
     return loss
 

@@ -6,7 +6,7 @@ Shape letters: L tokens, K = 5 hidden states, D = 384 channels; P people, F fram
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -87,14 +87,15 @@ def _token_track(clip: Clip, num_tokens: int) -> Array:
     return clip.track[np.clip(steps, 0, len(clip.track) - 1)]
 
 
-def read_speech(folders: list[Path]) -> Speech:
-    """Join shards of clips."""
-    shards = [load_arrays(folder) for folder in folders]
+def read_speech(folders: list[Path], *, load_features: bool = True) -> Speech:
+    """Join shards of clips; without the features if only tracks and places are wanted."""
+    shards = [load_arrays(folder, lazy=not load_features) for folder in folders]
     sizes = [len(shard["features"]) for shard in shards]
     offsets = np.cumsum([0, *sizes[:-1]])
     starts = [s["starts"] + o for s, o in zip(shards, offsets, strict=True)]
+    features = [shard["features"] for shard in shards] if load_features else [np.zeros(0)]
     return Speech(
-        features=torch.from_numpy(np.concatenate([s["features"] for s in shards])),
+        features=torch.from_numpy(np.concatenate(features)),
         tracks=np.concatenate([s["tracks"] for s in shards]),
         starts=np.concatenate(starts),
         lengths=np.concatenate([s["lengths"] for s in shards]),
@@ -206,5 +207,5 @@ def save_arrays(target: Path, **arrays: Array) -> None:
 
 def load_arrays(folder: Path, *, lazy: bool = False) -> dict[str, Array]:
     """The arrays of a shard; lazy ones stay on the disk until they are read."""
-    mode = "r" if lazy else None
+    mode: Literal["r"] | None = "r" if lazy else None
     return {path.stem: np.load(path, mmap_mode=mode) for path in sorted(folder.glob("*.npy"))}

@@ -90,7 +90,7 @@ class Canvas:
 
     def _fixed(self, points: ArrayLike) -> NDArray[np.int32]:
         pixels = np.asarray(points, np.float64) * self.scale - np.asarray(self.origin)
-        return np.round(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+        return np.asarray(np.round(pixels * (1 << _SUBPIXEL_BITS)), np.int32)
 
     def _thickness(self, width: float) -> int:
         return max(1, round(width * self.scale))

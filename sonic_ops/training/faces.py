@@ -63,8 +63,9 @@ class Framing:
     def shown(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
         """A box of the picture in shown units."""
         left, top, right, bottom = box
-        move = lambda v, centre: (v - centre) * self.zoom + 128  # noqa: E731
-        return move(left, self.x), move(top, self.y), move(right, self.x), move(bottom, self.y)
+        x0, x1 = ((x - self.x) * self.zoom + 128 for x in (left, right))
+        y0, y1 = ((y - self.y) * self.zoom + 128 for y in (top, bottom))
+        return x0, y0, x1, y1
 
 
 class Portraitist:
@@ -88,7 +89,7 @@ class Portraitist:
             small = cv2.resize(layer, (self.size, self.size), interpolation=cv2.INTER_AREA)
             alpha = small[..., 3:].astype(np.float32) / 255
             picture += alpha * (small[..., :3] - picture)
-        return np.clip(picture, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
     def mouth_centre(self, pose: ArrayLike) -> tuple[float, float]:
         """Where the mouth is at a pose, in shown units."""
@@ -114,7 +115,7 @@ class Portraitist:
     def _body(self, pose: Pose) -> NDArray[np.uint8]:
         matrix = self.framing.to_picture()
         matrix[:, 2] -= (pose.shift_x * 3 + pose.roll * 2, pose.shift_y * 2)
-        return _warp(self.layers.body, matrix, self.scale, cv2.BORDER_REPLICATE)
+        return np.asarray(_warp(self.layers.body, matrix, self.scale, cv2.BORDER_REPLICATE))
 
     def _to_head(self, pose: Pose) -> NDArray[np.float64]:
         """The 2 x 3 map from shown units to units of the head texture, without its bending."""

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from transformers import WhisperConfig, WhisperFeatureExtractor
+from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from sonic_ops.audio import encode_piece, log_mel
 from sonic_ops.constants import (
     MOTION_BEFORE_TOKENS,
     MOTION_SPAN_TOKENS,
@@ -42,11 +43,7 @@ def load_encoder(folder: Path) -> WhisperEncoder:
 def speech_features(encoder: WhisperEncoder, samples: NDArray[np.float32]) -> torch.Tensor:
     """Features of a clip of at most 30 s, half precision: BEFORE zeros, L, AFTER zeros; K, D."""
     assert len(samples) <= PIECE_SAMPLES
-    mel = WhisperFeatureExtractor()(
-        samples, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"
-    ).input_features
-    states = encoder(mel, output_hidden_states=True).hidden_states
-    tokens = torch.stack([state[0] for state in states], 1)
+    tokens = encode_piece(encoder, log_mel(samples))
     num_tokens = min(len(samples) * TOKENS_PER_SECOND // SAMPLE_RATE_HZ, PIECE_TOKENS)
     rows = torch.zeros(BEFORE + num_tokens + AFTER, *tokens.shape[1:], dtype=torch.float16)
     rows[BEFORE : BEFORE + num_tokens] = tokens[:num_tokens].half()

@@ -82,19 +82,18 @@ def _backdrop(identity: Identity, size: int, rng: np.random.Generator) -> NDArra
             over = canvas.copy()
             centre = (rng.uniform(0, UNITS), rng.uniform(0, UNITS))
             radius = rng.uniform(15, 60)
-            over.ellipse(
-                centre, (radius, radius), scaled(hues[rng.integers(4)], rng.uniform(0.7, 1.2))
-            )
+            colour = scaled(hues[rng.integers(4)].tolist(), rng.uniform(0.7, 1.2))
+            over.ellipse(centre, (radius, radius), colour)
             image[...] = image * 0.5 + over.array * 0.5
     if identity.backdrop == BLOCKS:
         for _ in range(rng.integers(1, 4)):
             left, top = rng.uniform(-20, UNITS, 2)
             w, h = rng.uniform(30, 110, 2)
             corner = [(left, top), (left + w, top), (left + w, top + h), (left, top + h)]
-            canvas.polygon(corner, scaled(hues[rng.integers(4)], rng.uniform(0.6, 1.1)))
+            canvas.polygon(corner, scaled(hues[rng.integers(4)].tolist(), rng.uniform(0.6, 1.1)))
     if identity.backdrop != GRADIENT:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 6) * size / UNITS)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image, 0, 255), np.uint8)
 
 
 def _body(identity: Identity, size: int) -> NDArray[np.uint8]:
@@ -176,7 +175,7 @@ def _shade_face(identity: Identity, array: Array) -> None:
     if identity.beard:
         low = np.clip((y - (identity.mouth_y - 22)) / 18, 0, 1)
         ring = np.clip((np.hypot(u, v) - 0.42) / 0.2, 0, 1)
-        _tint(array, 0.75 * mask * low * ring, 0.9 * np.float32(identity.hair))
+        _tint(array, 0.75 * mask * low * ring, np.array(identity.hair, np.float32) * 0.9)
 
 
 def _tint(array: Array, weight: Array, colour: Array) -> None:
@@ -228,6 +227,6 @@ def _strands(identity: Identity, array: Array, rng: np.random.Generator) -> None
     noise = cv2.resize(rng.random((UNITS, UNITS)).astype(np.float32), array.shape[:2])
     scale = len(array) / UNITS
     noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.5 * scale, sigmaY=9 * scale)
-    near = np.abs(array[..., :3] - np.float32(identity.hair)).sum(-1) < 40
+    near = np.abs(array[..., :3] - np.array(identity.hair, np.float32)).sum(-1) < 40
     streaks = (noise - noise.mean()) * 180 * (near & (array[..., 3] > 0))
     array[..., :3] += streaks[..., None]

@@ -14,6 +14,7 @@ from typing import Any, Final
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 Loss = Callable[[torch.Generator], Tensor]
 """The loss of one batch, drawn with the generator."""
@@ -76,6 +77,7 @@ class Trainer:
             lr=schedule.rate,
             betas=(0.9, 0.98),
             weight_decay=schedule.weight_decay,
+            fused=True,
         )
         self.step = 0
         self.elapsed_s = 0.0
@@ -202,7 +204,7 @@ def train_together(
     """Run `function(*arguments)` in processes of one thread each that average their gradients."""
     folder.mkdir(parents=True, exist_ok=True)
     meeting = folder / f"meeting-{time.time_ns()}"
-    torch.multiprocessing.spawn(  # type: ignore[no-untyped-call]
+    spawn(  # type: ignore[no-untyped-call]
         _join, (function, arguments, num_processes, str(meeting)), nprocs=num_processes
     )
     meeting.unlink(missing_ok=True)

@@ -87,7 +87,7 @@ def _wander(num_steps: int, sigma_steps: float, rng: np.random.Generator) -> Flo
     """Smooth noise of unit variance."""
     noise = rng.standard_normal(num_steps + 400).astype(np.float32)
     track = smooth(noise, sigma_steps)[200 : 200 + num_steps]
-    return (track * np.sqrt(2 * np.sqrt(np.pi) * sigma_steps)).astype(np.float32)
+    return np.asarray(track * np.sqrt(2 * np.sqrt(np.pi) * sigma_steps), np.float32)
 
 
 def _head(level: Floats, pitch: Floats, amplitude: float, rng: np.random.Generator) -> Floats:
@@ -102,13 +102,13 @@ def _head(level: Floats, pitch: Floats, amplitude: float, rng: np.random.Generat
         0.70 * _wander(n, 90, rng),
         0.40 * _wander(n, 80, rng) + 0.4 * beat,
     ]
-    return np.clip(amplitude * np.stack(columns, 1), -1.6, 1.6).astype(np.float32)
+    return np.asarray(np.clip(amplitude * np.stack(columns, 1), -1.6, 1.6), np.float32)
 
 
 def _brows(level: Floats, pitch: Floats, amplitude: float, rng: np.random.Generator) -> Floats:
     beat = smooth(level, 14.0)
     raised = 0.25 * _wander(len(level), 60, rng) + 2.6 * pitch + 0.5 * (beat - beat.mean())
-    return np.clip(amplitude * raised, -0.6, 1.3).astype(np.float32)
+    return np.asarray(np.clip(amplitude * raised, -0.6, 1.3), np.float32)
 
 
 def _blinks(num_steps: int, rng: np.random.Generator) -> Floats:
@@ -118,7 +118,7 @@ def _blinks(num_steps: int, rng: np.random.Generator) -> Floats:
     while step < num_steps:
         lids = np.maximum(lids, np.clip(1.5 - np.abs(np.arange(num_steps) - step) / 7, 0, 1))
         step += 80 + rng.exponential(220)
-    return lids.astype(np.float32)
+    return np.asarray(lids, np.float32)
 
 
 def _saccades(num_steps: int, rng: np.random.Generator) -> Floats:

@@ -50,7 +50,7 @@ def mouth_track(phones: Sequence[Phone], samples: Floats) -> Floats:
     stands beside them; loud speech opens the jaw further.
     """
     num_steps = len(samples) * STEPS_PER_SECOND // SAMPLE_RATE_HZ + 2
-    targets = np.tile(np.float32(REST), (num_steps, 1))
+    targets = np.tile(np.array(REST, np.float32), (num_steps, 1))
     closure = np.zeros(num_steps, np.float32)
     for phone in phones:
         start, stop = _span(phone)
@@ -84,4 +84,4 @@ def _closure(start: int, stop: int, num_steps: int) -> Floats:
     """1 around the middle of the phone, 0 away from it."""
     reach = max((stop - start) / 2, _CLOSURE_STEPS)
     distance = np.abs(np.arange(num_steps) - (start + stop) / 2) / reach
-    return np.clip(1.35 - distance, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1.35 - distance, 0, 1), np.float32)

@@ -112,6 +112,10 @@ def _room(samples: NDArray[np.float32], rng: random.Random) -> NDArray[np.float3
     return (samples + floor * noise.standard_normal(len(samples))).astype(np.float32)
 
 
+def _to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    return np.asarray(samples / 32768, np.float32)
+
+
 def _resample(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
     if rate_hz == SAMPLE_RATE_HZ:
         return samples
@@ -134,7 +138,7 @@ def _flite(text: str, voice: Voice) -> Utterance:
     ends = [(name, float(end)) for name, end in re.findall(r"([a-zA-Z@]+):([\d.]+)", printed)]
     starts = [0.0] + [end for _, end in ends]
     phones = tuple(Phone(n, s, e) for (n, e), s in zip(ends, starts, strict=False))
-    return Utterance(_resample(raw.astype(np.float32) / 32768, rate_hz), phones)
+    return Utterance(_resample(_to_float(raw), rate_hz), phones)
 
 
 class _Event(ctypes.Structure):
@@ -191,7 +195,7 @@ class _Espeak:
         data = text.encode()
         self.library.espeak_Synth(data, len(data) + 1, 0, 1, 0, 1, None, None)
         self.library.espeak_Synchronize()
-        samples = np.concatenate(self.sound).astype(np.float32) / 32768
+        samples = _to_float(np.concatenate(self.sound))
         starts = sorted(self.starts)
         stops = [start for start, _ in starts[1:]] + [len(samples) / self.rate_hz]
         phones = tuple(Phone(n, s, e) for (s, n), e in zip(starts, stops, strict=True))

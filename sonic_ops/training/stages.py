@@ -152,7 +152,7 @@ def train_heads(run: Run) -> None:
 def train_frames(run: Run) -> None:
     """The UNet's spatial layers."""
     known = read_samples(run, "images")
-    if rank() == 0:
+    if rank() == 0 and not (run.folder / "scale.json").exists():
         (run.folder / "scale.json").write_text(json.dumps(known.residual_scale))
     unet_stage.train_frames(known, run.folder / "frames", run.share(0.48), seed=5)
 
@@ -190,16 +190,17 @@ def export(run: Run) -> Path:
     return run.folder / "export"
 
 
-def training_speech(run: Run) -> dataset.Speech:
+def training_speech(run: Run, *, load_features: bool = True) -> dataset.Speech:
     """All clips that may be trained on."""
-    return dataset.read_speech(run.shards("speech"))
+    return dataset.read_speech(run.shards("speech"), load_features=load_features)
 
 
 def read_samples(run: Run, kind: str) -> unet_stage.Samples:
     """Latents, tokens and masks of the shards of a kind."""
     tokens: Tensor = torch.load(run.folder / "tokens.pt", weights_only=True)
     latents = run.shards(f"latents-{kind}")
-    return samples.read_samples(run.shards(kind), latents, training_speech(run), tokens)
+    speech = training_speech(run, load_features=False)
+    return samples.read_samples(run.shards(kind), latents, speech, tokens)
 
 
 def residual_scale(run: Run) -> float:
