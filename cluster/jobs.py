@@ -1,10 +1,11 @@
 """What is sent to a worker: plans in integers, addresses, settings. Tensors travel by reference."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sonic_ops.config import DecodingConfig, MediaConfig, SamplingConfig
+from sonic_ops.constants import PIECE_SAMPLES
 from sonic_ops.exchange import Row
-from sonic_ops.timeline import Segment, Window, num_frames_of, num_output_frames_of
+from sonic_ops.timeline import Segment, Window, cut_pieces, num_frames_of, num_output_frames_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,6 @@ class VideoRequest:
     num_samples: int
     work: str
     seed: int = 0
-    head_motion: float | None = None
-    expression: float | None = None
-    audio_guidance: float | None = None
 
     @property
     def num_frames(self) -> int:
@@ -28,15 +26,24 @@ class VideoRequest:
     def num_output_frames(self) -> int:
         return num_output_frames_of(self.num_samples)
 
-    def sampling(self, preset: SamplingConfig) -> SamplingConfig:
-        """The preset's sampling with what the row asks for."""
-        guidance = self.audio_guidance
-        asked = {
-            "head_motion": self.head_motion,
-            "expression": self.expression,
-            "audio_guidance": None if guidance is None else (guidance, guidance),
-        }
-        return preset.model_copy(update={k: v for k, v in asked.items() if v is not None})
+    @property
+    def pieces(self) -> tuple["PieceJob", ...]:
+        """The 30 s pieces of the track and where their tokens are kept."""
+        return tuple(
+            PieceJob(self.audio, piece.start, piece.stop, self._file("tokens", piece.index))
+            for piece in cut_pieces(self.num_samples, PIECE_SAMPLES)
+        )
+
+    def latents(self, segment: Segment) -> str:
+        """Where the latents of a segment are kept."""
+        return self._file("latents", segment.index)
+
+    def encoded(self, segment: Segment) -> str:
+        """Where an encoded segment is kept."""
+        return self._file("segments", segment.index, "mp4")
+
+    def _file(self, folder: str, index: int, ending: str = "safetensors") -> str:
+        return f"{self.work}/{folder}/{index:05}.{ending}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,5 @@ class EncodeJob:
     segment: Segment
     start: int
     stop: int
-    num_frames: int
     target: str
-    media: MediaConfig = field(default_factory=MediaConfig)
+    media: MediaConfig

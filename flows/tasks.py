@@ -94,9 +94,6 @@ def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
         num_samples=num_samples_of(sound),
         work=planned.work,
         seed=config.seed,
-        head_motion=config.sampling.head_motion,
-        expression=config.sampling.expression,
-        audio_guidance=planned.row.audio_guidance,
     )
 
 

@@ -1,8 +1,8 @@
 """Settings of the mathematics and the media. Defaults are the values of the released model."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sonic_ops.constants import SHIFT_FRAMES, WINDOW_FRAMES
 
@@ -51,6 +51,19 @@ class SamplingConfig(Settings):
     around: Literal["zero", "reference"] = "zero"
     residual_scale: Annotated[float, Field(gt=0)] = 1.0
     shared_noise: Share = 0.0
+
+    @property
+    def num_run(self) -> int:
+        """Steps that are run: the last ones, if `strength` is below 1."""
+        return int(self.steps * self.strength)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.num_run == 0:
+            raise ValueError("strength leaves no step to run")
+        if self.window_overlap >= self.window_frames:
+            raise ValueError("window_overlap must be smaller than window_frames")
+        return self
 
 
 class DecodingConfig(Settings):

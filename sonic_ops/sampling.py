@@ -47,8 +47,7 @@ class Sampler:
         self.config = config
         self._scheduler = scheduler
         self._scheduler.set_timesteps(config.steps)
-        num_run = min(int(config.steps * config.strength), config.steps)
-        assert num_run > 0, "strength leaves no step to run"
+        num_run = config.num_run
         first = config.steps - num_run
         image_scales = guidance_scales(config.image_guidance, num_run)
         audio_scales = guidance_scales(config.audio_guidance, num_run)

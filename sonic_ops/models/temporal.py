@@ -17,10 +17,9 @@ class TimeConv(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:
         padding = (int(self.padding[0]), 0)
-        flat: Tensor = F.conv2d(
-            input.flatten(3), self.weight.flatten(3), self.bias, padding=padding
-        )
-        return flat.unflatten(3, input.shape[3:])
+        flat = F.conv2d(input.flatten(3), self.weight.flatten(3), self.bias, padding=padding)
+        unfolded: Tensor = flat.unflatten(3, input.shape[3:])
+        return unfolded
 
 
 def fold_time(network: Network) -> Network:

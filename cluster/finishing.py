@@ -1,0 +1,66 @@
+"""From latents to encoded segments: decode, interpolate across segment borders, encode."""
+
+from cluster.config import VideoConfig
+from cluster.jobs import DecodeJob, EncodeJob, VideoRequest
+from cluster.pool import Pool, Ref
+from sonic_ops.timeline import Segment
+
+
+class Finishing:
+    """From latents to encoded segments; a picture at a border is decoded once."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        request: VideoRequest,
+        config: VideoConfig,
+        segments: tuple[Segment, ...],
+        todo: list[Segment],
+    ) -> None:
+        self.pool, self.request, self.config = pool, request, config
+        self.segments, self.todo = segments, todo
+        self.workers = pool.place(len(segments))
+        self.latents = tuple(map(request.latents, segments))
+        self.decoded: dict[int, tuple[Ref, ...]] = {}
+
+    def encode(self, segment: Segment) -> Ref:
+        """Encode a segment; the ref of its address."""
+        frames, _ = self._decode(segment)
+        following = self._first_after(segment)
+        self.decoded.pop(segment.index)
+        output = segment.output_frames(self.request.num_frames, self.request.num_output_frames)
+        job = EncodeJob(
+            segment,
+            output.start,
+            output.stop,
+            self.request.encoded(segment),
+            self.config.media,
+        )
+        worker = self.workers[segment.index]
+        return self.pool.submit(worker, "encode", job, frames, following)[0]
+
+    def _first_after(self, segment: Segment) -> Ref | None:
+        """The first picture of the next segment; alone, if nothing else of it is missing."""
+        if segment.index + 1 == len(self.segments):
+            return None
+        following = self.segments[segment.index + 1]
+        if following in self.todo:
+            return self._decode(following)[1]
+        return self._submit_decode(following, following.start + 1)[1]
+
+    def _decode(self, segment: Segment) -> tuple[Ref, ...]:
+        if segment.index not in self.decoded:
+            self.decoded[segment.index] = self._submit_decode(segment, segment.stop)
+        return self.decoded[segment.index]
+
+    def _submit_decode(self, segment: Segment, stop: int) -> tuple[Ref, ...]:
+        job = DecodeJob(
+            segment.start,
+            stop,
+            self.request.num_frames,
+            self.segments,
+            self.latents,
+            self.config.decoding,
+        )
+        worker = self.workers[segment.index]
+        return self.pool.submit(worker, "decode", job, num_returns=2)
