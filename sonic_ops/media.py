@@ -10,6 +10,7 @@ from fractions import Fraction
 from heapq import merge
 from itertools import chain
 from pathlib import Path
+from platform import machine
 from typing import Any, TypeAlias
 
 import av
@@ -25,7 +26,7 @@ from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.errors import VerifyError
 from sonic_ops.files import draft_of
 from sonic_ops.inspection import PIXEL_FORMAT, TOLERANCE_S, VideoInfo, probe_video, verify_video
-from sonic_ops.sound import SoundBlock, open_sound, read_sound, unreadable
+from sonic_ops.sound import SoundBlock, is_plain_aac, open_sound, read_sound, unreadable
 
 __all__ = [
     "EncodeSettings",
@@ -39,6 +40,10 @@ __all__ = [
 
 AnyPacket: TypeAlias = "Packet[Any]"
 
+VIDEO_CODEC = "libx264"
+# The macroblock tree of x264 reads memory that it never wrote, in its AVX-512 code at widths that
+# are no multiple of 128: equal frames gave other bytes. SSE4 gives the bits of AVX2.
+_X264_PARAMS = "open-gop=0" + (":asm=SSE4" if machine() in {"x86_64", "AMD64"} else "")
 AAC_BITS_PER_CHANNEL = 96_000
 AAC_RATES_HZ = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000})
 AAC_OTHER_RATE_HZ = 48_000
@@ -57,7 +62,6 @@ _EXACT = (
 class EncodeSettings:
     """How segments are encoded; equal for all segments of a video, or they cannot be stitched."""
 
-    codec: str = "libx264"
     crf: int = 18
     preset: str = "medium"
     gop_frames: int = 50
@@ -121,7 +125,7 @@ def mux(
         picture = source.streams.video[0]
         copied = output.add_stream_from_template(picture)
         packets = _retarget(source.demux(picture), copied)
-        if whole and _is_plain_aac(audio_source):
+        if whole and is_plain_aac(audio_source, max_block_s=TOLERANCE_S):
             sound = _copied_sound(audio_source, output)
         else:
             blocks = read_sound(audio_source, start_s, end_s)
@@ -145,8 +149,8 @@ def _add_video(
     height, width, _ = shape_HWC
     assert height % 2 == 0
     assert width % 2 == 0
-    options = {"crf": str(settings.crf), "preset": settings.preset, "x264-params": "open-gop=0"}
-    stream = container.add_stream(settings.codec, rate=OUTPUT_FPS, options=options)
+    options = {"crf": str(settings.crf), "preset": settings.preset, "x264-params": _X264_PARAMS}
+    stream = container.add_stream(VIDEO_CODEC, rate=OUTPUT_FPS, options=options)
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = width, height, PIXEL_FORMAT
@@ -208,27 +212,6 @@ def _retarget(
 def _decode_time(packet: AnyPacket) -> Fraction:
     assert packet.dts is not None
     return packet.dts * packet.time_base
-
-
-def _is_plain_aac(source: str) -> bool:
-    """Whether the sound is AAC in an MP4 that starts at 0 and has no gaps: fit to be copied.
-
-    Decoded sound ends with a whole block, the file says where it ends within that block. Long
-    blocks (low sample rates, HE-AAC) are not copied, so that both lengths are nearly one.
-    """
-    with open_sound(source) as (container, stream):
-        if stream.codec_context.name != "aac" or "mp4" not in container.format.name:
-            return False
-        if Fraction(stream.codec_context.frame_size, stream.rate or 1) >= TOLERANCE_S:
-            return False
-        expected: int | None = None
-        for packet in container.demux(stream):
-            if packet.pts is None:
-                continue
-            if expected is not None and packet.pts != expected:
-                return False
-            expected = packet.pts + (packet.duration or 0)
-        return stream.start_time in (None, 0)
 
 
 def _copied_sound(source: str, output: OutputContainer) -> Iterator[AnyPacket]:

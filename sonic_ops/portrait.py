@@ -25,6 +25,8 @@ MAX_ASPECT = 8
 CLIP_SIDE = 224
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+# What Pillow raises for files that are damaged or far too large.
+_DAMAGE = (OSError, RuntimeError, SyntaxError, ValueError, Image.DecompressionBombError)
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
@@ -49,7 +51,7 @@ def load_image(source: str) -> Image.Image:
         try:
             with Image.open(file, formats=_FORMATS) as image:
                 return _flatten(ImageOps.exif_transpose(image))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except _DAMAGE as error:
             known = not isinstance(error, UnidentifiedImageError)
             reason = f"it is damaged or too large ({error})" if known else "its format is unknown"
             raise ImageUnreadableError(

@@ -6,6 +6,7 @@ Shape letters: C channels, S samples.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -18,6 +19,7 @@ from sonic_ops.errors import AudioUnreadableError
 from sonic_ops.files import open_address
 
 MAX_DAMAGED_SHARE = 0.1
+_GUESSED_DURATIONS = frozenset({"mp3", "aac", "amr"})  # from the bit rate and the size
 _OPTIONS = {"protocol_whitelist": "file,pipe"}  # a playlist may not reach for other machines
 
 
@@ -53,6 +55,8 @@ def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
             with av.open(file, options=_OPTIONS, metadata_errors="replace") as container:
                 if not container.streams.audio:
                     raise unreadable(source, "it has no audio stream")
+                if container.streams.audio[0].codec_context is None:
+                    raise unreadable(source, "its codec is unknown")
                 yield container, container.streams.audio[0]
         except (av.error.FFmpegError, OSError) as error:
             raise unreadable(source, error.strerror or type(error).__name__) from error
@@ -61,8 +65,8 @@ def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
 def probe_audio(source: str) -> AudioInfo:
     """Duration and format of the sound of `source`. Raises as `open_sound`."""
     with open_sound(source) as (container, stream):
-        if stream.codec_context.codec is None or not stream.rate:
-            raise unreadable(source, "its sound has no known codec")
+        if not stream.rate:
+            raise unreadable(source, "it has no sample rate")
         return AudioInfo(
             duration_s=_duration_s(container, stream),
             num_channels=stream.channels,
@@ -77,7 +81,7 @@ def read_sound(
     """Decode the seconds `[start_s, end_s)` of a track block by block, all at one sample rate.
 
     Damaged packets are left out, as players do. Raises as `open_sound`, and AudioUnreadableError
-    if too many packets are damaged or the sample rate changes on the way.
+    if more than a tenth is damaged or missing, or the sample rate changes on the way.
     """
     with open_sound(source) as (container, stream):
         position, rate = 0, 0
@@ -94,6 +98,36 @@ def read_sound(
                 yield SoundBlock(_samples(frame)[:, start:stop], rate)
 
 
+def is_plain_aac(source: str, *, max_block_s: Fraction) -> bool:
+    """Whether the sound is AAC in an MP4 that starts at 0, without gaps or damage.
+
+    Then it can be copied. Decoded sound ends with a whole block, the file says where in that block
+    it ends. Long blocks (low sample rates, HE-AAC) do not fit, so that both lengths are nearly one.
+    Raises as `open_sound`.
+    """
+    with open_sound(source) as (container, stream):
+        if stream.codec_context.name != "aac" or "mp4" not in container.format.name:
+            return False
+        if Fraction(stream.codec_context.frame_size, stream.rate or 1) >= max_block_s:
+            return False
+        try:
+            starts_at_0 = stream.start_time in (None, 0)
+            return starts_at_0 and _is_gapless(container, stream)
+        except av.error.InvalidDataError:
+            return False
+
+
+def _is_gapless(container: InputContainer, stream: AudioStream) -> bool:
+    expected: int | None = None
+    for packet in container.demux(stream):
+        packet.decode()
+        if packet.pts is not None:
+            if expected not in (None, packet.pts):
+                return False
+            expected = packet.pts + (packet.duration or 0)
+    return True
+
+
 def unreadable(source: str, reason: str) -> AudioUnreadableError:
     """The error of a file whose sound cannot be used."""
     return AudioUnreadableError(
@@ -104,14 +138,20 @@ def unreadable(source: str, reason: str) -> AudioUnreadableError:
 
 def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     num_packets = num_damaged = 0
+    decoded_s = 0.0
     for packet in container.demux(stream):
         num_packets += 1
         try:
-            yield from packet.decode()
+            for frame in packet.decode():
+                decoded_s += frame.samples / frame.sample_rate
+                yield frame
         except av.error.InvalidDataError:
             num_damaged += 1
     if num_damaged > MAX_DAMAGED_SHARE * num_packets:
         raise unreadable(source, f"{num_damaged} of its {num_packets} packets are damaged")
+    declared_s = _declared_s(container, stream)
+    if decoded_s < (1 - MAX_DAMAGED_SHARE) * declared_s:
+        raise unreadable(source, f"it breaks off after {decoded_s:.1f} of {declared_s:.1f} s")
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:
@@ -137,3 +177,13 @@ def _duration_s(container: InputContainer, stream: AudioStream) -> float:
         if packet.pts is not None
     )
     return max(ends_s, default=0.0)
+
+
+def _declared_s(container: InputContainer, stream: AudioStream) -> float:
+    """The duration that a file states for its sound; 0 where it states none or it is a guess."""
+    if container.format.name in _GUESSED_DURATIONS:
+        return 0.0
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    alone = len(container.streams) == 1
+    return float((container.duration or 0) / av.time_base) if alone else 0.0

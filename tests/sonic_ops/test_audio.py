@@ -170,6 +170,44 @@ def test_a_silent_video_has_no_audio_stream(tmp_path: Path) -> None:
         probe_audio(str(tmp_path / "a.mp4"))
 
 
+def test_an_unknown_codec_is_named(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(8_000, np.int16), SAMPLE_RATE_HZ)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[20:22] = b"\xee\xee"  # the format tag
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(AudioUnreadableError, match="codec is unknown"):
+        probe_audio(str(tmp_path / "a.wav"))
+    with pytest.raises(AudioUnreadableError, match="codec is unknown"):
+        decode_audio(str(tmp_path / "a.wav"), tmp_path / "b.wav")
+
+
+@pytest.mark.parametrize(("num_bytes", "refused"), [(500, False), (9_000, True)])
+def test_a_little_damage_is_left_out_and_much_is_refused(
+    tmp_path: Path, num_bytes: int, refused: bool
+) -> None:
+    source = encode(tmp_path / "a.mp4", tone(4.0, 44_100), 44_100, "aac", "fltp")
+    whole = decode_audio(str(source), tmp_path / "b.wav")
+    content = bytearray(source.read_bytes())
+    content[4_000 : 4_000 + num_bytes] = bytes(num_bytes)
+    source.write_bytes(content)
+    if refused:
+        with pytest.raises(AudioUnreadableError, match="packets are damaged"):
+            decode_audio(str(source), tmp_path / "b.wav")
+    else:
+        assert 0.9 * whole < decode_audio(str(source), tmp_path / "b.wav") < whole
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mkv", "aac"), ("flac", "flac")])
+def test_a_file_that_breaks_off_is_refused(tmp_path: Path, suffix: str, codec: str) -> None:
+    sample_format = "s16" if suffix == "flac" else "fltp"
+    source = encode(tmp_path / f"a.{suffix}", tone(4.0, 44_100), 44_100, codec, sample_format)
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) // 2])
+    with pytest.raises(AudioUnreadableError, match=r"breaks off after [12]\.\d of 4\.\d s"):
+        decode_audio(str(source), tmp_path / "b.wav")
+    assert decode_audio(str(source), tmp_path / "b.wav", end_s=1.0) == 16_000
+
+
 def test_less_than_a_frame_is_too_short(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.ones(1279, np.int16), SAMPLE_RATE_HZ)
     with pytest.raises(AudioTooShortError, match="less than a frame"):

@@ -112,6 +112,17 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_the_encoder_does_not_read_memory_that_it_never_wrote(tmp_path: Path) -> None:
+    grain = np.random.default_rng(0).integers(0, 12, (17, 192, 192, 3)).astype(np.uint8)
+    frames = [a + b for a, b in zip(moving_picture(17, size=192), grain, strict=True)]
+    seen = set()
+    for seed in range(8):
+        traces = np.random.default_rng(seed).integers(0, 255, (200, 200, 50)).astype(np.uint8)
+        encode_frames(frames, tmp_path / f"{traces[0, 0, 0]}.mp4", EncodeSettings())
+        seen.add((tmp_path / f"{traces[0, 0, 0]}.mp4").read_bytes())
+    assert len(seen) == 1
+
+
 def test_segments_of_other_settings_cannot_be_stitched(tmp_path: Path) -> None:
     (first,) = segments_of(tmp_path, [5])
     encode_frames(moving_picture(5, size=96), tmp_path / "other.mp4", FAST)
@@ -183,6 +194,21 @@ def test_aac_is_copied_and_stays_in_time(tmp_path: Path) -> None:
     before = heard_in(tmp_path / "source.mp4", tmp_path)
     after = heard_in(tmp_path / "final.mp4", tmp_path)
     assert np.array_equal(before, after)
+
+
+def test_damaged_aac_is_encoded_again_so_that_picture_and_sound_agree(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "sound.wav", sine(3.0, 44_100, 2), 44_100)
+    (segment,) = segments_of(tmp_path, [75])
+    mux(segment, str(tmp_path / "sound.wav"), tmp_path / "source.mp4")
+    content = bytearray((tmp_path / "source.mp4").read_bytes())
+    content[-1500:-1300] = bytes(200)  # within the last packets of sound
+    (tmp_path / "hurt.mp4").write_bytes(content)
+    left = len(heard_in(tmp_path / "hurt.mp4", tmp_path))
+    assert left < len(heard_in(tmp_path / "source.mp4", tmp_path))
+    mux(segment, str(tmp_path / "hurt.mp4"), tmp_path / "final.mp4")
+    assert probe_video(tmp_path / "final.mp4").audio_duration_s == pytest.approx(
+        left / 16_000, abs=1e-3
+    )
 
 
 def test_aac_of_long_blocks_is_as_long_as_what_is_decoded(tmp_path: Path) -> None:
