@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from flows.config import RenderConfig
-from flows.rows import Row
+from flows.rows import FaceBox
 from sonic_ops.audio import probe_audio
+from sonic_ops.config import PortraitConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.errors import AudioTooShortError, FieldError
 from sonic_ops.faces import Box
@@ -22,12 +22,12 @@ class AudioFacts:
     notes: tuple[str, ...] = ()
 
 
-def inspect_audio(row: Row) -> AudioFacts:
+def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFacts:
     """Probe the header and decode one block. Raises InputError."""
-    total_s = probe_audio(row.audio).duration_s
-    if next(read_sound(row.audio), None) is None:
-        raise unreadable(row.audio, "no sound comes out of it")
-    start_s, end_s = row.start or 0.0, total_s if row.end is None else row.end
+    total_s = probe_audio(audio).duration_s
+    if next(read_sound(audio), None) is None:
+        raise unreadable(audio, "no sound comes out of it")
+    start_s, end_s = start or 0.0, total_s if end is None else end
     if start_s >= total_s > 0:
         raise FieldError(
             f"the audio is {total_s:.2f} s long and has nothing at {start_s:g} s",
@@ -37,29 +37,30 @@ def inspect_audio(row: Row) -> AudioFacts:
     duration_s = min(end_s, total_s) - start_s
     if duration_s < MIN_SOUND_S:
         raise AudioTooShortError(
-            f"{row.audio} has {duration_s:.3f} s of sound to use, less than a frame",
+            f"{audio} has {duration_s:.3f} s of sound to use, less than a frame",
             remedy=f"Give at least {MIN_SOUND_S:g} s of sound.",
         )
     late = f"the end at {end_s:g} s is past the {total_s:.2f} s of audio: rendered to its end"
     return AudioFacts(duration_s, (late,) if end_s > total_s + MIN_SOUND_S else ())
 
 
-def portrait_of(row: Row, config: RenderConfig) -> Portrait:
-    """The portrait of a row as the model reads it. Raises InputError."""
-    settings = config.for_row(row).portrait
+def portrait_of(portrait: str, face_box: FaceBox | None, settings: PortraitConfig) -> Portrait:
+    """The portrait as the model reads it. Raises InputError."""
     return prepare_portrait(
-        load_image(row.portrait),
+        load_image(portrait),
         resolution=settings.resolution,
         framing=settings.framing,
-        face_box=None if row.face_box is None else Box(*row.face_box),
+        face_box=None if face_box is None else Box(*face_box),
         expand=settings.expand,
         mask_area=settings.mask_area,
     )
 
 
-def inspect_portrait(row: Row, config: RenderConfig) -> tuple[str, ...]:
+def inspect_portrait(
+    portrait: str, face_box: FaceBox | None, settings: PortraitConfig
+) -> tuple[str, ...]:
     """Find the face as the render will; what the user should know about it. Raises InputError."""
-    num_faces = portrait_of(row, config).num_faces
-    if num_faces < 2 or row.face_box is not None:
+    num_faces = portrait_of(portrait, face_box, settings).num_faces
+    if num_faces < 2 or face_box is not None:
         return ()
     return (f"{num_faces} faces in the portrait: the largest is used",)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from flows.config import RenderConfig
-from flows.prefect_settings import prepare_prefect
+from flows.prefect_settings import prepare_prefect, reach_prefect
 from flows.preflight import PlannedRow
 from flows.progress import open_reporter, say_to
 from flows.results import RowResult
@@ -21,6 +21,7 @@ def launch(
     """Render the planned rows; `results` takes what becomes of each as soon as it is known."""
     say_to(console)("starting Prefect and the workers")
     prepare_prefect()
+    reach_prefect()
     from cluster.pool import open_pool
     from flows.render import render_manifest
     from flows.session import Session, opened

@@ -3,12 +3,15 @@
 Without a server of the user's, Prefect starts a temporary one inside this run, quiet and offline.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 from flows.caches import cache_folder
+from sonic_ops.errors import ConfigError
 
 _DEFAULTS = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
@@ -29,6 +32,20 @@ def prepare_prefect() -> None:
         os.environ["PREFECT_HOME"] = str(_home())
 
 
+def reach_prefect() -> None:
+    """Start the temporary server, or find the user's. Raises ConfigError if none answers."""
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            client.raise_for_api_version_mismatch()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"Prefect cannot be reached: {error}",
+            remedy="Start the server that PREFECT_API_URL names, or unset it for a temporary one.",
+        ) from error
+
+
 def _has_profiles() -> bool:
     """Whether the user has a Prefect of their own, whose settings count."""
     try:
@@ -40,4 +57,7 @@ def _has_profiles() -> bool:
 def _home() -> Path:
     """A folder for the temporary server's database; one per version, which its tables follow."""
     folder = cache_folder(f"prefect-{version('prefect')}")
-    return folder or Path(tempfile.mkdtemp(prefix="sonic-prefect-"))
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="sonic-prefect-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from flows import addresses
 from flows.config import RenderConfig
@@ -16,7 +16,8 @@ from flows.manifest import read_manifest
 from flows.plan import RowPlan, plan_row
 from flows.receipts import finished_result, work_root
 from flows.results import RowResult
-from flows.rows import BadRow, Row, parse_row
+from flows.rows import BadRow, FaceBox, Row, parse_row
+from sonic_ops.config import PortraitConfig
 from sonic_ops.errors import (
     FieldError,
     InputError,
@@ -24,6 +25,9 @@ from sonic_ops.errors import (
     OutputNotWritableError,
     SonicError,
 )
+
+if TYPE_CHECKING:
+    from flows.inputs import AudioFacts
 
 T = TypeVar("T")
 
@@ -77,6 +81,8 @@ class RowChecker:
         self._weights_sha256 = weights_sha256
         self._digest = cache(addresses.sha256_of)
         self._folder_problem = cache(_folder_problem)
+        self._audio = cache(_inspect_audio)
+        self._portrait = cache(_inspect_portrait)
         self._row_of_id: dict[str, int] = {}
         self._row_of_output: dict[str, int] = {}
 
@@ -96,11 +102,11 @@ class RowChecker:
     def _inspect(
         self, row: Row, fingerprint: str | None, errors: list[SonicError]
     ) -> PlannedRow | BadRow:
-        # The only part of a preflight that needs the libraries of the mathematics.
-        from flows.inputs import inspect_audio, inspect_portrait
-
-        facts = _kept(errors, "audio", lambda: inspect_audio(row))
-        notes = _kept(errors, "portrait", lambda: inspect_portrait(row, self._config))
+        settings = self._config.for_row(row).portrait
+        facts = _kept(errors, "audio", lambda: self._audio(row.audio, row.start, row.end))
+        notes = _kept(
+            errors, "portrait", lambda: self._portrait(row.portrait, row.face_box, settings)
+        )
         if errors or facts is None or notes is None or fingerprint is None:
             return BadRow(row.number, row.id, tuple(errors), row.extras, row.output)
         return PlannedRow(
@@ -148,6 +154,22 @@ class RowChecker:
             )
         elif problem := self._folder_problem(addresses.folder_of(row.output)):
             yield problem
+
+
+# Inspections are the only part of a preflight that loads the libraries of the mathematics: late,
+# so that a run with nothing to do is over in a moment.
+def _inspect_audio(audio: str, start: float | None, end: float | None) -> "AudioFacts":
+    from flows.inputs import inspect_audio
+
+    return inspect_audio(audio, start, end)
+
+
+def _inspect_portrait(
+    portrait: str, face_box: FaceBox | None, settings: PortraitConfig
+) -> tuple[str, ...]:
+    from flows.inputs import inspect_portrait
+
+    return inspect_portrait(portrait, face_box, settings)
 
 
 def _folder_problem(folder: str) -> OutputNotWritableError | None:

@@ -14,6 +14,8 @@ from flows.preflight import PlannedRow
 from flows.results import RowResult
 
 PLAIN_INTERVAL_S = 5.0
+FIRST_GUESS = 0.08
+"""The share of a row after which its time left is said: a first step has been timed by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class RowClock:
     def time_left(self) -> str:
         """An estimate in words, empty as long as there is nothing to build it on."""
         elapsed_s, fraction = time.monotonic() - self.started, self.fraction
-        if fraction < 0.03:
+        if fraction < FIRST_GUESS:
             return ""
         return f"about {clock(elapsed_s * (1 - fraction) / fraction)} left"
 

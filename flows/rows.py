@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from flows import cells
 from flows.addresses import resolve
 from flows.manifest import REQUIRED, Line
 from sonic_ops.errors import FieldError, SonicError
+
+FaceBox: TypeAlias = tuple[float, float, float, float]
+"""x, y, width, height in pixels of the picture."""
 
 MAX_SEED = 2**31 - 1
 FRAMINGS = ("face", "full")
@@ -29,7 +32,7 @@ class Row:
     seed: int | None
     resolution: int | None
     framing: str | None
-    face_box: tuple[float, float, float, float] | None
+    face_box: FaceBox | None
     head_motion: float | None
     expression: float | None
     audio_guidance: float | None

@@ -77,11 +77,12 @@ def decode_sound(planned: PlannedRow) -> str:
 @stage
 def prepare_portrait(planned: PlannedRow) -> str:
     """Find the face and cut the picture; the address of a safetensors file."""
-    target = addresses.join(planned.work, "portrait.safetensors")
+    row, target = planned.row, addresses.join(planned.work, "portrait.safetensors")
+    settings = current_session().config.for_row(row).portrait
     _advance(planned, "portrait")
     if addresses.size_bytes(target) is None:
         with addresses.written(target) as path:
-            save_portrait(portrait_of(planned.row, current_session().config), path)
+            save_portrait(portrait_of(row.portrait, row.face_box, settings), path)
     return target
 
 

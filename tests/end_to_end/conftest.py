@@ -4,7 +4,6 @@ Prefect's temporary server is started by the first flow and serves all tests of 
 """
 
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,10 @@ import yaml
 from rich.console import Console
 
 from flows.run import RunRequest, run
+from tests.flows.conftest import prefect_home
 from tests.tiny import make_tiny_weights
+
+__all__ = ["prefect_home"]
 
 SIZE = {"resolution": 64, "expand": 0.5}
 FAST = {
@@ -63,17 +65,8 @@ class Bench:
         return Ran(status, text.getvalue(), {str(line["id"]): line for line in table})
 
 
-@pytest.fixture(scope="session", autouse=True)
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The temporary server keeps its database out of the user's home."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
-        patch.delenv("PREFECT_API_URL", raising=False)
-        yield
-
-
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(prefect_home: None, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("bench")
     make_tiny_weights(folder / "weights")
     return Bench(folder)

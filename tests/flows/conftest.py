@@ -1,13 +1,14 @@
 """Real inputs for the tests of the flows, and rows that are made of them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from flows.config import RenderConfig
+from flows.prefect_settings import prepare_prefect
 
 REPOSITORY = Path(__file__).parent.parent.parent
 SPEECH = REPOSITORY / "examples" / "young_man.wav"
@@ -15,6 +16,16 @@ FACE = REPOSITORY / "tests" / "golden" / "faces" / "glasses.png"
 
 Cells = dict[str, object]
 WriteManifest = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The temporary server keeps its database out of the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        patch.delenv("PREFECT_API_URL", raising=False)
+        prepare_prefect()
+        yield
 
 
 @pytest.fixture
