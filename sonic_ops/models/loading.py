@@ -97,22 +97,25 @@ def load_models(config: ModelsConfig) -> Models:
     token = AudioToToken.from_config(_config(folder, "audio2token"))
     bucket = AudioToBucket.from_config(_config(folder, "audio2bucket"))
     device = config.device
+    # The speech side stays in float32: it runs once, and its tokens decide the lips.
     return Models(
-        unet=unet.to(device, half).eval(),
-        vae=_fill(vae, folder, "vae").to(device, half).eval(),
-        image_encoder=_fill(clip, folder, "image_encoder").to(device, half).eval(),
-        # The speech side stays in float32: it runs once, and its tokens decide the lips.
-        audio2token=_fill(token, folder, "audio2token").to(device).eval(),
-        audio2bucket=_fill(bucket, folder, "audio2bucket").to(device).eval(),
-        speech_encoder=_fill(
-            whisper, folder, "speech_encoder", {"embed_positions.weight": positions}
-        )
-        .to(device)
-        .eval(),
+        unet=_ready(unet, device, half),
+        vae=_ready(_fill(vae, folder, "vae"), device, half),
+        image_encoder=_ready(_fill(clip, folder, "image_encoder"), device, half),
+        audio2token=_ready(_fill(token, folder, "audio2token"), device),
+        audio2bucket=_ready(_fill(bucket, folder, "audio2bucket"), device),
+        speech_encoder=_ready(
+            _fill(whisper, folder, "speech_encoder", {"embed_positions.weight": positions}), device
+        ),
         scheduler=EulerDiscreteScheduler.from_config(_config(folder, "scheduler")),
-        flownet=load_flownet(folder / "rife").to(device).eval(),
+        flownet=_ready(load_flownet(folder / "rife"), device),
         device=device,
     )
+
+
+def _ready(network: Network, device: str, dtype: torch.dtype = torch.float32) -> Network:
+    # The plain form: diffusers' own warns of precisions that these networks do not ask for.
+    return nn.Module.to(network, device, dtype).eval()
 
 
 def _config(folder: Path, part: str) -> dict[str, Any]:
