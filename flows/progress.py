@@ -66,7 +66,7 @@ class RowClock:
         frames = f"{self.frames_decoded} of {self.planned.plan.num_frames} frames decoded"
         stage = STAGES[self.stage]
         count = f" {self.done} of {self.total}" if stage.counted else ""
-        return f"{stage.label}{count} · {frames}"
+        return f"{stage.label}{count}, {frames}"
 
     def time_left(self) -> str:
         """An estimate in words, empty as long as there is nothing to build it on."""
@@ -138,7 +138,7 @@ class PlainReporter:
             if begins or now - self._said_at.get(row_id, 0.0) >= PLAIN_INTERVAL_S:
                 self._said_at[row_id] = now
                 parts = (row.text(), row.time_left())
-                self._say(f"{row_id}: {' · '.join(part for part in parts if part)}")
+                self._say(f"{row_id}: {', '.join(part for part in parts if part)}")
 
     def finish(self, result: RowResult) -> None:
         """Say what became of the row."""
@@ -163,7 +163,7 @@ class LiveReporter:
         """Move the bar of the row."""
         row, bar = self._rows[row_id]
         row.update(stage, done, total)
-        text = f"{row.text()} · {row.time_left()}"
+        text = ", ".join(part for part in (row.text(), row.time_left()) if part)
         self._progress.update(bar, completed=row.fraction, text=text)
 
     def finish(self, result: RowResult) -> None:

@@ -1,12 +1,17 @@
 """A manifest goes in, talking videos come out; bad rows stop nothing; a second run does nothing."""
 
 import hashlib
+import io
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
+from rich.console import Console
 
+from flows.run import RunRequest, run
 from sonic_ops.inspection import verify_video
 from tests.end_to_end.conftest import Bench, Ran
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
@@ -132,6 +137,34 @@ def test_the_same_row_gives_the_same_bytes_in_another_place(
     twin = tmp_path / "out" / "deep" / "ben.mp4"
     original = Path(ran.results["ben"]["output"])
     assert sha256(twin) == sha256(original)
+
+
+def test_prefect_sees_a_run_per_row(ran: Ran, manifest: str, folder: Path) -> None:
+    # Prefect reads its settings when it is imported, and the fixtures make them.
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        runs = {run.name: run for run in client.read_flow_runs()}
+    row = runs[f"ada to {folder}/out/ada.mp4"]
+    assert row.state_name == "Completed"
+    assert row.parent_task_run_id is not None
+    assert runs[manifest].state_name == "Completed"
+
+
+def test_everything_may_lie_behind_urls(bench: Bench, ran: Ran) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/in/face.png", FACE.read_bytes())
+    memory.pipe("/in/speech.wav", SPEECH.read_bytes())
+    row = {"id": "ben", "portrait": "face.png", "audio": "speech.wav", "output": "../out/ben.mp4"}
+    memory.pipe("/in/m.jsonl", json.dumps(row | {"start": 1.0, "end": 1.5}).encode())
+    request = RunRequest("memory://in/m.jsonl", bench.preset(), None)
+    assert run(request, Console(file=io.StringIO())) == 0
+    assert memory.cat("/out/ben.mp4") == Path(ran.results["ben"]["output"]).read_bytes()
+    assert memory.exists("/in/m.results.parquet")
+    text = io.StringIO()
+    assert run(request, Console(file=text)) == 0
+    assert "nothing to do" in text.getvalue()
+    assert not [path for path in memory.find("/out") if "receipts" not in path and ".sonic" in path]
 
 
 @pytest.mark.ray

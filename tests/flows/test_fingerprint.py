@@ -1,0 +1,110 @@
+"""The same fingerprint, the same video: what shows in it moves the fingerprint, nothing else."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows import fingerprint
+from flows.config import RenderConfig, load_preset
+from flows.fingerprint import fingerprint_of, weights_digest
+from flows.manifest import Line
+from flows.rows import Row, parse_row
+from sonic_ops.errors import ConfigError
+
+Print = Callable[..., str]
+
+
+@pytest.fixture
+def row() -> Row:
+    cells = {"id": "a", "portrait": "p.png", "audio": "a.wav", "output": "o.mp4"}
+    row = parse_row(Line(1, cells), "/in", None)
+    assert isinstance(row, Row)
+    return row
+
+
+def of(row: Row, weights: str = "w", content: str = "", **settings: object) -> str:
+    base = load_preset("sonic").model_dump()
+    for name, value in settings.items():
+        base[name] = base[name] | value if isinstance(value, dict) else value
+    config = RenderConfig.model_validate(base)
+    return fingerprint_of(row, config, weights, lambda address: address + content)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"seed": 1},
+        {"segment_frames": 50},
+        {"sampling": {"steps": 24}},
+        {"decoding": {"context_frames": 0}},
+        {"media": {"crf": 20}},
+        {"portrait": {"expand": 0.6}},
+        {"models": {"dtype": "float32"}},
+        {"weights": "other"},
+        {"content": "changed"},
+    ],
+)
+def test_what_shows_in_the_video_moves_it(row: Row, settings: dict[str, object]) -> None:
+    assert of(row, **settings) != of(row)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cluster": {"workers": 7}},
+        {"models": {"device": "cpu"}},
+        {"models": {"weights": "the/same/elsewhere"}},
+        {"rows_in_flight": 5},
+        {"max_attempts": 1},
+        {"keep_work": True},
+    ],
+)
+def test_where_it_is_rendered_does_not(row: Row, settings: dict[str, object]) -> None:
+    assert of(row, **settings) == of(row)  # type: ignore[arg-type]
+
+
+def test_cells_that_decide_pixels_move_it(row: Row) -> None:
+    changed = [
+        replace(row, seed=5),
+        replace(row, resolution=256),
+        replace(row, framing="full"),
+        replace(row, face_box=(1, 2, 3, 4)),
+        replace(row, head_motion=0.5),
+        replace(row, expression=0.5),
+        replace(row, audio_guidance=3.0),
+        replace(row, start=1.0),
+        replace(row, end=1.0),
+    ]
+    assert len({of(other) for other in (row, *changed)}) == len(changed) + 1
+
+
+def test_a_cell_that_repeats_the_preset_does_not(row: Row) -> None:
+    same = replace(row, seed=0, framing="face", head_motion=1.0, audio_guidance=7.5)
+    assert of(same) == of(row)
+    assert of(replace(row, id="b", output="/x.mp4", consent="yes")) == of(row)
+
+
+def test_weights_are_known_by_content_and_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "w" / "unet").mkdir(parents=True)
+    file = tmp_path / "w" / "unet" / "m.safetensors"
+    file.write_bytes(b"1")
+    first = weights_digest(tmp_path / "w")
+    monkeypatch.setattr(fingerprint, "LARGE_BYTES", 1)
+    assert weights_digest(tmp_path / "w") == first  # hashed, and remembered
+    assert weights_digest(tmp_path / "w") == first  # from memory
+    assert len(list((tmp_path / "cache" / "sonic-render" / "digests").iterdir())) == 1
+    file.write_bytes(b"22")
+    assert weights_digest(tmp_path / "w") != first
+    file.rename(file.with_name("n.safetensors"))
+    (tmp_path / "w" / "unet" / "n.safetensors").write_bytes(b"1")
+    assert weights_digest(tmp_path / "w") != first
+
+
+def test_a_folder_without_weights_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no weights in"):
+        weights_digest(tmp_path / "nowhere")
