@@ -21,15 +21,23 @@ class Spent:
     num_failures: int
 
 
-def done(planned: PlannedRow, video: VideoInfo, spent: Spent, *, keep_work: bool) -> RowResult:
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A finished video: the frames that were denoised, which its sound decides, and the file."""
+
+    num_frames: int
+    video: VideoInfo
+
+
+def done(planned: PlannedRow, rendered: Rendered, spent: Spent, *, keep_work: bool) -> RowResult:
     """The result of a finished row; its receipt is written and its work folder removed."""
     result = replace(
         _base(planned, spent),
         status="done",
-        num_frames=planned.plan.num_frames,
-        video_s=video.duration_s,
-        width=video.width,
-        height=video.height,
+        num_frames=rendered.num_frames,
+        video_s=rendered.video.duration_s,
+        width=rendered.video.width,
+        height=rendered.video.height,
         attempts=spent.num_failures + 1,
     )
     write_receipt(result)

@@ -12,10 +12,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows import tasks
-from flows.outcome import Spent, done, failed
+from flows.outcome import Rendered, Spent, done, failed
 from flows.preflight import PlannedRow
 from flows.session import current_session
-from sonic_ops.inspection import VideoInfo
 
 
 @flow(
@@ -24,7 +23,7 @@ from sonic_ops.inspection import VideoInfo
     persist_result=False,
     validate_parameters=False,
 )
-def render_row(row_id: str, output: str) -> VideoInfo:
+def render_row(row_id: str, output: str) -> Rendered:
     """Render one row of the session to its output; what the finished file is."""
     planned = current_session().rows[row_id]
     sound = tasks.decode_sound(planned)
@@ -33,7 +32,7 @@ def render_row(row_id: str, output: str) -> VideoInfo:
     tasks.encode_audio(planned, request)
     tasks.denoise_video(planned, request)
     segments = tasks.encode_video(planned, request)
-    return tasks.mux_video(planned, request, segments)
+    return Rendered(request.num_frames, tasks.mux_video(planned, request, segments))
 
 
 @flow(
@@ -66,7 +65,7 @@ def record_row(planned: PlannedRow) -> None:
     state: State[Any] = render_row(*arguments, return_state=True)
     outcome = state.result(raise_on_failure=False)
     spent = Spent(time.monotonic() - started, session.failures[planned.row.id])
-    if isinstance(outcome, VideoInfo):
+    if isinstance(outcome, Rendered):
         session.record(done(planned, outcome, spent, keep_work=session.config.keep_work))
     else:
         session.record(failed(planned, outcome, spent))
