@@ -21,7 +21,6 @@ from sonic_ops.config import PortraitConfig
 from sonic_ops.errors import (
     FieldError,
     InputError,
-    MissingFileError,
     OutputNotWritableError,
     SonicError,
 )
@@ -92,7 +91,7 @@ class RowChecker:
         if isinstance(row, BadRow):
             return replace(row, errors=tuple(errors))
         errors += self._output_errors(row)
-        fingerprint = self._fingerprint(row)
+        fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
         if fingerprint and not errors and (result := finished_result(row.output, fingerprint)):
             return replace(
                 result, row=row.number, id=row.id, status="skipped", extras=dict(row.extras)
@@ -107,6 +106,8 @@ class RowChecker:
         notes = _kept(
             errors, "portrait", lambda: self._portrait(row.portrait, row.face_box, settings)
         )
+        if fingerprint is None and not errors:  # a file that came and went
+            fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row))
         if errors or facts is None or notes is None or fingerprint is None:
             return BadRow(row.number, row.id, tuple(errors), row.extras, row.output)
         return PlannedRow(
@@ -117,11 +118,8 @@ class RowChecker:
             (*facts.notes, *notes, *_notes_of(row)),
         )
 
-    def _fingerprint(self, row: Row) -> str | None:
-        try:
-            return fingerprint_of(row, self._config, self._weights_sha256, self._digest)
-        except MissingFileError:
-            return None  # the inspection says which file, and why
+    def _fingerprint(self, row: Row) -> str:
+        return fingerprint_of(row, self._config, self._weights_sha256, self._digest)
 
     def _id_errors(self, row: Row | BadRow) -> Iterator[SonicError]:
         first = self._row_of_id.setdefault(row.id, row.number) if row.id else row.number
@@ -146,14 +144,14 @@ class RowChecker:
                 remedy="Write to another file.",
                 field="output",
             )
-        if addresses.is_folder(row.output):
+        if problem := self._folder_problem(addresses.folder_of(row.output)):
+            yield problem
+        elif addresses.is_folder(row.output):
             yield OutputNotWritableError(
                 f"{row.output} is a folder",
                 remedy="Give the address of a file.",
                 field="output",
             )
-        elif problem := self._folder_problem(addresses.folder_of(row.output)):
-            yield problem
 
 
 # Inspections are the only part of a preflight that loads the libraries of the mathematics: late,

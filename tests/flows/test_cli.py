@@ -1,6 +1,7 @@
 """What stops everything is one sentence with a remedy on stderr, and exit status 2."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from flows.config import load_preset, preset_names
 from flows.manifest import Line
 from flows.rows import Row, parse_row
 from sonic_ops.errors import ConfigError
-from tests.flows.conftest import Cells, WriteManifest
+from tests.flows.conftest import REPOSITORY, Cells, WriteManifest
 
 Sonic = Callable[..., tuple[object, str, str]]
 
@@ -58,6 +59,14 @@ def test_a_manifest_is_required(sonic: Sonic) -> None:
     status, _, problem = sonic("render")
     assert status == 2
     assert "MANIFEST" in problem
+
+
+def test_the_module_is_the_command() -> None:
+    arguments = [sys.executable, "-m", "flows", "render", "nowhere.txt"]
+    ran = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("sonic: ")
+    assert len(ran.stderr.splitlines()) == 1
 
 
 def test_unknown_preset(sonic: Sonic, good: Cells, write_manifest: WriteManifest) -> None:

@@ -167,6 +167,13 @@ def test_output_folder_that_cannot_be_written(check: Checked, tmp_path: Path) ->
     assert only_error(row)[:2] == ("OutputNotWritableError", "output")
 
 
+@pytest.mark.parametrize("column", ["portrait", "audio", "output"])
+def test_a_protocol_that_nobody_knows(check: Checked, column: str) -> None:
+    _, field, sentence = only_error(check.bad(**{column: "carrier-pigeon://a/b.mp4"}))
+    assert field == column
+    assert "carrier-pigeon" in sentence
+
+
 def test_output_that_is_a_folder(check: Checked, tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     assert only_error(check.bad(output="folder.mp4"))[:2] == ("OutputNotWritableError", "output")
