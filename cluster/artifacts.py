@@ -8,10 +8,12 @@ from uuid import uuid4
 
 import fsspec.core
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
 from sonic_ops.constants import PIECE_TOKENS
+from sonic_ops.errors import RenderError
 from sonic_ops.timeline import Segment
 
 
@@ -46,7 +48,14 @@ def write_tensors(address: str, tensors: Mapping[str, Tensor]) -> str:
 def read_tensors(address: str) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file."""
     filesystem, path = fsspec.core.url_to_fs(address)
-    return dict(load(filesystem.cat_file(path)))
+    try:
+        return dict(load(filesystem.cat_file(path)))
+    except SafetensorError as error:
+        filesystem.rm_file(path)  # so that the next run makes it again
+        raise RenderError(
+            f"the file {address} was damaged and is removed",
+            remedy="Run the same command again; only the missing work is done.",
+        ) from error
 
 
 class TokenTrack:

@@ -18,7 +18,9 @@ class ClusterConfig(Settings):
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
     address: str | None = Field(default=None, description="a Ray cluster; none: one is started")
-    max_restarts: Annotated[int, Field(ge=0)] = 3
+    max_retries: Annotated[int, Field(ge=0)] = Field(
+        default=3, description="how often a job of a lost worker is run again"
+    )
 
 
 class VideoConfig(Settings):

@@ -49,8 +49,8 @@ class Denoising:
         tickets: list[Ref] = []
         for step in range(self.num_steps):
             following = self._plan(step + 1) if step + 1 < self.num_steps else None
-            rows = self._denoise(step, plan, parcels)
-            parcels, new_tickets = self._fuse(plan, following, rows)
+            parts = self._denoise(step, plan, parcels)
+            parcels, new_tickets = self._fuse(plan, following, parts)
             # Two steps are in flight: enough to keep workers busy, few enough to stay small.
             self._settle(step, tickets, on_progress)
             tickets, plan = new_tickets, following or plan
@@ -100,7 +100,7 @@ class Denoising:
         return parcels
 
     def _denoise(self, step: int, plan: StepPlan, parcels: Parcel) -> Parcel:
-        rows: Parcel = {}
+        parts: Parcel = {}
         for index, owners in enumerate(plan.touched):
             if not owners:
                 continue
@@ -109,7 +109,7 @@ class Denoising:
                 self.request.num_frames,
                 plan.windows[index],
                 tuple(plan.reads(index, owner) for owner in owners),
-                tuple(plan.rows(index, owner) for owner in owners),
+                tuple(plan.parts(index, owner) for owner in owners),
                 self.sampling,
             )
             inputs = [parcels[owner, index] for owner in owners]
@@ -122,11 +122,11 @@ class Denoising:
                 *inputs,
                 num_returns=len(owners),
             )
-            rows |= {(index, owner): ref for owner, ref in zip(owners, refs, strict=True)}
-        return rows
+            parts |= {(index, owner): ref for owner, ref in zip(owners, refs, strict=True)}
+        return parts
 
     def _fuse(
-        self, plan: StepPlan, following: StepPlan | None, rows: Parcel
+        self, plan: StepPlan, following: StepPlan | None, parts: Parcel
     ) -> tuple[Parcel, list[Ref]]:
         parcels: Parcel = {}
         tickets = []
@@ -135,10 +135,10 @@ class Denoising:
             readers = self._readers(segment, following)
             job = FuseJob(
                 segment,
-                tuple(plan.rows(writer, segment.index) for writer in writers),
+                tuple(plan.parts(writer, segment.index) for writer in writers),
                 tuple(readers.values()),
             )
-            inputs = [rows[writer, segment.index] for writer in writers]
+            inputs = [parts[writer, segment.index] for writer in writers]
             *refs, ticket = self._submit(
                 segment.index, "fuse", job, *inputs, num_returns=len(readers) + 1
             )

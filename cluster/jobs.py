@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sonic_ops.config import DecodingConfig, MediaConfig, SamplingConfig
 from sonic_ops.constants import PIECE_SAMPLES
-from sonic_ops.exchange import Row
+from sonic_ops.exchange import Part
 from sonic_ops.timeline import Segment, Window, cut_pieces, num_frames_of, num_output_frames_of
 
 
@@ -80,26 +80,26 @@ class StartJob:
 class DenoiseJob:
     """One step of the windows of one segment.
 
-    Parcel i of the input holds the frames `sources[i]`; parcel i of the output the rows `rows[i]`.
+    Parcel i of the input holds the frames `sources[i]`; parcel i of the output holds `parts[i]`.
     """
 
     step: int
     num_frames: int
     windows: tuple[Window, ...]
     sources: tuple[tuple[int, ...], ...]
-    rows: tuple[tuple[Row, ...], ...]
+    parts: tuple[tuple[Part, ...], ...]
     sampling: SamplingConfig
 
 
 @dataclass(frozen=True, slots=True)
 class FuseJob:
-    """Fuse the rows of a segment and hand them to the next step.
+    """Fuse the parts of a segment and hand them to the next step.
 
-    Parcel i of the input holds `rows[i]`; parcel i of the output takes the frames `readers[i]`.
+    Parcel i of the input holds `parts[i]`; parcel i of the output takes the frames `readers[i]`.
     """
 
     segment: Segment
-    rows: tuple[tuple[Row, ...], ...]
+    parts: tuple[tuple[Part, ...], ...]
     readers: tuple[tuple[int, ...], ...]
 
 

@@ -69,7 +69,8 @@ class LocalPool:
     num_workers = 1
 
     def __init__(self, config: ClusterConfig, models: ModelsConfig) -> None:
-        self._worker = RenderWorker(models, config.threads_per_worker)
+        self._worker = RenderWorker(models)
+        self._threads = config.threads_per_worker
         self._lock = Lock()
         self.place = Placement(1)
 
@@ -79,6 +80,7 @@ class LocalPool:
         assert worker == 0
         values = [a.value if isinstance(a, _Value) else a for a in arguments]
         with self._lock:
+            torch.set_num_threads(self._threads)  # it holds for the calling thread
             result = _run(getattr(self._worker, method), values)
         results = (result,) if num_returns == 1 else tuple(result)
         assert len(results) == num_returns
@@ -106,23 +108,25 @@ def _run(method: Any, arguments: Sequence[Any]) -> Any:
 
 
 @contextmanager
-def open_pool(config: ClusterConfig, models: ModelsConfig) -> Iterator[Pool]:
-    """The pool that the configuration asks for; it is closed at the end."""
+def open_pool(
+    config: ClusterConfig, models: ModelsConfig, *, most: int | None = None
+) -> Iterator[Pool]:
+    """The pool that the configuration asks for; it is closed at the end.
+
+    If the configuration leaves the number of workers open, there are at most `most`: as many as
+    have something to do. Raises ConfigError if the weights are wrong or the workers do not fit.
+    """
     if config.workers == 0:
-        yield LocalPool(config, models)
+        pool = LocalPool(config, models)
+        pool.submit(0, "load")
+        yield pool
         return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if config.address is None:
+        # Ray listens on the address of the network card unless it is told that there is no cluster.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     # Ray takes seconds to import, and a run in this process does not need it.
     from cluster.ray_pool import open_ray_pool
 
-    with open_ray_pool(config, models) as pool:
-        yield pool
-
-
-def num_local_workers(config: ClusterConfig) -> int:
-    """Workers that this machine holds when the configuration names no number."""
-    if config.workers is not None:
-        return config.workers
-    by_cpu = int((os.cpu_count() or 1) / config.cpus_per_worker)
-    if config.gpus_per_worker:
-        return max(1, int(torch.cuda.device_count() / config.gpus_per_worker))
-    return max(1, by_cpu)
+    with open_ray_pool(config, models, most) as ray_pool:
+        yield ray_pool

@@ -1,5 +1,6 @@
 """The pool of Ray actors: the only module that speaks Ray, and the border of its exceptions."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +18,16 @@ from ray.exceptions import (
 from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
 
 from cluster.config import ClusterConfig
-from cluster.pool import Placement, Ref, num_local_workers
+from cluster.pool import Placement, Ref
 from cluster.workers import RenderWorker
 from sonic_ops.config import ModelsConfig
-from sonic_ops.errors import OutOfMemoryError, RenderError, SonicError, WorkerLostError
+from sonic_ops.errors import (
+    ConfigError,
+    OutOfMemoryError,
+    RenderError,
+    SonicError,
+    WorkerLostError,
+)
 
 _LOST = (ActorDiedError, ActorUnavailableError, ObjectLostError, GetTimeoutError)
 _AGAIN = "Run the same command again; only the missing work is done."
@@ -33,13 +40,22 @@ class RayPool:
         actor = ray.remote(RenderWorker).options(
             num_cpus=config.cpus_per_worker,
             num_gpus=config.gpus_per_worker,
-            max_restarts=config.max_restarts,
-            max_task_retries=config.max_restarts,
+            max_restarts=-1,
+            max_task_retries=config.max_retries,
             runtime_env={"env_vars": {"OMP_NUM_THREADS": str(config.threads_per_worker)}},
         )
         self.num_workers = num_workers
         self.place = Placement(num_workers)
-        self._actors = [actor.remote(models, config.threads_per_worker) for _ in range(num_workers)]
+        self._actors = [actor.remote(models) for _ in range(num_workers)]
+
+    def load(self) -> None:
+        """Wait until every worker has its weights. Raises ConfigError."""
+        self.get([self.submit(i, "load")[0] for i in range(self.num_workers)])
+
+    def close(self) -> None:
+        """End the workers."""
+        for actor in self._actors:
+            ray.kill(actor)
 
     def submit(
         self, worker: int, method: str, *arguments: Any, num_returns: int = 1
@@ -86,17 +102,21 @@ def _cause_of(error: RayTaskError) -> SonicError:
 
 
 @contextmanager
-def open_ray_pool(config: ClusterConfig, models: ModelsConfig) -> Iterator[RayPool]:
+def open_ray_pool(
+    config: ClusterConfig, models: ModelsConfig, most: int | None
+) -> Iterator[RayPool]:
     """Join the cluster that the configuration names, or start one on this machine."""
     started = not ray.is_initialized()
     if started:
         _start(config)
-    pool = RayPool(config, models, _num_workers(config))
     try:
-        yield pool
+        pool = RayPool(config, models, _num_workers(config, most))
+        try:
+            pool.load()
+            yield pool
+        finally:
+            pool.close()
     finally:
-        for actor in pool._actors:
-            ray.kill(actor)
         if started:
             ray.shutdown()
 
@@ -104,24 +124,31 @@ def open_ray_pool(config: ClusterConfig, models: ModelsConfig) -> Iterator[RayPo
 def _start(config: ClusterConfig) -> None:
     common = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     if config.address:
-        ray.init(address=config.address, **common)
+        try:
+            ray.init(address=config.address, **common)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"no Ray cluster answers at {config.address}: {error}",
+                remedy="Start it, or correct `cluster.address` in the preset.",
+            ) from error
         return
     # Ray counts CPUs to place actors; threads decide what they really use.
-    wanted = num_local_workers(config) * config.cpus_per_worker
-    ray.init(
-        address="local",
-        num_cpus=max(int(wanted + 0.999), os.cpu_count() or 1),
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        **common,
-    )
+    wanted = math.ceil((config.workers or 0) * config.cpus_per_worker)
+    num_cpus = max(wanted, len(os.sched_getaffinity(0)))
+    ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **common)
 
 
-def _num_workers(config: ClusterConfig) -> int:
-    if config.workers is not None or not config.address:
-        return num_local_workers(config)
+def _num_workers(config: ClusterConfig, most: int | None) -> int:
+    """Workers that fit into the cluster. Raises ConfigError if there is no room for them."""
     total = ray.cluster_resources()
-    by_cpu = int(total.get("CPU", 1) / config.cpus_per_worker)
+    fit = int(total.get("CPU", 0) / config.cpus_per_worker)
     if config.gpus_per_worker:
-        return max(1, int(total.get("GPU", 0) / config.gpus_per_worker))
-    return max(1, by_cpu)
+        fit = min(fit, int(total.get("GPU", 0) / config.gpus_per_worker))
+    wanted = config.workers or 1
+    if fit < wanted:
+        raise ConfigError(
+            f"{wanted} workers of {config.cpus_per_worker:g} CPUs and {config.gpus_per_worker:g} "
+            f"GPUs do not fit into {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs",
+            remedy="Lower `cluster.workers` or what a worker needs, or use a larger machine.",
+        )
+    return config.workers or max(1, min(fit, most or fit))

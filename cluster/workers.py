@@ -1,9 +1,10 @@
 """A worker owns the weights of one device. Each method is one job and knows nothing of Ray.
 
-Shape letters: N rows, F frames, C channels, H, W rows and columns of the latents or of the picture.
+Shape letters: F frames, C channels, H, W rows and columns of the latents or of the picture.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -35,20 +36,28 @@ from sonic_ops.exchange import fusion_order
 from sonic_ops.fusion import fuse
 from sonic_ops.interpolation import output_frames
 from sonic_ops.media import EncodeSettings, encode_frames
-from sonic_ops.models.loading import load_models
+from sonic_ops.models.loading import Models, load_models
 from sonic_ops.portrait import portrait_from
-from sonic_ops.sampling import Sampler, frame_noise, video_noise
+from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
 
 Parcels = tuple[Tensor, ...]
 
 
 class RenderWorker:
-    """Jobs on one device; `threads` is the number of CPU threads of every matrix product."""
+    """Jobs on one device; weights are loaded by the first job, which can say what is wrong."""
 
-    def __init__(self, models: ModelsConfig, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self.models = load_models(models)
+    def __init__(self, models: ModelsConfig) -> None:
+        self._config = models
         self._samplers: dict[SamplingConfig, Sampler] = {}
+
+    @cached_property
+    def models(self) -> Models:
+        """The networks."""
+        return load_models(self._config)
+
+    def load(self) -> str:
+        """Load the weights now; the device. Raises ConfigError."""
+        return self.models.device
 
     def encode_piece(self, job: PieceJob) -> str:
         """Write the tokens of one piece; its address."""
@@ -60,8 +69,7 @@ class RenderWorker:
         """Encode the prepared portrait."""
         portrait = portrait_from(artifacts.read_tensors(address))
         shape = portrait.image_CHW.shape
-        # Frame -1 does not exist, so the picture's noise is no frame's noise.
-        pixel_noise = noise * frame_noise(seed, (1 << 64) - 1, shape) if noise else None
+        pixel_noise = noise * frame_noise(seed, PICTURE, shape) if noise else None
         return condition_portrait(self.models, portrait, pixel_noise)
 
     def condition_frames(self, job: ConditionJob, portrait: PortraitCondition) -> FrameCondition:
@@ -86,7 +94,7 @@ class RenderWorker:
         heard: FrameCondition,
         *parcels: Tensor,
     ) -> Parcels | Tensor:
-        """One step of the windows of a segment: rows, as parcels for their owners."""
+        """One step of the windows of a segment, as parcels for their owners."""
         row_of = {frame: i for i, frame in enumerate(f for part in job.sources for f in part)}
         y_FCHW = torch.cat(parcels)
         sampler = self._sampler(job.sampling)
@@ -97,16 +105,17 @@ class RenderWorker:
             y_TCHW = y_FCHW[[row_of[frame] for frame in frames]]
             stepped[window.index] = sampler.step(sampler.steps[job.step], y_TCHW, denoise)
         return _parcels(
-            torch.stack([stepped[row.window][row.position] for row in part]) for part in job.rows
+            torch.stack([stepped[part.window][part.position] for part in parcel])
+            for parcel in job.parts
         )
 
     def fuse(self, job: FuseJob, *parcels: Tensor) -> tuple[Tensor | None, ...]:
-        """Average the rows of a segment's frames, as parcels for the readers of the next step.
+        """Fuse the parts of a segment's frames, as parcels for the readers of the next step.
 
         The last result is no parcel: it says that the step is done, without a tensor to fetch.
         """
-        order = fusion_order(job.rows)
-        targets = [row.frame - job.segment.start for part in job.rows for row in part]
+        order = fusion_order(job.parts)
+        targets = [part.frame - job.segment.start for parcel in job.parts for part in parcel]
         y_FCHW = fuse(torch.cat(parcels)[order], [targets[i] for i in order], len(job.segment))
         return *_hand_out(y_FCHW, job.segment.start, job.readers), None
 

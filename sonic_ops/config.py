@@ -21,7 +21,7 @@ class ModelsConfig(Settings):
     """Which weights, where and in which precision."""
 
     weights: str = Field(description="`package:NAME` for weights that ship, or a folder")
-    device: str = "cpu"
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     notice: str | None = Field(default=None, description="said whenever these weights are loaded")
 
@@ -80,4 +80,4 @@ class MediaConfig(Settings):
     """How segments are encoded."""
 
     crf: Annotated[int, Field(ge=0, le=51)] = 18
-    speed: str = "medium"
+    speed: Literal["ultrafast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = "medium"

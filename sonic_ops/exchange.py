@@ -12,8 +12,8 @@ from sonic_ops.timeline import Segment, Window
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One frame of one window: place `position` of grid window `window`."""
+class Part:
+    """Frame `frame` as place `position` of grid window `window` computed it."""
 
     window: int
     position: int
@@ -34,12 +34,12 @@ class StepPlan:
 
     def reads(self, reader: int, owner: int) -> tuple[int, ...]:
         """Frames of segment `owner` that the windows of segment `reader` need, ascending."""
-        return tuple(sorted({row.frame for row in self.rows(reader, owner)}))
+        return tuple(sorted({part.frame for part in self.parts(reader, owner)}))
 
-    def rows(self, writer: int, owner: int) -> tuple[Row, ...]:
-        """Rows that `writer` computes and `owner` fuses, in window order."""
+    def parts(self, writer: int, owner: int) -> tuple[Part, ...]:
+        """Parts that `writer` computes and `owner` fuses, in window order."""
         return tuple(
-            Row(window.index, position, frame)
+            Part(window.index, position, frame)
             for window in self.windows[writer]
             for position, frame in enumerate(window.frames(self.num_frames))
             if frame in self.segments[owner]
@@ -67,10 +67,10 @@ def plan_step(num_frames: int, segments: Sequence[Segment], grid: Sequence[Windo
     )
 
 
-def fusion_order(parcels: Sequence[Sequence[Row]]) -> list[int]:
-    """The order of all rows of some parcels, laid one after the other, by window and position.
+def fusion_order(parcels: Sequence[Sequence[Part]]) -> list[int]:
+    """The order of all parts of some parcels, laid one after the other, by window and position.
 
-    Sums run in this order, so that they do not depend on which segment computed a row.
+    Sums run in this order, so that they do not depend on which segment computed a part.
     """
-    rows = [row for parcel in parcels for row in parcel]
-    return sorted(range(len(rows)), key=lambda i: (rows[i].window, rows[i].position))
+    parts = [part for parcel in parcels for part in parcel]
+    return sorted(range(len(parts)), key=lambda i: (parts[i].window, parts[i].position))

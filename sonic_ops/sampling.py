@@ -21,7 +21,9 @@ from sonic_ops.guidance import branches_of, guidance_scales, guide
 Denoiser = Callable[[Sequence[str], Tensor, float], dict[str, Tensor]]
 """(branches, scaled latents TCHW, timestep) -> v prediction TCHW of every branch."""
 
-_COMMON = 1 << 63  # a frame number that no video reaches: the noise that all frames share
+# Frame numbers that no video reaches, for noise that belongs to no frame.
+COMMON = 1 << 63
+PICTURE = COMMON + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ def frame_noise(seed: int, frame: int, shape_CHW: Sequence[int]) -> Tensor:
 
     Philox is keyed by (seed, frame), so no two frames share a stream.
     """
-    generator = np.random.Generator(np.random.Philox(key=[seed, frame]))
+    key = np.array([seed, frame], dtype=np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key))
     return torch.from_numpy(generator.standard_normal(tuple(shape_CHW), dtype=np.float32))
 
 
@@ -112,6 +115,6 @@ def video_noise(
     own_FCHW = torch.stack([frame_noise(seed, frame, shape_CHW) for frame in frames])
     if shared == 0:
         return own_FCHW
-    common_CHW = frame_noise(seed, _COMMON, shape_CHW)
+    common_CHW = frame_noise(seed, COMMON, shape_CHW)
     mixed_FCHW: Tensor = math.sqrt(shared) * common_CHW + math.sqrt(1 - shared) * own_FCHW
     return mixed_FCHW

@@ -14,6 +14,8 @@ segment       frames `[start, stop)` that one worker owns
 halo          frames that a segment reads, or computes, but does not own
 overlap       frames computed by more than one window or segment, which fusion reconciles
 fusion        making one latent out of every overlap
+part          one frame as one window computed it; fusion averages the parts of a frame
+parcel        the frames, or parts, that one segment hands to another
 step          one noise level, over all windows
 stitch        joining encoded segments without encoding again; *mux* adds the audio
 """

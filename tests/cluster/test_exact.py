@@ -1,6 +1,7 @@
 """One worker or many, one segment or many: the same bits."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,11 @@ from sonic_ops.config import ModelsConfig
 from sonic_ops.constants import WINDOW_FRAMES
 from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import Sampler, video_noise
+from sonic_ops.timeline import cut_segments
 from tests.cluster.conftest import Prepare
 from tests.reference import denoise_whole
 
-LENGTHS = (2 * WINDOW_FRAMES, 31, 7)
+LENGTHS = (2 * WINDOW_FRAMES, 34, 9)
 
 
 def latents_of(files: Sequence[str]) -> Tensor:
@@ -31,12 +33,13 @@ def latents_of(files: Sequence[str]) -> Tensor:
 def render(pool: Pool, request: VideoRequest, video: VideoConfig, num_segments: int) -> Tensor:
     size = -(-request.num_frames // num_segments)
     config = video.model_copy(update={"segment_frames": size})
+    assert len(cut_segments(request.num_frames, size)) == num_segments
     return latents_of(denoise_video(pool, request, config, lambda progress: None))
 
 
 @pytest.fixture(scope="session")
 def worker(models: ModelsConfig) -> RenderWorker:
-    return RenderWorker(models, threads=1)
+    return RenderWorker(models)
 
 
 @pytest.fixture(scope="session", params=[1, 2, 3], ids="{} workers".format)
@@ -96,10 +99,8 @@ def test_ray_gives_the_bits_of_this_process(
 def test_another_seed_gives_other_latents(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:
-    from dataclasses import replace
-
-    first = prepare(7, tmp_path / "first")
-    second = replace(prepare(7, tmp_path / "second"), seed=first.seed + 1)
+    first = prepare(9, tmp_path / "first")
+    second = replace(prepare(9, tmp_path / "second"), seed=first.seed + 1)
     assert not torch.equal(
         render(local_pool, first, video, 1), render(local_pool, second, video, 1)
     )

@@ -22,12 +22,12 @@ PLANS = st.builds(
 
 
 @given(PLANS)
-def test_every_row_of_every_window_reaches_the_owner_of_its_frame(plan) -> None:  # type: ignore[no-untyped-def]
+def test_every_part_of_every_window_reaches_the_owner_of_its_frame(plan) -> None:  # type: ignore[no-untyped-def]
     sent = Counter(
-        (row.window, row.position)
+        (part.window, part.position)
         for writer, owners in enumerate(plan.touched)
         for owner in owners
-        for row in plan.rows(writer, owner)
+        for part in plan.parts(writer, owner)
     )
     windows = [w for part in plan.windows for w in part]
     assert sent == Counter((w.index, j) for w in windows for j in range(w.size))
@@ -41,10 +41,10 @@ def test_a_segment_reads_just_the_frames_of_its_windows(plan) -> None:  # type: 
 
 
 @given(PLANS)
-def test_rows_are_fused_in_the_order_of_one_worker(plan) -> None:  # type: ignore[no-untyped-def]
+def test_parts_are_fused_in_the_order_of_one_worker(plan) -> None:  # type: ignore[no-untyped-def]
     for segment in plan.segments:
-        parcels = [plan.rows(w, segment.index) for w in plan.touching(segment.index)]
-        rows = [row for parcel in parcels for row in parcel]
-        keys = [(rows[i].window, rows[i].position) for i in fusion_order(parcels)]
+        parcels = [plan.parts(w, segment.index) for w in plan.touching(segment.index)]
+        parts = [part for parcel in parcels for part in parcel]
+        keys = [(parts[i].window, parts[i].position) for i in fusion_order(parcels)]
         assert keys == sorted(keys)
-        assert {row.frame for row in rows} == set(range(segment.start, segment.stop))
+        assert {part.frame for part in parts} == set(range(segment.start, segment.stop))
