@@ -17,6 +17,7 @@ from tests.bench.released import released_unet
 from tests.parity import recipe
 
 BRANCHES = 3
+TOLERANCE = 2e-5
 FRAMES = 25
 SKETCH: dict[str, Any] = {
     "in_channels": 16,
@@ -82,6 +83,10 @@ def measure(size: Size) -> None:
     recipe.fill_(ours.unet, 1, damped)
     calls = {"ours": call_of(ours, size), "released": call_of(released_unet(ours), size)}
     difference = (calls["ours"]() - calls["released"]()).abs().max().item()
+    if not difference <= TOLERANCE:
+        raise SystemExit(
+            f"{size.name}: the outputs differ by {difference:.1e}, not {TOLERANCE:.0e}"
+        )
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(size.rounds):
         for name, call in calls.items():

@@ -1,6 +1,7 @@
 """The sampler against whole golden denoising loops, the window lists and the scheduler tables."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,9 +9,11 @@ from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from sonic_ops.conditioning import FrameCondition, PortraitCondition
+from sonic_ops.conditioning import FrameCondition, PortraitCondition, window_denoiser
 from sonic_ops.config import DecodingConfig, SamplingConfig
+from sonic_ops.constants import MODEL_FPS
 from sonic_ops.decoding import decode_frames
+from sonic_ops.guidance import guide
 from sonic_ops.models.unet import AudioUNet
 from sonic_ops.sampling import Sampler
 from sonic_ops.timeline import window_grid
@@ -106,14 +109,48 @@ class _Encoders:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """One denoising loop of a case, with what it reads; `seen` are the latents before each step."""
+
+    case: dict[str, Any]
+    sampler: Sampler
+    unet: AudioUNet
+    portrait: PortraitCondition
+    frames: FrameCondition
+    noise_FCHW: Tensor
+    seen: dict[int, Tensor]
+
+    @torch.inference_mode()
+    def run(self) -> Tensor:
+        return denoise_whole(
+            self.sampler,
+            self.unet,
+            self.portrait,
+            self.frames,
+            self.noise_FCHW,
+            lambda index, y: self.seen.update({index: y}),
+        )
+
+    @torch.inference_mode()
+    def first_prediction(self) -> Tensor:
+        """The guided prediction of the first window of the first step."""
+        step, window = self.sampler.steps[0], self.grid(0)[0]
+        scaled = self.seen[0][list(window)] / (step.sigma**2 + 1) ** 0.5
+        denoise = window_denoiser(self.unet, self.portrait, *self.frames.take(window))
+        predicted = denoise(step.branches, scaled, step.timestep)
+        return guide(predicted, step.image_scale, step.audio_scale)
+
+    def grid(self, step: int) -> list[tuple[int, ...]]:
+        return grid_of(self.sampler, self.case["num_frames"], step)
+
+    def time_ids(self, step: int) -> Tensor:
+        buckets = [self.frames.take(window)[1].mean(0) for window in self.grid(step)]
+        return torch.stack([torch.tensor([float(MODEL_FPS), *pair]) for pair in buckets])
+
+
 @torch.inference_mode()
-def _run(
-    case: dict[str, Any],
-    sampler: Sampler,
-    unet: AudioUNet,
-    encoders: _Encoders,
-    seen: dict[int, Tensor],
-) -> Tensor:
+def _prepare(folder: Cases, case: dict[str, Any], unet: AudioUNet, encoders: _Encoders) -> _Loop:
     inputs = {k: torch.from_numpy(v) for k, v in recipe.loop_inputs(case).items()}
     pixel_noise, noise = None, inputs["noise"]
     if "torch_seed" in case:
@@ -123,9 +160,7 @@ def _run(
     portrait = encoders.portrait(inputs, pixel_noise, case["noise_aug_strength"])
     buckets = inputs["motion_buckets"].reshape(-1, 2) * case["motion_bucket_scale"]
     frames = FrameCondition(tuple(range(case["num_frames"])), inputs["audio_tokens"], buckets)
-    return denoise_whole(
-        sampler, unet, portrait, frames, noise[0], lambda index, y: seen.update({index: y})
-    )
+    return _Loop(case, _sampler(folder, case), unet, portrait, frames, noise[0], {})
 
 
 def _loops(folder: Cases) -> Iterator[Outcome]:
@@ -135,70 +170,63 @@ def _loops(folder: Cases) -> Iterator[Outcome]:
     golden = folder.tensors("loop.safetensors")
     unet, encoders = load_unet(folder), _Encoders(folder)
     for case in described:
-        sampler = _sampler(folder, case)
-        seen: dict[int, Tensor] = {}
-        final = _run(case, sampler, unet, encoders, seen)
-        yield from _compare_loop(case, sampler, golden, final, seen)
+        loop = _prepare(folder, case, unet, encoders)
+        final = loop.run()
+        yield from _compare_plan(loop)
+        yield from _compare_tensors(loop, golden, final)
 
 
-def _compare_loop(
-    case: dict[str, Any],
-    sampler: Sampler,
-    golden: dict[str, Tensor],
-    final: Tensor,
-    seen: dict[int, Tensor],
-) -> Iterator[Outcome]:
-    name, num_frames = case["name"], case["num_frames"]
-    starts = [
-        [window[0] for window in grid_of(sampler, num_frames, step.index)] for step in sampler.steps
-    ]
-    golden_starts = [[start % num_frames for start in grid] for grid in case["window_starts"]]
+def _compare_plan(loop: _Loop) -> Iterator[Outcome]:
+    case, sampler, name = loop.case, loop.sampler, loop.case["name"]
+    starts = [[window[0] for window in loop.grid(step.index)] for step in sampler.steps]
+    golden_starts = [[s % case["num_frames"] for s in grid] for grid in case["window_starts"]]
     yield same(name, "window starts", starts, golden_starts)
     timesteps = torch.tensor([step.timestep for step in sampler.steps])
     yield compare(name, "timesteps", timesteps, torch.tensor(case["timesteps"]), max_allowed=1e-6)
-    for key, value in golden.items():
-        if not key.startswith(f"{name}."):
-            continue
-        quantity = key.removeprefix(f"{name}.")
+    for key, step in (("first", 0), ("last", len(sampler.steps) - 1)):
+        ids = torch.tensor(case[f"added_time_ids_{key}_step"])
+        yield compare(name, f"time ids, {key} step", loop.time_ids(step), ids, max_allowed=1e-4)
+
+
+def _compare_tensors(loop: _Loop, golden: dict[str, Tensor], final: Tensor) -> Iterator[Outcome]:
+    case = loop.case
+    name = case["name"]
+    known = {k.removeprefix(f"{name}."): v for k, v in golden.items() if k.startswith(f"{name}.")}
+    if "final_latents" not in known:
+        yield same(name, "final_latents", "not in the folder", "needed")
+    for quantity, value in known.items():
+        limits = {"max_allowed": LOOP_MAX, "mean_allowed": LOOP_MEAN}
         if quantity == "init_latents":
-            yield compare(name, quantity, seen[0][None], value, max_allowed=1e-3)
+            yield compare(name, quantity, loop.seen[0][None], value, max_allowed=1e-3)
+        elif quantity == "first_window.noise_pred_guided":
+            yield compare(name, quantity, loop.first_prediction()[None], value, **limits)
         elif quantity.startswith("latents_before_step"):
             index = int(quantity.removeprefix("latents_before_step").split("[")[0])
-            yield compare(
-                name,
-                quantity,
-                seen[index][None, ::2],
-                value,
-                max_allowed=LOOP_MAX,
-                mean_allowed=LOOP_MEAN,
-            )
+            yield compare(name, quantity, loop.seen[index][None, ::2], value, **limits)
         elif quantity == "final_latents":
             kept = final[case["keep_frames"]] if "keep_frames" in case else final
-            yield compare(
-                name, quantity, kept[None], value, max_allowed=LOOP_MAX, mean_allowed=LOOP_MEAN
-            )
+            yield compare(name, quantity, kept[None], value, **limits)
+        else:
+            yield same(name, quantity, "unknown to the harness", "compared")
 
 
 @torch.inference_mode()
 def _video(folder: Cases) -> Iterator[Outcome]:
     described, golden = folder.json("misc.json"), folder.tensors("misc.safetensors")
-    if not described or "e2e.video01_f16" not in golden:
-        return
-    case, encoders = described["e2e"]["case"], _Encoders(folder)
-    final = _run(case, _sampler(folder, case), load_unet(folder), encoders, {})
-    yield compare(
-        "e2e",
-        "video (fp16 file)",
-        _decode(encoders, final, case["decode_chunk_size"])[None, :, :, ::2, ::2].half(),
-        golden["e2e.video01_f16"],
-        max_allowed=2e-3,
-    )
-    key, shape, scale = described["decode"]["lat"][1:]
-    latents = torch.from_numpy(recipe.normal(described["seed"], key, shape, scale))[0]
-    for size in (2, 5):
-        ours = _decode(encoders, latents, size) * 2 - 1
-        expected = golden[f"decode.chunk{size}"].clamp(-1, 1)
-        yield compare("decode", f"chunks of {size}", ours[None], expected, max_allowed=2e-5)
+    if "e2e.video01_f16" in golden:
+        case, encoders = described["e2e"]["case"], _Encoders(folder)
+        final = _prepare(folder, case, load_unet(folder), encoders).run()
+        video = _decode(encoders, final, case["decode_chunk_size"])[None, :, :, ::2, ::2].half()
+        expected = golden["e2e.video01_f16"]
+        yield compare("e2e", "video (fp16 file)", video, expected, max_allowed=2e-3)
+    for key, expected in golden.items():
+        if key.startswith("decode.chunk"):
+            size = int(key.removeprefix("decode.chunk"))
+            name, shape, scale = described["decode"]["lat"][1:]
+            latents = torch.from_numpy(recipe.normal(described["seed"], name, shape, scale))[0]
+            ours = _decode(_Encoders(folder), latents, size)[None] * 2 - 1
+            clamped = expected.clamp(-1, 1)
+            yield compare("decode", f"chunks of {size}", ours, clamped, max_allowed=2e-5)
 
 
 def _decode(encoders: _Encoders, latents_FCHW: Tensor, chunk_frames: int) -> Tensor:
