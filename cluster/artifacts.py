@@ -1,12 +1,8 @@
 """Files of the work folder, at any fsspec address. A file that exists is whole."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from uuid import uuid4
 
-import fsspec.core
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
@@ -14,28 +10,17 @@ from torch import Tensor
 
 from sonic_ops.constants import PIECE_TOKENS
 from sonic_ops.errors import RenderError
+from sonic_ops.files import exists, reached, remove, storage_fault, written
 from sonic_ops.timeline import Segment
 
-
-def exists(address: str) -> bool:
-    """Whether the artifact is there."""
-    filesystem, path = fsspec.core.url_to_fs(address)
-    return bool(filesystem.exists(path))
+__all__ = ["LatentTrack", "TokenTrack", "exists", "read_tensors", "write_once", "write_tensors"]
 
 
 def write_once(address: str, write: Callable[[Path], object]) -> str:
     """Let `write` fill a local file, then give it its address in one move, unless it exists."""
-    filesystem, path = fsspec.core.url_to_fs(address)
-    if filesystem.exists(path):
-        return address
-    with tempfile.TemporaryDirectory(prefix="sonic-") as folder:
-        local = Path(folder) / Path(path).name
-        write(local)
-        filesystem.makedirs(filesystem._parent(path), exist_ok=True)
-        draft = f"{path}.{uuid4().hex}.draft"
-        with local.open("rb") as source, filesystem.open(draft, "wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-        filesystem.mv(draft, path)
+    if not exists(address):
+        with written(address) as local:
+            write(local)
     return address
 
 
@@ -47,11 +32,15 @@ def write_tensors(address: str, tensors: Mapping[str, Tensor]) -> str:
 
 def read_tensors(address: str) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file."""
-    filesystem, path = fsspec.core.url_to_fs(address)
     try:
-        return dict(load(filesystem.cat_file(path)))
+        with reached(address) as (filesystem, path):
+            content = filesystem.cat_file(path)
+    except OSError as error:
+        raise storage_fault(error) from error
+    try:
+        return dict(load(content))
     except SafetensorError as error:
-        filesystem.rm_file(path)  # so that the next run makes it again
+        remove(address)  # so that the next run makes it again
         raise RenderError(
             f"the file {address} was damaged and is removed",
             remedy="Run the same command again; only the missing work is done.",

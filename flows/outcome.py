@@ -10,6 +10,7 @@ from flows.preflight import PlannedRow
 from flows.receipts import write_receipt
 from flows.results import BUG_REMEDY, RowResult, said_of
 from sonic_ops.errors import SonicError
+from sonic_ops.files import written
 from sonic_ops.inspection import VideoInfo
 
 
@@ -78,7 +79,7 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
 def _noted(planned: PlannedRow, error: BaseException) -> str:
     """Keep the traceback of an error that nobody expected; say where."""
     address = addresses.join(planned.work, "error.txt")
-    with addresses.written(address) as path:
+    with written(address) as path:
         path.write_text("".join(traceback.format_exception(error)))
     return f"{error} (see {address})"
 

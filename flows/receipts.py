@@ -5,6 +5,7 @@ from dataclasses import asdict, fields
 
 from flows import addresses
 from flows.results import RowResult
+from sonic_ops.files import written
 
 HASHED_BYTES = 256 << 20
 """Outputs up to this size are compared by content as well, not by size alone."""
@@ -26,7 +27,7 @@ def write_receipt(result: RowResult) -> None:
     content = asdict(result)
     del content["extras"]
     receipt = {"result": content} | _stamp(result.output)
-    with addresses.written(receipt_address(result.output)) as path:
+    with written(receipt_address(result.output)) as path:
         path.write_text(json.dumps(receipt, indent=1))
 
 

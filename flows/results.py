@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from flows import addresses
 from flows.rows import BadRow
 from sonic_ops.errors import SonicError
+from sonic_ops.files import written
 
 Status: TypeAlias = Literal["done", "skipped", "failed"]
 
@@ -102,7 +103,7 @@ def write_results(address: str, results: Sequence[RowResult]) -> None:
     for name in _extra_names(ordered):
         values = [result.extras.get(name) for result in ordered]
         columns[f"manifest_{name}" if name in columns else name] = _any_array(values)
-    with addresses.written(address) as path:
+    with written(address) as path:
         pq.write_table(pa.table(columns), path)
 
 

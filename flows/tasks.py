@@ -23,7 +23,7 @@ from sonic_ops import media
 from sonic_ops.audio import decode_audio
 from sonic_ops.constants import SAMPLE_RATE_HZ
 from sonic_ops.errors import RenderError
-from sonic_ops.files import open_address
+from sonic_ops.files import fetched, open_address, written
 from sonic_ops.inspection import VideoInfo, verify_video
 from sonic_ops.portrait import save_portrait
 from sonic_ops.timeline import num_output_frames_of
@@ -69,7 +69,7 @@ def decode_sound(planned: PlannedRow) -> str:
     row = planned.row
     _advance(planned, "sound")
     if addresses.size_bytes(target) is None:
-        with addresses.written(target) as path:
+        with written(target) as path:
             decode_audio(row.audio, path, start_s=row.start or 0.0, end_s=row.end)
     return target
 
@@ -81,7 +81,7 @@ def prepare_portrait(planned: PlannedRow) -> str:
     settings = current_session().config.for_row(row).portrait
     _advance(planned, "portrait")
     if addresses.size_bytes(target) is None:
-        with addresses.written(target) as path:
+        with written(target) as path:
             save_portrait(portrait_of(row.portrait, row.face_box, settings), path)
     return target
 
@@ -127,8 +127,8 @@ def mux_video(planned: PlannedRow, request: VideoRequest, segments: list[str]) -
     num_output_frames = num_output_frames_of(request.num_samples)
     duration_s = request.num_samples / SAMPLE_RATE_HZ
     _advance(planned, "finish")
-    with ExitStack() as stack, addresses.written(row.output) as target:
-        paths = [stack.enter_context(addresses.fetched(segment)) for segment in segments]
+    with ExitStack() as stack, written(row.output) as target:
+        paths = [stack.enter_context(fetched(segment)) for segment in segments]
         silent = target.with_name("silent.mp4")
         media.stitch(paths, silent)
         media.mux(silent, row.audio, target, start_s=row.start or 0.0, end_s=row.end)

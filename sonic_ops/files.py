@@ -1,31 +1,114 @@
-"""Addresses of input files, and output files that are seen whole or not at all."""
+"""Files by address: a local path or any fsspec URL. What is written is seen whole or not at all.
 
+Whatever a store raises leaves this module as an OSError, or as a MissingFileError where it is read.
+"""
+
+import errno
+import posixpath
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 import fsspec.core
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
-from sonic_ops.errors import MissingFileError
+from sonic_ops.errors import MissingFileError, RenderError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """The file system of an address and the path in it. Raises nothing but OSError."""
+    try:
+        yield fsspec.core.url_to_fs(address)
+    except OSError:
+        raise
+    # ImportError without the package of a protocol, ValueError for a wrong address, and what the
+    # clients of remote stores raise: they have no class in common.
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager
 def open_address(address: str) -> Iterator[IO[bytes]]:
-    """Open a local path or any fsspec address for reading. Raises MissingFileError."""
-    filesystem, path = _resolve(address)
+    """Open a file for reading. Raises MissingFileError."""
     try:
-        file = filesystem.open(path, "rb")
+        with reached(address) as (filesystem, path):
+            file = filesystem.open(path, "rb")
     except OSError as error:
-        raise _missing(address, type(error).__name__) from error
+        raise MissingFileError(
+            f"{address} cannot be opened ({_reason(error)})",
+            remedy="Check the address; a relative one counts from the folder of the manifest.",
+        ) from error
     with file:
         yield file
+
+
+def exists(address: str) -> bool:
+    """Whether there is a file or folder."""
+    with reached(address) as (filesystem, path):
+        return bool(filesystem.exists(path))
+
+
+def remove(address: str) -> None:
+    """Remove a file; none is fine."""
+    with reached(address) as (filesystem, path), suppress(FileNotFoundError):
+        filesystem.rm_file(path)
+
+
+@contextmanager
+def fetched(address: str) -> Iterator[Path]:
+    """A local path to read from: the file itself, or a copy for as long as it is needed."""
+    with reached(address) as (filesystem, path):
+        pass
+    if isinstance(filesystem, LocalFileSystem):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
+        local = Path(scratch) / posixpath.basename(path)
+        with reached(address):
+            filesystem.get_file(path, str(local))
+        yield local
+
+
+@contextmanager
+def written(address: str) -> Iterator[Path]:
+    """A local path to write to; if all goes well, it is published at `address`."""
+    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
+        path = Path(scratch) / posixpath.basename(address)
+        yield path
+        publish(path, address)
+
+
+def publish(source: Path, address: str) -> None:
+    """Copy a file beside its final name, then rename it: a reader never sees half of it."""
+    with reached(address) as (filesystem, path):
+        folder = posixpath.dirname(path)
+        filesystem.makedirs(folder, exist_ok=True)
+        if isinstance(filesystem, LocalFileSystem):
+            with draft_of(Path(path)) as local_draft:
+                shutil.copyfile(source, local_draft)
+            return
+        draft = posixpath.join(folder, _draft_name())
+        try:
+            filesystem.put_file(str(source), draft)
+            filesystem.mv(draft, path)
+        except BaseException:
+            with suppress(Exception):  # what went wrong first is what counts
+                filesystem.rm_file(draft)
+            raise
 
 
 @contextmanager
 def draft_of(target: Path) -> Iterator[Path]:
     """A path beside `target` to write to; it takes the name of `target` if all goes well."""
-    draft = target.with_name(f".draft-{target.name}")
+    draft = target.with_name(_draft_name())
     try:
         yield draft
         draft.replace(target)
@@ -33,16 +116,24 @@ def draft_of(target: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _resolve(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    try:
-        filesystem, path = fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError) as error:
-        raise _missing(address, str(error)) from error
-    return filesystem, path
-
-
-def _missing(address: str, reason: str) -> MissingFileError:
-    return MissingFileError(
-        f"{address} cannot be opened ({reason})",
-        remedy="Check the address; a relative one counts from the folder of the manifest.",
+def storage_fault(error: OSError) -> RenderError:
+    """What is wrong where a machine could not read or write its own files."""
+    full = error.errno in _FULL
+    place = f" at {error.filename}" if error.filename else ""
+    return RenderError(
+        f"A file could not be {'written' if full else 'read or written'}{place}: {_reason(error)}",
+        remedy=(
+            "Free space beside the output and in the folder for temporary files"
+            if full
+            else "Let the folder of the output and the folder for temporary files be writable"
+        )
+        + ", then run the same command again; only the missing work is done.",
     )
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _draft_name() -> str:
+    return f".{uuid4().hex}.draft"
