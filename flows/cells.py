@@ -26,6 +26,14 @@ def text(value: object) -> str:
     return value.strip()
 
 
+def address(value: object) -> str:
+    """Text that can be an address: no file system takes a NUL."""
+    result = text(value)
+    if "\0" in result:
+        raise ValueError
+    return result
+
+
 def name(value: object) -> str:
     """Text, or a whole number as its digits."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -92,10 +92,11 @@ class RowChecker:
             return replace(row, errors=tuple(errors))
         errors += self._output_errors(row)
         fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
-        if fingerprint and not errors and (result := finished_result(row.output, fingerprint)):
-            return replace(
-                result, row=row.number, id=row.id, status="skipped", extras=dict(row.extras)
-            )
+        if fingerprint and not errors:
+            result = _kept(errors, "output", lambda: finished_result(row.output, fingerprint))
+            if result:
+                extras = dict(row.extras)
+                return replace(result, row=row.number, id=row.id, status="skipped", extras=extras)
         return self._inspect(row, fingerprint, errors)
 
     def _inspect(
@@ -144,8 +145,13 @@ class RowChecker:
                 remedy="Write to another file.",
                 field="output",
             )
-        if problem := self._folder_problem(addresses.folder_of(row.output)):
-            yield problem
+        folder = addresses.folder_of(row.output)
+        if reason := self._folder_problem(folder):
+            yield OutputNotWritableError(
+                f"the folder {folder} cannot be written ({reason})",
+                remedy="Choose a folder that you may write to, or change its permissions.",
+                field="output",
+            )
         elif addresses.is_folder(row.output):
             yield OutputNotWritableError(
                 f"{row.output} is a folder",
@@ -170,16 +176,13 @@ def _inspect_portrait(
     return inspect_portrait(portrait, face_box, settings)
 
 
-def _folder_problem(folder: str) -> OutputNotWritableError | None:
+def _folder_problem(folder: str) -> str:
+    """Why a folder cannot be written; empty if it can."""
     try:
         addresses.probe_folder(folder)
-    except (OSError, ImportError, ValueError) as error:
-        return OutputNotWritableError(
-            f"the folder {folder} cannot be written ({error})",
-            remedy="Choose a folder that you may write to, or change its permissions.",
-            field="output",
-        )
-    return None
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _work_folder(row: Row, fingerprint: str) -> str:
@@ -200,4 +203,12 @@ def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T 
     except InputError as error:
         error.field = error.field or column
         errors.append(error)
-        return None
+    except Exception as error:  # a remote store may raise anything, even while a file is read
+        errors.append(
+            FieldError(
+                f"it cannot be used ({type(error).__name__}: {error})",
+                remedy="Check the address, and that it can be reached from here.",
+                field=column,
+            )
+        )
+    return None

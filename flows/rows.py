@@ -88,9 +88,9 @@ def _resolution(value: object) -> int:
 _STRENGTH = "a number from 0 to 3"
 COLUMNS = (
     Column("id", cells.name, "text that names the row", "lecture-01"),
-    Column("portrait", cells.text, "the address of a picture", "ada.png"),
-    Column("audio", cells.text, "the address of a sound file", "speech.wav"),
-    Column("output", cells.text, "the address of the video to write", "out/ada.mp4"),
+    Column("portrait", cells.address, "the address of a picture", "ada.png"),
+    Column("audio", cells.address, "the address of a sound file", "speech.wav"),
+    Column("output", cells.address, "the address of the video to write", "out/ada.mp4"),
     Column("seed", cells.whole_number(0, MAX_SEED), "a whole number from 0 to 2147483647", "7"),
     Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
     Column("framing", _framing, "'face' or 'full'", "face"),
@@ -100,7 +100,7 @@ COLUMNS = (
     Column("audio_guidance", cells.number(0, 50), "a number from 0 to 50", "7.5"),
     Column("start", cells.seconds, "seconds or a clock time", "12.5"),
     Column("end", cells.seconds, "seconds or a clock time", "1:02:03"),
-    Column("subtitles", cells.text, "the address of a subtitle file", "speech.srt"),
+    Column("subtitles", cells.address, "the address of a subtitle file", "speech.srt"),
     Column("language", cells.text, "a language tag", "en"),
     Column("consent", cells.text, "text that says who agreed", "form 12, 2026-11-02"),
 )

@@ -7,8 +7,10 @@ import wave
 from pathlib import Path
 
 import av
+import fsspec
 import numpy as np
 import pytest
+from fsspec import AbstractFileSystem
 from PIL import Image
 
 from flows.config import RenderConfig
@@ -18,6 +20,24 @@ from flows.results import RowResult, rejected, said_of
 from flows.rows import BadRow
 from sonic_ops.errors import InputError
 from tests.flows.conftest import FACE, SPEECH, Cells, WriteManifest
+
+
+class NoCredentialsError(Exception):
+    """As boto3 raises it: no OSError."""
+
+
+class LockedFileSystem(AbstractFileSystem):  # type: ignore[misc]
+    """A store that lets nobody in."""
+
+    protocol = "locked"
+
+    def info(self, *arguments: object, **settings: object) -> None:
+        raise NoCredentialsError("Unable to locate credentials")
+
+    open = ls = makedirs = pipe_file = put_file = exists = isfile = isdir = info
+
+
+fsspec.register_implementation("locked", LockedFileSystem)
 
 
 class Checked:
@@ -172,6 +192,29 @@ def test_a_protocol_that_nobody_knows(check: Checked, column: str) -> None:
     _, field, sentence = only_error(check.bad(**{column: "carrier-pigeon://a/b.mp4"}))
     assert field == column
     assert "carrier-pigeon" in sentence
+
+
+@pytest.mark.parametrize("column", ["portrait", "audio", "output"])
+@pytest.mark.parametrize("address", ["s3://b/a.mp4", "s3://a.mp4", "a\0b.mp4", "x\0y/b.mp4"])
+def test_an_address_that_cannot_be_used_is_a_fault_of_its_cell(
+    check: Checked, column: str, address: str
+) -> None:
+    row = check.bad(**{column: address})
+    assert {error.field for error in row.errors} == {column}
+
+
+@pytest.mark.parametrize("column", ["portrait", "audio"])
+def test_a_tilde_in_front_of_a_name_is_part_of_it(check: Checked, column: str) -> None:
+    _, field, sentence = only_error(check.bad(**{column: "~ada.png"}))
+    assert field == column
+    assert "/~ada.png cannot be opened" in sentence
+
+
+@pytest.mark.parametrize("column", ["portrait", "audio", "output"])
+def test_what_a_store_raises_is_a_fault_of_the_cell(check: Checked, column: str) -> None:
+    _, field, sentence = only_error(check.bad(**{column: "locked://bucket/a.mp4"}))
+    assert field == column
+    assert "Unable to locate credentials" in sentence
 
 
 def test_output_that_is_a_folder(check: Checked, tmp_path: Path) -> None:
