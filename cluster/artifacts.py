@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from sonic_ops.constants import PIECE_TOKENS
@@ -17,17 +17,23 @@ __all__ = ["LatentTrack", "TokenTrack", "exists", "read_tensors", "write_once", 
 
 
 def write_once(address: str, write: Callable[[Path], object]) -> str:
-    """Let `write` fill a local file, then give it its address in one move, unless it exists."""
-    if not exists(address):
-        with written(address) as local:
-            write(local)
+    """Let `write` fill a local file, then give it its address in one move, unless it exists.
+
+    Raises RenderError if that cannot be done, because the disk is full for example.
+    """
+    try:
+        if not exists(address):
+            with written(address) as local:
+                write(local)
+    except OSError as error:
+        raise storage_fault(error) from error
     return address
 
 
 def write_tensors(address: str, tensors: Mapping[str, Tensor]) -> str:
     """Write tensors as safetensors."""
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    return write_once(address, lambda path: save_file(whole, path))
+    return write_once(address, lambda path: path.write_bytes(save(whole)))
 
 
 def read_tensors(address: str) -> dict[str, Tensor]:

@@ -41,9 +41,12 @@ def done(planned: PlannedRow, rendered: Rendered, spent: Spent, *, keep_work: bo
         height=rendered.video.height,
         attempts=spent.num_failures + 1,
     )
-    write_receipt(result)
-    if not keep_work:
-        addresses.remove_folder(planned.work)
+    try:
+        write_receipt(result)
+        if not keep_work:
+            addresses.remove_folder(planned.work)
+    except (OSError, SonicError) as error:
+        return replace(result, notes="; ".join((*planned.notes, _untidy(error))))
     return result
 
 
@@ -79,9 +82,16 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
 def _noted(planned: PlannedRow, error: BaseException) -> str:
     """Keep the traceback of an error that nobody expected; say where."""
     address = addresses.join(planned.work, "error.txt")
-    with written(address) as path:
-        path.write_text("".join(traceback.format_exception(error)))
+    try:
+        with written(address) as path:
+            path.write_text("".join(traceback.format_exception(error)))
+    except OSError as problem:
+        return f"{error} (its traceback could not be kept: {problem})"
     return f"{error} (see {address})"
+
+
+def _untidy(error: Exception) -> str:
+    return f"no receipt could be kept or work removed ({error}): the next run may render this again"
 
 
 def peak_memory_mb() -> float:

@@ -62,8 +62,11 @@ def record_row(planned: PlannedRow) -> None:
     session = current_session()
     session.reporter.start(planned)
     started, arguments = time.monotonic(), (planned.row.id, planned.row.output)
-    state: State[Any] = render_row(*arguments, return_state=True)
-    outcome = state.result(raise_on_failure=False)
+    try:
+        state: State[Any] = render_row(*arguments, return_state=True)
+        outcome = state.result(raise_on_failure=False)
+    except Exception as error:  # Prefect itself: this row is lost, the others go on
+        outcome = error
     spent = Spent(time.monotonic() - started, session.failures[planned.row.id])
     if isinstance(outcome, Rendered):
         session.record(done(planned, outcome, spent, keep_work=session.config.keep_work))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from flows import addresses
 from flows.rows import BadRow
 from sonic_ops.errors import SonicError
-from sonic_ops.files import written
+from sonic_ops.files import storage_fault, written
 
 Status: TypeAlias = Literal["done", "skipped", "failed"]
 
@@ -94,7 +94,7 @@ def results_address(manifest: str, output_folder: str | None) -> str:
 
 
 def write_results(address: str, results: Sequence[RowResult]) -> None:
-    """Write the table whole; the rows stand in the order of the manifest."""
+    """Write the table whole, with the rows in the order of the manifest. Raises RenderError."""
     ordered = sorted(results, key=lambda result: result.row)
     columns = {
         name: pa.array([getattr(result, name) for result in ordered], kind)
@@ -103,8 +103,11 @@ def write_results(address: str, results: Sequence[RowResult]) -> None:
     for name in _extra_names(ordered):
         values = [result.extras.get(name) for result in ordered]
         columns[f"manifest_{name}" if name in columns else name] = _any_array(values)
-    with written(address) as path:
-        pq.write_table(pa.table(columns), path)
+    try:
+        with written(address) as path:
+            pq.write_table(pa.table(columns), path)
+    except OSError as error:
+        raise storage_fault(error) from error
 
 
 def _extra_names(results: Iterable[RowResult]) -> list[str]:

@@ -3,8 +3,8 @@
 A task is tried again if the machine was at fault (RenderError), never if the row is (InputError).
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -23,7 +23,7 @@ from sonic_ops import media
 from sonic_ops.audio import decode_audio
 from sonic_ops.constants import SAMPLE_RATE_HZ
 from sonic_ops.errors import RenderError
-from sonic_ops.files import fetched, open_address, written
+from sonic_ops.files import fetched, open_address, storage_fault, written
 from sonic_ops.inspection import VideoInfo, verify_video
 from sonic_ops.portrait import save_portrait
 from sonic_ops.timeline import num_output_frames_of
@@ -48,7 +48,8 @@ def stage(function: Callable[Concatenate[PlannedRow, P], R]) -> Task[Concatenate
     @wraps(function)
     def counted(planned: PlannedRow, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return function(planned, *args, **kwargs)
+            with _storage_faults():
+                return function(planned, *args, **kwargs)
         except RenderError:
             current_session().failures[planned.row.id] += 1
             raise
@@ -60,6 +61,15 @@ def stage(function: Callable[Concatenate[PlannedRow, P], R]) -> Task[Concatenate
         persist_result=False,
     )(counted)
     return made
+
+
+@contextmanager
+def _storage_faults() -> Iterator[None]:
+    """A disk that is full, or a store that does not answer, is a fault of the machine."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_fault(error) from error
 
 
 @stage

@@ -1,11 +1,14 @@
 """What breaks while a row is rendered: tried again if a machine may be at fault, never else."""
 
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from sonic_ops.files import storage_fault
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, SPEECH
 
@@ -100,3 +103,58 @@ def test_an_error_that_nobody_expected_stops_one_row_and_is_kept(
     assert "report it" in broken["remedy"]
     assert "Traceback" in (work_folder(tmp_path, "a") / "error.txt").read_text()
     assert ran.results["b"]["status"] == "done"
+
+
+def test_a_receipt_that_cannot_be_kept_stops_nothing(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "a" / ".sonic").mkdir(parents=True)
+    (tmp_path / "a" / ".sonic" / "receipts").write_text("a file where a folder should be")
+    rows = [row("a", output="a/a.mp4"), row("b", output="b/b.mp4")]
+    ran = bench.run(bench.manifest(rows, tmp_path), bench.preset())
+    assert ran.status == 0
+    assert [ran.results[name]["status"] for name in "ab"] == ["done", "done"]
+    assert "no receipt could be kept" in ran.results["a"]["notes"]
+    assert ran.results["b"]["notes"] == ""
+
+
+def test_an_error_whose_traceback_cannot_be_kept_stops_one_row(
+    bench: Bench, tmp_path: Path
+) -> None:
+    preset = bench.preset("keep", keep_work=True)
+    manifest = bench.manifest([row("a")], tmp_path)
+    assert bench.run(manifest, preset).status == 0
+    (tmp_path / "a.mp4").unlink()
+    (work_folder(tmp_path, "a") / "sound.wav").write_bytes(b"no sound")
+    (work_folder(tmp_path, "a") / "error.txt").mkdir()
+    again = bench.manifest([row("a"), row("b")], tmp_path)
+    ran = bench.run(again, preset)
+    assert ran.results["a"]["status"] == "failed"
+    assert ran.results["a"]["error"]
+    assert ran.results["b"]["status"] == "done"
+
+
+@pytest.fixture
+def files_up_to_32_mb() -> Iterator[None]:
+    """The system refuses to let a file grow further, as it does when a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 20, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("files_up_to_32_mb")
+def test_a_full_disk_is_said_and_stops_one_row(bench: Bench, tmp_path: Path) -> None:
+    minutes = tmp_path / "ten minutes.wav"
+    soundfile.write(minutes, np.zeros(600 * 8_000, np.int16), 8_000)
+    rows = [row("a", audio=str(minutes), end=None), row("b")]
+    ran = bench.run(bench.manifest(rows, tmp_path), bench.preset("once", max_attempts=1))
+    full = ran.results["a"]
+    assert (full["status"], full["error_class"]) == ("failed", "RenderError")
+    assert full["error"].startswith("A file could not be written")
+    assert full["remedy"].startswith("Free space")
+    assert ran.results["b"]["status"] == "done"
+
+
+def test_a_full_disk_asks_for_space() -> None:
+    with pytest.raises(OSError, match="No space") as caught, Path("/dev/full").open("w") as file:
+        file.write("x")
+    assert storage_fault(caught.value).remedy.startswith("Free space")

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from flows.results import SCHEMA, RowResult, rejected, results_address, write_results
 from flows.rows import BadRow
-from sonic_ops.errors import FieldError, NoFaceError
+from sonic_ops.errors import FieldError, NoFaceError, RenderError
 
 
 def test_results_lie_beside_the_manifest_or_in_the_output_folder() -> None:
@@ -45,3 +46,10 @@ def test_a_rejected_row_says_all_that_is_wrong() -> None:
     assert (result.row, result.status, result.error_class) == (4, "failed", "NoFaceError")
     assert result.error == "column portrait: No face was found; column seed: 'x' is no number"
     assert result.remedy == "Set framing to full. Write a number."
+
+
+def test_a_table_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RenderError, match="could not be read or written") as caught:
+        write_results(str(tmp_path / "file" / "r.parquet"), [RowResult(1, "a", "done")])
+    assert "run the same command again" in caught.value.remedy
