@@ -66,6 +66,8 @@ def _render(
     results: list[RowResult],
     console: Console,
 ) -> None:
+    if config.models.notice:
+        say_to(console)(config.models.notice)
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
     from flows.launch import launch
 

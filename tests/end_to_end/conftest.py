@@ -20,6 +20,7 @@ from tests.tiny import make_tiny_weights
 
 __all__ = ["prefect_home"]
 
+NOTICE = "These weights are random numbers."
 SIZE = {"resolution": 64, "expand": 0.5}
 FAST = {
     "portrait": SIZE,
@@ -47,7 +48,7 @@ class Bench:
 
     def preset(self, name: str = "tiny", **settings: object) -> str:
         path = self.folder / f"{name}.yaml"
-        weights = {"models": {"weights": str(self.folder / "weights")}}
+        weights = {"models": {"weights": str(self.folder / "weights"), "notice": NOTICE}}
         path.write_text(yaml.safe_dump(weights | FAST | {"cluster": {"workers": 0}} | settings))
         return str(path)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from flows.run import RunRequest, run
 from sonic_ops.inspection import verify_video
-from tests.end_to_end.conftest import Bench, Ran
+from tests.end_to_end.conftest import NOTICE, Bench, Ran
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 
 pytestmark = pytest.mark.flow
@@ -65,6 +65,11 @@ def test_the_bad_row_is_named_and_stops_nothing(ran: Ran) -> None:
     assert "row lost, column audio: " in ran.text
     assert ran.text.index("row lost") < ran.text.index("ada: starts")
     assert "2 done, 1 failed" in ran.text
+
+
+def test_the_notice_of_the_weights_is_said_before_they_are_used(ran: Ran) -> None:
+    assert ran.text.count(NOTICE) == 1
+    assert ran.text.index(NOTICE) < ran.text.index("starting")
 
 
 def test_results_have_a_line_per_row(ran: Ran, folder: Path) -> None:
