@@ -1,4 +1,4 @@
-"""What a cell of the manifest may hold. Every parser returns the value or raises ValueError.
+"""What a cell of the manifest may hold. Every parser returns the value or raises one of WRONG.
 
 Parquet and JSON bring types, CSV brings text; numbers may be written either way.
 """
@@ -7,6 +7,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+
+WRONG = (ValueError, TypeError, OverflowError, RecursionError)
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 _SEPARATOR = re.compile(r"[\s,;]+")
@@ -42,13 +44,13 @@ def name(value: object) -> str:
 
 
 def number(low: float, high: float) -> Callable[[object], float]:
-    """A parser of numbers in [low, high]."""
+    """A parser of finite numbers in [low, high]."""
 
     def parse(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
         result = float(value)
-        if not low <= result <= high:
+        if not (math.isfinite(result) and low <= result <= high):
             raise ValueError
         return result
 
@@ -84,6 +86,6 @@ def box(value: object) -> tuple[float, float, float, float]:
     if not isinstance(value, Sequence) or len(value) != 4:
         raise ValueError
     x, y, width, height = (number(-math.inf, math.inf)(side) for side in value)
-    if not all(map(math.isfinite, (x, y, width, height))) or min(width, height) <= 0:
+    if min(width, height) <= 0:
         raise ValueError
     return x, y, width, height

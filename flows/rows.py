@@ -1,11 +1,12 @@
 """From a line of the manifest to a typed row, or to a sentence for every cell that is wrong."""
 
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from flows import cells
-from flows.addresses import resolve
+from flows.addresses import is_remote, resolve
 from flows.manifest import REQUIRED, Line
 from sonic_ops.errors import FieldError, SonicError
 
@@ -149,7 +150,7 @@ def parse_cell(column: Column, value: object) -> Any:
         )
     try:
         return column.parse(value)
-    except (ValueError, TypeError) as error:
+    except cells.WRONG as error:
         raise _wrong_value(column, value) from error
 
 
@@ -203,8 +204,7 @@ def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:
 
 def output_address(output: str, folder: str, output_folder: str | None) -> str:
     """Where a video goes: the manifest's address, or inside the folder the user asked for."""
-    if output_folder is None:
+    if output_folder is None or is_remote(output) or output.startswith(("/", "~/")):
         return resolve(output, folder)
-    while output.startswith(("../", "./")):
-        output = output.partition("/")[2]
-    return resolve(output, output_folder)
+    parts = posixpath.normpath(output).split("/")
+    return resolve("/".join(part for part in parts if part != ".."), output_folder)
