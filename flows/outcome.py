@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from flows import addresses
 from flows.preflight import PlannedRow
 from flows.receipts import write_receipt
-from flows.results import BUG_REMEDY, RowResult, said_of
+from flows.results import BUG_REMEDY, RowResult, sentence_of
 from sonic_ops.errors import SonicError
 from sonic_ops.files import written
 from sonic_ops.inspection import VideoInfo
@@ -53,7 +53,7 @@ def done(planned: PlannedRow, rendered: Rendered, spent: Spent, *, keep_work: bo
 def failed(planned: PlannedRow, error: BaseException, spent: Spent) -> RowResult:
     """The result of a row that could not be rendered; its work folder stays for the next try."""
     if isinstance(error, SonicError):
-        said, remedy = said_of(error), error.remedy
+        said, remedy = sentence_of(error), error.remedy
     else:
         said, remedy = _noted(planned, error), BUG_REMEDY
     return replace(

@@ -33,11 +33,10 @@ def plan_row(duration_s: float, sampling: SamplingConfig) -> RowPlan:
     num_samples = round(duration_s * SAMPLE_RATE_HZ)
     num_frames = num_frames_of(num_samples)
     grid = window_grid(num_frames, 0, size=sampling.window_frames, overlap=sampling.window_overlap)
-    num_steps = min(int(sampling.steps * sampling.strength), sampling.steps)
-    return RowPlan(num_frames, num_output_frames_of(num_samples), len(grid), num_steps)
+    return RowPlan(num_frames, num_output_frames_of(num_samples), len(grid), sampling.num_run)
 
 
-def said_of(plans: Iterable[RowPlan]) -> str:
+def work_in_words(plans: Iterable[RowPlan]) -> str:
     """The sum of plans, in words."""
     plans = list(plans)
     seconds = sum(plan.video_s for plan in plans)

@@ -144,7 +144,7 @@ class PlainReporter:
         """Say what became of the row."""
         with self._lock:
             self._clocks.pop(result.id)
-            self._say(said_of(result))
+            self._say(outcome_in_words(result))
 
 
 class LiveReporter:
@@ -170,10 +170,10 @@ class LiveReporter:
         """Replace the bar by a line."""
         _, bar = self._rows.pop(result.id)
         self._progress.remove_task(bar)
-        say_to(self._progress.console)(said_of(result))
+        say_to(self._progress.console)(outcome_in_words(result))
 
 
-def said_of(result: RowResult) -> str:
+def outcome_in_words(result: RowResult) -> str:
     """What became of a row, in a line."""
     if result.status == "failed":
         return f"{result.id}: failed: {result.error}. {result.remedy}"

@@ -75,14 +75,14 @@ def rejected(row: BadRow) -> RowResult:
         id=row.id,
         status="failed",
         error_class=type(row.errors[0]).__name__,
-        error="; ".join(said_of(error) for error in row.errors),
+        error="; ".join(sentence_of(error) for error in row.errors),
         remedy=" ".join(error.remedy for error in row.errors),
         output=row.output or None,
         extras=dict(row.extras),
     )
 
 
-def said_of(error: SonicError) -> str:
+def sentence_of(error: SonicError) -> str:
     """The sentence of an error, with its column where it has one."""
     return f"column {error.field}: {error.message}" if error.field else error.message
 

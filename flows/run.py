@@ -10,10 +10,10 @@ from rich.console import Console
 from flows import addresses
 from flows.config import RenderConfig, load_preset
 from flows.fingerprint import weights_digest, weights_folder
-from flows.plan import said_of as plan_said
+from flows.plan import work_in_words
 from flows.preflight import PlannedRow, Preflight, preflight
 from flows.progress import say_to
-from flows.results import RowResult, rejected, results_address, said_of, write_results
+from flows.results import RowResult, rejected, results_address, sentence_of, write_results
 from flows.rows import BadRow
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
@@ -41,7 +41,7 @@ def run(request: RunRequest, console: Console) -> int:
     say_bad_rows(checked.bad, checked.num_rows, say)
     try:
         if checked.planned:
-            say(plan_said(planned.plan for planned in checked.planned))
+            say(work_in_words(planned.plan for planned in checked.planned))
             _render(request, config, checked.planned, results, console)
     finally:
         write_results(target, results)
@@ -80,7 +80,7 @@ def say_bad_rows(bad: Sequence[BadRow], num_rows: int, say: Callable[[str], None
         say(f"{len(bad)} of {num_rows} rows cannot be rendered:")
     for row in bad:
         for error in row.errors:
-            say(f"  row {row.name}, {said_of(error)}. {error.remedy}")
+            say(f"  row {row.name}, {sentence_of(error)}. {error.remedy}")
 
 
 def say_summary(results: Sequence[RowResult], target: str, say: Callable[[str], None]) -> None:

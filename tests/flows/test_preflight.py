@@ -16,7 +16,7 @@ from PIL import Image
 from flows.config import RenderConfig
 from flows.preflight import PlannedRow, Preflight, preflight
 from flows.receipts import write_receipt
-from flows.results import RowResult, rejected, said_of
+from flows.results import RowResult, rejected, sentence_of
 from flows.rows import BadRow
 from sonic_ops.errors import InputError
 from tests.flows.conftest import FACE, SPEECH, Cells, WriteManifest
@@ -77,7 +77,7 @@ def check(config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> C
 
 def only_error(row: BadRow) -> tuple[str, str | None, str]:
     (error,) = row.errors
-    return type(error).__name__, error.field, said_of(error)
+    return type(error).__name__, error.field, sentence_of(error)
 
 
 @pytest.mark.parametrize("column", ["portrait", "audio"])
