@@ -29,7 +29,8 @@ def fingerprint_of(
 ) -> str:
     """Hash of the inputs' content, of every setting that shows in the video, weights and version.
 
-    Where it is rendered (device, workers) is no part of it. Raises MissingFileError.
+    How many workers render it is no part of it; the kind of device and the threads of a worker
+    are, since sums are cut by them. Raises MissingFileError.
     """
     ours = config.for_row(row)
     deciding = {
@@ -37,6 +38,8 @@ def fingerprint_of(
         "numerics": NUMERICS,
         "weights": weights_sha256,
         "dtype": ours.models.dtype,
+        "device": ours.models.device.partition(":")[0],
+        "threads": ours.cluster.threads_per_worker,
         "audio": digest(row.audio),
         "portrait": digest(row.portrait),
         "range": [row.start or 0.0, row.end],

@@ -42,6 +42,8 @@ def of(row: Row, weights: str = "w", content: str = "", **settings: object) -> s
         {"media": {"crf": 20}},
         {"portrait": {"expand": 0.6}},
         {"models": {"dtype": "float32"}},
+        {"models": {"device": "cpu"}},
+        {"cluster": {"threads_per_worker": 2}},
         {"weights": "other"},
         {"content": "changed"},
     ],
@@ -54,7 +56,7 @@ def test_what_shows_in_the_video_moves_it(row: Row, settings: dict[str, object])
     "settings",
     [
         {"cluster": {"workers": 7}},
-        {"models": {"device": "cpu"}},
+        {"models": {"device": "cuda:1"}},
         {"models": {"weights": "the/same/elsewhere"}},
         {"rows_in_flight": 5},
         {"max_attempts": 1},
