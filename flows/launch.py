@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from flows.config import RenderConfig
+from flows.plan import most_workers
 from flows.prefect_settings import prepare_prefect, reach_prefect
 from flows.preflight import PlannedRow
 from flows.progress import open_reporter, say_to
@@ -27,9 +28,14 @@ def launch(
     from flows.session import Session, opened
 
     rows = {row.row.id: row for row in planned}
+    most = most_workers(
+        (row.plan for row in planned),
+        segment_frames=config.segment_frames,
+        rows_in_flight=config.num_rows_in_flight,
+    )
     with (
         open_reporter(console) as reporter,
-        open_pool(config.cluster, config.models) as pool,
+        open_pool(config.cluster, config.models, most=most) as pool,
         opened(Session(config, pool, reporter, rows, results)),
     ):
         render_manifest(manifest)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sonic_ops.config import SamplingConfig
 from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
-from sonic_ops.timeline import num_frames_of, num_output_frames_of, window_grid
+from sonic_ops.timeline import cut_segments, num_frames_of, num_output_frames_of, window_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,12 @@ def plan_row(duration_s: float, sampling: SamplingConfig) -> RowPlan:
     num_frames = num_frames_of(num_samples)
     grid = window_grid(num_frames, 0, size=sampling.window_frames, overlap=sampling.window_overlap)
     return RowPlan(num_frames, num_output_frames_of(num_samples), len(grid), sampling.num_run)
+
+
+def most_workers(plans: Iterable[RowPlan], *, segment_frames: int, rows_in_flight: int) -> int:
+    """Workers that can have something to do: one per segment of the longest rows in flight."""
+    segments = (len(cut_segments(plan.num_frames, segment_frames)) for plan in plans)
+    return sum(sorted(segments, reverse=True)[:rows_in_flight])
 
 
 def work_in_words(plans: Iterable[RowPlan]) -> str:

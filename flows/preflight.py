@@ -3,6 +3,7 @@
 A row comes out as work to do, as finished by an earlier run, or as a list of what is wrong with it.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from flows.inputs import AudioFacts
 
 T = TypeVar("T")
+
+SHORT_OWN = 8
+"""Digits of the hash of id and output in the name of a work folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +190,15 @@ def _folder_problem(folder: str) -> str:
 
 
 def _work_folder(row: Row, fingerprint: str) -> str:
-    """Beside the output; the name is safe on any file system and changes with the content."""
-    safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:60]
-    return addresses.join(work_root(row.output), f"{safe_id}-{fingerprint[:SHORT]}")
+    """Beside the output; the name is safe on any file system and changes with the content.
+
+    Two rows never share one, however alike their ids and inputs are.
+    """
+    safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:40]
+    own = hashlib.sha256(f"{row.id}\n{row.output}".encode()).hexdigest()
+    return addresses.join(
+        work_root(row.output), f"{safe_id}-{fingerprint[:SHORT]}-{own[:SHORT_OWN]}"
+    )
 
 
 def _notes_of(row: Row) -> Iterable[str]:

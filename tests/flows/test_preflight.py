@@ -14,6 +14,7 @@ from fsspec import AbstractFileSystem
 from PIL import Image
 
 from flows.config import RenderConfig
+from flows.plan import most_workers
 from flows.preflight import PlannedRow, Preflight, preflight
 from flows.receipts import write_receipt
 from flows.results import RowResult, rejected, sentence_of
@@ -331,4 +332,27 @@ def test_a_finished_row_is_known_by_receipt_output_and_content(
 def test_the_work_folder_has_a_safe_name_beside_the_output(check: Checked, good: Cells) -> None:
     planned = check.planned(id="../a b/ü")
     folder = Path(str(good["output"])).parent / ".sonic"
-    assert planned.work == str(folder / f".._a_b_ü-{planned.fingerprint[:12]}")
+    assert Path(planned.work).parent == folder
+    assert Path(planned.work).name.startswith(f".._a_b_ü-{planned.fingerprint[:12]}-")
+
+
+def test_rows_share_no_work_folder(check: Checked, good: Cells) -> None:
+    folder = Path(str(good["output"])).parent
+    ids = ["talk 1", "talk_1", "t" * 61, "t" * 62]
+    rows = [check.other(id=name, output=str(folder / f"{i}.mp4")) for i, name in enumerate(ids)]
+    planned = check.rows(*rows).planned
+    assert len({row.fingerprint for row in planned}) == 1
+    assert len({row.work for row in planned}) == len(ids) + 1
+    assert check.rows(*rows).planned == planned
+
+
+def test_only_workers_with_something_to_do_are_asked_for(check: Checked, good: Cells) -> None:
+    folder = Path(str(good["output"])).parent
+    ends = {"short": 1.0, "middle": 2.0}  # 12 and 25 frames beside the 37 of the good row
+    rows = [check.other(id=k, end=v, output=str(folder / f"{k}.mp4")) for k, v in ends.items()]
+    plans = [planned.plan for planned in check.rows(*rows).planned]
+    assert [plan.num_frames for plan in plans] == [37, 12, 25]
+    assert most_workers(plans, segment_frames=10, rows_in_flight=1) == 4
+    assert most_workers(plans, segment_frames=10, rows_in_flight=2) == 4 + 3
+    assert most_workers(plans, segment_frames=10, rows_in_flight=9) == 4 + 3 + 2
+    assert most_workers(plans, segment_frames=100, rows_in_flight=2) == 2
