@@ -5,6 +5,8 @@ tensor passes through whoever submits them.
 """
 
 import os
+import secrets
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,12 +123,20 @@ def open_pool(
         pool.submit(0, "load")
         yield pool
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if config.address is None:
-        # Ray listens on the address of the network card unless it is told that there is no cluster.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    _prepare_ray(local=config.address is None)
     # Ray takes seconds to import, and a run in this process does not need it.
     from cluster.ray_pool import open_ray_pool
 
     with open_ray_pool(config, models, most) as ray_pool:
         yield ray_pool
+
+
+def _prepare_ray(*, local: bool) -> None:
+    """Settings that Ray reads when it is imported; what the user has set stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if local and "ray" not in sys.modules:
+        # Ray listens on the address of the network card unless it is told that there is no cluster,
+        # and keeps its token in the home folder unless it is given one.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -91,3 +91,11 @@ def prepare(
     tmp_path_factory: pytest.TempPathFactory, local_pool: Pool, portrait_file: Path
 ) -> Prepare:
     return Prepare(tmp_path_factory.mktemp("prepared"), local_pool, portrait_file)
+
+
+@pytest.fixture(scope="session", params=[1, 2, 3], ids="{} workers".format)
+def ray_pool(request: pytest.FixtureRequest, models: ModelsConfig) -> Iterator[Pool]:
+    # Half a CPU each: what Ray reserves, so that tests can open more workers beside these.
+    config = ClusterConfig(workers=request.param, cpus_per_worker=0.5)
+    with open_pool(config, models) as pool:
+        yield pool

@@ -1,6 +1,6 @@
 """One worker or many, one segment or many: the same bits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from cluster import artifacts
-from cluster.config import ClusterConfig, VideoConfig
+from cluster.config import VideoConfig
 from cluster.jobs import VideoRequest
-from cluster.pool import Pool, open_pool
+from cluster.pool import Pool
 from cluster.render import denoise_video
 from cluster.workers import RenderWorker
 from sonic_ops.conditioning import condition_frames, condition_portrait
@@ -40,12 +40,6 @@ def render(pool: Pool, request: VideoRequest, video: VideoConfig, num_segments: 
 @pytest.fixture(scope="session")
 def worker(models: ModelsConfig) -> RenderWorker:
     return RenderWorker(models)
-
-
-@pytest.fixture(scope="session", params=[1, 2, 3], ids="{} workers".format)
-def ray_pool(request: pytest.FixtureRequest, models: ModelsConfig) -> Iterator[Pool]:
-    with open_pool(ClusterConfig(workers=request.param), models) as pool:
-        yield pool
 
 
 def whole(worker: RenderWorker, request: VideoRequest, video: VideoConfig) -> Tensor:
