@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from cluster.config import ClusterConfig, VideoConfig
+from flows.addresses import resolve
 from flows.rows import MAX_SEED, Row
 from sonic_ops.config import (
     Count,
@@ -15,6 +16,7 @@ from sonic_ops.config import (
     PortraitConfig,
 )
 from sonic_ops.errors import ConfigError
+from sonic_ops.files import PACKAGED
 
 PRESETS_FOLDER = Path(__file__).resolve().parent.parent / "configs"
 DEFAULT_PRESET = "sketch"
@@ -59,11 +61,13 @@ class RenderConfig(VideoConfig):
 def load_preset(preset: str) -> RenderConfig:
     """Read a preset by its name or by the path of a YAML file.
 
+    A relative weights folder counts from the current folder; it is made absolute here, since
+    workers may run elsewhere.
     Raises ConfigError, naming the file and every key that is wrong.
     """
     path = _preset_path(preset)
     try:
-        return RenderConfig.model_validate(yaml.safe_load(path.read_text()) or {})
+        config = RenderConfig.model_validate(yaml.safe_load(path.read_text()) or {})
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"The preset {path} cannot be read: {error}", remedy="Give a file in YAML."
@@ -76,6 +80,11 @@ def load_preset(preset: str) -> RenderConfig:
             f"The preset {path} is wrong: {wrong}",
             remedy="Mend these keys; configs/README.md names them all.",
         ) from error
+    weights = config.models.weights
+    if not weights.startswith(PACKAGED):
+        weights = resolve(weights, str(Path.cwd()))
+    models = config.models.model_copy(update={"weights": weights})
+    return config.model_copy(update={"models": models})
 
 
 def preset_names() -> list[str]:

@@ -12,7 +12,6 @@ from flows.caches import cache_folder
 from flows.config import RenderConfig
 from flows.rows import Row
 from sonic_ops.constants import NUMERICS
-from sonic_ops.errors import ConfigError
 from sonic_ops.files import draft_of
 
 DECIDING_SECTIONS = {"portrait", *VideoConfig.model_fields}
@@ -50,21 +49,9 @@ def fingerprint_of(
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
-def weights_folder(weights: str) -> Path:
-    """The folder that `models.weights` names; found without loading the libraries of the models."""
-    if weights.startswith("package:"):
-        return Path(sonic_ops.__file__).parent / "weights" / weights.removeprefix("package:")
-    return Path(weights).expanduser()
-
-
 def weights_digest(folder: Path) -> str:
-    """Hash of the names and contents of all files of a weights folder. Raises ConfigError."""
+    """Hash of the names and contents of all files of a weights folder."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".safetensors", ".json"})
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise ConfigError(
-            f"There are no weights in {folder}",
-            remedy="Let models.weights in the preset name a folder that holds .safetensors files.",
-        )
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.relative_to(folder).as_posix()} {_digest(path)}\n".encode())

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from flows import addresses
 from flows.config import RenderConfig, load_preset
-from flows.fingerprint import weights_digest, weights_folder
+from flows.fingerprint import weights_digest
 from flows.plan import work_in_words
 from flows.preflight import PlannedRow, Preflight, preflight
 from flows.progress import say_to
 from flows.results import RowResult, rejected, results_address, sentence_of, write_results
 from flows.rows import BadRow
+from sonic_ops.files import weights_folder
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
 

@@ -17,8 +17,10 @@ import fsspec.core
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from sonic_ops.errors import MissingFileError, RenderError
+from sonic_ops.errors import ConfigError, MissingFileError, RenderError
 
+PACKAGE_WEIGHTS = Path(__file__).parent / "weights"
+PACKAGED = "package:"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -114,6 +116,19 @@ def draft_of(target: Path) -> Iterator[Path]:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def weights_folder(weights: str) -> Path:
+    """The folder that `models.weights` names: `package:NAME`, or a path. Raises ConfigError."""
+    folder = Path(weights)
+    if weights.startswith(PACKAGED):
+        folder = PACKAGE_WEIGHTS / weights.removeprefix(PACKAGED)
+    if not (folder / "unet" / "config.json").is_file():
+        raise ConfigError(
+            f"There are no weights in {folder}",
+            remedy="Let models.weights in the preset name a folder with unet/, vae/ and others.",
+        )
+    return folder
 
 
 def storage_fault(error: OSError) -> RenderError:

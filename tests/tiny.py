@@ -11,8 +11,8 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from sonic_ops.files import PACKAGE_WEIGHTS
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
-from sonic_ops.models.loading import PACKAGE_WEIGHTS
 from sonic_ops.models.unet import AudioUNet
 from tests.parity import recipe
 

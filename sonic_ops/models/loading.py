@@ -20,12 +20,12 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder, sinusoi
 
 from sonic_ops.config import ModelsConfig
 from sonic_ops.errors import ConfigError
+from sonic_ops.files import weights_folder
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.rife import FlowNet, load_flownet
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
 
-PACKAGE_WEIGHTS = Path(__file__).parent.parent / "weights"
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -70,22 +70,9 @@ class Models:
         return embeds.float().cpu()
 
 
-def weights_folder(config: ModelsConfig) -> Path:
-    """The folder that `weights` names. Raises ConfigError if there is none."""
-    name = config.weights
-    packaged = name.startswith("package:")
-    folder = PACKAGE_WEIGHTS / name.removeprefix("package:") if packaged else Path(name)
-    if not (folder / "unet" / "config.json").exists():
-        raise ConfigError(
-            f"there are no weights in {folder}",
-            remedy="give `models.weights` of the preset a folder with unet/, vae/ and the others",
-        )
-    return folder.expanduser()
-
-
 def load_models(config: ModelsConfig) -> Models:
     """Load every network, strictly. Raises ConfigError naming the part that does not fit."""
-    folder = weights_folder(config)
+    folder = weights_folder(config.weights)
     half = getattr(torch, config.dtype)
     unet = AudioUNet(_config(folder, "unet"))
     _fill(unet.unet, folder, "unet")

@@ -42,8 +42,8 @@ def weightless(tmp_path: Path) -> str:
 @pytest.fixture
 def preset(tmp_path: Path) -> str:
     """A preset with a weights folder, which nothing here gets as far as loading."""
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "unet.safetensors").write_bytes(b"")
+    (tmp_path / "weights" / "unet").mkdir(parents=True)
+    (tmp_path / "weights" / "unet" / "config.json").write_text("{}")
     path = tmp_path / "preset.yaml"
     path.write_text(f"models: {{weights: {tmp_path}/weights}}")
     return str(path)

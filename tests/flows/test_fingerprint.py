@@ -12,6 +12,7 @@ from flows.fingerprint import fingerprint_of, weights_digest
 from flows.manifest import Line
 from flows.rows import Row, parse_row
 from sonic_ops.errors import ConfigError
+from sonic_ops.files import weights_folder
 
 Print = Callable[..., str]
 
@@ -109,4 +110,26 @@ def test_weights_are_known_by_content_and_name(
 
 def test_a_folder_without_weights_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no weights in"):
-        weights_digest(tmp_path / "nowhere")
+        weights_folder(str(tmp_path / "nowhere"))
+
+
+def write_weights(folder: Path) -> None:
+    (folder / "unet").mkdir(parents=True)
+    (folder / "unet" / "config.json").write_text("{}")
+
+
+def test_a_weights_folder_is_the_same_wherever_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_weights(tmp_path / "home" / "w")
+    write_weights(tmp_path / "run" / "w")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "run")
+    found = []
+    for weights in ("w", "../run/w", "~/w", "package:sketch"):
+        (tmp_path / "p.yaml").write_text(f"models: {{weights: '{weights}'}}")
+        found.append(load_preset(str(tmp_path / "p.yaml")).models.weights)
+    monkeypatch.chdir(tmp_path)
+    here, home = tmp_path / "run" / "w", tmp_path / "home" / "w"
+    assert [weights_folder(weights) for weights in found[:3]] == [here, here, home]
+    assert found[3] == "package:sketch"  # it lies elsewhere on other machines
