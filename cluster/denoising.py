@@ -85,6 +85,7 @@ class Denoising:
             num_tokens=self.request.num_samples // SAMPLES_PER_TICK * TOKENS_PER_TICK,
             frames=tuple(sorted({f % num_frames for f in range(segment.start, reach)})),
             sampling=self.sampling,
+            target=self.request.heard(segment),
         )
         return self._submit(segment.index, "condition_frames", job, self.portrait)[0]
 

@@ -34,6 +34,10 @@ class VideoRequest:
             for piece in cut_pieces(self.num_samples, PIECE_SAMPLES)
         )
 
+    def heard(self, segment: Segment) -> str:
+        """Where it is kept what the frames of a segment and its halo hear."""
+        return self._file("heard", segment.index)
+
     def latents(self, segment: Segment) -> str:
         """Where the latents of a segment are kept."""
         return self._file("latents", segment.index)
@@ -64,6 +68,7 @@ class ConditionJob:
     num_tokens: int
     frames: tuple[int, ...]
     sampling: SamplingConfig
+    target: str
 
 
 @dataclass(frozen=True, slots=True)

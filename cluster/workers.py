@@ -4,7 +4,7 @@ Shape letters: F frames, C channels, H, W rows and columns of the latents or of 
 """
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -40,6 +40,9 @@ from sonic_ops.models.loading import Models, load_models
 from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
 
+KEPT_SEGMENTS = 4
+"""Segments whose conditions a worker keeps in memory from one step to the next."""
+
 Parcels = tuple[Tensor, ...]
 
 
@@ -49,6 +52,7 @@ class RenderWorker:
     def __init__(self, models: ModelsConfig) -> None:
         self._config = models
         self._samplers: dict[SamplingConfig, Sampler] = {}
+        self._read_heard = lru_cache(KEPT_SEGMENTS)(_read_heard)
 
     @cached_property
     def models(self) -> Models:
@@ -72,11 +76,15 @@ class RenderWorker:
         pixel_noise = noise * frame_noise(seed, PICTURE, shape) if noise else None
         return condition_portrait(self.models, portrait, pixel_noise)
 
-    def condition_frames(self, job: ConditionJob, portrait: PortraitCondition) -> FrameCondition:
-        """Project the tokens of some frames, and scale head and expression."""
+    def condition_frames(self, job: ConditionJob, portrait: PortraitCondition) -> str:
+        """Project the tokens of some frames, and scale head and expression; the file's address.
+
+        A file, because what all frames hear is too much to keep in memory for all steps.
+        """
         track = artifacts.TokenTrack(job.pieces, job.num_tokens)
         heard = condition_frames(self.models, track.read, job.frames, portrait.image_11E)
-        return heard.scaled(job.sampling.head_motion, job.sampling.expression)
+        heard = heard.scaled(job.sampling.head_motion, job.sampling.expression)
+        return artifacts.write_tensors(job.target, heard.tensors())
 
     def start(self, job: StartJob, portrait: PortraitCondition) -> Parcels | Tensor:
         """The noisiest latents of a segment, as parcels for their readers."""
@@ -91,17 +99,17 @@ class RenderWorker:
         self,
         job: DenoiseJob,
         portrait: PortraitCondition,
-        heard: FrameCondition,
+        heard: str,
         *parcels: Tensor,
     ) -> Parcels | Tensor:
         """One step of the windows of a segment, as parcels for their owners."""
         row_of = {frame: i for i, frame in enumerate(f for part in job.sources for f in part)}
         y_FCHW = torch.cat(parcels)
-        sampler = self._sampler(job.sampling)
+        sampler, condition = self._sampler(job.sampling), self._read_heard(heard)
         stepped = {}
         for window in job.windows:
             frames = window.frames(job.num_frames)
-            denoise = window_denoiser(self.models.unet, portrait, *heard.take(frames))
+            denoise = window_denoiser(self.models.unet, portrait, *condition.take(frames))
             y_TCHW = y_FCHW[[row_of[frame] for frame in frames]]
             stepped[window.index] = sampler.step(sampler.steps[job.step], y_TCHW, denoise)
         return _parcels(
@@ -150,6 +158,10 @@ class RenderWorker:
             scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)
             self._samplers[config] = Sampler(scheduler, config)
         return self._samplers[config]
+
+
+def _read_heard(address: str) -> FrameCondition:
+    return FrameCondition.from_tensors(artifacts.read_tensors(address))
 
 
 def _hand_out(y_FCHW: Tensor, first: int, readers: tuple[tuple[int, ...], ...]) -> Iterator[Tensor]:

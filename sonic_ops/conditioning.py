@@ -4,7 +4,7 @@ Shape letters: F frames, S tokens in a frame's span, L encoder layers, D channel
 K audio tokens, E channels of the context, C, H, W latents (or pixels where it is said).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -57,6 +57,17 @@ class FrameCondition:
         row = {frame: index for index, frame in enumerate(self.frames)}
         rows = torch.tensor([row[frame] for frame in frames])
         return self.tokens_FKE[rows], self.buckets_F2[rows]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The condition as named tensors, to keep in a file."""
+        frames = torch.tensor(self.frames)
+        return {"frames": frames, "tokens": self.tokens_FKE, "buckets": self.buckets_F2}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "FrameCondition":
+        """The condition that `tensors` was made from."""
+        frames = tuple(tensors["frames"].tolist())
+        return cls(frames, tensors["tokens"], tensors["buckets"])
 
     def scaled(self, head_motion: float, expression: float) -> "FrameCondition":
         """Head and expression scaled apart: the motion-decoupled controller."""
