@@ -1,6 +1,7 @@
 """Files of the work folder, at any fsspec address. A file that exists is whole."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -9,11 +10,20 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from sonic_ops.constants import PIECE_TOKENS
-from sonic_ops.errors import RenderError
-from sonic_ops.files import exists, reached, remove, storage_fault, written
+from sonic_ops.errors import RenderError, VerifyError
+from sonic_ops.files import exists, fetched, reached, remove, storage_fault, written
+from sonic_ops.inspection import probe_video
 from sonic_ops.timeline import Segment
 
-__all__ = ["LatentTrack", "TokenTrack", "exists", "read_tensors", "write_once", "write_tensors"]
+__all__ = [
+    "LatentTrack",
+    "TokenTrack",
+    "exists",
+    "fetched_video",
+    "read_tensors",
+    "write_once",
+    "write_tensors",
+]
 
 
 def write_once(address: str, write: Callable[[Path], object]) -> str:
@@ -46,11 +56,29 @@ def read_tensors(address: str) -> dict[str, Tensor]:
     try:
         return dict(load(content))
     except SafetensorError as error:
-        remove(address)  # so that the next run makes it again
-        raise RenderError(
-            f"the file {address} was damaged and is removed",
-            remedy="Run the same command again; only the missing work is done.",
-        ) from error
+        raise _removed(address) from error
+
+
+@contextmanager
+def fetched_video(address: str, num_output_frames: int) -> Iterator[Path]:
+    """A local path of an encoded segment. Raises RenderError if it is damaged."""
+    with fetched(address) as path:
+        try:
+            num_whole = probe_video(path).num_frames
+        except VerifyError as error:
+            raise _removed(address) from error
+        if num_whole != num_output_frames:
+            raise _removed(address)
+        yield path
+
+
+def _removed(address: str) -> RenderError:
+    """The error of a damaged file, which is removed so that the next try makes it again."""
+    remove(address)
+    return RenderError(
+        f"the file {address} was damaged and is removed",
+        remedy="Run the same command again; only the missing work is done.",
+    )
 
 
 class TokenTrack:

@@ -17,7 +17,7 @@ from flows.manifest import read_manifest
 from flows.plan import RowPlan, plan_row
 from flows.receipts import finished_result, work_root
 from flows.results import RowResult
-from flows.rows import BadRow, FaceBox, Row, parse_row
+from flows.rows import BadRow, FaceBox, Row, blaming, parse_row
 from sonic_ops.config import PortraitConfig
 from sonic_ops.errors import (
     FieldError,
@@ -209,9 +209,9 @@ def _notes_of(row: Row) -> Iterable[str]:
 def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T | None:
     """The result of an inspection; what it raises is put to the errors, with its column."""
     try:
-        return inspect()
+        with blaming(column):
+            return inspect()
     except InputError as error:
-        error.field = error.field or column
         errors.append(error)
     except Exception as error:  # a remote store may raise anything, even while a file is read
         errors.append(

@@ -31,8 +31,8 @@ def render_row(row_id: str, output: str) -> Rendered:
     request = tasks.request_of(planned, sound, portrait)
     tasks.encode_audio(planned, request)
     tasks.denoise_video(planned, request)
-    segments = tasks.encode_video(planned, request)
-    return Rendered(request.num_frames, tasks.mux_video(planned, request, segments))
+    tasks.encode_video(planned, request)
+    return Rendered(request.num_frames, tasks.mux_video(planned, request))
 
 
 @flow(

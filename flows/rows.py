@@ -1,14 +1,15 @@
 """From a line of the manifest to a typed row, or to a sentence for every cell that is wrong."""
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from flows import cells
 from flows.addresses import is_remote, resolve
 from flows.manifest import REQUIRED, Line
-from sonic_ops.errors import FieldError, SonicError
+from sonic_ops.errors import FieldError, InputError, SonicError
 
 FaceBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
@@ -107,6 +108,16 @@ COLUMNS = (
 )
 _NAMES = frozenset(column.name for column in COLUMNS)
 PASSED_ON = ("subtitles", "language", "consent")
+
+
+@contextmanager
+def blaming(column: str) -> Iterator[None]:
+    """Name the column in an InputError that names none."""
+    try:
+        yield
+    except InputError as error:
+        error.field = error.field or column
+        raise
 
 
 def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRow:

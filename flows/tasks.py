@@ -13,20 +13,22 @@ from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
 
 from cluster import render as cluster_render
+from cluster.artifacts import fetched_video
 from cluster.jobs import VideoRequest
 from cluster.render import Progress
 from flows import addresses
 from flows.inputs import portrait_of
 from flows.preflight import PlannedRow
+from flows.rows import blaming
 from flows.session import current_session
 from sonic_ops import media
 from sonic_ops.audio import decode_audio
 from sonic_ops.constants import SAMPLE_RATE_HZ
-from sonic_ops.errors import RenderError
-from sonic_ops.files import fetched, open_address, storage_fault, written
+from sonic_ops.errors import MissingFileError, RenderError
+from sonic_ops.files import open_address, storage_fault, written
 from sonic_ops.inspection import VideoInfo, verify_video
 from sonic_ops.portrait import save_portrait
-from sonic_ops.timeline import num_output_frames_of
+from sonic_ops.timeline import cut_segments
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,8 +80,8 @@ def decode_sound(planned: PlannedRow) -> str:
     target = addresses.join(planned.work, "sound.wav")
     row = planned.row
     _advance(planned, "sound")
-    if addresses.size_bytes(target) is None:
-        with written(target) as path:
+    if not _is_whole(target):
+        with blaming("audio"), written(target) as path:
             decode_audio(row.audio, path, start_s=row.start or 0.0, end_s=row.end)
     return target
 
@@ -91,7 +93,7 @@ def prepare_portrait(planned: PlannedRow) -> str:
     settings = current_session().config.for_row(row).portrait
     _advance(planned, "portrait")
     if addresses.size_bytes(target) is None:
-        with written(target) as path:
+        with blaming("portrait"), written(target) as path:
             save_portrait(portrait_of(row.portrait, row.face_box, settings), path)
     return target
 
@@ -125,24 +127,52 @@ def denoise_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
 @stage
 def encode_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
     """Decoded, interpolated and encoded output frames; an address per segment."""
+    return _encoded_segments(planned, request)
+
+
+@stage
+def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
+    """Stitch the segments, add the original sound, check the file, and give it its final name.
+
+    A damaged segment is removed; the next try makes it again.
+    """
+    row = planned.row
+    segments = _encoded_segments(planned, request)
+    _advance(planned, "finish")
+    with ExitStack() as stack, written(row.output) as target:
+        paths = [
+            stack.enter_context(fetched_video(address, len(frames)))
+            for address, frames in zip(segments, _spans(request), strict=True)
+        ]
+        silent = target.with_name("silent.mp4")
+        media.stitch(paths, silent)
+        with blaming("audio"):
+            media.mux(silent, row.audio, target, start_s=row.start or 0.0, end_s=row.end)
+        return verify_video(
+            target,
+            num_output_frames=request.num_output_frames,
+            duration_s=request.num_samples / SAMPLE_RATE_HZ,
+        )
+
+
+def _encoded_segments(planned: PlannedRow, request: VideoRequest) -> list[str]:
     session = current_session()
     config = session.config.for_row(planned.row)
     return cluster_render.encode_video(session.pool, request, config, _on_progress(planned))
 
 
-@stage
-def mux_video(planned: PlannedRow, request: VideoRequest, segments: list[str]) -> VideoInfo:
-    """Stitch the segments, add the original sound, check the file, and give it its final name."""
-    row = planned.row
-    num_output_frames = num_output_frames_of(request.num_samples)
-    duration_s = request.num_samples / SAMPLE_RATE_HZ
-    _advance(planned, "finish")
-    with ExitStack() as stack, written(row.output) as target:
-        paths = [stack.enter_context(fetched(segment)) for segment in segments]
-        silent = target.with_name("silent.mp4")
-        media.stitch(paths, silent)
-        media.mux(silent, row.audio, target, start_s=row.start or 0.0, end_s=row.end)
-        return verify_video(target, num_output_frames=num_output_frames, duration_s=duration_s)
+def _spans(request: VideoRequest) -> list[range]:
+    """The output frames of every segment."""
+    segments = cut_segments(request.num_frames, current_session().config.segment_frames)
+    return [s.output_frames(request.num_frames, request.num_output_frames) for s in segments]
+
+
+def _is_whole(wav: str) -> bool:
+    """Whether the decoded sound is there and can be read."""
+    try:
+        return num_samples_of(wav) > 0
+    except (MissingFileError, soundfile.LibsndfileError):
+        return False
 
 
 def num_samples_of(wav: str) -> int:

@@ -92,11 +92,11 @@ def _info(path: Path, container: InputContainer) -> VideoInfo:
 
 
 def _shown_frames(container: InputContainer, stream: VideoStream) -> list[Fraction]:
-    """When each frame is shown, in seconds, rising."""
+    """When each frame that is whole is shown, in seconds, rising."""
     return sorted(
         packet.pts * packet.time_base
         for packet in container.demux(stream)
-        if packet.pts is not None  # the end of the file
+        if packet.pts is not None and not packet.is_corrupt  # None at the end of the file
     )
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sonic_ops.errors import FieldError, ImageUnreadableError, NoFaceError
@@ -170,7 +170,7 @@ def portrait_from(tensors: dict[str, Tensor]) -> Portrait:
 def save_portrait(portrait: Portrait, path: Path) -> None:
     """Write a safetensors file that appears whole."""
     with draft_of(path) as draft:
-        save_file(portrait_tensors(portrait), draft)
+        draft.write_bytes(save(portrait_tensors(portrait)))
 
 
 def load_portrait(path: Path) -> Portrait:

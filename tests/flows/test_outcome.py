@@ -1,0 +1,44 @@
+"""What became of a row is always known, also where nothing more can be written down."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.config import RenderConfig
+from flows.outcome import Spent, failed
+from flows.preflight import PlannedRow, preflight
+from tests.flows.conftest import Cells, WriteManifest
+
+SPENT = Spent(wall_s=1.0, num_failures=0)
+
+
+@pytest.fixture
+def planned(config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> PlannedRow:
+    return preflight(write_manifest(good), config, weights_sha256="w").planned[0]
+
+
+def odd_error() -> ValueError:
+    """An error with a traceback."""
+    try:
+        raise ValueError("odd")
+    except ValueError as error:
+        return error
+
+
+def test_the_traceback_of_an_error_that_nobody_expected_is_kept(planned: PlannedRow) -> None:
+    result = failed(planned, odd_error(), SPENT)
+    assert (result.status, result.error_class, result.attempts) == ("failed", "ValueError", 1)
+    kept = Path(planned.work) / "error.txt"
+    assert result.error == f"odd (see {kept})"
+    assert result.remedy is not None
+    assert "report it" in result.remedy
+    assert "Traceback" in kept.read_text()
+
+
+def test_a_row_is_recorded_although_its_traceback_cannot_be_kept(planned: PlannedRow) -> None:
+    Path(planned.work).parent.mkdir(parents=True)
+    Path(planned.work).write_text("a file where a folder should be")
+    result = failed(planned, odd_error(), SPENT)
+    assert result.status == "failed"
+    assert result.error is not None
+    assert result.error.startswith("odd (its traceback could not be kept: ")
