@@ -13,8 +13,8 @@ from rich.console import Console
 
 from flows.addresses import resolve
 from flows.config import DEFAULT_PRESET
-from flows.run import RunRequest, run
-from sonic_ops.errors import SonicError
+from flows.run import EXIT_SOME_FAILED, RunRequest, run
+from sonic_ops.errors import RenderError, SonicError
 
 EXIT_USAGE = 2
 EXIT_STOPPED = 130
@@ -67,4 +67,4 @@ def main() -> None:
         app(prog_name="sonic")
     except SonicError as error:
         print(f"sonic: {error}. {error.remedy}", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
+        sys.exit(EXIT_SOME_FAILED if isinstance(error, RenderError) else EXIT_USAGE)

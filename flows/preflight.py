@@ -94,7 +94,7 @@ class RowChecker:
         errors = [*self._id_errors(row), *row.errors]
         if isinstance(row, BadRow):
             return replace(row, errors=tuple(errors))
-        errors += self._output_errors(row)
+        _kept(errors, "output", lambda: errors.extend(self._output_errors(row)))
         fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
         if fingerprint and not errors:
             result = _kept(errors, "output", lambda: finished_result(row.output, fingerprint))

@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from flows import cells
@@ -17,6 +18,7 @@ FaceBox: TypeAlias = tuple[float, float, float, float]
 MAX_SEED = 2**31 - 1
 FRAMINGS = ("face", "full")
 MAX_RESOLUTION = 1024
+MAX_NAME_BYTES = 240  # file systems take 255; the receipt adds an ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,9 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
         errors.append(
             FieldError(f"{values['output']!r} is no MP4 file", remedy=remedy, field="output")
         )
+    if len(PurePath(values["output"] or "").name.encode()) > MAX_NAME_BYTES:
+        problem = f"the name of the file is longer than {MAX_NAME_BYTES} bytes"
+        errors.append(FieldError(problem, remedy="Give the output a shorter name.", field="output"))
     return errors
 
 

@@ -142,3 +142,15 @@ def test_a_manifest_of_bad_rows_alone_ends_with_status_1_and_a_table(
     assert "row b, column seed: 'x' is not a whole number" in text
     table = pq.read_table(tmp_path / "manifest.results.parquet")
     assert table.column("error_class").to_pylist() == ["MissingFileError", "FieldError"]
+
+
+def test_results_that_cannot_be_written_are_a_sentence(
+    sonic: Sonic, preset: str, good: Cells, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.results.parquet").mkdir()
+    manifest = write_manifest(good | {"audio": "no.wav"})
+    status, text, problem = sonic("render", manifest, "--preset", preset)
+    assert status == 1
+    assert "row good, column audio: " in text
+    assert problem.startswith("sonic: A file could not be read or written at ")
+    assert len(problem.splitlines()) == 1

@@ -5,12 +5,14 @@ import time
 import tracemalloc
 import wave
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import fsspec
 import numpy as np
 import pytest
 from fsspec import AbstractFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from flows.config import RenderConfig
@@ -221,6 +223,32 @@ def test_what_a_store_raises_is_a_fault_of_the_cell(check: Checked, column: str)
 def test_output_that_is_a_folder(check: Checked, tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
     assert only_error(check.bad(output="folder.mp4"))[:2] == ("OutputNotWritableError", "output")
+
+
+def test_a_name_that_no_file_system_takes_is_said_before_anything_is_rendered(
+    check: Checked,
+) -> None:
+    row = check.bad(output=f"{'ü' * 120}.mp4")
+    assert only_error(row)[:2] == ("FieldError", "output")
+
+
+class HalfOpenFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """A store that takes files and tells nothing about them."""
+
+    protocol = "halfopen"
+    store: ClassVar[dict[str, object]] = {}
+
+    def isdir(self, path: str) -> bool:
+        raise NoCredentialsError("Unable to locate credentials")
+
+
+fsspec.register_implementation("halfopen", HalfOpenFileSystem)
+
+
+def test_an_output_that_cannot_be_looked_at_is_a_fault_of_the_cell(check: Checked) -> None:
+    _, field, sentence = only_error(check.bad(output="halfopen://bucket/a.mp4"))
+    assert field == "output"
+    assert "Unable to locate credentials" in sentence
 
 
 def test_start_past_the_end_of_the_audio(check: Checked) -> None:
