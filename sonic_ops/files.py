@@ -135,6 +135,8 @@ def storage_fault(error: OSError) -> RenderError:
     """What is wrong where a machine could not read or write its own files."""
     full = error.errno in _FULL
     place = f" at {error.filename}" if error.filename else ""
+    if error.filename2:  # a copy or a move: what matters is where to
+        place = f" in {posixpath.dirname(str(error.filename2))}"
     return RenderError(
         f"A file could not be {'written' if full else 'read or written'}{place}: {_reason(error)}",
         remedy=(

@@ -1,5 +1,6 @@
 """What breaks while a row is rendered: tried again if a machine may be at fault, never else."""
 
+import errno
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,3 +174,10 @@ def test_a_full_disk_asks_for_space() -> None:
     with pytest.raises(OSError, match="No space") as caught, Path("/dev/full").open("w") as file:
         file.write("x")
     assert storage_fault(caught.value).remedy.startswith("Free space")
+
+
+def test_a_copy_that_failed_names_the_full_folder() -> None:
+    error = OSError(
+        errno.ENOSPC, "No space left on device", "/tmp/sound.wav", None, "/data/.x.draft"
+    )
+    assert "in /data: No space left" in str(storage_fault(error))
