@@ -32,13 +32,13 @@ class Run:
     num_processes: int = 2
     clips: int = 180
     """Clips of speech per process."""
-    people: int = 4000
+    people: int = 2500
     """People for single frames, per process."""
-    windows: int = 500
+    windows: int = 450
     """People for windows of frames, per process."""
     frames_per_person: int = 6
     window_batch: int = 2
-    train_window_frames: int = 14
+    train_window_frames: int = 25
 
     def share(self, share: float) -> Budget:
         """A part of the budget."""
