@@ -18,6 +18,7 @@ class ClusterConfig(Settings):
     cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
     address: str | None = Field(default=None, description="a Ray cluster; none: one is started")
+    start_timeout_s: Annotated[float, Field(gt=0)] = 600
     max_retries: Annotated[int, Field(ge=0)] = Field(
         default=3, description="how often a job of a lost worker is run again"
     )

@@ -48,9 +48,18 @@ class RayPool:
         self.place = Placement(num_workers)
         self._actors = [actor.remote(models) for _ in range(num_workers)]
 
-    def load(self) -> None:
+    def load(self, timeout_s: float) -> None:
         """Wait until every worker has its weights. Raises ConfigError."""
-        self.get([self.submit(i, "load")[0] for i in range(self.num_workers)])
+        refs = [self.submit(worker, "load")[0] for worker in range(self.num_workers)]
+        waiting = ray.wait(refs, num_returns=len(refs), timeout=timeout_s)[1]
+        if waiting:
+            raise ConfigError(
+                f"{len(waiting)} of {len(refs)} workers did not start within {timeout_s:g} s; "
+                f"free in the cluster: {ray.available_resources().get('CPU', 0):g} CPUs, "
+                f"{ray.available_resources().get('GPU', 0):g} GPUs",
+                remedy="Wait for the cluster, lower `cluster.workers`, or raise the time.",
+            )
+        self.get(refs)
 
     def close(self) -> None:
         """End the workers."""
@@ -112,7 +121,7 @@ def open_ray_pool(
     try:
         pool = RayPool(config, models, _num_workers(config, most))
         try:
-            pool.load()
+            pool.load(config.start_timeout_s)
             yield pool
         finally:
             pool.close()

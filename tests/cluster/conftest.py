@@ -93,7 +93,8 @@ def prepare(
     return Prepare(tmp_path_factory.mktemp("prepared"), local_pool, portrait_file)
 
 
-@pytest.fixture(scope="session", params=[1, 2, 3], ids="{} workers".format)
+# For this folder: what it reserves is not left for the tests of others.
+@pytest.fixture(scope="package", params=[1, 2, 3], ids="{} workers".format)
 def ray_pool(request: pytest.FixtureRequest, models: ModelsConfig) -> Iterator[Pool]:
     # Half a CPU each: what Ray reserves, so that tests can open more workers beside these.
     config = ClusterConfig(workers=request.param, cpus_per_worker=0.5)

@@ -39,6 +39,12 @@ def test_workers_that_do_not_fit_are_said(ray_pool: Pool, models: ModelsConfig) 
         pass
 
 
+def test_workers_that_find_no_room_are_said(ray_pool: Pool, models: ModelsConfig) -> None:
+    config = ClusterConfig(workers=1, cpus_per_worker=1, start_timeout_s=2)
+    with pytest.raises(ConfigError, match="did not start within 2 s"), open_pool(config, models):
+        pass
+
+
 def test_wrong_weights_are_said_before_a_job_runs(ray_pool: Pool, tmp_path: Path) -> None:
     models = ModelsConfig(weights=str(tmp_path))
     with (
