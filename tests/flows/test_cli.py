@@ -152,5 +152,5 @@ def test_results_that_cannot_be_written_are_a_sentence(
     status, text, problem = sonic("render", manifest, "--preset", preset)
     assert status == 1
     assert "row good, column audio: " in text
-    assert problem.startswith("sonic: A file could not be read or written at ")
+    assert problem.startswith("sonic: A file could not be read or written ")
     assert len(problem.splitlines()) == 1
