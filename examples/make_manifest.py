@@ -19,7 +19,7 @@ ROWS = [
         "portrait": "ben.png",
         "audio": "amiable.wav",
         "output": "../out/ben.mp4",
-        "seed": 2,
+        "seed": 3,
         "text": "He might even have been made amiable himself.",
     },
 ]
