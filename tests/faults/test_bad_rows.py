@@ -89,7 +89,7 @@ def test_the_exit_status_says_that_rows_failed(ran: Run) -> None:
 def test_the_good_rows_are_rendered(ran: Run, folder: Path) -> None:
     for row in GOOD:
         path = folder / "out" / f"{row['id']}.mp4"
-        verify_video(path, num_output_frames=10, duration_s=0.4)
+        assert verify_video(path, num_output_frames=10, duration_s=0.4).audio_codec == "aac"
 
 
 def test_several_faces_are_noted(ran: Run) -> None:
