@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from sonic_ops.errors import FieldError, ImageUnreadableError, NoFaceError
@@ -171,11 +171,6 @@ def save_portrait(portrait: Portrait, path: Path) -> None:
     """Write a safetensors file that appears whole."""
     with draft_of(path) as draft:
         draft.write_bytes(save(portrait_tensors(portrait)))
-
-
-def load_portrait(path: Path) -> Portrait:
-    """Read what `save_portrait` wrote."""
-    return portrait_from(load_file(path))
 
 
 def _flatten(image: Image.Image) -> Image.Image:

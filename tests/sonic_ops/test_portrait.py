@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import CLIPImageProcessor
 
 from sonic_ops.errors import FieldError, ImageUnreadableError, MissingFileError, NoFaceError
@@ -20,8 +21,8 @@ from sonic_ops.portrait import (
     crop_around,
     face_mask,
     load_image,
-    load_portrait,
     picture_tensors,
+    portrait_from,
     portrait_tensors,
     prepare_portrait,
     render_size,
@@ -175,7 +176,7 @@ def test_clip_pixels_equal_the_processor_of_transformers() -> None:
 def test_a_portrait_survives_its_file(tmp_path: Path) -> None:
     portrait = prepare(noise(400, 300), face_box=Box(100.25, 80, 60, 61.5))
     save_portrait(portrait, tmp_path / "portrait.safetensors")
-    again = load_portrait(tmp_path / "portrait.safetensors")
+    again = portrait_from(load_file(tmp_path / "portrait.safetensors"))
     assert (again.box, again.crop, again.num_faces) == (portrait.box, portrait.crop, 1)
     for name, tensor in portrait_tensors(portrait).items():
         assert torch.equal(portrait_tensors(again)[name], tensor)
