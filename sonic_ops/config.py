@@ -1,6 +1,7 @@
 """Settings of the mathematics and the media. Defaults are the values of the released model."""
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -9,6 +10,8 @@ from sonic_ops.constants import SHIFT_FRAMES, WINDOW_FRAMES
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+
+_CPU_FACTS = Path("/proc/cpuinfo")
 
 
 class Settings(BaseModel):
@@ -24,6 +27,25 @@ class ModelsConfig(Settings):
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     notice: str | None = Field(default=None, description="said whenever these weights are loaded")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _native(cls, values: Any) -> Any:
+        """`dtype: auto` becomes a precision here, so that all workers take the same one."""
+        if isinstance(values, dict) and values.get("dtype") == "auto":
+            return values | {"dtype": native_dtype(str(values.get("device", "cpu")))}
+        return values
+
+
+def native_dtype(device: str) -> str:
+    """bfloat16 where the device computes in it at full speed, else float32."""
+    if device != "cpu":
+        return "bfloat16"
+    try:
+        flags = set(_CPU_FACTS.read_text().split())
+    except OSError:  # not Linux
+        return "float32"
+    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
 
 
 class PortraitConfig(Settings):

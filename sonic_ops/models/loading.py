@@ -74,6 +74,8 @@ def load_models(config: ModelsConfig) -> Models:
     """Load every network, strictly. Raises ConfigError naming the part that does not fit."""
     folder = weights_folder(config.weights)
     half = getattr(torch, config.dtype)
+    # Eight bits of mantissa are fewer than a picture shows.
+    precise = torch.float32 if half == torch.bfloat16 else half
     unet = AudioUNet(_config(folder, "unet"))
     _fill(unet.unet, folder, "unet")
     autoencoder = getattr(diffusers, _config(folder, "vae")["_class_name"])
@@ -87,8 +89,8 @@ def load_models(config: ModelsConfig) -> Models:
     # The speech side stays in float32: it runs once, and its tokens decide the lips.
     return Models(
         unet=_ready(unet, device, half),
-        vae=_ready(_fill(vae, folder, "vae"), device, half),
-        image_encoder=_ready(_fill(clip, folder, "image_encoder"), device, half),
+        vae=_ready(_fill(vae, folder, "vae"), device, precise),
+        image_encoder=_ready(_fill(clip, folder, "image_encoder"), device, precise),
         audio2token=_ready(_fill(token, folder, "audio2token"), device),
         audio2bucket=_ready(_fill(bucket, folder, "audio2bucket"), device),
         speech_encoder=_ready(
