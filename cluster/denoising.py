@@ -35,7 +35,6 @@ class Denoising:
     ) -> None:
         self.pool, self.request, self.segments = pool, request, segments
         self.sampling = config.sampling
-        self.workers = pool.place(len(segments))
         self.num_steps = config.sampling.num_run
         self.portrait = self._submit(
             0, "condition_portrait", request.portrait, request.seed, self.sampling.condition_noise
@@ -72,10 +71,17 @@ class Denoising:
         return plan_step(self.request.num_frames, self.segments, grid)
 
     def _submit(
-        self, segment: int, method: str, *arguments: object, num_returns: int = 1
+        self,
+        segment: int,
+        method: str,
+        *arguments: object,
+        num_returns: int = 1,
+        lasting: bool = False,
     ) -> tuple[Ref, ...]:
-        worker = self.workers[segment]
-        return self.pool.submit(worker, method, *arguments, num_returns=num_returns)
+        near = (self.request.order, segment)
+        return self.pool.submit(
+            method, *arguments, near=near, num_returns=num_returns, lasting=lasting
+        )
 
     def _condition(self, segment: Segment) -> Ref:
         reach = segment.stop + self.sampling.window_frames - 1
@@ -87,7 +93,7 @@ class Denoising:
             sampling=self.sampling,
             target=self.request.heard(segment),
         )
-        return self._submit(segment.index, "condition_frames", job, self.portrait)[0]
+        return self._submit(segment.index, "condition_frames", job, self.portrait, lasting=True)[0]
 
     def _start(self, plan: StepPlan) -> Parcel:
         parcels: Parcel = {}
@@ -161,6 +167,7 @@ class Denoising:
                 StoreJob(self.request.latents(segment), self.sampling),
                 self.portrait,
                 parcels[segment.index, segment.index],
+                lasting=True,
             )[0]
             for segment in self.segments
         ]

@@ -19,7 +19,6 @@ class Finishing:
     ) -> None:
         self.pool, self.request, self.config = pool, request, config
         self.segments, self.todo = segments, todo
-        self.workers = pool.place(len(segments))
         self.latents = tuple(map(request.latents, segments))
         self.decoded: dict[int, tuple[Ref, ...]] = {}
 
@@ -36,8 +35,8 @@ class Finishing:
             self.request.encoded(segment),
             self.config.media,
         )
-        worker = self.workers[segment.index]
-        return self.pool.submit(worker, "encode", job, frames, following)[0]
+        near = (self.request.order, segment.index)
+        return self.pool.submit("encode", job, frames, following, near=near, lasting=True)[0]
 
     def _first_after(self, segment: Segment) -> Ref | None:
         """The first picture of the next segment; alone, if nothing else of it is missing."""
@@ -62,5 +61,5 @@ class Finishing:
             self.latents,
             self.config.decoding,
         )
-        worker = self.workers[segment.index]
-        return self.pool.submit(worker, "decode", job, num_returns=2)
+        near = (self.request.order, segment.index)
+        return self.pool.submit("decode", job, near=near, num_returns=2)

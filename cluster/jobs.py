@@ -10,13 +10,17 @@ from sonic_ops.timeline import Segment, Window, cut_pieces, num_frames_of, num_o
 
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
-    """One video to render. `audio` and `portrait` are addresses of prepared files."""
+    """One video to render. `audio` and `portrait` are addresses of prepared files.
+
+    `order` is the number of its row: rows of a lower order go first.
+    """
 
     audio: str
     portrait: str
     num_samples: int
     work: str
     seed: int = 0
+    order: int = 0
 
     @property
     def num_frames(self) -> int:

@@ -7,9 +7,9 @@ tensor passes through whoever submits them.
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Protocol
 
@@ -22,6 +22,24 @@ from sonic_ops.errors import OutOfMemoryError, RenderError, SonicError
 
 Ref = Any
 
+Near = tuple[int, int]
+"""Where a job belongs: (order, segment). Rows of a lower order go first; a worker keeps what it
+needs for a segment, so it is the first choice for the other jobs of that segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the jobs of a row have cost.
+
+    `redone` counts jobs that were run again because a worker was lost, by method; `low_memory`
+    are the segments that had to be computed in the low-memory form.
+    """
+
+    jobs: int = 0
+    worker_s: float = 0.0
+    redone: Mapping[str, int] = field(default_factory=dict)
+    low_memory: tuple[int, ...] = ()
+
 
 class Pool(Protocol):
     """Runs the methods of `RenderWorker`."""
@@ -29,35 +47,35 @@ class Pool(Protocol):
     num_workers: int
 
     def submit(
-        self, worker: int, method: str, *arguments: Any, num_returns: int = 1
+        self,
+        method: str,
+        *arguments: Any,
+        near: Near = (0, 0),
+        num_returns: int = 1,
+        lasting: bool = False,
     ) -> tuple[Ref, ...]:
-        """Run a method on a worker with values or refs; refs of its results, in order."""
+        """Run a method with values or refs; refs of its results, in order.
+
+        `lasting`: the results are small (addresses, None) and outlive the worker; other results
+        are tensors, which may be lost with a machine and are then made again from the arguments.
+        """
         ...
 
     def get(self, refs: Sequence[Ref]) -> list[Any]:
         """The values of refs, for small ones. Raises SonicError if a job failed."""
         ...
 
-    def place(self, count: int) -> tuple[int, ...]:
-        """A worker for each of `count` neighbouring segments."""
+    def wait(self, refs: Sequence[Ref]) -> None:
+        """Wait until the jobs of refs have run. Raises SonicError if one failed."""
         ...
 
+    def drop(self, order: int) -> None:
+        """Forget the jobs of a row that have not begun: it is finished, or has failed."""
+        ...
 
-class Placement:
-    """Spreads the segments of videos: neighbours stay together, videos start one worker apart."""
-
-    def __init__(self, num_workers: int) -> None:
-        self._num_workers = num_workers
-        self._next = 0
-        self._lock = Lock()
-
-    def __call__(self, count: int) -> tuple[int, ...]:
-        with self._lock:
-            first, self._next = self._next, self._next + min(count, self._num_workers)
-        return tuple(
-            (first + index * min(count, self._num_workers) // count) % self._num_workers
-            for index in range(count)
-        )
+    def settle(self, order: int) -> Account:
+        """What the jobs of a row have cost since the last call; the row is forgotten."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +92,15 @@ class LocalPool:
         self._worker = RenderWorker(models)
         self._threads = config.threads_per_worker
         self._lock = Lock()
-        self.place = Placement(1)
 
     def submit(
-        self, worker: int, method: str, *arguments: Any, num_returns: int = 1
+        self,
+        method: str,
+        *arguments: Any,
+        near: Near = (0, 0),
+        num_returns: int = 1,
+        lasting: bool = False,
     ) -> tuple[Ref, ...]:
-        assert worker == 0
         values = [a.value if isinstance(a, _Value) else a for a in arguments]
         with self._lock:
             torch.set_num_threads(self._threads)  # it holds for the calling thread
@@ -90,6 +111,15 @@ class LocalPool:
 
     def get(self, refs: Sequence[Ref]) -> list[Any]:
         return [ref.value for ref in refs]
+
+    def wait(self, refs: Sequence[Ref]) -> None:
+        pass  # a job has run when it has been submitted
+
+    def drop(self, order: int) -> None:
+        pass
+
+    def settle(self, order: int) -> Account:
+        return Account()
 
 
 def _run(method: Any, arguments: Sequence[Any]) -> Any:
@@ -120,7 +150,7 @@ def open_pool(
     """
     if config.workers == 0:
         pool = LocalPool(config, models)
-        pool.submit(0, "load")
+        pool.submit("load")
         yield pool
         return
     _prepare_ray(local=config.address is None)

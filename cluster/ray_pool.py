@@ -18,7 +18,7 @@ from ray.exceptions import (
 from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
 
 from cluster.config import ClusterConfig
-from cluster.pool import Placement, Ref
+from cluster.pool import Account, Near, Ref
 from cluster.workers import RenderWorker
 from sonic_ops.config import ModelsConfig
 from sonic_ops.errors import (
@@ -45,12 +45,11 @@ class RayPool:
             runtime_env={"env_vars": {"OMP_NUM_THREADS": str(config.threads_per_worker)}},
         )
         self.num_workers = num_workers
-        self.place = Placement(num_workers)
         self._actors = [actor.remote(models) for _ in range(num_workers)]
 
     def load(self, timeout_s: float) -> None:
         """Wait until every worker has its weights. Raises ConfigError."""
-        refs = [self.submit(worker, "load")[0] for worker in range(self.num_workers)]
+        refs = [self.submit("load", near=(0, worker))[0] for worker in range(self.num_workers)]
         waiting = ray.wait(refs, num_returns=len(refs), timeout=timeout_s)[1]
         if waiting:
             raise ConfigError(
@@ -67,15 +66,30 @@ class RayPool:
             ray.kill(actor)
 
     def submit(
-        self, worker: int, method: str, *arguments: Any, num_returns: int = 1
+        self,
+        method: str,
+        *arguments: Any,
+        near: Near = (0, 0),
+        num_returns: int = 1,
+        lasting: bool = False,
     ) -> tuple[Ref, ...]:
-        remote = getattr(self._actors[worker], method).options(num_returns=num_returns)
+        actor = self._actors[sum(near) % self.num_workers]
+        remote = getattr(actor, method).options(num_returns=num_returns)
         refs = remote.remote(*arguments)
         return (refs,) if num_returns == 1 else tuple(refs)
 
     def get(self, refs: Sequence[Ref]) -> list[Any]:
         with _translated():
             return list(ray.get(list(refs)))
+
+    def wait(self, refs: Sequence[Ref]) -> None:
+        ray.wait(list(refs), num_returns=len(refs), fetch_local=False)
+
+    def drop(self, order: int) -> None:
+        pass
+
+    def settle(self, order: int) -> Account:
+        return Account()
 
 
 @contextmanager

@@ -22,8 +22,8 @@ def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> 
     jobs = request.pieces
     todo = [job for job in jobs if not artifacts.exists(job.target)]
     refs = [
-        pool.submit(worker, "encode_piece", job)[0]
-        for worker, job in zip(pool.place(len(todo)), todo, strict=True)
+        pool.submit("encode_piece", job, near=(request.order, index), lasting=True)[0]
+        for index, job in enumerate(todo)
     ]
     for done, ref in enumerate(refs, start=len(jobs) - len(todo) + 1):
         pool.get([ref])

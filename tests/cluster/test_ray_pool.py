@@ -55,6 +55,6 @@ def test_wrong_weights_are_said_before_a_job_runs(ray_pool: Pool, tmp_path: Path
 
 
 def test_what_goes_wrong_in_a_worker_arrives_as_our_error(ray_pool: Pool) -> None:
-    refs = ray_pool.submit(0, "condition_portrait", "/there/is/no/portrait", 0, 0.0)
+    refs = ray_pool.submit("condition_portrait", "/there/is/no/portrait", 0, 0.0)
     with pytest.raises(RenderError, match="no/portrait"):
         ray_pool.get(refs)
