@@ -28,7 +28,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
     """The file system of an address and the path in it. Raises nothing but OSError."""
     try:
-        yield fsspec.core.url_to_fs(address)
+        filesystem, path = fsspec.core.url_to_fs(address)
+        filesystem.invalidate_cache()  # what other machines write meanwhile must be seen
+        yield filesystem, path
     except OSError:
         raise
     # ImportError without the package of a protocol, ValueError for a wrong address, and what the
@@ -62,6 +64,21 @@ def remove(address: str) -> None:
     """Remove a file; none is fine."""
     with reached(address) as (filesystem, path), suppress(FileNotFoundError):
         filesystem.rm_file(path)
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder and all that is in it; none is fine."""
+    with reached(folder) as (filesystem, path):
+        if filesystem.exists(path):
+            filesystem.rm(path, recursive=True)
+
+
+def names_in(folder: str) -> frozenset[str]:
+    """The names of what a folder holds; none is fine."""
+    with reached(folder) as (filesystem, path), suppress(FileNotFoundError):
+        found = filesystem.ls(path, detail=False)
+        return frozenset(posixpath.basename(str(name).rstrip("/")) for name in found)
+    return frozenset()
 
 
 @contextmanager
