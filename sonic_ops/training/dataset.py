@@ -18,7 +18,7 @@ from sonic_ops.training import people
 from sonic_ops.training.drawing import UNITS
 from sonic_ops.training.faces import Framing, Portraitist
 from sonic_ops.training.features import AFTER, BEFORE, load_encoder, speech_features
-from sonic_ops.training.motion import BLINK, SHIFT_Y, YAW, Clip, animate
+from sonic_ops.training.motion import BLINK, SHIFT_Y, YAW, Clip, animate, perform
 from sonic_ops.training.mouth import NUM_MOUTH, STEPS_PER_SECOND
 from sonic_ops.training.people import draw_identity
 from sonic_ops.training.speech import draw_clip
@@ -26,6 +26,11 @@ from sonic_ops.training.speech import draw_clip
 SIZE: Final = 128
 STEPS_PER_TOKEN: Final = STEPS_PER_SECOND // TOKENS_PER_SECOND
 _SEEDS_PER_SHARD: Final = 1_000_000
+_TIGHT, _WIDE = 0.10, 0.18
+"""Shares of the framings that are closer and wider than the renderer's crop."""
+_AS_HEARD: Final = 0.35
+"""Share of the people who move as strongly as their voice tells."""
+MOST_GAIN: Final = 2.3
 
 Array = NDArray[Any]
 
@@ -37,7 +42,7 @@ class Speech:
     features: torch.Tensor
     """Rows K D, half precision, zero rows between the clips."""
     tracks: Array
-    """Rows x 15, the pose at each token."""
+    """Rows x 15, the stored track at each token; `poses` gives it the amplitudes."""
     starts: Array
     """Row of the first token of each clip."""
     lengths: Array
@@ -49,9 +54,19 @@ class Speech:
         """Rows of `num_frames` frames of a clip, 12.5 per second, from token `first`."""
         return np.asarray(self.starts[clip] + first + TOKENS_PER_FRAME * np.arange(num_frames))
 
+    def amplitudes_at(self, rows: Array) -> Array:
+        """The amplitudes of the clips of the rows: rows x 2."""
+        return np.asarray(self.amplitudes[np.searchsorted(self.starts, rows, side="right") - 1])
+
+    def poses(self, rows: Array, gains: tuple[float, float] = (1.0, 1.0)) -> Array:
+        """The poses at rows of clips, head and expression stronger by `gains`: rows x 15."""
+        head, expression = (self.amplitudes_at(rows) * np.asarray(gains, np.float32)).T
+        return perform(self.tracks[rows], head, expression)
+
     def windows(self, rows: torch.Tensor, before: int, span: int) -> torch.Tensor:
         """Tokens [row - before, row - before + span) of each row."""
-        return self.features[rows[..., None] + torch.arange(-before, span - before)]
+        around = torch.arange(-before, span - before, device=rows.device)
+        return self.features[rows[..., None] + around]
 
 
 def write_speech(
@@ -82,9 +97,9 @@ def write_speech(
 
 
 def _token_track(clip: Clip, num_tokens: int) -> Array:
-    """The pose at every token, taken at the middle of its frame's showing time."""
+    """The stored track at every token, taken at the middle of its frame's showing time."""
     steps = STEPS_PER_TOKEN * (np.arange(-BEFORE, num_tokens + AFTER) + 1)
-    return clip.track[np.clip(steps, 0, len(clip.track) - 1)]
+    return clip.stored[np.clip(steps, 0, len(clip.stored) - 1)]
 
 
 def read_speech(folders: list[Path], *, load_features: bool = True) -> Speech:
@@ -104,23 +119,45 @@ def read_speech(folders: list[Path], *, load_features: bool = True) -> Speech:
 
 
 def draw_framing(identity: people.Identity, rng: np.random.Generator) -> Framing:
-    """The renderer's square crop around the detected face, off by a little."""
+    """Mostly the renderer's square crop around the face, off by a little; else tight or wide.
+
+    The widest are half-length portraits, whose head is in the upper part.
+    """
     left, top, right, bottom = identity.face_box()
     side = 2 * min(right - left, bottom - top)
+    kind, drop = rng.random(), 0.0
+    if kind < _TIGHT:
+        zoom = rng.uniform(1.12, 1.4)
+    elif kind < _TIGHT + _WIDE:
+        zoom = rng.uniform(0.5, 0.88)
+        drop = side * (1 / zoom - 1) * rng.uniform(0.1, 0.32)
+    else:
+        zoom = rng.uniform(0.88, 1.12)
     return Framing(
-        zoom=UNITS / side * rng.uniform(0.88, 1.12),
+        zoom=UNITS / side * zoom,
         x=(left + right) / 2 + side * rng.uniform(-0.06, 0.06),
-        y=(top + bottom) / 2 + side * rng.uniform(-0.06, 0.06),
+        y=(top + bottom) / 2 + side * rng.uniform(-0.06, 0.06) + drop,
     )
 
 
+def draw_gains(rng: np.random.Generator) -> tuple[float, float]:
+    """How much stronger than the voice tells a person moves: head, expression.
+
+    Drawn apart, from stillness to more than double, so that a renderer may scale them apart.
+    """
+    head, expression = (
+        1.0 if rng.random() < _AS_HEARD else float(rng.uniform(0, MOST_GAIN)) for _ in range(2)
+    )
+    return head, expression
+
+
 def draw_reference(pose: Array, rng: np.random.Generator) -> Array:
-    """A pose as a portrait has it: mostly looking at us with the mouth shut."""
+    """A pose as a portrait has it: mostly looking at us with the mouth shut and open eyes."""
     reference = pose.copy()
     reference[YAW : SHIFT_Y + 1] *= 0.5
     if rng.random() < 0.65:
         reference[:NUM_MOUTH] = 0
-    if rng.random() < 0.9:
+    if rng.random() < 0.98:
         reference[BLINK] = 0
     return reference
 
@@ -158,33 +195,50 @@ def write_pictures(
     """Paint people who speak; the last frame of each is the reference portrait."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng(shard)
-    seeds = [s for s in range(shard * _SEEDS_PER_SHARD, (shard + 1) * _SEEDS_PER_SHARD)]
-    seeds = [s for s in seeds[: num_people * 2] if not people.is_held_out(s)][:num_people]
+    seeds = training_seeds(shard, num_people)
     rows_PF = np.stack([choose(rng) for _ in seeds])
-    pictures = np.zeros((len(seeds), rows_PF.shape[1] + 1, SIZE, SIZE, 3), np.uint8)
-    mouths = np.zeros((len(seeds), rows_PF.shape[1] + 1, 2), np.float32)
+    num_frames = rows_PF.shape[1]
+    pictures = np.zeros((len(seeds), num_frames + 1, SIZE, SIZE, 3), np.uint8)
+    mouths = np.zeros((len(seeds), num_frames + 1, 2), np.float32)
     boxes = np.zeros((len(seeds), 4), np.float32)
+    amplitudes = np.zeros((len(seeds), num_frames, 2), np.float32)
     for i, seed in enumerate(seeds):
         identity = draw_identity(seed)
         framing = draw_framing(identity, rng)
         painter = Portraitist(identity, size=SIZE, framing=framing)
         boxes[i] = np.array(framing.shown(identity.face_box())) * SIZE / UNITS
-        poses = [speech.tracks[row] for row in rows_PF[i]]
-        poses.append(draw_reference(speech.tracks[rng.integers(len(speech.tracks))], rng))
-        for j, pose in enumerate(poses):
+        gains = draw_gains(rng)
+        amplitudes[i] = speech.amplitudes_at(rows_PF[i]) * gains
+        anywhere = speech.starts[[rng.integers(len(speech.starts))]] + rng.integers(4, 50)
+        reference = draw_reference(speech.poses(anywhere)[0], rng)
+        for j, pose in enumerate([*speech.poses(rows_PF[i], gains), reference]):
             pictures[i, j] = painter.paint(pose)
             mouths[i, j] = np.array(painter.mouth_centre(pose)) * SIZE / UNITS
-    save_arrays(target, pictures=pictures, mouths=mouths, boxes=boxes, rows=rows_PF)
+    save_arrays(
+        target, pictures=pictures, mouths=mouths, boxes=boxes, rows=rows_PF, amplitudes=amplitudes
+    )
+
+
+def training_seeds(shard: int, num_people: int) -> list[int]:
+    """People of a shard who may be trained on: no held-out family, no held-out style."""
+    first = shard * _SEEDS_PER_SHARD
+    seeds = [s for s in range(first, first + 2 * num_people) if not people.is_held_out(s)]
+    return seeds[:num_people]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Painted people: P F 128 128 3 with mouth centres P F 2, face boxes P 4, speech rows P F-1."""
+    """Painted people, their reference last.
+
+    P F 128 128 3 with mouth centres P F 2, face boxes P 4, and for all but the reference the rows
+    of the speech P F-1 and the amplitudes of head and expression P F-1 2.
+    """
 
     pictures: Array
     mouths: Array
     boxes: Array
     rows: Array
+    amplitudes: Array
 
 
 def read_pictures(folders: list[Path], *, load_pictures: bool = True) -> Pictures:

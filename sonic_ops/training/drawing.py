@@ -1,6 +1,7 @@
 """Anti-aliased shapes on a canvas whose coordinates do not depend on its size in pixels."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
@@ -27,19 +28,55 @@ def mixed(a: Sequence[float], b: Sequence[float], share_b: float) -> Colour:
     )
 
 
+def brightness(colour: Sequence[float]) -> float:
+    """Luma, 0 to 255. Source: ITU-R BT.601."""
+    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+
+
+def legible(colour: Sequence[float], ground: Sequence[float], contrast: float) -> Colour:
+    """The colour, darkened until it is darker than the ground by `contrast`, or black.
+
+    A colour that is brighter than the ground by as much is legible as it is.
+    """
+    level, wanted = brightness(colour), brightness(ground) - contrast
+    if level <= wanted or level >= brightness(ground) + contrast:
+        return scaled(colour, 1.0)
+    return scaled(colour, max(wanted, 0.0) / max(level, 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """A line around every filled shape, `width` units wide."""
+
+    colour: Colour
+    width: float
+
+
 class Canvas:
     """Shapes in units on an array of any size; colours are RGB, drawn opaque on RGBA arrays."""
 
-    def __init__(self, array: Array, *, pixels_per_unit: float, origin: tuple[int, int] = (0, 0)):
+    def __init__(
+        self,
+        array: Array,
+        *,
+        pixels_per_unit: float,
+        origin: tuple[int, int] = (0, 0),
+        ink: Ink | None = None,
+    ) -> None:
         self.array = array
         self.scale = pixels_per_unit
         self.origin = origin
+        self.ink = ink
 
     def polygon(self, points: ArrayLike, colour: Sequence[float]) -> None:
         """A filled polygon."""
-        cv2.fillPoly(
-            self.array, [self._fixed(points)], self._colour(colour), cv2.LINE_AA, _SUBPIXEL_BITS
-        )
+        fixed = [self._fixed(points)]
+        cv2.fillPoly(self.array, fixed, self._colour(colour), cv2.LINE_AA, _SUBPIXEL_BITS)
+        if self.ink:
+            cv2.polylines(
+                self.array, fixed, True, self._colour(self.ink.colour),
+                self._thickness(self.ink.width), cv2.LINE_AA, _SUBPIXEL_BITS,
+            )  # fmt: skip
 
     def line(self, points: ArrayLike, colour: Sequence[float], width: float) -> None:
         """An open line of `width` units."""
@@ -66,13 +103,20 @@ class Canvas:
             self.array, (int(middle[0]), int(middle[1])), (half[0], half[1]), 0, arc[0], arc[1],
             self._colour(colour), thickness, cv2.LINE_AA, _SUBPIXEL_BITS,
         )  # fmt: skip
+        if width is None and self.ink:
+            self.ellipse(centre, axes, self.ink.colour, arc=arc, width=self.ink.width)
+
+    def without_ink(self) -> "Canvas":
+        """The same canvas, whose shapes have no outline."""
+        return Canvas(self.array, pixels_per_unit=self.scale, origin=self.origin)
 
     def part(self, left: float, top: float, right: float, bottom: float) -> "Canvas":
         """A view of a rectangle in units; shapes keep their coordinates."""
         height, width = self.array.shape[:2]
         x0, y0 = (max(0, int(v * self.scale)) for v in (left, top))
         x1, y1 = min(width, int(right * self.scale) + 1), min(height, int(bottom * self.scale) + 1)
-        return Canvas(self.array[y0:y1, x0:x1], pixels_per_unit=self.scale, origin=(x0, y0))
+        inner = self.array[y0:y1, x0:x1]
+        return Canvas(inner, pixels_per_unit=self.scale, origin=(x0, y0), ink=self.ink)
 
     def blank_mask(self) -> "Canvas":
         """A canvas of one channel, empty, of the same place."""

@@ -11,20 +11,22 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sonic_ops.training.drawing import UNITS, Canvas, mixed, scaled
+from sonic_ops.training.drawing import UNITS, Canvas, Ink, mixed, scaled
 from sonic_ops.training.layers import Layers, draw_layers
 from sonic_ops.training.motion import NUM_CHANNELS
 from sonic_ops.training.people import Identity
+from sonic_ops.training.styles import FLAT, paper, saturation_matrix
 
 NEUTRAL: Final = np.zeros(NUM_CHANNELS, np.float32)
 OVERSAMPLING: Final = 2
 """Pictures are drawn this many times larger and averaged."""
+_FEATURE_INK: Final = 0.5
+"""Width of the lines around lips and eyes against those around the head."""
 
 _DARK_MOUTH: Final = (62, 16, 22)
 _TONGUE: Final = (185, 75, 80)
 _UPPER_TEETH: Final = (242, 238, 228)
 _LOWER_TEETH: Final = (228, 222, 212)
-_GLASSES: Final = (35, 35, 40)
 
 
 class Pose(NamedTuple):
@@ -80,6 +82,10 @@ class Portraitist:
         self.layers = self._framed(draw_layers(identity, self.canvas_size))
         ys, xs = np.mgrid[0 : self.canvas_size, 0 : self.canvas_size].astype(np.float32)
         self.x, self.y = xs / self.scale, ys / self.scale
+        ink = identity.ink
+        self.fine_ink = ink and Ink(ink.colour, ink.width * _FEATURE_INK)
+        self.colours = saturation_matrix(identity.saturation)
+        self.paper = paper(identity.style, size, np.random.default_rng([identity.seed, 2]))
 
     def paint(self, pose: ArrayLike) -> NDArray[np.uint8]:
         """The picture at a pose (15 channels): size x size x 3."""
@@ -89,6 +95,7 @@ class Portraitist:
             small = cv2.resize(layer, (self.size, self.size), interpolation=cv2.INTER_AREA)
             alpha = small[..., 3:].astype(np.float32) / 255
             picture += alpha * (small[..., :3] - picture)
+        picture = cv2.transform(picture, self.colours) * self.paper
         return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
     def mouth_centre(self, pose: ArrayLike) -> tuple[float, float]:
@@ -101,16 +108,15 @@ class Portraitist:
         return float(x), float(y)
 
     def _framed(self, layers: Layers) -> Layers:
-        """Backdrop, dome and chin moved into the framing once; body and head move with the pose."""
+        """Dome and chin moved into the framing once; body and head move with the pose.
+
+        The backdrop fills whatever is shown.
+        """
         matrix = self.framing.to_picture()
-        small = cv2.resize(
-            _warp(layers.backdrop, matrix, self.scale, cv2.BORDER_REFLECT),
-            (self.size, self.size),
-            interpolation=cv2.INTER_AREA,
-        )
+        small = cv2.resize(layers.backdrop, (self.size, self.size), interpolation=cv2.INTER_AREA)
         dome = _warp(layers.dome, matrix, self.scale, cv2.BORDER_REPLICATE)
         chin = _warp(layers.chin, matrix, self.scale, cv2.BORDER_REPLICATE)
-        return Layers(small, layers.body, layers.head, dome, chin)
+        return Layers(np.asarray(small, np.uint8), layers.body, layers.head, dome, chin)
 
     def _body(self, pose: Pose) -> NDArray[np.uint8]:
         matrix = self.framing.to_picture()
@@ -130,7 +136,7 @@ class Portraitist:
         )
 
     def _head(self, pose: Pose) -> NDArray[np.uint8]:
-        canvas = Canvas(self.layers.head.copy(), pixels_per_unit=self.scale)
+        canvas = Canvas(self.layers.head.copy(), pixels_per_unit=self.scale, ink=self.fine_ink)
         draw_eyes(canvas, self.identity, pose)
         draw_mouth(canvas, self.identity, pose)
         m = self._to_head(pose).astype(np.float32)
@@ -150,7 +156,8 @@ def _warp(array: NDArray[Any], matrix: NDArray[np.float64], scale: float, border
     pixels = matrix.copy()
     pixels[:, 2] *= scale
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(array, pixels, array.shape[1::-1], flags=flags, borderMode=border)
+    width = array.shape[1]
+    return cv2.warpAffine(array, pixels, (width, width), flags=flags, borderMode=border)
 
 
 def draw_mouth(canvas: Canvas, identity: Identity, pose: Pose) -> None:
@@ -171,11 +178,13 @@ def draw_mouth(canvas: Canvas, identity: Identity, pose: Pose) -> None:
     wide, x = x0 + t * (w + 2.5), x0 + t * w
     canvas.polygon(_between(wide, outer_top - 0.6, outer_low + 0.6), identity.lip)
     shine = np.stack([x0 + t[3:14] * w * 0.8, outer_low[3:14] - lower * 0.45], 1)
-    canvas.line(shine, mixed(identity.lip, (255, 230, 225), 0.25), 2)
+    if identity.style != FLAT:
+        canvas.line(shine, mixed(identity.lip, (255, 230, 225), 0.25), 2)
     if gap <= 1.2:
-        canvas.line(np.stack([x, y0 + gap * 0.3 + corner + 0.4], 1), scaled(identity.lip, 0.55), 2)
+        dark = identity.ink.colour if identity.ink else scaled(identity.lip, 0.55)
+        canvas.line(np.stack([x, y0 + gap * 0.3 + corner + 0.4], 1), dark, 2)
         return
-    part = canvas.part(x0 - w - 4, y0 - gap * 0.3 - 6, x0 + w + 5, y0 + gap + 8)
+    part = canvas.without_ink().part(x0 - w - 4, y0 - gap * 0.3 - 6, x0 + w + 5, y0 + gap + 8)
     mask, inside = part.blank_mask(), part.copy()
     mask.polygon(_between(x, inner_top, inner_low), (255,))
     inside.array[...] = (*_DARK_MOUTH, 255)
@@ -200,36 +209,65 @@ def draw_eyes(canvas: Canvas, identity: Identity, pose: Pose) -> None:
     """Both eyes with their brows, and glasses over them."""
     for side in (-1, 1):
         x = 128 + side * identity.eye_dx
-        _eye(canvas, identity, pose, x)
+        if identity.dot_eyes:
+            _dot_eye(canvas, identity, pose, x)
+        else:
+            _eye(canvas, identity, pose, x)
         t = np.linspace(-1, 1, 7)
         lift = 4 * (1 - t * t) - t * identity.brow_tilt + pose.brow * (1 - t)
-        brow = np.stack([x + side * t * identity.eye_width * 1.25, -lift], 1)
+        half = min(identity.eye_width * 1.25, identity.eye_dx - 7)
+        brow = np.stack([x + side * t * half, -lift], 1)
         brow[:, 1] += identity.brow_y - 7 * pose.brow
-        canvas.line(brow, scaled(identity.hair, 0.75), identity.brow_width)
+        canvas.line(brow, identity.brow, identity.brow_width)
     if identity.glasses:
-        w, h = identity.eye_width + 6, identity.eye_height + 9
-        for side in (-1, 1):
-            rim = (128 + side * identity.eye_dx, identity.eye_y + 2)
-            canvas.ellipse(rim, (w, h), _GLASSES, width=3)
-        inner = identity.eye_dx - w
-        canvas.line([(128 - inner, identity.eye_y), (128 + inner, identity.eye_y)], _GLASSES, 3)
+        _glasses(canvas, identity)
+
+
+def _glasses(canvas: Canvas, identity: Identity) -> None:
+    w, h, y = identity.eye_width + 6, identity.eye_height + 6, identity.eye_y + 3
+    for side in (-1, 1):
+        x = 128 + side * identity.eye_dx
+        if identity.square_glasses:
+            lower = [(w, h * 0.7), (w * 0.8, h), (-w * 0.8, h), (-w, h * 0.7)]
+            rim = np.array([(-w, -h), (w, -h), *lower, (-w, -h)])
+            canvas.line(rim + np.array([x, y]), identity.rim, 2.6)
+        else:
+            canvas.ellipse((x, y), (w, h), identity.rim, width=2.6)
+    inner = identity.eye_dx - w
+    canvas.line([(128 - inner, y - 2), (128 + inner, y - 2)], identity.rim, 2.6)
+
+
+def _closed_eye(canvas: Canvas, identity: Identity, x: float) -> None:
+    lid = (x, identity.eye_y - 1)
+    axes, colour = (identity.eye_width, 3), scaled(identity.shadow, 0.45)
+    canvas.ellipse(lid, axes, colour, arc=(10, 170), width=3)
+
+
+def _dot_eye(canvas: Canvas, identity: Identity, pose: Pose, x: float) -> None:
+    h = identity.eye_height * 0.75 * (1 - min(max(pose.blink, 0.0), 1.0))
+    if h <= 1:
+        _closed_eye(canvas, identity, x)
+        return
+    centre = (x + pose.gaze_x * 3, identity.eye_y + pose.gaze_y * 2)
+    canvas.ellipse(centre, (identity.eye_height * 0.62, h), (24, 20, 22))
+    canvas.ellipse((centre[0] - 1.5, centre[1] - h * 0.4), (1.6, 1.6), (255, 255, 255))
 
 
 def _eye(canvas: Canvas, identity: Identity, pose: Pose, x: float) -> None:
     y, w = identity.eye_y, identity.eye_width
     h = identity.eye_height * (1 - min(max(pose.blink, 0.0), 1.0))
     if h <= 1:
-        canvas.ellipse((x, y - 1), (w, 3), scaled(identity.shadow, 0.45), arc=(10, 170), width=3)
+        _closed_eye(canvas, identity, x)
         return
     canvas.ellipse((x, y), (w, h), (246, 244, 240))
     reach = identity.eye_height
-    part = canvas.part(x - w - 2, y - reach - 2, x + w + 3, y + reach + 3)
+    part = canvas.without_ink().part(x - w - 2, y - reach - 2, x + w + 3, y + reach + 3)
     mask, inside = part.blank_mask(), part.copy()
     mask.ellipse((x, y), (w - 1, h - 0.5), (255,))
-    radius = min(identity.eye_height * 0.82, 6.6)
+    radius = min(identity.eye_height * 0.78, 7.2)
     centre = (x + pose.gaze_x * 4, y + pose.gaze_y * 2)
     inside.ellipse(centre, (radius, radius), identity.iris)
     inside.ellipse(centre, (radius * 0.5, radius * 0.5), (15, 12, 12))
     inside.ellipse((centre[0] - 2, centre[1] - 2), (1.7, 1.7), (255, 255, 255))
     part.paste(inside, mask)
-    canvas.ellipse((x, y), (w, h), scaled(identity.shadow, 0.35), arc=(190, 350), width=3)
+    canvas.ellipse((x, y), (w, h), scaled(identity.shadow, 0.35), arc=(190, 350), width=2.6)

@@ -1,28 +1,17 @@
 """The still parts of a picture: backdrop, body and head, each drawn once per person."""
 
-import colorsys
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sonic_ops.training.backdrops import draw_backdrop
+from sonic_ops.training.clothes import draw_body
 from sonic_ops.training.drawing import UNITS, Array, Canvas, mixed, scaled
-from sonic_ops.training.people import (
-    BLOCKS,
-    BOB,
-    COLLAR,
-    CROPPED,
-    DISCS,
-    FRINGE,
-    GRADIENT,
-    LONG,
-    SCARF,
-    SHAVED,
-    STRIPES,
-    Identity,
-)
+from sonic_ops.training.hair import draw_back_hair, draw_front_hair, draw_hat, draw_strands
+from sonic_ops.training.people import HEADSCARF, Identity
+from sonic_ops.training.styles import FLAT, STYLES, brush
 
 _SIDES: Final = (-1, 1)
 _CHEEK: Final = np.array([225, 95, 90], np.float32)
@@ -32,8 +21,8 @@ _CHEEK: Final = np.array([225, 95, 90], np.float32)
 class Layers:
     """Square arrays: backdrop RGB, body and head RGBA, and how far each pixel follows the head.
 
-    `dome` is 1 where the head is nearest to us (it moves most when the head turns), `chin` is 1
-    where the jaw carries the skin along.
+    The body is higher than wide. `dome` is 1 where the head is nearest to us (it moves most when
+    the head turns), `chin` is 1 where the jaw carries the skin along.
     """
 
     backdrop: NDArray[np.uint8]
@@ -44,7 +33,7 @@ class Layers:
 
 
 def draw_layers(identity: Identity, size: int) -> Layers:
-    """Draw the layers `size` x `size` pixels large."""
+    """Draw the layers `size` pixels wide."""
     rng = np.random.default_rng([identity.seed, 1])
     x, y = _grid(size)
     dome2 = ((x - 128) / (identity.half_width * 1.5)) ** 2
@@ -53,8 +42,8 @@ def draw_layers(identity: Identity, size: int) -> Layers:
     depth = np.clip((y - (identity.mouth_y - 4)) / below, 0, 1)
     side = np.clip(1.25 - np.abs(x - 128) / (identity.half_width * 1.25), 0, 1)
     return Layers(
-        backdrop=_backdrop(identity, size, rng),
-        body=_body(identity, size),
+        backdrop=draw_backdrop(identity, size, rng),
+        body=draw_body(identity, size, rng),
         head=_head(identity, size, rng),
         dome=np.sqrt(np.clip(1 - dome2, 0, 1)),
         chin=depth * depth * (3 - 2 * depth) * side,
@@ -66,167 +55,112 @@ def _grid(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return x, y
 
 
-def _backdrop(identity: Identity, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    hues = [
-        np.array(
-            colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(0.05, 0.5), rng.uniform(0.35, 0.95))
-        )
-        * 255
-        for _ in range(4)
-    ]
-    corners = np.array([hues[:2], hues[2:]], np.float32)
-    image = cv2.resize(corners, (size, size), interpolation=cv2.INTER_CUBIC)
-    canvas = Canvas(image, pixels_per_unit=size / UNITS)
-    if identity.backdrop == DISCS:
-        for _ in range(rng.integers(2, 7)):
-            over = canvas.copy()
-            centre = (rng.uniform(0, UNITS), rng.uniform(0, UNITS))
-            radius = rng.uniform(15, 60)
-            colour = scaled(hues[rng.integers(4)].tolist(), rng.uniform(0.7, 1.2))
-            over.ellipse(centre, (radius, radius), colour)
-            image[...] = image * 0.5 + over.array * 0.5
-    if identity.backdrop == BLOCKS:
-        for _ in range(rng.integers(1, 4)):
-            left, top = rng.uniform(-20, UNITS, 2)
-            w, h = rng.uniform(30, 110, 2)
-            corner = [(left, top), (left + w, top), (left + w, top + h), (left, top + h)]
-            canvas.polygon(corner, scaled(hues[rng.integers(4)].tolist(), rng.uniform(0.6, 1.1)))
-    if identity.backdrop != GRADIENT:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(1, 6) * size / UNITS)
-    return np.asarray(np.clip(image, 0, 255), np.uint8)
-
-
-def _body(identity: Identity, size: int) -> NDArray[np.uint8]:
-    array = np.zeros((size, size, 4), np.float32)
-    canvas = Canvas(array, pixels_per_unit=size / UNITS)
-    neck = identity.centre_y + identity.half_height
-    angle = np.linspace(np.pi, 2 * np.pi, 40)
-    arch = np.stack([128 + identity.shoulders * np.cos(angle), neck + 66 + 50 * np.sin(angle)], 1)
-    canvas.polygon(np.concatenate([arch, [(300, 330), (-40, 330)]]), identity.cloth)
-    _clothes(identity, canvas, neck)
-    w = identity.half_width * 0.55
-    throat = [(128 - w, neck - 34), (128 + w, neck - 34), (128 + w * 1.05, neck + 16)]
-    throat += [(128, neck + 36), (128 - w * 1.05, neck + 16)]
-    canvas.polygon(throat, scaled(identity.shadow, 0.92))
-    x, y = _grid(size)
-    shade = 0.14 * identity.light * (x - 128) / 128 - 0.10 * np.clip((y - neck - 30) / 80, 0, 1)
-    shade = np.clip(1 + identity.shading * shade, 0.6, 1.3)
-    array[..., :3] *= shade[..., None]
-    return np.clip(array, 0, 255).astype(np.uint8)
-
-
-def _clothes(identity: Identity, canvas: Canvas, neck: float) -> None:
-    if identity.cloth_style == COLLAR:
-        canvas.polygon([(102, neck + 12), (154, neck + 12), (128, neck + 70)], identity.trim)
-    if identity.cloth_style == STRIPES:
-        colour = scaled(identity.trim, 0.9)
-        for k in range(4):
-            axes = (identity.shoulders * 1.1, 30 + k * 22)
-            canvas.ellipse((128, neck + 110), axes, colour, arc=(180, 360), width=4)
-    if identity.cloth_style == SCARF:
-        points = [(90, neck + 20), (128, neck + 62), (166, neck + 20), (150, 260), (106, 260)]
-        canvas.polygon(points, identity.trim)
-
-
 def _head(identity: Identity, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     array = np.zeros((size, size, 4), np.float32)
-    canvas = Canvas(array, pixels_per_unit=size / UNITS)
-    _back_hair(identity, canvas)
-    for side in _SIDES:
-        ear = 128 + side * (identity.half_width + 1)
-        canvas.ellipse((ear, identity.centre_y + 6), (9, 15), scaled(identity.skin, 0.9))
-        canvas.ellipse((ear + side, identity.centre_y + 7), (4, 9), identity.shadow)
+    canvas = Canvas(array, pixels_per_unit=size / UNITS, ink=identity.ink)
+    draw_back_hair(identity, canvas)
+    if identity.hat != HEADSCARF:
+        _ears(identity, canvas)
     canvas.polygon(identity.contour(), identity.skin)
     _shade_face(identity, array)
+    _age(identity, canvas)
+    if identity.freckles:
+        _freckles(identity, canvas, rng)
     _nose(identity, canvas)
     if identity.moustache:
         _moustache(identity, canvas)
-    _front_hair(identity, canvas)
-    _strands(identity, array, rng)
+    draw_front_hair(identity, canvas)
+    draw_strands(identity, array, rng)
+    draw_hat(identity, canvas)
+    if STYLES[identity.style].brushed:
+        brush(array, rng, num=700, size=rng.uniform(2.5, 4.5))
+        _nose(identity, canvas)
     return np.clip(array, 0, 255).astype(np.uint8)
 
 
-def _back_hair(identity: Identity, canvas: Canvas) -> None:
-    w, h, y = identity.half_width, identity.half_height, identity.centre_y
-    if identity.hair_style in (LONG, BOB):
-        colour = scaled(identity.hair, 0.8)
-        low = y + h * identity.hair_length
-        sides = [(128 - w - 12, y - 20), (128 + w + 12, y - 20), (128 + w + 16, low)]
-        canvas.polygon([*sides, (128 - w - 16, low)], colour)
-        canvas.ellipse((128, y - 22), (w + 13, h - 4), colour)
-    elif identity.hair_style != SHAVED:
-        canvas.ellipse((128, y - 18), (w + 8, h - 6), identity.hair, arc=(150, 390))
+def _ears(identity: Identity, canvas: Canvas) -> None:
+    for side in _SIDES:
+        ear = 128 + side * (identity.half_width + 1)
+        canvas.ellipse((ear, identity.centre_y + 6), (9, 15), scaled(identity.skin, 0.9))
+        inner = canvas.without_ink()
+        inner.ellipse((ear + side, identity.centre_y + 7), (4, 9), identity.shadow)
 
 
 def _shade_face(identity: Identity, array: Array) -> None:
     """Light from one side, darker edges, red cheeks and a beard, all inside the contour."""
-    size = len(array)
+    size, style = len(array), STYLES[identity.style]
     mask = np.zeros((size, size), np.float32)
-    Canvas(mask, pixels_per_unit=size / UNITS).polygon(identity.contour(), (1.0,))
+    Canvas(mask, pixels_per_unit=size / UNITS).polygon(identity.contour(-1), (1.0,))
     x, y = _grid(size)
     u, v = (x - 128) / identity.half_width, (y - identity.centre_y) / identity.half_height
-    edge = np.clip(u * u + v * v * 0.8 - 0.45, 0, 1)
-    shade = identity.shading * (0.13 * identity.light * u - 0.16 * edge - 0.05 * v)
+    if style.cel:
+        side = np.sign(identity.light) * u + 0.35 * v
+        shade = -0.2 * np.clip((side - 0.62 - 0.12 * np.cos(5 * v)) * 18, 0, 1)
+    else:
+        edge = np.clip(u * u + v * v * 0.8 - 0.45, 0, 1)
+        shade = identity.shading * (0.13 * identity.light * u - 0.16 * edge - 0.05 * v)
     array[..., :3] = np.clip(array[..., :3] * (1 + shade * mask)[..., None], 0, 255)
-    for side in _SIDES:
-        dx = (x - (128 + side * identity.half_width * 0.52)) / 17
+    for side_x in _SIDES:
+        dx = (x - (128 + side_x * identity.half_width * 0.52)) / 17
         dy = (y - (identity.centre_y + 27)) / 13
-        _tint(array, 0.22 * mask * np.exp(-(dx**2 + dy**2)), _CHEEK)
+        spot = np.exp(-(dx**2 + dy**2))
+        if identity.style == FLAT or style.cel:
+            spot = 0.5 * np.clip((spot - 0.5) * 12, 0, 1)
+        _tint(array, 0.22 * mask * spot, _CHEEK)
     if identity.beard:
         low = np.clip((y - (identity.mouth_y - 22)) / 18, 0, 1)
         ring = np.clip((np.hypot(u, v) - 0.42) / 0.2, 0, 1)
-        _tint(array, 0.75 * mask * low * ring, np.array(identity.hair, np.float32) * 0.9)
+        beard = low * ring
+        if identity.style == FLAT or identity.ink:
+            beard = np.clip((beard - 0.4) * 6, 0, 1.2)
+        _tint(array, 0.75 * mask * beard, np.array(identity.hair, np.float32) * 0.9)
 
 
 def _tint(array: Array, weight: Array, colour: Array) -> None:
     array[..., :3] += weight[..., None] * (colour - array[..., :3])
 
 
+def _age(identity: Identity, canvas: Canvas) -> None:
+    """Lines on the forehead, under the eyes and beside the mouth of the older half."""
+    if identity.age < 0.5:
+        return
+    colour = mixed(identity.skin, identity.shadow, 1.4 * identity.age - 0.3)
+    colour = scaled(colour, 0.94)
+    for k in range(2):
+        y = identity.brow_y - 13 - 9 * k
+        t = np.linspace(-1, 1, 9)
+        canvas.line(np.stack([128 + 24 * t, y + 2 * t * t], 1), colour, 1.6)
+    for side in _SIDES:
+        bag = (128 + side * identity.eye_dx, identity.eye_y + 8)
+        canvas.ellipse(bag, (identity.eye_width, 8), colour, arc=(30, 150), width=1.6)
+        fold = 128 + side * (identity.nose_width + 5)
+        end = (128 + side * (identity.mouth_width + 6), identity.mouth_y - 4)
+        canvas.line([(fold, identity.nose_y), end], colour, 1.8)
+
+
+def _freckles(identity: Identity, canvas: Canvas, rng: np.random.Generator) -> None:
+    colour = mixed(identity.skin, (120, 60, 30), 0.4)
+    plain = canvas.without_ink()
+    for dx, dy in rng.normal(0, 1, (26, 2)).tolist():
+        x = 128 + identity.half_width * 0.42 * (1 if dx > 0 else -1) + 9 * dx
+        plain.ellipse((x, identity.nose_y - 4 + 6 * dy), (1.5, 1.5), colour)
+
+
 def _nose(identity: Identity, canvas: Canvas) -> None:
     w, y = identity.nose_width, identity.nose_y
+    plain = canvas.without_ink()
+    colour = identity.ink.colour if identity.ink else scaled(identity.shadow, 0.85)
     tip = [(128 - w, y - 1), (128 - w * 0.5, y + 4), (128, y + 5), (128 + w * 0.5, y + 4)]
-    canvas.line([*tip, (128 + w, y - 1)], scaled(identity.shadow, 0.85), 3)
+    plain.line([*tip, (128 + w, y - 1)], colour, identity.ink.width if identity.ink else 3)
+    if identity.style == FLAT:
+        return
     side = 1 if identity.light < 0 else -1
     bridge = [(128 + 4 * side, identity.eye_y + 6), (128 + 6 * side, y - 6)]
-    canvas.line(bridge, mixed(identity.skin, identity.shadow, 0.5), 3)
-    canvas.ellipse((128 - 2 * side, y - 3), (3, 3), mixed(identity.skin, (255, 255, 255), 0.35))
+    plain.line(bridge, mixed(identity.skin, identity.shadow, 0.5), 3)
+    plain.ellipse((128 - 2 * side, y - 3), (3, 3), mixed(identity.skin, (255, 255, 255), 0.35))
 
 
 def _moustache(identity: Identity, canvas: Canvas) -> None:
     w, y = identity.mouth_width * 0.9, identity.mouth_y
     points = [(128 - w, y - 6), (120, y - 14), (128, y - 12), (136, y - 14), (128 + w, y - 6)]
-    canvas.polygon([*points, (128, y - 9)], identity.hair)
-
-
-def _front_hair(identity: Identity, canvas: Canvas) -> None:
-    w, h, y = identity.half_width, identity.half_height, identity.centre_y
-    top = identity.contour(5)
-    if identity.hair_style == CROPPED:
-        lower = [(0.9, -0.48), (0.3, -0.66), (-0.5, -0.58), (-0.95, -0.35)]
-        cap = top[37:72]
-    elif identity.hair_style == LONG:
-        lower = [(1.02, 0), (0.82, -0.45), (0.1, -0.74), (-0.82, -0.35), (-1.02, 0)]
-        cap = top[36:72]
-    elif identity.hair_style == FRINGE:
-        lower = [(1 - k / 4, -0.50 - 0.12 * (k % 2)) for k in range(9)]
-        cap = top[37:72]
-    elif identity.hair_style == BOB:
-        lower = [(0.98, -0.42), (-0.98, -0.42)]
-        cap = top[36:72]
-    elif identity.stubble_hair:
-        lower = [(0.6, -0.74), (-0.6, -0.74)]
-        cap = identity.contour(2)[40:69]
-    else:
-        return
-    line = [(128 + w * dx, y + h * dy) for dx, dy in lower]
-    canvas.polygon(np.concatenate([cap, line]), identity.hair)
-
-
-def _strands(identity: Identity, array: Array, rng: np.random.Generator) -> None:
-    """Streaks of light and dark along the hair."""
-    noise = cv2.resize(rng.random((UNITS, UNITS)).astype(np.float32), array.shape[:2])
-    scale = len(array) / UNITS
-    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.5 * scale, sigmaY=9 * scale)
-    near = np.abs(array[..., :3] - np.array(identity.hair, np.float32)).sum(-1) < 40
-    streaks = (noise - noise.mean()) * 180 * (near & (array[..., 3] > 0))
-    array[..., :3] += streaks[..., None]
+    canvas.without_ink().polygon([*points, (128, y - 9)], identity.hair)

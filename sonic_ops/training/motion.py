@@ -1,7 +1,10 @@
 """Head, brows, eyes: what moves beside the mouth, following the prosody of the clip.
 
-Every clip has two amplitudes, for the head and for the expression. They are partly audible (a
-lively voice moves more), which `audio2bucket` learns; the UNet is told both as motion buckets.
+Every clip has two amplitudes. The head's follows the changes of pitch and loudness, the
+expression's follows the pace, each with a small random part of its own: `audio2bucket` learns to
+hear them. A track is stored for amplitude 1 of the head and `EVEN` of the expression, and
+`perform` gives it any amplitudes, so that the UNet sees every voice with every strength of motion
+and learns to scale head and expression apart.
 Shape letters: N steps of 10 ms.
 """
 
@@ -9,30 +12,59 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sonic_ops.constants import SAMPLE_RATE_HZ
-from sonic_ops.training.mouth import NUM_MOUTH, STEPS_PER_SECOND, loudness, mouth_track, smooth
+from sonic_ops.training.mouth import (
+    JAW,
+    NUM_MOUTH,
+    STEPS_PER_SECOND,
+    WIDTH,
+    loudness,
+    mouth_track,
+    smooth,
+)
+from sonic_ops.training.phones import REST, mouth_shape
 from sonic_ops.training.speech import Utterance
 
 YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, BLINK, BROW, GAZE_X, GAZE_Y = range(NUM_MOUTH, NUM_MOUTH + 9)
 NUM_CHANNELS: Final = NUM_MOUTH + 9
-HEAD_MOTION: Final = 0.33
-"""Head motion of the data against that of a lively speaker: small motion is learnt sooner."""
+HEAD_MOTION: Final = 0.45
+"""Head motion at amplitude 1 against that of a lively speaker: small motion is learnt sooner."""
+EVEN: Final = 0.5
+"""The expression with which a mouth opens as its phones say."""
+QUIET, LIVELY = 0.2, 0.8
+"""Amplitudes of the most monotonous and of the liveliest clip, before chance."""
+_CHANCE: Final = 0.05
+_GLIDES: Final = (0.15, 0.85)
+"""Mean change of the pitch, octaves per second: dullest, liveliest."""
+_STRESSES: Final = (0.10, 0.34)
+"""Spread of the loudness of words: dullest, liveliest."""
+_PACES: Final = (8.0, 17.0)
+"""Phones per second: slowest, fastest."""
+_MOST_OPEN: Final = 1.15
 _GAZE: Final = 0.30
 _LOWEST_HZ, _HIGHEST_HZ = 65, 420
+_SPEECH_LEVEL: Final = 0.15
+_PAUSE_STEPS: Final = 20
+_BLINK_DELAY: Final = 8
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A track of all channels (N x 15, every 10 ms) and the clip's two amplitudes in [0, 1]."""
+    """A stored track of all channels (N x 15, every 10 ms) and the clip's two amplitudes."""
 
     samples: Floats
-    track: Floats
+    stored: Floats
     head: float
     expression: float
+
+    @property
+    def track(self) -> Floats:
+        """The poses at the clip's own amplitudes: N x 15."""
+        return perform(self.stored, self.head, self.expression)
 
 
 def animate(spoken: Utterance, rng: np.random.Generator) -> Clip:
@@ -41,28 +73,65 @@ def animate(spoken: Utterance, rng: np.random.Generator) -> Clip:
     num_steps = len(mouth)
     level = loudness(spoken.samples, num_steps)
     pitch = _pitch_octaves(spoken.samples, level)
-    lively = liveliness(level, pitch)
-    head = float(np.clip(0.15 + 0.85 * (0.65 * lively + 0.35 * rng.uniform()), 0.1, 1))
-    expression = float(np.clip(0.10 + 0.90 * (0.65 * lively + 0.35 * rng.uniform()), 0.1, 1))
     track = np.zeros((num_steps, NUM_CHANNELS), np.float32)
     track[:, :NUM_MOUTH] = mouth
-    track[:, 1] += 0.12 * expression
-    track[:, YAW : SHIFT_Y + 1] = HEAD_MOTION * _head(level, pitch, head, rng)
-    track[:, BLINK] = _blinks(num_steps, rng)
-    track[:, BROW] = _brows(level, pitch, expression, rng)
+    track[:, YAW : SHIFT_Y + 1] = HEAD_MOTION * _head(level, pitch, rng)
+    track[:, BLINK] = _blinks(level, rng)
+    track[:, BROW] = _brows(level, pitch, rng)
     track[:, GAZE_X] = _GAZE * _saccades(num_steps, rng)
     track[:, GAZE_Y] = 0.6 * _GAZE * _saccades(num_steps, rng)
+    head = _amplitude(tone_liveliness(level, pitch), rng)
+    expression = _amplitude(pace_liveliness(spoken), rng)
     return Clip(spoken.samples, track, head, expression)
 
 
-def liveliness(level: Floats, pitch: Floats) -> float:
-    """0 for a monotonous clip, 1 for a lively one: pitch range and changes of loudness."""
-    voiced = level > 0.15
+def _amplitude(liveliness: float, rng: np.random.Generator) -> float:
+    amplitude = QUIET + (LIVELY - QUIET) * liveliness + _CHANCE * rng.standard_normal()
+    return float(np.clip(amplitude, 0.0, 1.0))
+
+
+def perform(track: ArrayLike, head: ArrayLike, expression: ArrayLike) -> Floats:
+    """The poses (... x 15) of a stored track at amplitudes (one for each pose, or for all).
+
+    The head's amplitude scales yaw, pitch, roll and shift. The expression's scales brows, opens
+    and widens the mouth, and makes blinks deeper up to their end; lips that are shut stay shut.
+    """
+    poses = np.array(track, np.float32)
+    head, expression = np.asarray(head, np.float32), np.asarray(expression, np.float32)
+    poses[..., YAW : SHIFT_Y + 1] *= head[..., None]
+    gain = mouth_gain(expression)
+    poses[..., JAW] = np.minimum(poses[..., JAW] * gain, np.maximum(poses[..., JAW], _MOST_OPEN))
+    poses[..., WIDTH] = np.clip(poses[..., WIDTH] * (0.5 + 0.5 * gain), -1, 1.2)
+    poses[..., BLINK] *= np.clip(0.7 + 0.8 * expression, 0, 1)
+    poses[..., BROW] = np.clip(poses[..., BROW] * expression, -0.6, 1.5)
+    return poses
+
+
+def mouth_gain(expression: ArrayLike) -> Floats:
+    """How far the jaw opens against what its phone asks for: 0.6 to 1.6, 1 at `EVEN`."""
+    return np.asarray(0.6 + 0.8 * np.clip(expression, 0, 1.25), np.float32)
+
+
+def tone_liveliness(level: Floats, pitch: Floats) -> float:
+    """0 for a voice on one note and of one loudness, 1 for one that glides and stresses."""
+    voiced, heard = level > 2 * _SPEECH_LEVEL, level > _SPEECH_LEVEL
     if voiced.sum() < STEPS_PER_SECOND // 2:
         return 0.0
-    pitch_range = float(np.percentile(pitch[voiced], 90) - np.percentile(pitch[voiced], 10))
-    pulse = float(np.abs(np.diff(smooth(level, 6.0))).mean() * STEPS_PER_SECOND)
-    return float(np.clip(0.9 * pitch_range + 0.25 * pulse - 0.35, 0, 1))
+    glide = np.abs(np.diff(pitch))[voiced[1:]].mean() * STEPS_PER_SECOND
+    stress = smooth(level, 10.0)[heard].std()
+    return _between(glide, _GLIDES) / 2 + _between(stress, _STRESSES) / 2
+
+
+def pace_liveliness(spoken: Utterance) -> float:
+    """0 for slow speech, 1 for fast speech: phones per second of sound, without pauses."""
+    sounds = [p for p in spoken.phones if mouth_shape(p.name) != REST]
+    spoken_s = sum(p.stop_s - p.start_s for p in sounds)
+    return _between(len(sounds) / spoken_s, _PACES) if spoken_s > 0.3 else 0.0
+
+
+def _between(value: float, limits: tuple[float, float]) -> float:
+    low, high = limits
+    return float(np.clip((value - low) / (high - low), 0, 1))
 
 
 def _pitch_octaves(samples: Floats, level: Floats) -> Floats:
@@ -77,7 +146,7 @@ def _pitch_octaves(samples: Floats, level: Floats) -> Floats:
     shortest, longest = SAMPLE_RATE_HZ // _HIGHEST_HZ, SAMPLE_RATE_HZ // _LOWEST_HZ
     lags = np.fft.irfft(power)[:, shortest:longest] / (1 - np.arange(shortest, longest) / size)
     octaves = np.log2(SAMPLE_RATE_HZ / (shortest + lags.argmax(1)))
-    voiced = level[: len(octaves)] > 0.15
+    voiced = level[: len(octaves)] > _SPEECH_LEVEL
     centre = np.median(octaves[voiced]) if voiced.any() else 0.0
     octaves = np.clip(octaves - centre, -0.6, 0.6) * voiced
     return smooth(np.pad(octaves, (0, len(level) - len(octaves))).astype(np.float32), 10.0)
@@ -85,40 +154,49 @@ def _pitch_octaves(samples: Floats, level: Floats) -> Floats:
 
 def _wander(num_steps: int, sigma_steps: float, rng: np.random.Generator) -> Floats:
     """Smooth noise of unit variance."""
-    noise = rng.standard_normal(num_steps + 400).astype(np.float32)
-    track = smooth(noise, sigma_steps)[200 : 200 + num_steps]
+    noise = rng.standard_normal(num_steps + 800).astype(np.float32)
+    track = smooth(noise, sigma_steps)[400 : 400 + num_steps]
     return np.asarray(track * np.sqrt(2 * np.sqrt(np.pi) * sigma_steps), np.float32)
 
 
-def _head(level: Floats, pitch: Floats, amplitude: float, rng: np.random.Generator) -> Floats:
-    """Yaw, pitch, roll, shift x, shift y for a head of the given amplitude: N x 5."""
+def _head(level: Floats, pitch: Floats, rng: np.random.Generator) -> Floats:
+    """Yaw, pitch, roll, shift x, shift y of a head that moves on through silence: N x 5."""
     n = len(level)
     beat = smooth(level, 14.0)
     beat = beat - beat.mean()
     columns = [
         0.55 * _wander(n, 70, rng) + 0.4 * _wander(n, 25, rng) * beat,
-        0.30 * _wander(n, 60, rng) + 0.9 * beat - 0.5 * pitch,
-        0.45 * _wander(n, 80, rng),
+        0.30 * _wander(n, 60, rng) + 1.2 * beat - 0.6 * pitch,
+        0.40 * _wander(n, 80, rng) + 0.6 * smooth(pitch, 20.0),
         0.70 * _wander(n, 90, rng),
         0.40 * _wander(n, 80, rng) + 0.4 * beat,
     ]
-    return np.asarray(np.clip(amplitude * np.stack(columns, 1), -1.6, 1.6), np.float32)
+    return np.asarray(np.clip(np.stack(columns, 1), -1.6, 1.6), np.float32)
 
 
-def _brows(level: Floats, pitch: Floats, amplitude: float, rng: np.random.Generator) -> Floats:
+def _brows(level: Floats, pitch: Floats, rng: np.random.Generator) -> Floats:
     beat = smooth(level, 14.0)
-    raised = 0.25 * _wander(len(level), 60, rng) + 2.6 * pitch + 0.5 * (beat - beat.mean())
-    return np.asarray(np.clip(amplitude * raised, -0.6, 1.3), np.float32)
+    raised = 0.35 * _wander(len(level), 60, rng) + 4.2 * pitch + 0.9 * (beat - beat.mean())
+    return np.asarray(raised, np.float32)
 
 
-def _blinks(num_steps: int, rng: np.random.Generator) -> Floats:
-    """Eyelids, 1 when shut: a blink of 0.15 s every 1 to 5 seconds."""
-    lids = np.zeros(num_steps, np.float32)
-    step = 30 + rng.exponential(150)
-    while step < num_steps:
-        lids = np.maximum(lids, np.clip(1.5 - np.abs(np.arange(num_steps) - step) / 7, 0, 1))
-        step += 80 + rng.exponential(220)
+def _blinks(level: Floats, rng: np.random.Generator) -> Floats:
+    """Eyelids, 1 when shut, for 0.15 s: at most ends of phrases, and now and then between."""
+    steps = np.arange(len(level))
+    lids = np.zeros(len(level), np.float32)
+    ends = [end + _BLINK_DELAY for end in _phrase_ends(level) if rng.random() < 0.8]
+    between = np.cumsum(100 + rng.exponential(320, len(level) // 100 + 1))
+    for step in [*ends, *between]:
+        lids = np.maximum(lids, np.clip(1.6 - np.abs(steps - step) / 5, 0, 1))
     return np.asarray(lids, np.float32)
+
+
+def _phrase_ends(level: Floats) -> NDArray[np.intp]:
+    """Steps at which speech stops for 0.2 s or more."""
+    loud = np.pad(level > _SPEECH_LEVEL, (0, _PAUSE_STEPS))
+    last = np.flatnonzero(loud[:-1] & ~loud[1:])
+    silent = [not loud[k + 1 : k + 1 + _PAUSE_STEPS].any() for k in last]
+    return np.asarray(last[silent])
 
 
 def _saccades(num_steps: int, rng: np.random.Generator) -> Floats:

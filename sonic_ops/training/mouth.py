@@ -18,6 +18,8 @@ NUM_MOUTH: Final = 6
 JAW, WIDTH, ROUNDING, PRESS, TEETH, TONGUE = range(NUM_MOUTH)
 _COARTICULATION_STEPS: Final = 3.4
 _CLOSURE_STEPS: Final = 4.5
+_SILENCE: Final = 0.02
+"""Loudness (root mean square) that no speech stays under."""
 
 Floats = NDArray[np.float32]
 
@@ -34,13 +36,14 @@ def smooth(track: Floats, sigma_steps: float) -> Floats:
 
 
 def loudness(samples: Floats, num_steps: int) -> Floats:
-    """Loudness per 10 ms, 1 at the loud end of the clip."""
+    """Loudness per 10 ms, 1 at the loud end of the clip; a clip without speech stays near 0."""
     hop = SAMPLE_RATE_HZ // STEPS_PER_SECOND
     window = np.ones(400) / 400
     power = np.convolve(samples.astype(np.float64) ** 2, window, "same")[::hop]
     level = np.sqrt(power + 1e-8)[:num_steps]
     level = np.pad(level, (0, num_steps - len(level)))
-    return smooth((level / (np.percentile(level, 95) + 1e-5)).astype(np.float32), 4.0)
+    loud = max(float(np.percentile(level, 95)), _SILENCE)
+    return smooth((level / loud).astype(np.float32), 4.0)
 
 
 def mouth_track(phones: Sequence[Phone], samples: Floats) -> Floats:

@@ -7,10 +7,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.training.drawing import Colour, mixed, scaled
+from sonic_ops.training import styles
+from sonic_ops.training.drawing import Colour, Ink, brightness, legible, mixed, scaled
 
-HELD_OUT_EVERY: Final = 10
-"""One person in ten is never trained on."""
+NUM_FAMILIES: Final = 10
+"""People of one family have a skull in common; person `seed` is of family `seed % 10`."""
+HELD_OUT_FAMILY: Final = 9
+"""Training never sees a person of this family, nor the style `styles.HELD_OUT`."""
+_LIKENESS: Final = 0.5
+"""How much of a face's proportions are the family's."""
 
 _SKINS: Final = (
     (255, 219, 190), (241, 194, 155), (224, 172, 125), (198, 134, 88),
@@ -22,9 +27,12 @@ _HAIRS: Final = (
 )  # fmt: skip
 _IRISES: Final = ((70, 45, 25), (60, 90, 50), (60, 100, 150), (90, 110, 120), (40, 30, 20))
 
-CROPPED, LONG, FRINGE, BOB, SHAVED = range(5)
-PLAIN, COLLAR, STRIPES, SCARF = range(4)
-GRADIENT, DISCS, BLOCKS, SOFT = range(4)
+CROPPED, LONG, FRINGE, BOB, SHAVED, CURLY, BUN, SIDES, PARTED = range(9)
+PLAIN, COLLAR, STRIPES, SCARF, SUIT, V_NECK, HOOD, ROLL_NECK, DOTS, BUTTONS = range(10)
+GRADIENT, DISCS, BLOCKS, SOFT, WALL, SHELVES, WINDOW, HILLS, PANELS = range(9)
+BARE, CAP, BEANIE, BRIM, HEADSCARF, BAND = range(6)
+_HATS: Final = (0.66, 0.07, 0.08, 0.06, 0.06, 0.07)
+_BROW_CONTRAST: Final = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +43,16 @@ class Identity:
     skin: Colour
     shadow: Colour
     hair: Colour
+    brow: Colour
     lip: Colour
     iris: Colour
     cloth: Colour
     trim: Colour
+    hat_colour: Colour
+    rim: Colour
+    ink: Ink | None
+    style: int
+    saturation: float
     centre_y: float
     half_width: float
     half_height: float
@@ -59,10 +73,15 @@ class Identity:
     opening: float
     hair_style: int
     hair_length: float
+    hat: int
+    age: float
+    freckles: bool
+    dot_eyes: bool
     cloth_style: int
     backdrop: int
     shoulders: float
     glasses: bool
+    square_glasses: bool
     beard: bool
     moustache: bool
     stubble_hair: bool
@@ -99,60 +118,94 @@ BOX_BOTTOM: Final = 0.983
 
 
 def is_held_out(seed: int) -> bool:
-    """True for the people that training never sees."""
-    return seed % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+    """True for the people that training never sees; only among them is the held-out style."""
+    return seed % NUM_FAMILIES == HELD_OUT_FAMILY
 
 
 def draw_identity(seed: int) -> Identity:
     """The person number `seed`, always the same."""
     rng = np.random.default_rng(seed)
+    family = np.random.default_rng([seed % NUM_FAMILIES, 77])
     uniform = rng.uniform
+
+    def bone(low: float, high: float) -> float:
+        share = _LIKENESS * family.uniform(-0.1, 1.1) + (1 - _LIKENESS) * uniform(-0.1, 1.1)
+        return float(low + (high - low) * share)
+
+    style = int(rng.choice(list(styles.STYLES) if is_held_out(seed) else styles.TRAINED))
+    look = styles.STYLES[style]
+    age = uniform() ** 1.5
     skin = mixed(_pick(rng, _SKINS), _pick(rng, _SKINS), uniform(0, 0.5))
     skin = scaled(skin, uniform(0.92, 1.05))
     hair = mixed(_pick(rng, _HAIRS), _pick(rng, _HAIRS), uniform(0, 0.35))
-    centre_y, half_width, half_height = uniform(116, 124), uniform(56, 66), uniform(74, 84)
-    eye_y = centre_y - uniform(4, 10)
+    hair = mixed(hair, (205, 205, 202), max(0.0, age - 0.55) * 2 * uniform(0.5, 1))
+    centre_y, half_width, half_height = bone(116, 124), bone(55, 67), bone(73, 85)
+    eye_y = centre_y - bone(4, 10)
     lip = mixed(mixed(skin, (190, 60, 70), uniform(0.35, 0.8)), (120, 30, 40), uniform(0, 0.25))
+    hat = int(rng.choice(len(_HATS), p=_HATS))
+    hair_style = int(rng.integers(9))
+    if hat not in (BARE, BAND) and hair_style in (CURLY, BUN):
+        hair_style = CROPPED
     return Identity(
         seed=seed,
         skin=skin,
         shadow=mixed(skin, (90, 30, 30), 0.30),
         hair=hair,
+        brow=legible(scaled(hair, 0.7), skin, _BROW_CONTRAST),
         lip=lip,
         iris=_pick(rng, _IRISES),
         cloth=_hue(rng, (0.15, 0.8), (0.25, 0.9)),
         trim=_hue(rng, (0.0, 0.6), (0.3, 1.0)),
+        hat_colour=_hue(rng, (0.1, 0.8), (0.25, 0.9)),
+        rim=legible(
+            mixed((30, 30, 34), _hue(rng, (0.2, 0.9), (0.2, 0.6)), uniform(0, 0.7)), skin, 40
+        ),
+        ink=_ink(rng, look, skin),
+        style=style,
+        saturation=uniform(*look.saturation),
         centre_y=centre_y,
         half_width=half_width,
         half_height=half_height,
-        jaw_width=uniform(0.75, 1.0),
+        jaw_width=bone(0.74, 1.0),
         eye_y=eye_y,
-        eye_dx=half_width * uniform(0.38, 0.46),
-        eye_width=uniform(11, 14.5),
-        eye_height=uniform(6.0, 9.0),
-        brow_y=eye_y - uniform(15, 20),
-        brow_width=uniform(3, 6.5),
-        brow_tilt=uniform(-3, 3),
-        nose_y=centre_y + uniform(18, 26),
-        nose_width=uniform(7, 12),
-        mouth_y=centre_y + half_height * uniform(0.52, 0.60),
-        mouth_width=uniform(20, 26),
-        upper_lip=uniform(3.2, 6),
-        lower_lip=uniform(4.5, 8),
-        opening=uniform(24, 32),
-        hair_style=int(rng.integers(5)),
+        eye_dx=half_width * bone(0.38, 0.46),
+        eye_width=bone(11, 14.5),
+        eye_height=bone(7.6, 10.2),
+        brow_y=eye_y - bone(18, 22),
+        brow_width=uniform(3.6, 6.5),
+        brow_tilt=uniform(-2.5, 3),
+        nose_y=centre_y + bone(18, 26),
+        nose_width=bone(7, 12),
+        mouth_y=centre_y + half_height * bone(0.52, 0.60),
+        mouth_width=bone(20, 26),
+        upper_lip=bone(3.2, 6),
+        lower_lip=bone(4.5, 8),
+        opening=bone(24, 32),
+        hair_style=hair_style,
         hair_length=uniform(0.75, 1.15),
-        cloth_style=int(rng.integers(4)),
-        backdrop=int(rng.integers(4)),
+        hat=hat,
+        age=age,
+        freckles=bool(uniform() < 0.1),
+        dot_eyes=bool(style == styles.FLAT and uniform() < 0.35 and brightness(skin) > 110),
+        cloth_style=int(rng.integers(10)),
+        backdrop=int(rng.integers(9)),
         shoulders=uniform(88, 118),
         glasses=bool(uniform() < 0.2),
-        beard=bool(uniform() < 0.18),
-        moustache=bool(uniform() < 0.15),
+        square_glasses=bool(uniform() < 0.4),
+        beard=bool(uniform() < 0.16),
+        moustache=bool(uniform() < 0.14),
         stubble_hair=bool(uniform() < 0.6),
         light=uniform(-1, 1),
-        shading=uniform(0.2, 1.25),
+        shading=uniform(0.5, 1.2) * look.shading,
         zoom=uniform(0.92, 1.08),
     )
+
+
+def _ink(rng: np.random.Generator, look: styles.Style, skin: Colour) -> Ink | None:
+    width = float(rng.uniform(*look.ink))
+    if not width:
+        return None
+    return Ink(mixed((22, 18, 24), scaled(skin, 0.45), look.ink_share), width)
 
 
 def _pick(rng: np.random.Generator, colours: tuple[tuple[int, int, int], ...]) -> Colour:

@@ -1,13 +1,35 @@
 """Phones to mouth tracks, and the amplitudes that a voice lets one hear."""
 
+import random
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from sonic_ops.training.motion import BLINK, HEAD_MOTION, YAW, animate
-from sonic_ops.training.mouth import JAW, PRESS, ROUNDING, mouth_track, smooth
+from sonic_ops.training.motion import (
+    BLINK,
+    BROW,
+    EVEN,
+    HEAD_MOTION,
+    ROLL,
+    YAW,
+    animate,
+    pace_liveliness,
+    perform,
+    tone_liveliness,
+)
+from sonic_ops.training.mouth import (
+    JAW,
+    PRESS,
+    ROUNDING,
+    loudness,
+    mouth_track,
+    smooth,
+)
 from sonic_ops.training.phones import closes_lips, mouth_shape
 from sonic_ops.training.sentences import is_held_out, sentence
-from sonic_ops.training.speech import Phone, Utterance
+from sonic_ops.training.speech import Phone, Utterance, Voice, draw_clip, draw_voice, speak
 
 
 def hum(seconds: float, hz: float = 120.0) -> np.ndarray:
@@ -48,22 +70,104 @@ def test_smoothing_keeps_a_constant_and_the_mean() -> None:
     assert smooth(spike, 4.0).sum() == pytest.approx(1.0, abs=1e-4)
 
 
-def test_a_lively_voice_has_larger_amplitudes() -> None:
+def test_a_wide_pitch_moves_the_head_more() -> None:
     time = np.arange(48000) / 16000
-    pulses = (np.sin(2 * np.pi * 2.5 * time) > 0) * 1.0
-    glide = np.sin(2 * np.pi * np.cumsum(140 + 90 * np.sin(2 * np.pi * 1.1 * time)) / 16000)
-    lively = Utterance((0.4 * glide * (0.2 + 0.8 * pulses)).astype(np.float32), say("aa"))
+    glide = np.sin(2 * np.pi * np.cumsum(140 + 60 * np.sin(2 * np.pi * 1.1 * time)) / 16000)
+    lively = Utterance((0.4 * glide).astype(np.float32), say("aa"))
     dull = Utterance(hum(3.0), say("aa"))
     for seed in range(3):
         rng = [np.random.default_rng(seed) for _ in range(2)]
-        assert animate(lively, rng[0]).head > animate(dull, rng[1]).head + 0.1
+        assert animate(lively, rng[0]).head > animate(dull, rng[1]).head + 0.2
 
 
-def test_head_moves_a_third_and_eyes_blink() -> None:
+def test_a_fast_voice_has_more_expression_and_the_same_head() -> None:
+    names = ["t", "aa", "k", "iy"] * 6
+    slow, fast = (Utterance(hum(3.0), say(*names, each_s=each_s)) for each_s in (0.12, 0.06))
+    assert pace_liveliness(fast) > pace_liveliness(slow) + 0.3
+    level = loudness(hum(3.0), 302)
+    assert tone_liveliness(level, np.zeros(302, np.float32)) < 0.1
+    clips = [animate(spoken, np.random.default_rng(1)) for spoken in (slow, fast)]
+    assert clips[1].expression > clips[0].expression + 0.15
+    assert clips[1].head == clips[0].head
+
+
+def test_silence_is_not_loud() -> None:
+    assert loudness(np.zeros(16000, np.float32), 100).max() < 0.05
+
+
+def spoken_twice() -> Utterance:
+    """Half a second of hum, three seconds of silence, half a second of hum, over and over."""
+    part = np.concatenate([hum(0.5), np.zeros(48000, np.float32)])
+    return Utterance(np.tile(part, 6), say("aa"))
+
+
+def test_in_long_silence_the_mouth_rests_while_head_and_eyes_live() -> None:
+    clip = animate(spoken_twice(), np.random.default_rng(2))
+    silent = clip.track[1000:1330]
+    assert silent[:, JAW].max() < 0.1
+    assert clip.stored[1000:1330, YAW : ROLL + 1].std(0).max() > 0.01
+
+
+def test_blinks_are_short_and_most_follow_the_end_of_a_phrase() -> None:
+    clip = animate(spoken_twice(), np.random.default_rng(0))
+    lids = clip.stored[:, BLINK]
+    assert lids.max() == 1
+    assert (lids > 0.1).mean() < 0.12
+    after = [lids[k : k + 25].max() for k in range(50, len(lids), 350)]
+    assert np.mean(np.array(after) > 0.9) > 0.5
+
+
+def test_the_head_is_small_and_scales_alone() -> None:
     clip = animate(Utterance(hum(20.0), say("aa")), np.random.default_rng(0))
-    assert 0 < np.abs(clip.track[:, YAW]).max() <= 1.6 * HEAD_MOTION
-    assert clip.track[:, BLINK].max() > 0.9
-    assert (clip.track[:, BLINK] == 0).mean() > 0.7
+    assert 0 < np.abs(clip.stored[:, YAW]).max() <= 1.6 * HEAD_MOTION
+    one, two = (perform(clip.stored, head, 0.4) for head in (0.3, 0.6))
+    head = slice(YAW, BLINK)
+    assert two[:, head] == pytest.approx(2 * one[:, head])
+    assert np.array_equal(np.delete(one, head, 1), np.delete(two, head, 1))
+
+
+def test_expression_opens_the_mouth_raises_the_brows_and_leaves_the_head() -> None:
+    names = ("aa", "m", "aa", "t", "iy", "p", "ao")
+    spoken = Utterance(hum(0.84), say(*names))
+    stored = animate(spoken, np.random.default_rng(0)).stored
+    even = perform(stored, 0.3, EVEN)
+    assert even[:, JAW] == pytest.approx(stored[:, JAW])
+    opened = [perform(stored, 0.3, e)[:, JAW].std() for e in (0.0, 0.25, 0.5, 1.0)]
+    assert np.all(np.diff(opened) > 0.01)
+    wild = perform(stored, 0.3, 1.5)
+    closed = stored[:, PRESS] > 0.9
+    assert closed.any()
+    assert (wild[closed, JAW] < 0.1).all()
+    assert np.array_equal(wild[:, YAW:BLINK], even[:, YAW:BLINK])
+    assert np.abs(wild[:, BROW]).sum() > np.abs(even[:, BROW]).sum()
+
+
+def test_long_pauses_and_several_voices_are_in_the_data() -> None:
+    clips = [draw_clip(seed, held_out=False) for seed in range(16)]
+    gaps = [
+        max((b.start_s - a.stop_s for a, b in pairwise(clip.phones)), default=0.0) for clip in clips
+    ]
+    tail = [len(clip.samples) / 16000 - clip.phones[-1].stop_s for clip in clips]
+    assert max(*gaps, *tail) > 2
+    rng = random.Random(0)
+    voices = [draw_voice(rng, held_out=False) for _ in range(200)]
+    assert len({voice.name for voice in voices}) > 20
+
+
+def test_held_out_voices_are_never_among_the_others() -> None:
+    rng = random.Random(1)
+    trained = [draw_voice(rng, held_out=False) for _ in range(400)]
+    tested = [draw_voice(rng, held_out=True) for _ in range(50)]
+    assert not any(voice.name == "slt" or "+f4" in voice.name for voice in trained)
+    assert not any("+m8" in voice.name for voice in trained)
+    assert all(voice.name == "slt" or voice.name.endswith(("+f4", "+m8")) for voice in tested)
+
+
+def test_a_smaller_speaker_is_higher_and_keeps_phones_in_place() -> None:
+    voice = Voice("flite", "kal", 0, 1.0, 10)
+    whole, small = speak("mama", voice), speak("mama", replace(voice, size=0.9))
+    assert len(small.samples) == pytest.approx(0.9 * len(whole.samples), abs=2)
+    assert small.phones[3].start_s == pytest.approx(0.9 * whole.phones[3].start_s)
 
 
 def test_one_sentence_in_ten_is_held_out_and_all_are_repeatable() -> None:

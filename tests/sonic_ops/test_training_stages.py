@@ -42,7 +42,8 @@ def pictures() -> Pictures:
     rng = np.random.default_rng(0)
     blocks = rng.integers(0, 256, (2, 2, 8, 8, 3), np.uint8).repeat(16, 2).repeat(16, 3)
     mouths = np.full((2, 2, 2), 64, np.float32)
-    return Pictures(blocks, mouths, np.tile([32, 32, 96, 96], (2, 1)), np.zeros((2, 1), int))
+    boxes, amplitudes = np.tile([32, 32, 96, 96], (2, 1)), np.ones((2, 1, 2), np.float32)
+    return Pictures(blocks, mouths, boxes, np.zeros((2, 1), int), amplitudes)
 
 
 @pytest.fixture(scope="module")
