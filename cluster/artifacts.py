@@ -1,131 +1,163 @@
-"""Files of the work folder, at any fsspec address. A file that exists is whole."""
+"""Files of the work folder, at any fsspec address. A file that exists is whole, and its checksum
+says whether it still is: the last 32 bytes of a file are the SHA-256 of all that is before them.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+Files stay readable for others: in safetensors those bytes are a tensor of their own, which is the
+last one of the file, and in MP4 they are in a box that players pass over.
+"""
+
+import hashlib
+import logging
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TypeVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from sonic_ops.constants import PIECE_TOKENS
-from sonic_ops.errors import RenderError, VerifyError
-from sonic_ops.files import exists, fetched, reached, remove, storage_fault, written
-from sonic_ops.inspection import probe_video
-from sonic_ops.timeline import Segment
+from sonic_ops.errors import DamagedFileError
+from sonic_ops.files import (
+    exists,
+    fetched,
+    names_in,
+    reached,
+    remove,
+    remove_folder,
+    storage_fault,
+    written,
+)
 
 __all__ = [
-    "LatentTrack",
-    "TokenTrack",
-    "exists",
-    "fetched_video",
+    "existing",
+    "fetched_whole",
+    "mended",
+    "names_in",
     "read_tensors",
-    "write_once",
+    "remove_folder",
     "write_tensors",
+    "write_video",
 ]
 
+T = TypeVar("T")
 
-def write_once(address: str, write: Callable[[Path], object]) -> str:
-    """Let `write` fill a local file, then give it its address in one move, unless it exists.
+_log = logging.getLogger(__name__)
+_DIGEST = "sha256"
+_DIGEST_BYTES = 32
+_MP4_BOX = (8 + _DIGEST_BYTES).to_bytes(4, "big") + b"free"
+_BLOCK_BYTES = 1 << 20
+
+
+def write_tensors(address: str, make: Callable[[], Mapping[str, Tensor]]) -> str:
+    """Write the tensors that `make` gives as safetensors, unless the file exists; its address.
 
     Raises RenderError if that cannot be done, because the disk is full for example.
     """
+
+    def write(path: Path) -> None:
+        whole = {name: tensor.contiguous() for name, tensor in make().items()}
+        room = torch.zeros(_DIGEST_BYTES, dtype=torch.uint8)
+        # safetensors puts bytes behind all wider numbers, so the room is at the end.
+        path.write_bytes(save(whole | {_DIGEST: room})[:-_DIGEST_BYTES])
+
+    return _write_once(address, write)
+
+
+def write_video(address: str, encode: Callable[[Path], object]) -> str:
+    """Let `encode` fill an MP4 file, unless it exists; its address. Raises RenderError."""
+
+    def write(path: Path) -> None:
+        encode(path)
+        with path.open("ab") as file:
+            file.write(_MP4_BOX)
+
+    return _write_once(address, write)
+
+
+def read_tensors(address: str) -> dict[str, Tensor]:
+    """Read the tensors of a file. Raises DamagedFileError."""
+    with _storage_faults(address), reached(address) as (filesystem, path):
+        content = filesystem.cat_file(path)
+    digest = hashlib.sha256(memoryview(content)[:-_DIGEST_BYTES]).digest()
+    if digest != content[-_DIGEST_BYTES:]:
+        raise DamagedFileError(address)
+    return {name: tensor for name, tensor in load(content).items() if name != _DIGEST}
+
+
+@contextmanager
+def fetched_whole(address: str) -> Iterator[Path]:
+    """A local path of a file that is as it was written. Raises DamagedFileError."""
+    with _storage_faults(address), fetched(address) as path:
+        size = path.stat().st_size - _DIGEST_BYTES
+        with path.open("rb") as file:
+            if size < 0 or _digest_of(file, size) != file.read():
+                raise DamagedFileError(address)
+        yield path
+
+
+def existing(addresses: Iterable[str]) -> frozenset[str]:
+    """Those of the addresses that have a file; every folder is asked once."""
+    by_folder: dict[str, list[str]] = {}
+    for address in addresses:
+        by_folder.setdefault(posixpath.dirname(address), []).append(address)
+    found: set[str] = set()
+    for folder, files in by_folder.items():
+        names = names_in(folder)
+        found.update(address for address in files if posixpath.basename(address) in names)
+    return frozenset(found)
+
+
+def mended(make: Callable[[], T]) -> T:
+    """Call `make`, and call it again after each file that it finds damaged; that one is removed.
+
+    `make` must make what is missing. Raises DamagedFileError if a file is damaged twice.
+    """
+    seen: set[str] = set()
+    while True:
+        try:
+            return make()
+        except DamagedFileError as error:
+            if error.address in seen:
+                raise
+            seen.add(error.address)
+            _log.warning("%s; it is made again", error)
+            with _storage_faults(error.address):
+                remove(error.address)
+
+
+def _write_once(address: str, write: Callable[[Path], None]) -> str:
+    """Fill a local file and give it its address in one move, unless that exists."""
     try:
         if not exists(address):
             with written(address) as local:
                 write(local)
+                _seal(local)
     except OSError as error:
         raise storage_fault(error) from error
     return address
 
 
-def write_tensors(address: str, tensors: Mapping[str, Tensor]) -> str:
-    """Write tensors as safetensors."""
-    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    return write_once(address, lambda path: path.write_bytes(save(whole)))
+def _seal(path: Path) -> None:
+    with path.open("rb+") as file:
+        file.write(_digest_of(file, path.stat().st_size))
 
 
-def read_tensors(address: str) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file."""
-    try:
-        with reached(address) as (filesystem, path):
-            content = filesystem.cat_file(path)
-    except OSError as error:
-        raise storage_fault(error) from error
-    try:
-        return dict(load(content))
-    except SafetensorError as error:
-        raise _removed(address) from error
+def _digest_of(file: IO[bytes], size: int) -> bytes:
+    """SHA-256 of the first `size` bytes."""
+    digest = hashlib.sha256()
+    while size and (block := file.read(min(_BLOCK_BYTES, size))):
+        digest.update(block)
+        size -= len(block)
+    return digest.digest()
 
 
 @contextmanager
-def fetched_video(address: str, num_output_frames: int) -> Iterator[Path]:
-    """A local path of an encoded segment. Raises RenderError if it is damaged."""
-    with fetched(address) as path:
-        try:
-            num_whole = probe_video(path).num_frames
-        except VerifyError as error:
-            raise _removed(address) from error
-        if num_whole != num_output_frames:
-            raise _removed(address)
-        yield path
-
-
-def _removed(address: str) -> RenderError:
-    """The error of a damaged file, which is removed so that the next try makes it again."""
-    remove(address)
-    return RenderError(
-        f"the file {address} was damaged and is removed",
-        remedy="Run the same command again; only the missing work is done.",
-    )
-
-
-class TokenTrack:
-    """Tokens of the whole track out of its pieces; only the pieces that are asked for are read."""
-
-    def __init__(self, pieces: Sequence[str], num_tokens: int) -> None:
-        self._pieces = pieces
-        self._num_tokens = num_tokens
-        self._cache: dict[int, Tensor] = {}
-
-    def read(self, start: int, stop: int) -> Tensor:
-        """Tokens `[start, stop)`: (stop - start, L, D), zero outside the track."""
-        first, last = max(start, 0), min(stop, self._num_tokens)
-        like = self._piece(min(max(first, 0), self._num_tokens - 1) // PIECE_TOKENS)
-        out = like.new_zeros(stop - start, *like.shape[1:])
-        while first < last:
-            index, offset = divmod(first, PIECE_TOKENS)
-            part = self._piece(index)[offset : offset + last - first]
-            out[first - start : first - start + len(part)] = part
-            first += len(part)
-        return out
-
-    def _piece(self, index: int) -> Tensor:
-        if index not in self._cache:
-            self._cache = {k: v for k, v in self._cache.items() if k >= index - 1}
-            self._cache[index] = read_tensors(self._pieces[index])["tokens"]
-        return self._cache[index]
-
-
-class LatentTrack:
-    """Latents of the whole video out of the files of its segments."""
-
-    def __init__(self, segments: Sequence[Segment], files: Sequence[str]) -> None:
-        self._segments = segments
-        self._files = files
-        self._cache: dict[int, Tensor] = {}
-
-    def read(self, start: int, stop: int) -> Tensor:
-        """Latents of the frames `[start, stop)`: (F, C, H, W)."""
-        parts = [
-            self._segment(s.index)[max(start - s.start, 0) : stop - s.start]
-            for s in self._segments
-            if s.start < stop and s.stop > start
-        ]
-        return torch.cat(parts)
-
-    def _segment(self, index: int) -> Tensor:
-        if index not in self._cache:
-            self._cache[index] = read_tensors(self._files[index])["latents"]
-        return self._cache[index]
+def _storage_faults(address: str) -> Iterator[None]:
+    """A file that is not there can be made again; any other fault of a store cannot."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DamagedFileError(address) from error
+    except OSError as error:
+        raise storage_fault(error) from error

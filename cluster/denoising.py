@@ -1,173 +1,138 @@
 """Denoising as a graph of jobs per segment and step, tied together by object references.
 
 A step of a segment waits for that segment and its neighbours alone, so a slow worker delays its
-neighbours and not the world.
+neighbours and not the world. Every few steps a segment is written to a checkpoint, from which its
+next step reads it: no job remembers more than the steps since then, and a restart is the same
+graph without what the files that exist make needless.
 """
 
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, pairwise
+
+from cluster import artifacts
 from cluster.config import VideoConfig
-from cluster.jobs import (
-    ConditionJob,
-    DenoiseJob,
-    FuseJob,
-    StartJob,
-    StoreJob,
-    VideoRequest,
-)
+from cluster.graph import Graph
+from cluster.jobs import VideoRequest
+from cluster.needs import PlanStep, needs_of
 from cluster.pool import Pool, Ref
 from cluster.progress import OnProgress, Progress
-from sonic_ops.constants import SAMPLES_PER_TICK, TOKENS_PER_TICK
-from sonic_ops.exchange import StepPlan, plan_step
-from sonic_ops.timeline import Segment, window_grid
+from sonic_ops.timeline import Segment
 
-Parcel = dict[tuple[int, int], Ref]
-"""(from segment, to segment) -> the tensor that travels."""
+BLOCK_SEGMENTS = 2
+"""Segments per worker that take their steps together, so that no worker waits for a neighbour.
+Two blocks are under way, and no more is in memory, however long the video is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Segments on their way from one checkpoint to the next: what they write, and their work."""
+
+    start: int
+    tickets: tuple[Ref, ...]
+    frame_steps: int
+    is_last: bool
 
 
 class Denoising:
-    """The graph of one video."""
+    """The graph of one video. `wanted` are the segments whose finished latents are asked for, and
+    `target` says where these go."""
 
     def __init__(
         self,
         pool: Pool,
         request: VideoRequest,
         config: VideoConfig,
-        segments: tuple[Segment, ...],
+        plan: PlanStep,
+        *,
+        target: Callable[[Segment], str],
+        wanted: frozenset[int],
     ) -> None:
-        self.pool, self.request, self.segments = pool, request, segments
-        self.sampling = config.sampling
+        self.pool, self.request, self.target = pool, request, target
         self.num_steps = config.sampling.num_run
-        self.portrait = self._submit(
-            0, "condition_portrait", request.portrait, request.seed, self.sampling.condition_noise
-        )[0]
-        self.heard = [self._condition(segment) for segment in segments]
+        self.stops = self._stops(config.checkpoint_every or self.num_steps)
+        plan = lru_cache(maxsize=max(b - a for a, b in pairwise(self.stops)) + 2)(plan)
+        self.segments = plan(0).segments
+        self.needs = needs_of(plan, self.num_steps, wanted, self._kept)
+        self.graph = Graph(pool, request, config, plan, self.needs, self._address)
 
     def run(self, on_progress: OnProgress) -> None:
-        """Denoise all segments and write their latents."""
-        plan = self._plan(0)
-        parcels = self._start(plan)
-        tickets: list[Ref] = []
-        for step in range(self.num_steps):
-            following = self._plan(step + 1) if step + 1 < self.num_steps else None
-            parts = self._denoise(step, plan, parcels)
-            parcels, new_tickets = self._fuse(plan, following, parts)
-            # Two steps are in flight: enough to keep workers busy, few enough to stay small.
-            self._settle(step, tickets, on_progress)
-            tickets, plan = new_tickets, following or plan
-        self._settle(self.num_steps, tickets, on_progress)
-        self.pool.get(self._store(parcels))
+        """Make the finished latents that are wanted, from the newest files there are.
 
-    def _settle(self, done: int, tickets: list[Ref], on_progress: OnProgress) -> None:
-        self.pool.get(tickets)
-        on_progress(Progress("denoise", done, self.num_steps))
+        Raises SonicError.
+        """
+        total = sum(map(len, self.segments)) * self.num_steps
+        left = sum(len(self.segments[index]) for made in self.needs.made for index in made)
+        under_way: deque[Block] = deque()
+        for block in chain(self._blocks(), [None]):
+            while under_way and (block is None or len(under_way) == 2):
+                left -= self._settle(under_way.popleft())
+                done = (total - left) * self.num_steps // total
+                on_progress(Progress("denoise", done, self.num_steps))
+            if block is not None:
+                under_way.append(block)
 
-    def _plan(self, step: int) -> StepPlan:
-        grid = window_grid(
-            self.request.num_frames,
-            step,
-            size=self.sampling.window_frames,
-            overlap=self.sampling.window_overlap,
-            shift=self.sampling.shift_frames,
-        )
-        return plan_step(self.request.num_frames, self.segments, grid)
+    def _blocks(self) -> Iterator[Block]:
+        """Submit the graph block by block.
 
-    def _submit(
-        self,
-        segment: int,
-        method: str,
-        *arguments: object,
-        num_returns: int = 1,
-        lasting: bool = False,
-    ) -> tuple[Ref, ...]:
-        near = (self.request.order, segment)
-        return self.pool.submit(
-            method, *arguments, near=near, num_returns=num_returns, lasting=lasting
-        )
-
-    def _condition(self, segment: Segment) -> Ref:
-        reach = segment.stop + self.sampling.window_frames - 1
-        num_frames = self.request.num_frames
-        job = ConditionJob(
-            pieces=tuple(piece.target for piece in self.request.pieces),
-            num_tokens=self.request.num_samples // SAMPLES_PER_TICK * TOKENS_PER_TICK,
-            frames=tuple(sorted({f % num_frames for f in range(segment.start, reach)})),
-            sampling=self.sampling,
-            target=self.request.heard(segment),
-        )
-        return self._submit(segment.index, "condition_frames", job, self.portrait, lasting=True)[0]
-
-    def _start(self, plan: StepPlan) -> Parcel:
-        parcels: Parcel = {}
-        for segment in self.segments:
-            readers = self._readers(segment, plan)
-            job = StartJob(segment, self.request.seed, self.sampling, tuple(readers.values()))
-            refs = self._submit(
-                segment.index, "start", job, self.portrait, num_returns=len(readers)
-            )
-            parcels |= {(segment.index, r): ref for r, ref in zip(readers, refs, strict=True)}
-        return parcels
-
-    def _denoise(self, step: int, plan: StepPlan, parcels: Parcel) -> Parcel:
-        parts: Parcel = {}
-        for index, owners in enumerate(plan.touched):
-            if not owners:
+        With every step a block moves one segment to the left, because a step reads from the
+        segment to the right: what it needs there, the block has made in the step before.
+        """
+        for start, stop in pairwise(self.stops):
+            if not self.needs.made[stop]:
                 continue
-            job = DenoiseJob(
-                step,
-                self.request.num_frames,
-                plan.windows[index],
-                tuple(plan.reads(index, owner) for owner in owners),
-                tuple(plan.parts(index, owner) for owner in owners),
-                self.sampling,
-            )
-            inputs = [parcels[owner, index] for owner in owners]
-            refs = self._submit(
-                index,
-                "denoise",
-                job,
-                self.portrait,
-                self.heard[index],
-                *inputs,
-                num_returns=len(owners),
-            )
-            parts |= {(index, owner): ref for owner, ref in zip(owners, refs, strict=True)}
-        return parts
+            self.graph.go_to(start, stop)
+            first, end = 0, len(self.segments) + stop - start - 1
+            while first < end:
+                last = first + BLOCK_SEGMENTS * self.pool.num_workers
+                yield self._block(start, stop, range(first, last), is_last=last >= end)
+                first = last
 
-    def _fuse(
-        self, plan: StepPlan, following: StepPlan | None, parts: Parcel
-    ) -> tuple[Parcel, list[Ref]]:
-        parcels: Parcel = {}
-        tickets = []
-        for segment in self.segments:
-            writers = plan.touching(segment.index)
-            readers = self._readers(segment, following)
-            job = FuseJob(
-                segment,
-                tuple(plan.parts(writer, segment.index) for writer in writers),
-                tuple(readers.values()),
-            )
-            inputs = [parts[writer, segment.index] for writer in writers]
-            *refs, ticket = self._submit(
-                segment.index, "fuse", job, *inputs, num_returns=len(readers) + 1
-            )
-            parcels |= {(segment.index, r): ref for r, ref in zip(readers, refs, strict=True)}
-            tickets.append(ticket)
-        return parcels, tickets
-
-    def _readers(self, owner: Segment, plan: StepPlan | None) -> dict[int, tuple[int, ...]]:
-        """Who reads which frames of a segment in a step; after the last step, it does itself."""
-        if plan is None:
-            return {owner.index: tuple(range(owner.start, owner.stop))}
-        return {reader: plan.reads(reader, owner.index) for reader in plan.touching(owner.index)}
-
-    def _store(self, parcels: Parcel) -> list[Ref]:
-        return [
-            self._submit(
-                segment.index,
-                "store",
-                StoreJob(self.request.latents(segment), self.sampling),
-                self.portrait,
-                parcels[segment.index, segment.index],
-                lasting=True,
-            )[0]
-            for segment in self.segments
+    def _block(self, start: int, stop: int, span: range, *, is_last: bool) -> Block:
+        made = [
+            (step, index + start + 1 - step)
+            for step in range(start + 1, stop + 1)
+            for index in span
+            if index + start + 1 - step in self.needs.made[step]
         ]
+        for step, index in made:
+            self.graph.make(step, index)
+        tickets = tuple(self.graph.stored[index] for step, index in made if step == stop)
+        frame_steps = sum(len(self.segments[index]) for _, index in made)
+        return Block(start, tickets, frame_steps, is_last)
+
+    def _settle(self, block: Block) -> int:
+        """Wait for a block and drop the checkpoints that nobody goes back to; the work it was.
+
+        The one before the newest stays: the way back if a file of the newest is damaged.
+        """
+        self.pool.get(block.tickets)
+        if block.is_last:
+            for step in self._kept_steps():
+                if step < block.start:
+                    artifacts.remove_folder(self.request.checkpoints(step))
+        return block.frame_steps
+
+    def _stops(self, every: int) -> tuple[int, ...]:
+        """Steps after which latents are kept, those of runs with another rule among them."""
+        kept = self._kept_steps().union(range(0, self.num_steps, every))
+        return (*sorted(step for step in kept if step < self.num_steps), self.num_steps)
+
+    def _kept_steps(self) -> set[int]:
+        names = artifacts.names_in(self.request.checkpoints())
+        return {int(name) for name in names if name.isdecimal()}
+
+    def _kept(self, step: int) -> frozenset[int]:
+        """The segments that have a file of their latents after `step` steps."""
+        if step not in self.stops:
+            return frozenset()
+        addresses = [self._address(step, index) for index in range(len(self.segments))]
+        existing = artifacts.existing(addresses)
+        return frozenset(i for i, address in enumerate(addresses) if address in existing)
+
+    def _address(self, step: int, index: int) -> str:
+        segment = self.segments[index]
+        finished = step == self.num_steps
+        return self.target(segment) if finished else self.request.checkpoint(step, segment)

@@ -3,11 +3,15 @@
 from cluster.config import VideoConfig
 from cluster.jobs import DecodeJob, EncodeJob, VideoRequest
 from cluster.pool import Pool, Ref
+from sonic_ops.decoding import frames_read
 from sonic_ops.timeline import Segment
 
 
 class Finishing:
-    """From latents to encoded segments; a picture at a border is decoded once."""
+    """From latents to encoded segments; a picture at a border is decoded once.
+
+    `sources` are the segments of the latents, which may be cut elsewhere.
+    """
 
     def __init__(
         self,
@@ -16,10 +20,11 @@ class Finishing:
         config: VideoConfig,
         segments: tuple[Segment, ...],
         todo: list[Segment],
+        sources: tuple[Segment, ...],
     ) -> None:
         self.pool, self.request, self.config = pool, request, config
-        self.segments, self.todo = segments, todo
-        self.latents = tuple(map(request.latents, segments))
+        self.segments, self.sources = segments, sources
+        self.todo = {segment.index for segment in todo}
         self.decoded: dict[int, tuple[Ref, ...]] = {}
 
     def encode(self, segment: Segment) -> Ref:
@@ -43,7 +48,7 @@ class Finishing:
         if segment.index + 1 == len(self.segments):
             return None
         following = self.segments[segment.index + 1]
-        if following in self.todo:
+        if following.index in self.todo:
             return self._decode(following)[1]
         return self._submit_decode(following, following.start + 1)[1]
 
@@ -53,13 +58,16 @@ class Finishing:
         return self.decoded[segment.index]
 
     def _submit_decode(self, segment: Segment, stop: int) -> tuple[Ref, ...]:
+        request, decoding = self.request, self.config.decoding
+        read = frames_read(range(segment.start, stop), request.num_frames, decoding)
+        around = tuple(s for s in self.sources if s.start < read.stop and s.stop > read.start)
         job = DecodeJob(
             segment.start,
             stop,
-            self.request.num_frames,
-            self.segments,
-            self.latents,
-            self.config.decoding,
+            request.num_frames,
+            around,
+            tuple(map(request.latents, around)),
+            decoding,
+            self.config.low_memory,
         )
-        near = (self.request.order, segment.index)
-        return self.pool.submit("decode", job, near=near, num_returns=2)
+        return self.pool.submit("decode", job, near=(request.order, segment.index), num_returns=2)

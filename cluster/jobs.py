@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from sonic_ops.config import DecodingConfig, MediaConfig, SamplingConfig
 from sonic_ops.constants import PIECE_SAMPLES
 from sonic_ops.exchange import Part
-from sonic_ops.timeline import Segment, Window, cut_pieces, num_frames_of, num_output_frames_of
+from sonic_ops.timeline import (
+    Ring,
+    Segment,
+    Window,
+    cut_pieces,
+    num_frames_of,
+    num_output_frames_of,
+)
+
+_TENSORS = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +43,43 @@ class VideoRequest:
     def pieces(self) -> tuple["PieceJob", ...]:
         """The 30 s pieces of the track and where their tokens are kept."""
         return tuple(
-            PieceJob(self.audio, piece.start, piece.stop, self._file("tokens", piece.index))
+            PieceJob(
+                self.audio,
+                piece.start,
+                piece.stop,
+                f"{self.work}/tokens/{piece.index:05}{_TENSORS}",
+            )
             for piece in cut_pieces(self.num_samples, PIECE_SAMPLES)
         )
 
+    @property
+    def pauses(self) -> str:
+        """Where the pauses of the speech are kept."""
+        return f"{self.work}/pauses{_TENSORS}"
+
+    def checkpoints(self, step: int | None = None) -> str:
+        """The folder of all checkpoints, or of those after `step` steps."""
+        return f"{self.work}/checkpoints" + ("" if step is None else f"/{step:03}")
+
     def heard(self, segment: Segment) -> str:
         """Where it is kept what the frames of a segment and its halo hear."""
-        return self._file("heard", segment.index)
+        return f"{self.work}/heard/{segment.name}{_TENSORS}"
+
+    def checkpoint(self, step: int, segment: Segment) -> str:
+        """Where the latents of a segment are kept after `step` steps."""
+        return f"{self.checkpoints(step)}/{segment.name}{_TENSORS}"
+
+    def stretch(self, segment: Segment) -> str:
+        """Where the finished latents of a stretch are kept until they are fused."""
+        return f"{self.work}/stretches/{segment.name}{_TENSORS}"
 
     def latents(self, segment: Segment) -> str:
         """Where the latents of a segment are kept."""
-        return self._file("latents", segment.index)
+        return f"{self.work}/latents/{segment.name}{_TENSORS}"
 
     def encoded(self, segment: Segment) -> str:
         """Where an encoded segment is kept."""
-        return self._file("segments", segment.index, "mp4")
-
-    def _file(self, folder: str, index: int, ending: str = "safetensors") -> str:
-        return f"{self.work}/{folder}/{index:05}.{ending}"
+        return f"{self.work}/segments/{segment.name}.mp4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +89,15 @@ class PieceJob:
     audio: str
     start: int
     stop: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class PausesJob:
+    """Find the pauses of a track."""
+
+    audio: str
+    num_frames: int
     target: str
 
 
@@ -75,54 +112,94 @@ class ConditionJob:
     target: str
 
 
+Readers = tuple[tuple[int, ...], ...]
+"""The frames that each parcel takes out of a segment."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Draw the noise of a segment; `readers[i]` are the frames that parcel i takes."""
+    """Draw the noise of a segment and hand it to the first step."""
 
     segment: Segment
     seed: int
     sampling: SamplingConfig
-    readers: tuple[tuple[int, ...], ...]
+    readers: Readers
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeJob:
+    """Read the checkpoint of a segment after `step` steps and hand it to the next step."""
+
+    segment: Segment
+    step: int
+    source: str
+    readers: Readers
 
 
 @dataclass(frozen=True, slots=True)
 class DenoiseJob:
-    """One step of the windows of one segment.
+    """One step of the windows of one segment, on their ring.
 
     Parcel i of the input holds the frames `sources[i]`; parcel i of the output holds `parts[i]`.
     """
 
     step: int
-    num_frames: int
+    ring: Ring
     windows: tuple[Window, ...]
     sources: tuple[tuple[int, ...], ...]
     parts: tuple[tuple[Part, ...], ...]
     sampling: SamplingConfig
+    low_memory: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FuseJob:
     """Fuse the parts of a segment and hand them to the next step.
 
-    Parcel i of the input holds `parts[i]`; parcel i of the output takes the frames `readers[i]`.
+    Parcel i of the input holds `parts[i]`.
     """
 
     segment: Segment
     parts: tuple[tuple[Part, ...], ...]
-    readers: tuple[tuple[int, ...], ...]
+    readers: Readers
 
 
 @dataclass(frozen=True, slots=True)
 class StoreJob:
-    """Write the finished latents of a segment."""
+    """Fuse the parts of a segment and write them: its latents after `step` steps.
 
+    After the last step they are the finished latents, before it a checkpoint.
+    """
+
+    segment: Segment
+    parts: tuple[tuple[Part, ...], ...]
+    step: int
     target: str
     sampling: SamplingConfig
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """The frames `[start, start + len(weights))` as a stretch has them, and what they weigh."""
+
+    source: str
+    stretch: Segment
+    start: int
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlendJob:
+    """Fuse the stretches that hold frames of a segment, once, and write its latents."""
+
+    segment: Segment
+    takes: tuple[Take, ...]
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeJob:
-    """Decode the frames `[start, stop)`; `latents` are the files of all segments."""
+    """Decode the frames `[start, stop)`; `latents` are the files of the segments around them."""
 
     start: int
     stop: int
@@ -130,6 +207,7 @@ class DecodeJob:
     segments: tuple[Segment, ...]
     latents: tuple[str, ...]
     decoding: DecodingConfig
+    low_memory: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,34 +1,43 @@
 """The render of one video in three calls. Only addresses come back.
 
 What is in the work folder already is not made again, so a call after a crash does what is missing.
+A call that finds a damaged file raises DamagedFileError: `artifacts.mended` makes it again.
 """
 
 from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 from cluster import artifacts
 from cluster.config import VideoConfig
 from cluster.denoising import Denoising
 from cluster.finishing import Finishing
-from cluster.jobs import VideoRequest
+from cluster.jobs import BlendJob, PausesJob, VideoRequest
 from cluster.pool import Pool, Ref
 from cluster.progress import OnProgress, Progress
-from sonic_ops.timeline import Segment, cut_segments
+from cluster.stretches import takes_of
+from sonic_ops.exchange import Grid, plan_apart, plan_step
+from sonic_ops.timeline import Segment, cut_segments, stretches_of, window_grid
 
 __all__ = ["OnProgress", "Progress", "denoise_video", "encode_audio", "encode_video"]
+
+T = TypeVar("T")
 
 
 def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> list[str]:
     """Encode the whole track once, piece by piece; the addresses of the token files."""
-    jobs = request.pieces
-    todo = [job for job in jobs if not artifacts.exists(job.target)]
-    refs = [
-        pool.submit("encode_piece", job, near=(request.order, index), lasting=True)[0]
-        for index, job in enumerate(todo)
-    ]
-    for done, ref in enumerate(refs, start=len(jobs) - len(todo) + 1):
-        pool.get([ref])
-        on_progress(Progress("listen", done, len(jobs)))
-    return [job.target for job in jobs]
+    targets = [job.target for job in request.pieces]
+    existing = artifacts.existing(targets)
+    todo = [(index, job) for index, job in enumerate(request.pieces) if job.target not in existing]
+    submitted = (
+        (index, pool.submit("encode_piece", job, near=(request.order, index), lasting=True)[0])
+        for index, job in todo
+    )
+    with _dropping(pool, request):
+        for count, _ in enumerate(_in_turn(pool, submitted), start=1):
+            on_progress(Progress("listen", len(existing) + count, len(targets)))
+    return targets
 
 
 def denoise_video(
@@ -36,12 +45,25 @@ def denoise_video(
 ) -> list[str]:
     """Denoise all segments; the addresses of their latents.
 
-    Raises SonicError. The latents have the same bits for any pool and any cut into segments.
+    Raises SonicError. With `fusion: every_step` the latents have the same bits for any pool, any
+    cut into segments and any interruption.
     """
-    segments = cut_segments(request.num_frames, config.segment_frames)
-    targets = [request.latents(segment) for segment in segments]
-    if not all(map(artifacts.exists, targets)):
-        Denoising(pool, request, config, segments).run(on_progress)
+    with _dropping(pool, request):
+        segments = latent_segments(pool, request, config)
+        targets = [request.latents(segment) for segment in segments]
+        existing = artifacts.existing(targets)
+        missing = [segment for segment in segments if request.latents(segment) not in existing]
+        if missing and config.fusion == "every_step":
+            Denoising(
+                pool,
+                request,
+                config,
+                lambda step: plan_step(segments, _grid(config, step)),
+                target=request.latents,
+                wanted=frozenset(segment.index for segment in missing),
+            ).run(on_progress)
+        elif missing:
+            _denoise_apart(pool, request, config, segments, missing, on_progress)
     return targets
 
 
@@ -53,16 +75,101 @@ def encode_video(
     At most two segments per worker are under way, so memory does not grow with the video.
     """
     segments = cut_segments(request.num_frames, config.segment_frames)
-    todo = [s for s in segments if not artifacts.exists(request.encoded(s))]
-    finishing = Finishing(pool, request, config, segments, todo)
-    under_way: deque[tuple[Segment, Ref]] = deque()
-    done = request.num_frames - sum(map(len, todo))
-    for segment in [*todo, None]:
-        while under_way and (segment is None or len(under_way) >= 2 * pool.num_workers):
-            encoded, ref = under_way.popleft()
-            pool.get([ref])
-            done += len(encoded)
-            on_progress(Progress("decode", done, request.num_frames))
-        if segment is not None:
-            under_way.append((segment, finishing.encode(segment)))
-    return [request.encoded(segment) for segment in segments]
+    targets = [request.encoded(segment) for segment in segments]
+    existing = artifacts.existing(targets)
+    todo = [segment for segment in segments if request.encoded(segment) not in existing]
+    if todo:
+        with _dropping(pool, request):
+            finishing = Finishing(
+                pool, request, config, segments, todo, latent_segments(pool, request, config)
+            )
+            done = request.num_frames - sum(map(len, todo))
+            submitted = ((segment, finishing.encode(segment)) for segment in todo)
+            for segment in _in_turn(pool, submitted):
+                done += len(segment)
+                on_progress(Progress("decode", done, request.num_frames))
+    return targets
+
+
+def latent_segments(pool: Pool, request: VideoRequest, config: VideoConfig) -> tuple[Segment, ...]:
+    """The segments that are denoised; their borders may lie in pauses of the speech.
+
+    Encoded segments keep their even borders: these show in the video, as key frames.
+    """
+    tolerance, pauses = config.border_tolerance_frames, list[range]()
+    if tolerance:
+        job = PausesJob(request.audio, request.num_frames, request.pauses)
+        found = pool.submit("find_pauses", job, near=(request.order, 0), lasting=True)
+        spans = artifacts.read_tensors(*pool.get(found))["pauses"].tolist()
+        pauses = [range(start, stop) for start, stop in spans]
+    return cut_segments(
+        request.num_frames, config.segment_frames, pauses=pauses, tolerance=tolerance
+    )
+
+
+def _denoise_apart(
+    pool: Pool,
+    request: VideoRequest,
+    config: VideoConfig,
+    segments: tuple[Segment, ...],
+    missing: list[Segment],
+    on_progress: OnProgress,
+) -> None:
+    """Denoise every segment alone with its overlaps, then fuse the overlaps once."""
+    stretches = stretches_of(segments, config.overlap, config.sampling.window_frames)
+    takes = {
+        segment: takes_of(request, segment, segments, stretches, config.overlap)
+        for segment in missing
+    }
+    Denoising(
+        pool,
+        request,
+        config,
+        lambda step: plan_apart(stretches, _grid(config, step)),
+        target=request.stretch,
+        wanted=frozenset(take.stretch.index for parts in takes.values() for take in parts),
+    ).run(on_progress)
+    jobs = (BlendJob(segment, takes[segment], request.latents(segment)) for segment in missing)
+    submitted = (
+        (job, pool.submit("blend", job, near=(request.order, job.segment.index), lasting=True)[0])
+        for job in jobs
+    )
+    for _ in _in_turn(pool, submitted):
+        pass
+
+
+def _grid(config: VideoConfig, step: int) -> Grid:
+    sampling = config.sampling
+    return lambda num_frames: window_grid(
+        num_frames,
+        step,
+        size=sampling.window_frames,
+        overlap=sampling.window_overlap,
+        shift=sampling.shift_frames,
+    )
+
+
+def _in_turn(pool: Pool, submitted: Iterable[tuple[T, Ref]]) -> Iterator[T]:
+    """What has been submitted, as its jobs end; two per worker are under way."""
+    under_way: deque[tuple[T, Ref]] = deque()
+    for pair in submitted:
+        under_way.append(pair)
+        while len(under_way) >= 2 * pool.num_workers:
+            yield _ended(pool, *under_way.popleft())
+    while under_way:
+        yield _ended(pool, *under_way.popleft())
+
+
+def _ended(pool: Pool, item: T, ref: Ref) -> T:
+    pool.get([ref])
+    return item
+
+
+@contextmanager
+def _dropping(pool: Pool, request: VideoRequest) -> Iterator[None]:
+    """Forget the jobs of a call that fails: whoever calls again submits them anew."""
+    try:
+        yield
+    except BaseException:
+        pool.drop(request.order)
+        raise

@@ -3,7 +3,7 @@
 Shape letters: F frames, C channels, H, W rows and columns of the latents or of the picture.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -13,32 +13,40 @@ from torch import Tensor
 
 from cluster import artifacts
 from cluster.jobs import (
+    BlendJob,
     ConditionJob,
     DecodeJob,
     DenoiseJob,
     EncodeJob,
     FuseJob,
+    PausesJob,
     PieceJob,
+    Readers,
+    ResumeJob,
     StartJob,
     StoreJob,
 )
-from sonic_ops.audio import encode_piece, log_mel, read_samples
+from cluster.tracks import LatentTrack, TokenTrack
+from sonic_ops.audio import SampleFile, encode_piece, log_mel, read_samples
 from sonic_ops.conditioning import (
     FrameCondition,
     PortraitCondition,
     condition_frames,
     condition_portrait,
+    one_by_one,
     window_denoiser,
 )
 from sonic_ops.config import ModelsConfig, SamplingConfig
-from sonic_ops.decoding import decode_frames
-from sonic_ops.exchange import fusion_order
-from sonic_ops.fusion import fuse
+from sonic_ops.decoding import decode_frames, in_tiles
+from sonic_ops.errors import DamagedFileError
+from sonic_ops.exchange import Part, fusion_order
+from sonic_ops.fusion import blend, fuse
 from sonic_ops.interpolation import output_frames
 from sonic_ops.media import EncodeSettings, encode_frames
 from sonic_ops.models.loading import Models, load_models
 from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
+from sonic_ops.timeline import Segment
 
 KEPT_SEGMENTS = 4
 """Segments whose conditions a worker keeps in memory from one step to the next."""
@@ -65,9 +73,24 @@ class RenderWorker:
 
     def encode_piece(self, job: PieceJob) -> str:
         """Write the tokens of one piece; its address."""
-        mel = log_mel(read_samples(job.audio, job.start, job.stop))
-        tokens = encode_piece(self.models.speech_encoder, mel).cpu()
-        return artifacts.write_tensors(job.target, {"tokens": tokens})
+
+        def tokens() -> dict[str, Tensor]:
+            mel = log_mel(read_samples(job.audio, job.start, job.stop))
+            return {"tokens": encode_piece(self.models.speech_encoder, mel).cpu()}
+
+        return artifacts.write_tensors(job.target, tokens)
+
+    def find_pauses(self, job: PausesJob) -> str:
+        """Write where nothing is said; the address."""
+        # What analyses prosody takes seconds to import, and few videos ask for it.
+        from sonic_ops.prosody import MIN_PAUSE_S, analyse_prosody, pauses
+
+        def found() -> dict[str, Tensor]:
+            prosody = analyse_prosody(SampleFile(job.audio), job.num_frames)
+            spans = [(pause.start, pause.stop) for pause in pauses(prosody, MIN_PAUSE_S)]
+            return {"pauses": torch.tensor(spans, dtype=torch.int64).reshape(-1, 2)}
+
+        return artifacts.write_tensors(job.target, found)
 
     def condition_portrait(self, address: str, seed: int, noise: float) -> PortraitCondition:
         """Encode the prepared portrait."""
@@ -81,10 +104,13 @@ class RenderWorker:
 
         A file, because what all frames hear is too much to keep in memory for all steps.
         """
-        track = artifacts.TokenTrack(job.pieces, job.num_tokens)
-        heard = condition_frames(self.models, track.read, job.frames, portrait.image_11E)
-        heard = heard.scaled(job.sampling.head_motion, job.sampling.expression)
-        return artifacts.write_tensors(job.target, heard.tensors())
+
+        def heard() -> dict[str, Tensor]:
+            track = TokenTrack(job.pieces, job.num_tokens)
+            heard = condition_frames(self.models, track.read, job.frames, portrait.image_11E)
+            return heard.scaled(job.sampling.head_motion, job.sampling.expression).tensors()
+
+        return artifacts.write_tensors(job.target, heard)
 
     def start(self, job: StartJob, portrait: PortraitCondition) -> Parcels | Tensor:
         """The noisiest latents of a segment, as parcels for their readers."""
@@ -92,7 +118,14 @@ class RenderWorker:
         shape = portrait.reference_CHW.shape
         noise = video_noise(job.seed, frames, shape, shared=job.sampling.shared_noise)
         y_FCHW = self._sampler(job.sampling).start(noise, portrait.reference_CHW)
-        return _parcels(_hand_out(y_FCHW, job.segment.start, job.readers))
+        return _hand_out(y_FCHW, job.segment, job.readers)
+
+    def resume(self, job: ResumeJob, _: str | None) -> Parcels | Tensor:
+        """The latents of a checkpoint, as parcels for their readers; it is given when written."""
+        kept = artifacts.read_tensors(job.source)
+        if int(kept["step"]) != job.step or len(kept["y"]) != len(job.segment):
+            raise DamagedFileError(job.source)
+        return _hand_out(kept["y"], job.segment, job.readers)
 
     @torch.inference_mode()
     def denoise(
@@ -101,6 +134,7 @@ class RenderWorker:
         portrait: PortraitCondition,
         heard: str,
         *parcels: Tensor,
+        low_memory: bool = False,
     ) -> Parcels | Tensor:
         """One step of the windows of a segment, as parcels for their owners."""
         row_of = {frame: i for i, frame in enumerate(f for part in job.sources for f in part)}
@@ -108,8 +142,10 @@ class RenderWorker:
         sampler, condition = self._sampler(job.sampling), self._read_heard(heard)
         stepped = {}
         for window in job.windows:
-            frames = window.frames(job.num_frames)
+            frames = job.ring.frames(window)
             denoise = window_denoiser(self.models.unet, portrait, *condition.take(frames))
+            if low_memory or job.low_memory:
+                denoise = one_by_one(denoise)
             y_TCHW = y_FCHW[[row_of[frame] for frame in frames]]
             stepped[window.index] = sampler.step(sampler.steps[job.step], y_TCHW, denoise)
         return _parcels(
@@ -117,27 +153,51 @@ class RenderWorker:
             for parcel in job.parts
         )
 
-    def fuse(self, job: FuseJob, *parcels: Tensor) -> tuple[Tensor | None, ...]:
-        """Fuse the parts of a segment's frames, as parcels for the readers of the next step.
+    def fuse(self, job: FuseJob, *parcels: Tensor) -> Parcels | Tensor:
+        """Fuse the parts of a segment's frames, as parcels for the readers of the next step."""
+        y_FCHW = _fused(job.segment, job.parts, parcels)
+        return _hand_out(y_FCHW, job.segment, job.readers)
 
-        The last result is no parcel: it says that the step is done, without a tensor to fetch.
-        """
-        order = fusion_order(job.parts)
-        targets = [part.frame - job.segment.start for parcel in job.parts for part in parcel]
-        y_FCHW = fuse(torch.cat(parcels)[order], [targets[i] for i in order], len(job.segment))
-        return *_hand_out(y_FCHW, job.segment.start, job.readers), None
+    def store(self, job: StoreJob, portrait: PortraitCondition, *parcels: Tensor) -> str:
+        """Fuse the parts of a segment's frames into a file; its address."""
 
-    def store(self, job: StoreJob, portrait: PortraitCondition, y_FCHW: Tensor) -> str:
-        """Write the finished latents of a segment; their address."""
-        latents = self._sampler(job.sampling).finish(y_FCHW, portrait.reference_CHW)
-        return artifacts.write_tensors(job.target, {"latents": latents})
+        def latents() -> dict[str, Tensor]:
+            y_FCHW = _fused(job.segment, job.parts, parcels)
+            if job.step < job.sampling.num_run:
+                return {"y": y_FCHW, "step": torch.tensor(job.step)}
+            sampler = self._sampler(job.sampling)
+            return {"latents": sampler.finish(y_FCHW, portrait.reference_CHW)}
 
-    def decode(self, job: DecodeJob) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return artifacts.write_tensors(job.target, latents)
+
+    def blend(self, job: BlendJob, *_: str) -> str:
+        """Fuse the overlaps of stretches once; the address of the latents."""
+
+        def latents() -> dict[str, Tensor]:
+            takes = []
+            for take in job.takes:
+                y_FCHW = artifacts.read_tensors(take.source)["latents"]
+                weights_F = torch.tensor(take.weights)
+                first = take.start - take.stretch.start
+                part_FCHW = y_FCHW[first : first + len(weights_F)]
+                takes.append((take.start - job.segment.start, part_FCHW, weights_F))
+            return {"latents": blend(takes, len(job.segment))}
+
+        return artifacts.write_tensors(job.target, latents)
+
+    def decode(
+        self, job: DecodeJob, *, low_memory: bool = False
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The pictures of some frames (F, H, W, 3), and the first of them alone (1, H, W, 3)."""
-        track = artifacts.LatentTrack(job.segments, job.latents)
-        span = range(job.start, job.stop)
+        track = LatentTrack(job.segments, job.latents)
+        span, decode = range(job.start, job.stop), self.models.decode_latents
+        tiled = in_tiles(decode, job.decoding)
         chunks = decode_frames(
-            self.models.decode_latents, track.read, span, job.num_frames, job.decoding
+            tiled if low_memory or job.low_memory else decode,
+            track.read,
+            span,
+            job.num_frames,
+            job.decoding,
         )
         frames = np.concatenate([_pictures(chunk) for chunk in chunks])
         return frames, frames[:1].copy()
@@ -151,7 +211,7 @@ class RenderWorker:
             self.models.flownet, pictures, job.segment.start, range(job.start, job.stop)
         )
         settings = EncodeSettings(crf=job.media.crf, preset=job.media.speed)
-        return artifacts.write_once(job.target, lambda path: encode_frames(stream, path, settings))
+        return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
 
     def _sampler(self, config: SamplingConfig) -> Sampler:
         if config not in self._samplers:
@@ -164,8 +224,16 @@ def _read_heard(address: str) -> FrameCondition:
     return FrameCondition.from_tensors(artifacts.read_tensors(address))
 
 
-def _hand_out(y_FCHW: Tensor, first: int, readers: tuple[tuple[int, ...], ...]) -> Iterator[Tensor]:
-    return (y_FCHW[[frame - first for frame in frames]] for frames in readers)
+def _fused(
+    segment: Segment, parts: tuple[tuple[Part, ...], ...], parcels: tuple[Tensor, ...]
+) -> Tensor:
+    order = fusion_order(parts)
+    targets = [part.frame - segment.start for parcel in parts for part in parcel]
+    return fuse(torch.cat(parcels)[order], [targets[i] for i in order], len(segment))
+
+
+def _hand_out(y_FCHW: Tensor, segment: Segment, readers: Readers) -> Parcels | Tensor:
+    return _parcels(y_FCHW[[frame - segment.start for frame in frames]] for frames in readers)
 
 
 def _parcels(parts: Iterable[Tensor]) -> Parcels | Tensor:

@@ -6,15 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sonic_ops
-from cluster.config import VideoConfig
 from flows import addresses
 from flows.caches import cache_folder
 from flows.config import RenderConfig
 from flows.rows import Row
 from sonic_ops.constants import NUMERICS
 from sonic_ops.files import draft_of
-
-DECIDING_SECTIONS = {"portrait", *VideoConfig.model_fields}
 
 SHORT = 12
 """Digits of a fingerprint that name a work folder."""
@@ -44,7 +41,7 @@ def fingerprint_of(
         "range": [row.start or 0.0, row.end],
         "face_box": row.face_box,
         "seed": ours.seed,
-        "settings": ours.model_dump(mode="json", include=DECIDING_SECTIONS),
+        "settings": ours.model_dump(mode="json", include={"portrait", *ours.deciding}),
     }
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 

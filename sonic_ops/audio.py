@@ -6,6 +6,7 @@ Shape letters: S samples, M mel bins, T mel frames, L tokens, K kept layers, D c
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -24,7 +25,15 @@ from sonic_ops.errors import AudioTooShortError
 from sonic_ops.files import draft_of, open_address
 from sonic_ops.sound import AudioInfo, SoundBlock, probe_audio, read_sound, unreadable
 
-__all__ = ["AudioInfo", "decode_audio", "encode_piece", "log_mel", "probe_audio", "read_samples"]
+__all__ = [
+    "AudioInfo",
+    "SampleFile",
+    "decode_audio",
+    "encode_piece",
+    "log_mel",
+    "probe_audio",
+    "read_samples",
+]
 
 _WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sII4sI")
 _IEEE_FLOAT = 3
@@ -57,6 +66,16 @@ def read_samples(wav: str | Path, start: int, stop: int) -> NDArray[np.float32]:
         sound.seek(min(start, sound.frames))
         samples: NDArray[np.float32] = sound.read(stop - start, dtype="float32")
     return samples
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """Samples of a file that `decode_audio` wrote, read span by span."""
+
+    wav: str
+
+    def __getitem__(self, span: slice) -> NDArray[np.float32]:
+        return read_samples(self.wav, span.start, span.stop)
 
 
 def log_mel(samples_S: NDArray[np.float32]) -> Tensor:

@@ -149,6 +149,18 @@ def _silence(models: Models) -> Tensor:
     return torch.zeros(shape, device=models.device)
 
 
+def one_by_one(denoiser: Denoiser) -> Denoiser:
+    """The branches go through the UNet one after another, which takes less memory.
+
+    Last bits differ, since those of a matrix product depend on its size.
+    """
+
+    def denoise(branches: Sequence[str], y_TCHW: Tensor, timestep: float) -> dict[str, Tensor]:
+        return {name: denoiser([name], y_TCHW, timestep)[name] for name in branches}
+
+    return denoise
+
+
 def window_denoiser(
     unet: AudioUNet, portrait: PortraitCondition, tokens_TKE: Tensor, buckets_T2: Tensor
 ) -> Denoiser:

@@ -91,11 +91,20 @@ class SamplingConfig(Settings):
 class DecodingConfig(Settings):
     """Frames that the autoencoder decodes at once, and how many more it sees on both sides.
 
-    `context_frames: 0` with `chunk_frames: 8` is the grid of the released code.
+    `context_frames: 0` with `chunk_frames: 8` is the grid of the released code. `tile` and
+    `tile_overlap` count rows and columns of latents; the low-memory form decodes in tiles.
     """
 
     chunk_frames: Count = 8
     context_frames: Annotated[int, Field(ge=0)] = 3
+    tile: Count = 32
+    tile_overlap: Annotated[int, Field(ge=0)] = 8
+
+    @model_validator(mode="after")
+    def _moves_on(self) -> Self:
+        if self.tile_overlap >= self.tile:
+            raise ValueError("tile_overlap must be smaller than tile")
+        return self
 
 
 class MediaConfig(Settings):

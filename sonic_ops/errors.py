@@ -15,6 +15,8 @@ SonicError
     WorkerLostError
     OutOfMemoryError
     VerifyError
+  InWorkElsewhereError   another command renders the row: left to it
+    DamagedFileError     the file is removed and made again
 """
 
 
@@ -90,3 +92,21 @@ class OutOfMemoryError(RenderError):
 
 class VerifyError(RenderError):
     """A finished file is not what was planned."""
+
+
+class InWorkElsewhereError(SonicError):
+    """Another command renders the row."""
+
+
+class DamagedFileError(RenderError):
+    """A file of the work folder is missing, or is not what was written."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"the file {address} is damaged or missing",
+            remedy="Run the same command again; only the missing work is done.",
+        )
+        self.address = address
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.address,))

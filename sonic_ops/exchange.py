@@ -5,10 +5,13 @@ other segments (the halo), and its windows reach into other segments, which then
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sonic_ops.timeline import Segment, Window
+from sonic_ops.timeline import Ring, Segment, Window
+
+Grid = Callable[[int], Sequence[Window]]
+"""The windows of one step on a ring of so many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,16 @@ class Part:
 class StepPlan:
     """The windows of one step, by the segment that denoises them.
 
-    `touched[s]` are the segments that the windows of segment s read from and write to.
+    `touched[s]` are the segments that the windows of segment s read from and write to, and
+    `touching[s]` those whose windows read from and write to segment s. `rings[s]` is the ring of
+    its windows.
     """
 
-    num_frames: int
     segments: tuple[Segment, ...]
+    rings: tuple[Ring, ...]
     windows: tuple[tuple[Window, ...], ...]
     touched: tuple[tuple[int, ...], ...]
+    touching: tuple[tuple[int, ...], ...]
 
     def reads(self, reader: int, owner: int) -> tuple[int, ...]:
         """Frames of segment `owner` that the windows of segment `reader` need, ascending."""
@@ -41,30 +47,39 @@ class StepPlan:
         return tuple(
             Part(window.index, position, frame)
             for window in self.windows[writer]
-            for position, frame in enumerate(window.frames(self.num_frames))
+            for position, frame in enumerate(self.rings[writer].frames(window))
             if frame in self.segments[owner]
         )
 
-    def touching(self, owner: int) -> tuple[int, ...]:
-        """Segments whose windows read from, and write to, segment `owner`."""
-        return tuple(s for s, touched in enumerate(self.touched) if owner in touched)
 
-
-def plan_step(num_frames: int, segments: Sequence[Segment], grid: Sequence[Window]) -> StepPlan:
-    """Give every window of a step to the segment it starts in."""
+def plan_step(segments: Sequence[Segment], grid: Grid) -> StepPlan:
+    """Give every window of a step to the segment it starts in; the video is one ring."""
+    ring = Ring(0, segments[-1].stop)
     starts = [segment.start for segment in segments]
     windows: list[list[Window]] = [[] for _ in segments]
     touched: list[set[int]] = [set() for _ in segments]
-    for window in grid:
+    touching: list[set[int]] = [set() for _ in segments]
+    for window in grid(ring.num_frames):
         owner = bisect_right(starts, window.start) - 1
         windows[owner].append(window)
-        touched[owner] |= {bisect_right(starts, f) - 1 for f in window.frames(num_frames)}
+        for other in {bisect_right(starts, frame) - 1 for frame in ring.frames(window)}:
+            touched[owner].add(other)
+            touching[other].add(owner)
     return StepPlan(
-        num_frames,
         tuple(segments),
+        (ring,) * len(segments),
         tuple(map(tuple, windows)),
         tuple(tuple(sorted(part)) for part in touched),
+        tuple(tuple(sorted(part)) for part in touching),
     )
+
+
+def plan_apart(stretches: Sequence[Segment], grid: Grid) -> StepPlan:
+    """Every stretch is a ring of its own, and hands nothing to others."""
+    rings = tuple(Ring(stretch.start, len(stretch)) for stretch in stretches)
+    alone = tuple((stretch.index,) for stretch in stretches)
+    windows = tuple(tuple(grid(ring.num_frames)) for ring in rings)
+    return StepPlan(tuple(stretches), rings, windows, alone, alone)
 
 
 def fusion_order(parcels: Sequence[Sequence[Part]]) -> list[int]:

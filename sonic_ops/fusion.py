@@ -24,3 +24,19 @@ def fuse(parts_NCHW: Tensor, targets: Sequence[int], num_frames: int) -> Tensor:
     for part, target in zip(parts_NCHW, targets, strict=True):
         total[target] += part
     return total / count[:, None, None, None]
+
+
+def blend(takes: Sequence[tuple[int, Tensor, Tensor]], num_frames: int) -> Tensor:
+    """The weighted mean of takes that overlap: (F, C, H, W).
+
+    A take is the first frame it holds, its frames (f, C, H, W), and their weights (f,).
+    Raises AssertionError if a frame has no take.
+    """
+    total = takes[0][1].new_zeros(num_frames, *takes[0][1].shape[1:])
+    norm = torch.zeros(num_frames)
+    for first, part_FCHW, weight_F in takes:
+        span = slice(first, first + len(weight_F))
+        total[span] += weight_F[:, None, None, None] * part_FCHW
+        norm[span] += weight_F
+    assert bool((norm > 0).all()), "a frame is in no take"
+    return total / norm[:, None, None, None]

@@ -4,18 +4,16 @@ Shape letters: C channels, H, W rows and columns. Boxes are (left, top, right, b
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from safetensors.torch import save
 from torch import Tensor
 
 from sonic_ops.errors import FieldError, ImageUnreadableError, NoFaceError
 from sonic_ops.faces import Box, find_faces
-from sonic_ops.files import draft_of, open_address
+from sonic_ops.files import open_address
 
 Corners = tuple[int, int, int, int]
 Framing = Literal["face", "full"]
@@ -165,12 +163,6 @@ def portrait_from(tensors: dict[str, Tensor]) -> Portrait:
         int(tensors["num_faces"]),
         (left, top, right, bottom),
     )
-
-
-def save_portrait(portrait: Portrait, path: Path) -> None:
-    """Write a safetensors file that appears whole."""
-    with draft_of(path) as draft:
-        draft.write_bytes(save(portrait_tensors(portrait)))
 
 
 def _flatten(image: Image.Image) -> Image.Image:

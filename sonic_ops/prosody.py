@@ -6,7 +6,7 @@ Shape letters: S samples, H hops (four per frame, 50 per second), F frames.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import librosa
 import numpy as np
@@ -22,6 +22,14 @@ from sonic_ops.constants import (
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+
+
+class Samples(Protocol):
+    """16 kHz samples of which spans can be read: an array, a memory map, a file."""
+
+    def __getitem__(self, span: slice, /) -> Floats: ...
+
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 HOPS_PER_FRAME = 4
@@ -40,6 +48,7 @@ NUCLEUS_DB = 0.2  # a syllable's nucleus is louder by this than the mean of the 
 NUCLEUS_AROUND_HOPS = 8
 NUCLEUS_APART_HOPS = 2
 RATE_SPAN_S = 2
+MIN_PAUSE_S = 0.16  # two frames: shorter ones are inside words
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +62,8 @@ class Prosody:
     pause_F: Flags
 
 
-def analyse_prosody(samples_S: Floats, num_frames: int) -> Prosody:
-    """Analyse 16 kHz samples; only pieces are read, so a memory map may be of any length.
+def analyse_prosody(samples_S: Samples, num_frames: int) -> Prosody:
+    """Analyse 16 kHz samples; only pieces are read, so they may be a file of any length.
 
     Pitch is YIN (de Cheveigne and Kawahara 2002) where a span repeats itself after one period.
     Syllables are voiced peaks of loudness (after de Jong and Wempe 2009); on five sentences of
@@ -87,7 +96,7 @@ def pauses(prosody: Prosody, min_s: float) -> list[range]:
     return [run for run in runs if len(run) >= min_s * MODEL_FPS]
 
 
-def _pieces(samples_S: Floats, num_frames: int) -> Iterator[Floats]:
+def _pieces(samples_S: Samples, num_frames: int) -> Iterator[Floats]:
     """The samples that up to `PIECE_HOPS` hops look at; silence beyond both ends."""
     margin = (SPAN_SAMPLES - HOP_SAMPLES) // 2
     num_hops = num_frames * HOPS_PER_FRAME

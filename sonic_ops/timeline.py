@@ -9,7 +9,9 @@ token         one Whisper encoder position, 50 per second
 piece         the 30 s of audio that the Whisper encoder hears at once
 window        the 25 frames of one UNet call; on the ring it may run past the last frame
 shift         frames by which the window grid moves to the left between two steps (7)
-ring          frames counted modulo their number, so that the end of the video touches its start
+ring          frames counted modulo their number, so that their end touches their start: all frames
+              of the video, or those of a stretch
+stretch       a segment and its overlaps, denoised alone and fused at the end
 segment       frames `[start, stop)` that one worker owns
 halo          frames that a segment reads, or computes, but does not own
 overlap       frames computed by more than one window or segment, which fusion reconciles
@@ -20,8 +22,9 @@ step          one noise level, over all windows
 stitch        joining encoded segments without encoding again; *mux* adds the audio
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sonic_ops.constants import (
     OUTPUT_FRAMES_PER_FRAME,
@@ -78,6 +81,23 @@ def window_grid(
 
 
 @dataclass(frozen=True, slots=True)
+class Ring:
+    """Frames `[first, first + num_frames)`, whose end touches their start."""
+
+    first: int
+    num_frames: int
+
+    def frames(self, window: Window) -> tuple[int, ...]:
+        """The frames of a window that counts from the first frame of the ring."""
+        return tuple(self.first + frame for frame in window.frames(self.num_frames))
+
+    def around(self, start: int, stop: int) -> tuple[int, ...]:
+        """The frames `[start, stop)`, counted on the ring, ascending and each once."""
+        counted = range(start, min(stop, start + self.num_frames))
+        return tuple(sorted(self.first + (f - self.first) % self.num_frames for f in counted))
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """Frames `[start, stop)`, owned by one worker."""
 
@@ -91,6 +111,11 @@ class Segment:
     def __contains__(self, frame: object) -> bool:
         return isinstance(frame, int) and self.start <= frame < self.stop
 
+    @property
+    def name(self) -> str:
+        """The name of its files, which says the frames: another cut means other files."""
+        return f"{self.start:07}-{self.stop:07}"
+
     def output_frames(self, num_frames: int, num_output_frames: int) -> range:
         """Output frames of this segment; the last segment holds its last frame to the end."""
         last = self.stop == num_frames
@@ -98,18 +123,63 @@ class Segment:
         return range(min(OUTPUT_FRAMES_PER_FRAME * self.start, stop), stop)
 
 
-def cut_segments(num_frames: int, segment_frames: int) -> tuple[Segment, ...]:
+def cut_segments(
+    num_frames: int, segment_frames: int, *, pauses: Sequence[range] = (), tolerance: int = 0
+) -> tuple[Segment, ...]:
     """Cut a video into segments of `segment_frames`; the last one takes the rest.
 
-    The cut depends on the length of the video alone, never on the number of workers.
+    A border moves by up to `tolerance` frames, to where a pause of speech is widest around it.
+    The cut depends on the video alone, never on the number of workers.
     """
     assert num_frames > 0
-    assert segment_frames > 0
-    starts = range(0, num_frames, segment_frames)
+    assert segment_frames > 2 * tolerance
+    inner = range(segment_frames, num_frames, segment_frames)
+    moved = (_moved(border, pauses, tolerance, num_frames) for border in inner)
+    borders = [0, *moved, num_frames]
     return tuple(
-        Segment(index, start, min(start + segment_frames, num_frames))
-        for index, start in enumerate(starts)
+        Segment(index, start, stop) for index, (start, stop) in enumerate(pairwise(borders))
     )
+
+
+def _moved(border: int, pauses: Sequence[range], tolerance: int, num_frames: int) -> int:
+    """The frame near a border that is furthest from speech; of several, the nearest."""
+    first, last = border - tolerance, min(border + tolerance, num_frames - 1)
+    near = [pause for pause in pauses if pause.start < last and pause.stop > first]
+
+    def preference(frame: int) -> tuple[int, int]:
+        depth = max((min(frame - p.start, p.stop - frame) for p in near), default=0)
+        return max(depth, 0), -abs(frame - border)
+
+    return max(range(first, last + 1), key=preference)
+
+
+def stretches_of(
+    segments: Sequence[Segment], overlap: int, window_frames: int
+) -> tuple[Segment, ...]:
+    """Every segment with what is denoised with it: half an overlap on both sides.
+
+    A stretch holds a whole window wherever the video does.
+    """
+    num_frames = segments[-1].stop
+    before, after = overlap // 2, overlap - overlap // 2
+    stretches = []
+    for segment in segments:
+        stop = min(segment.stop + after, num_frames)
+        start = max(0, min(segment.start - before, stop - window_frames))
+        stretches.append(Segment(segment.index, start, max(stop, min(window_frames, num_frames))))
+    return tuple(stretches)
+
+
+def ramp(segment: Segment, frame: int, num_frames: int, overlap: int) -> float:
+    """The weight of a segment's stretch in the fusion of a frame: 1, falling across its overlaps.
+
+    Across one overlap the weights of both sides have the sum 1.
+    """
+    before, after = overlap // 2, overlap - overlap // 2
+    rise = 1.0 if segment.start == 0 else (frame - segment.start + before + 1) / (overlap + 1)
+    last = segment.stop == num_frames
+    fall = 1.0 if last else (segment.stop + after - frame) / (overlap + 1)
+    return max(0.0, min(1.0, rise, fall))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from cluster import artifacts
 from cluster.config import ClusterConfig, VideoConfig
 from cluster.jobs import VideoRequest
 from cluster.pool import Pool, open_pool
@@ -16,7 +17,7 @@ from cluster.render import encode_audio
 from sonic_ops.config import DecodingConfig, ModelsConfig, SamplingConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.faces import Box
-from sonic_ops.portrait import Portrait, save_portrait
+from sonic_ops.portrait import Portrait, portrait_tensors
 from tests.parity import recipe
 from tests.tiny import make_tiny_weights
 
@@ -42,7 +43,8 @@ def portrait_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mask = torch.zeros(SIDE, SIDE)
     mask[12:52, 16:48] = 1
     clip = torch.from_numpy(recipe.normal(1, "clip", (3, 224, 224)))
-    save_portrait(Portrait(image, mask, clip, Box(16, 12, 32, 40), 1, (0, 0, SIDE, SIDE)), path)
+    portrait = Portrait(image, mask, clip, Box(16, 12, 32, 40), 1, (0, 0, SIDE, SIDE))
+    artifacts.write_tensors(str(path), lambda: portrait_tensors(portrait))
     return path
 
 

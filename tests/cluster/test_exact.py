@@ -13,6 +13,7 @@ from cluster.config import VideoConfig
 from cluster.jobs import VideoRequest
 from cluster.pool import Pool
 from cluster.render import denoise_video
+from cluster.tracks import TokenTrack
 from cluster.workers import RenderWorker
 from sonic_ops.conditioning import condition_frames, condition_portrait
 from sonic_ops.config import ModelsConfig
@@ -48,7 +49,7 @@ def whole(worker: RenderWorker, request: VideoRequest, video: VideoConfig) -> Te
         worker.models, portrait_from(artifacts.read_tensors(request.portrait))
     )
     pieces = sorted(str(path) for path in Path(request.work, "tokens").iterdir())
-    track = artifacts.TokenTrack(pieces, request.num_frames * 4)
+    track = TokenTrack(pieces, request.num_frames * 4)
     frames = range(request.num_frames)
     heard = condition_frames(worker.models, track.read, frames, portrait.image_11E)
     noise = video_noise(request.seed, frames, portrait.reference_CHW.shape)

@@ -38,6 +38,8 @@ def of(row: Row, weights: str = "w", content: str = "", **settings: object) -> s
     [
         {"seed": 1},
         {"segment_frames": 50},
+        {"fusion": "at_end"},
+        {"low_memory": True},
         {"sampling": {"steps": 24}},
         {"decoding": {"context_frames": 0}},
         {"media": {"crf": 20}},
@@ -62,10 +64,20 @@ def test_what_shows_in_the_video_moves_it(row: Row, settings: dict[str, object])
         {"rows_in_flight": 5},
         {"max_attempts": 1},
         {"keep_work": True},
+        {"checkpoint_every": 1},
+        {"border_tolerance_frames": 5},
+        {"overlap": 3},
     ],
 )
 def test_where_it_is_rendered_does_not(row: Row, settings: dict[str, object]) -> None:
     assert of(row, **settings) == of(row)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("settings", [{"border_tolerance_frames": 5}, {"overlap": 3}])
+def test_what_shows_only_in_fusion_at_the_end_moves_it_there(
+    row: Row, settings: dict[str, object]
+) -> None:
+    assert of(row, fusion="at_end", **settings) != of(row, fusion="at_end")  # type: ignore[arg-type]
 
 
 def test_cells_that_decide_pixels_move_it(row: Row) -> None:
