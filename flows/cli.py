@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flows import weights
 from flows.addresses import resolve
 from flows.config import DEFAULT_PRESET
 from flows.run import EXIT_SOME_FAILED, RunRequest, run
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(weights.app, name="weights")
 
 
 @app.callback()

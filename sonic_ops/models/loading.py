@@ -4,8 +4,6 @@ unet/ vae/ image_encoder/ audio2token/ audio2bucket/ speech_encoder/ scheduler/ 
 """
 
 import inspect
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +20,7 @@ from sonic_ops.config import ModelsConfig
 from sonic_ops.errors import ConfigError
 from sonic_ops.files import weights_folder
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
+from sonic_ops.models.inventory import compare, read_config, shapes_of
 from sonic_ops.models.rife import FlowNet, load_flownet
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
@@ -76,30 +75,67 @@ def load_models(config: ModelsConfig) -> Models:
     half = getattr(torch, config.dtype)
     # Eight bits of mantissa are fewer than a picture shows.
     precise = torch.float32 if half == torch.bfloat16 else half
-    unet = AudioUNet(_config(folder, "unet"))
-    _fill(unet.unet, folder, "unet")
-    autoencoder = getattr(diffusers, _config(folder, "vae")["_class_name"])
-    vae = fold_time(autoencoder.from_config(_config(folder, "vae")))
-    clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**_config(folder, "image_encoder")))
-    whisper = WhisperEncoder(WhisperConfig(**_config(folder, "speech_encoder")))
-    positions = sinusoids(*whisper.embed_positions.weight.shape)
-    token = AudioToToken.from_config(_config(folder, "audio2token"))
-    bucket = AudioToBucket.from_config(_config(folder, "audio2bucket"))
     device = config.device
+
+    def loaded(part: str, dtype: torch.dtype = torch.float32) -> Any:
+        return _ready(_fill(build_network(folder, part), folder, part), device, dtype)
+
     # The speech side stays in float32: it runs once, and its tokens decide the lips.
     return Models(
-        unet=_ready(unet, device, half),
-        vae=_ready(_fill(vae, folder, "vae"), device, precise),
-        image_encoder=_ready(_fill(clip, folder, "image_encoder"), device, precise),
-        audio2token=_ready(_fill(token, folder, "audio2token"), device),
-        audio2bucket=_ready(_fill(bucket, folder, "audio2bucket"), device),
-        speech_encoder=_ready(
-            _fill(whisper, folder, "speech_encoder", {"embed_positions.weight": positions}), device
-        ),
-        scheduler=EulerDiscreteScheduler.from_config(_config(folder, "scheduler")),
+        unet=loaded("unet", half),
+        vae=loaded("vae", precise),
+        image_encoder=loaded("image_encoder", precise),
+        audio2token=loaded("audio2token"),
+        audio2bucket=loaded("audio2bucket"),
+        speech_encoder=loaded("speech_encoder"),
+        scheduler=EulerDiscreteScheduler.from_config(read_config(folder, "scheduler")),
         flownet=_ready(load_flownet(folder / "rife"), device),
         device=device,
     )
+
+
+def build_network(folder: Path, part: str) -> nn.Module:
+    """A network as `part/config.json` describes it, not filled yet. Raises ConfigError."""
+    config = read_config(folder, part)
+    try:
+        return _build(part, config)
+    # A wrong value may fail anywhere inside the libraries that build the networks.
+    except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise ConfigError(
+            f"{part}/config.json in {folder} describes no network ({error})",
+            remedy="Fetch or convert the weights again.",
+        ) from error
+
+
+def computed_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Weights that files may leave out, since they follow from the configuration."""
+    if isinstance(network, WhisperEncoder):
+        shape = network.embed_positions.weight.shape
+        return {"embed_positions.weight": sinusoids(*shape)}
+    return {}
+
+
+def as_stored(network: nn.Module) -> nn.Module:
+    """The module whose names of weights are those of the files."""
+    return network.unet if isinstance(network, AudioUNet) else network
+
+
+def _build(part: str, config: dict[str, Any]) -> nn.Module:
+    network: nn.Module
+    match part:
+        case "unet":
+            network = AudioUNet(config)
+        case "vae":
+            network = fold_time(getattr(diffusers, config["_class_name"]).from_config(config))
+        case "image_encoder":
+            network = CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+        case "speech_encoder":
+            network = WhisperEncoder(WhisperConfig(**config))
+        case "audio2token":
+            network = AudioToToken.from_config(config)
+        case _:
+            network = AudioToBucket.from_config(config)
+    return network
 
 
 def _ready(network: Network, device: str, dtype: torch.dtype = torch.float32) -> Network:
@@ -107,30 +143,16 @@ def _ready(network: Network, device: str, dtype: torch.dtype = torch.float32) ->
     return nn.Module.to(network, device, dtype).eval()
 
 
-def _config(folder: Path, part: str) -> dict[str, Any]:
-    name = "scheduler_config.json" if part == "scheduler" else "config.json"
-    path = folder / part / name
-    if not path.exists():
-        raise ConfigError(
-            f"{part}/{name} is missing in {folder}", remedy="complete the weights folder"
-        )
-    return dict(json.loads(path.read_text()))
-
-
-def _fill(
-    module: Network, folder: Path, part: str, computed: Mapping[str, Tensor] | None = None
-) -> Network:
-    """Fill a network from a folder; `computed` are weights that files may leave out."""
+def _fill(module: Network, folder: Path, part: str) -> Network:
+    """Fill a network from all safetensors files of a part."""
     files = sorted((folder / part).glob("*.safetensors"))
-    weights = dict(computed or {})
+    stored = as_stored(module)
+    weights = computed_weights(module)
     weights |= {key: value.float() for file in files for key, value in load_file(file).items()}
-    missing = sorted(module.state_dict().keys() - weights.keys())
-    unknown = sorted(weights.keys() - module.state_dict().keys())
-    if missing or unknown:
+    if difference := compare(shapes_of(stored), shapes_of(weights)):
         raise ConfigError(
-            f"{folder / part} does not fit: {len(missing)} weights are missing {missing[:3]}, "
-            f"{len(unknown)} are unknown {unknown[:3]}",
-            remedy="use weights that were made for this config.json",
+            f"{folder / part} does not fit: {difference}",
+            remedy="Use weights that were made for this config.json.",
         )
-    module.load_state_dict(weights, strict=True)
+    stored.load_state_dict(weights, strict=True)
     return module
