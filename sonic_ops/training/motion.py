@@ -1,7 +1,7 @@
 """Head, brows, eyes: what moves beside the mouth, following the prosody of the clip.
 
-Every clip has two amplitudes. The head's follows the changes of pitch and loudness, the
-expression's follows the pace, each with a small random part of its own: `audio2bucket` learns to
+Every clip has two amplitudes. The head's follows the stresses of the speech, the expression's
+follows its pace, each with a small random part of its own: `audio2bucket` learns to
 hear them. A track is stored for amplitude 1 of the head and `EVEN` of the expression, and
 `perform` gives it any amplitudes, so that the UNet sees every voice with every strength of motion
 and learns to scale head and expression apart.
@@ -36,10 +36,15 @@ EVEN: Final = 0.5
 QUIET, LIVELY = 0.2, 0.8
 """Amplitudes of the most monotonous and of the liveliest clip, before chance."""
 _CHANCE: Final = 0.05
-_GLIDES: Final = (0.15, 0.85)
-"""Mean change of the pitch, octaves per second: dullest, liveliest."""
-_STRESSES: Final = (0.10, 0.34)
+_STRESSES: Final = (0.10, 0.30)
 """Spread of the loudness of words: dullest, liveliest."""
+_ATTACKS: Final = (1.7, 2.9)
+"""Mean change of loudness per second: dullest, liveliest."""
+_UNEVEN: Final = (0.40, 0.70)
+"""Spread of the lengths of phones against their mean: dullest, liveliest."""
+_USUAL: Final = (0.18, 0.73)
+"""The middle nine tenths of clips, for the mean of the three."""
+_SHORTEST_S: Final = 0.3
 _PACES: Final = (8.0, 17.0)
 """Phones per second: slowest, fastest."""
 _MOST_OPEN: Final = 1.15
@@ -80,7 +85,7 @@ def animate(spoken: Utterance, rng: np.random.Generator) -> Clip:
     track[:, BROW] = _brows(level, pitch, rng)
     track[:, GAZE_X] = _GAZE * _saccades(num_steps, rng)
     track[:, GAZE_Y] = 0.6 * _GAZE * _saccades(num_steps, rng)
-    head = _amplitude(tone_liveliness(level, pitch), rng)
+    head = _amplitude(stress_liveliness(spoken, level), rng)
     expression = _amplitude(pace_liveliness(spoken), rng)
     return Clip(spoken.samples, track, head, expression)
 
@@ -112,21 +117,39 @@ def mouth_gain(expression: ArrayLike) -> Floats:
     return np.asarray(0.6 + 0.8 * np.clip(expression, 0, 1.25), np.float32)
 
 
-def tone_liveliness(level: Floats, pitch: Floats) -> float:
-    """0 for a voice on one note and of one loudness, 1 for one that glides and stresses."""
-    voiced, heard = level > 2 * _SPEECH_LEVEL, level > _SPEECH_LEVEL
-    if voiced.sum() < STEPS_PER_SECOND // 2:
+def stress_liveliness(spoken: Utterance, level: Floats) -> float:
+    """0 for even speech, 1 for speech full of stresses.
+
+    What can be heard in a second of it, in equal parts: how loudness spreads, how sharply it
+    changes, and how uneven the phones are in length. (The range of the pitch would be as good a
+    reason to move, but the speech encoder hardly hears it.)
+    """
+    durations_s = _sounds_s(spoken)
+    heard = level > _SPEECH_LEVEL
+    if durations_s.sum() < _SHORTEST_S or not heard[1:].any():
         return 0.0
-    glide = np.abs(np.diff(pitch))[voiced[1:]].mean() * STEPS_PER_SECOND
-    stress = smooth(level, 10.0)[heard].std()
-    return _between(glide, _GLIDES) / 2 + _between(stress, _STRESSES) / 2
+    parts = (
+        _between(float(smooth(level, 10.0)[heard].std()), _STRESSES),
+        _between(_attack(level, heard), _ATTACKS),
+        _between(float(durations_s.std() / durations_s.mean()), _UNEVEN),
+    )
+    return _between(sum(parts) / len(parts), _USUAL)
+
+
+def _attack(level: Floats, heard: NDArray[np.bool_]) -> float:
+    return float(np.abs(np.diff(smooth(level, 4.0)))[heard[1:]].mean() * STEPS_PER_SECOND)
 
 
 def pace_liveliness(spoken: Utterance) -> float:
     """0 for slow speech, 1 for fast speech: phones per second of sound, without pauses."""
+    durations_s = _sounds_s(spoken)
+    spoken_s = float(durations_s.sum())
+    return _between(len(durations_s) / spoken_s, _PACES) if spoken_s > _SHORTEST_S else 0.0
+
+
+def _sounds_s(spoken: Utterance) -> NDArray[np.float64]:
     sounds = [p for p in spoken.phones if mouth_shape(p.name) != REST]
-    spoken_s = sum(p.stop_s - p.start_s for p in sounds)
-    return _between(len(sounds) / spoken_s, _PACES) if spoken_s > 0.3 else 0.0
+    return np.array([p.stop_s - p.start_s for p in sounds], np.float64)
 
 
 def _between(value: float, limits: tuple[float, float]) -> float:
