@@ -39,7 +39,7 @@ class Context:
     def __init__(self) -> None:
         self.image: Sequence[Tensor] = ()
         self.audio: Sequence[Tensor] = ()
-        self.mask_11HW: Tensor | None = None
+        self.mask_B1HW: Tensor | None = None
         self.num_frames = 0
         self._levels: dict[int, Tensor] = {}
 
@@ -47,23 +47,30 @@ class Context:
         self,
         image: Sequence[Tensor],
         audio: Sequence[Tensor],
-        mask_11HW: Tensor | None,
+        mask_B1HW: Tensor | None,
         num_frames: int,
     ) -> None:
-        """Take the contexts of the branches, image (T or 1, 1, D) and audio (T or 1, K, D)."""
+        """Take the contexts of the branches, image (T or 1, 1, D) and audio (T or 1, K, D).
+
+        There is one face mask for all branches, or one for each.
+        """
         for part in (*image, *audio):
             assert part.shape[0] in (1, num_frames), part.shape
         assert len(image) == len(audio)
-        self.image, self.audio, self.mask_11HW = image, audio, mask_11HW
+        assert mask_B1HW is None or len(mask_B1HW) in (1, len(image))
+        self.image, self.audio, self.mask_B1HW = image, audio, mask_B1HW
         self.num_frames = num_frames
         self._levels = {}
 
     def mask_for(self, num_pixels: int, like: Tensor) -> Tensor | None:
-        """The face mask of a level: (Q, 1), or None when the call has no mask."""
-        if self.mask_11HW is None:
+        """The face mask of a level: (1 or B T, Q, 1), or None when the call has no mask."""
+        if self.mask_B1HW is None:
             return None
         if num_pixels not in self._levels:
-            self._levels[num_pixels] = mask_at_level(self.mask_11HW, num_pixels)[:, None].to(like)
+            level_BQ = torch.stack([mask_at_level(m[None], num_pixels) for m in self.mask_B1HW])
+            frames = self.num_frames if len(level_BQ) > 1 else 1
+            level = level_BQ.repeat_interleave(frames, 0)[..., None]
+            self._levels[num_pixels] = level.to(like)
         return self._levels[num_pixels]
 
 

@@ -29,14 +29,15 @@ class AudioUNet(nn.Module):
         image: Sequence[Tensor],
         audio: Sequence[Tensor],
         time_ids_B3: Tensor,
-        mask_11HW: Tensor | None = None,
+        mask_B1HW: Tensor | None = None,
     ) -> Tensor:
         """Predict v: (B, T, 2C, H, W) -> (B, T, C, H, W).
 
         `image` holds a (T or 1, 1, D) per branch and `audio` a (T or 1, K, D); `time_ids_B3` are
-        frames per second, head bucket and expression bucket; the mask is in pixels of the picture.
+        frames per second, head bucket and expression bucket; masks, one for all branches or one
+        for each, are in pixels of the picture.
         """
-        self._context.set(image, audio, mask_11HW, sample_BTCHW.shape[1])
+        self._context.set(image, audio, mask_B1HW, sample_BTCHW.shape[1])
         # The stock class repeats this per frame; our attention reads the context instead.
         first = sample_BTCHW.new_zeros(len(image), 1, image[0].shape[-1])
         predicted: Tensor = self.unet(

@@ -5,8 +5,9 @@ UNet later reads the tokens alone. The controller learns a clip's two amplitudes
 Shape letters: N frames, S tokens of a span, K hidden states, D channels.
 """
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from sonic_ops.constants import (
 )
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.training.dataset import Speech
+from sonic_ops.training.device import batch_size, training_device
 from sonic_ops.training.loop import Budget, Group, Loss, Schedule, Trainer, load_average
 from sonic_ops.training.mouth import NUM_MOUTH
 
@@ -86,18 +88,25 @@ def hear_motion(speech: Speech, rows_N: Tensor) -> Tensor:
     return spans[:, :, -1:].float()
 
 
+def _on(speech: Speech, device: torch.device) -> Speech:
+    return replace(speech, features=speech.features.to(device))
+
+
 def mouth_loss(reader: MouthReader, speech: Speech) -> Loss:
     """Error of the mouth track, hearing with noise."""
-    rows = speech_rows(speech)
-    tracks = torch.from_numpy(speech.tracks[:, :NUM_MOUTH]).float()
+    device = speech.features.device
+    num = batch_size(_BATCH, device)
+    rows = speech_rows(speech).to(device)
+    tracks = torch.from_numpy(speech.tracks[:, :NUM_MOUTH]).float().to(device)
     spread = speech.features[rows[::50]].float().std((0, 2))[:, None]
-    weight = torch.tensor(_CHANNEL_WEIGHT)
+    weight = torch.tensor(_CHANNEL_WEIGHT, device=device)
 
     def loss(generator: torch.Generator) -> Tensor:
-        picks = rows[torch.randint(len(rows), (_BATCH,), generator=generator)]
+        options: dict[str, Any] = {"generator": generator, "device": device}
+        picks = rows[torch.randint(len(rows), (num,), **options)]
         x = hear(speech, picks)
-        gain = 1 + 0.1 * torch.randn(_BATCH, 1, 1, 1, generator=generator)
-        x = x * gain + 0.15 * spread * torch.randn(x.shape, generator=generator)
+        gain = 1 + 0.1 * torch.randn(num, 1, 1, 1, **options)
+        x = x * gain + 0.15 * spread * torch.randn(x.shape, **options)
         error = F.smooth_l1_loss(reader(x), tracks[picks], reduction="none")
         return (error * weight).mean()
 
@@ -106,39 +115,49 @@ def mouth_loss(reader: MouthReader, speech: Speech) -> Loss:
 
 def bucket_loss(head: AudioToBucket, speech: Speech) -> Loss:
     """Error of the two amplitudes."""
-    rows, clips = speech_rows(speech), clip_of_rows(speech)
-    buckets = MAX_BUCKET * torch.from_numpy(speech.amplitudes)
+    device = speech.features.device
+    num = batch_size(_BATCH, device)
+    rows, clips = speech_rows(speech).to(device), clip_of_rows(speech).to(device)
+    buckets = MAX_BUCKET * torch.from_numpy(speech.amplitudes).to(device)
     spread = speech.features[rows[::50], -1].float().std()
+    blank = torch.zeros(num, CONTEXT_CHANNELS, device=device)
 
     def loss(generator: torch.Generator) -> Tensor:
-        picks = torch.randint(len(rows), (_BATCH,), generator=generator)
+        options: dict[str, Any] = {"generator": generator, "device": device}
+        picks = torch.randint(len(rows), (num,), **options)
         x = hear_motion(speech, rows[picks])
-        x = x + 0.3 * spread * torch.randn(x.shape, generator=generator)
+        x = x + 0.3 * spread * torch.randn(x.shape, **options)
         wanted = (buckets[clips[picks]] - BUCKET_OFFSET) / BUCKET_GAIN
-        return F.smooth_l1_loss(head(x, torch.zeros(len(x), CONTEXT_CHANNELS)), wanted)
+        return F.smooth_l1_loss(head(x, blank), wanted)
 
     return loss
 
 
-def train_token_head(speech: Speech, folder: Path, budget: Budget, *, seed: int) -> MouthReader:
+def train_token_head(
+    reader: MouthReader, speech: Speech, folder: Path, budget: Budget, *, seed: int
+) -> MouthReader:
     """Train the audio head; resumes from `folder`."""
-    torch.manual_seed(seed)
-    reader = MouthReader()
+    device = training_device()
+    reader.to(device)
     schedule = Schedule(rate=1e-3, warmup_steps=50, weight_decay=2e-2, average=0.99)
-    groups = [Group(dict(reader.named_parameters()))]
-    Trainer(groups, folder, schedule, seed=seed).run(mouth_loss(reader, speech), budget)
+    trainer = Trainer([Group(dict(reader.named_parameters()))], folder, schedule, seed=seed)
+    trainer.run(mouth_loss(reader, _on(speech, device)), budget)
     load_average(reader, folder)
+    reader.cpu()
     return reader
 
 
-def train_bucket_head(speech: Speech, folder: Path, budget: Budget, *, seed: int) -> AudioToBucket:
+def train_bucket_head(
+    head: AudioToBucket, speech: Speech, folder: Path, budget: Budget, *, seed: int
+) -> AudioToBucket:
     """Train the motion controller; resumes from `folder`."""
-    torch.manual_seed(seed)
-    head = make_bucket_head()
+    device = training_device()
+    head.to(device)
     schedule = Schedule(rate=5e-4, warmup_steps=50, weight_decay=0.1, average=0.99)
-    groups = [Group(dict(head.named_parameters()))]
-    Trainer(groups, folder, schedule, seed=seed).run(bucket_loss(head, speech), budget)
+    trainer = Trainer([Group(dict(head.named_parameters()))], folder, schedule, seed=seed)
+    trainer.run(bucket_loss(head, _on(speech, device)), budget)
     load_average(head, folder)
+    head.cpu()
     return head
 
 

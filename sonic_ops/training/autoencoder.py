@@ -5,6 +5,7 @@ First encoder and decoder; then the latents are normalised per channel inside th
 Shape letters: B pictures, C channels, H, W rows and columns.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sonic_ops.training.dataset import Pictures
+from sonic_ops.training.device import batch_size, half_precision, training_device
 from sonic_ops.training.loop import Budget, Group, Loss, Schedule, Trainer, load_average
 
 CHANNELS: Final = (16, 32, 64, 128)
@@ -44,41 +46,63 @@ def make_autoencoder() -> AutoencoderDC:
 
 def to_tensor(pictures_BHWC: NDArray[Any]) -> Tensor:
     """Bytes to [-1, 1]: B C H W."""
-    return torch.from_numpy(pictures_BHWC).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return _from_bytes(torch.from_numpy(pictures_BHWC))
+
+
+def _from_bytes(pictures_BHWC: Tensor) -> Tensor:
+    return pictures_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def mouth_weight(mouths_B2: Tensor, size: int) -> Tensor:
     """1 at the mouth, 0 away from it: B 1 H W."""
-    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    axis = torch.arange(size, device=mouths_B2.device)
+    rows, columns = torch.meshgrid(axis, axis, indexing="ij")
     x, y = mouths_B2[:, 0, None, None], mouths_B2[:, 1, None, None]
     return torch.exp(-(((columns - x) / 15) ** 2) - ((rows - y) / 13) ** 2)[:, None]
 
 
-def draw_crops(pictures: Pictures, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Crops, most of them around face and mouth, with the weight of each pixel."""
+@dataclass(frozen=True)
+class Shown:
+    """Pictures and where the mouths are, on the device that trains: N H W C bytes, N 2."""
+
+    pictures_NHWC: Tensor
+    mouths_N2: Tensor
+
+
+def show(pictures: Pictures, device: torch.device) -> Shown:
+    """All frames of all people."""
     flat = pictures.pictures.reshape(-1, *pictures.pictures.shape[2:])
-    picks = torch.randint(len(flat), (_BATCH,), generator=generator)
-    mouths = torch.from_numpy(pictures.mouths).reshape(-1, 2)[picks]
-    size, limit = flat.shape[1], flat.shape[1] - _CROP
-    spread = torch.randn(_BATCH, 2, generator=generator) * torch.tensor([22.0, 26.0])
-    corner = mouths - torch.tensor([0.0, 14.0]) + spread - _CROP / 2
-    anywhere = torch.rand(_BATCH, 1, generator=generator) < 0.25
-    corner = torch.where(anywhere, torch.rand(_BATCH, 2, generator=generator) * limit, corner)
-    x, y = corner.clamp(0, limit).long().unbind(1)
-    weight = 1 + 4 * mouth_weight(mouths, size)
-    crops, weights = [], []
-    for i, pick in enumerate(picks.tolist()):
-        area = slice(int(y[i]), int(y[i]) + _CROP), slice(int(x[i]), int(x[i]) + _CROP)
-        crops.append(to_tensor(flat[pick][area][None])[0])
-        weights.append(weight[i][:, area[0], area[1]])
-    return _flip(torch.stack(crops), torch.stack(weights), generator)
+    mouths = pictures.mouths.reshape(-1, 2)
+    return Shown(torch.from_numpy(flat).to(device), torch.from_numpy(mouths).to(device))
+
+
+def draw_crops(shown: Shown, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Crops, most of them around face and mouth, with the weight of each pixel."""
+    device = generator.device
+    options: dict[str, Any] = {"generator": generator, "device": device}
+    num = batch_size(_BATCH, device)
+    picks = torch.randint(len(shown.pictures_NHWC), (num,), **options)
+    mouths = shown.mouths_N2[picks]
+    size = shown.pictures_NHWC.shape[1]
+    spread = torch.randn(num, 2, **options) * torch.tensor([22.0, 26.0], device=device)
+    corner = mouths - torch.tensor([0.0, 14.0], device=device) + spread - _CROP / 2
+    anywhere = torch.rand(num, 1, **options) < 0.25
+    corner = torch.where(anywhere, torch.rand(num, 2, **options) * (size - _CROP), corner)
+    x, y = corner.clamp(0, size - _CROP).long().unbind(1)
+    inside = torch.arange(_CROP, device=device)
+    rows, columns = (y[:, None] + inside)[:, :, None], (x[:, None] + inside)[:, None]
+    crops = _from_bytes(shown.pictures_NHWC[picks[:, None, None], rows, columns])
+    each = torch.arange(num, device=device)[:, None, None]
+    near = mouth_weight(mouths, size)[each, 0, rows, columns]
+    return _flip(crops, 1 + 4 * near[:, None], generator)
 
 
 def _flip(x_BCHW: Tensor, weight_B1HW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    if torch.rand((), generator=generator) < 0.5:
+    options: dict[str, Any] = {"generator": generator, "device": generator.device}
+    if torch.rand((), **options) < 0.5:
         x_BCHW, weight_B1HW = x_BCHW.flip(3), weight_B1HW.flip(3)
-    if torch.rand((), generator=generator) < 0.3:
-        x_BCHW = x_BCHW[:, torch.randperm(3, generator=generator)]
+    if torch.rand((), **options) < 0.3:
+        x_BCHW = x_BCHW[:, torch.randperm(3, **options)]
     return x_BCHW.contiguous(memory_format=torch.channels_last), weight_B1HW
 
 
@@ -90,14 +114,14 @@ def reconstruction_loss(y_BCHW: Tensor, x_BCHW: Tensor, weight_B1HW: Tensor) -> 
     return loss
 
 
-def whole_loss(vae: AutoencoderDC, pictures: Pictures) -> Loss:
+def whole_loss(vae: AutoencoderDC, shown: Shown) -> Loss:
     """Encoder and decoder, with a little noise on latents that are kept near unit size."""
 
     def loss(generator: torch.Generator) -> Tensor:
-        x, weight = draw_crops(pictures, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        x, weight = draw_crops(shown, generator)
+        with half_precision(generator.device):
             z = vae.encode(x).latent
-            noise = torch.randn(z.shape, generator=generator)
+            noise = torch.randn(z.shape, generator=generator, device=z.device)
             y = vae.decode(z + _TRAINING_NOISE * noise).sample
         size: Tensor = z.float().square().mean()
         return reconstruction_loss(y, x, weight) + 5e-4 * size
@@ -105,16 +129,17 @@ def whole_loss(vae: AutoencoderDC, pictures: Pictures) -> Loss:
     return loss
 
 
-def decoder_loss(vae: AutoencoderDC, pictures: Pictures) -> Loss:
+def decoder_loss(vae: AutoencoderDC, shown: Shown) -> Loss:
     """The decoder alone, on latents that are up to half noise."""
 
     def loss(generator: torch.Generator) -> Tensor:
-        x, weight = draw_crops(pictures, generator)
-        level = torch.rand(len(x), 1, 1, 1, generator=generator) ** 2 * _DECODER_NOISE
-        with torch.autocast("cpu", torch.bfloat16):
+        x, weight = draw_crops(shown, generator)
+        options: dict[str, Any] = {"generator": generator, "device": generator.device}
+        level = torch.rand(len(x), 1, 1, 1, **options) ** 2 * _DECODER_NOISE
+        with half_precision(generator.device):
             with torch.no_grad():
                 z = vae.encode(x).latent
-            y = vae.decode(z + level * torch.randn(z.shape, generator=generator)).sample
+            y = vae.decode(z + level * torch.randn(z.shape, **options)).sample
         return reconstruction_loss(y, x, weight)
 
     return loss
@@ -139,27 +164,30 @@ def _named(module: nn.Module) -> dict[str, nn.Parameter]:
     return dict(module.named_parameters())
 
 
-def train_whole(pictures: Pictures, folder: Path, budget: Budget, *, seed: int) -> AutoencoderDC:
-    """The first half; resumes from `folder`."""
-    torch.manual_seed(seed)
-    vae = make_autoencoder()
+def train_whole(
+    vae: AutoencoderDC, pictures: Pictures, folder: Path, budget: Budget, *, seed: int
+) -> AutoencoderDC:
+    """The first half, from where `vae` is; resumes from `folder`."""
+    device = training_device()
+    vae.to(device)
     schedule = Schedule(rate=2e-3, warmup_steps=40, weight_decay=1e-4, average=0.99)
     trainer = Trainer([Group(_named(vae))], folder, schedule, seed=seed)
-    trainer.run(whole_loss(vae, pictures), budget)
+    trainer.run(whole_loss(vae, show(pictures, device)), budget)
     load_average(vae, folder)
-    return vae
+    return vae.cpu()
 
 
 def train_decoder(
     vae: AutoencoderDC, pictures: Pictures, folder: Path, budget: Budget, *, seed: int
 ) -> AutoencoderDC:
     """The second half: the encoder stays as it is."""
-    vae.encoder.requires_grad_(False)
+    device = training_device()
+    vae.to(device).encoder.requires_grad_(False)
     schedule = Schedule(rate=1e-3, warmup_steps=40, weight_decay=1e-4, average=0.99)
     trainer = Trainer([Group(_named(vae.decoder))], folder, schedule, seed=seed)
-    trainer.run(decoder_loss(vae, pictures), budget)
+    trainer.run(decoder_loss(vae, show(pictures, device)), budget)
     load_average(vae.decoder, folder)
-    return vae
+    return vae.cpu()
 
 
 @torch.no_grad()

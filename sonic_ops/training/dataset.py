@@ -14,10 +14,19 @@ import torch
 from numpy.typing import NDArray
 
 from sonic_ops.constants import TOKENS_PER_FRAME, TOKENS_PER_SECOND
+from sonic_ops.hearing import log_mel
 from sonic_ops.training import people
 from sonic_ops.training.drawing import UNITS
 from sonic_ops.training.faces import Framing, Portraitist
-from sonic_ops.training.features import AFTER, BEFORE, load_encoder, speech_features
+from sonic_ops.training.features import (
+    AFTER,
+    BEFORE,
+    load_encoder,
+    pack_mel,
+    token_rows,
+    tokens_of,
+    unpack_mel,
+)
 from sonic_ops.training.motion import BLINK, SHIFT_Y, YAW, Clip, animate, perform
 from sonic_ops.training.mouth import NUM_MOUTH, STEPS_PER_SECOND
 from sonic_ops.training.people import draw_identity
@@ -75,13 +84,13 @@ def write_speech(
     """Synthesise, animate and encode clips; a shard is a folder of arrays."""
     encoder = load_encoder(encoder_folder)
     base = shard * _SEEDS_PER_SHARD
-    features, tracks, lengths, amplitudes = [], [], [], []
+    features, mels, tracks, lengths, amplitudes = [], [], [], [], []
     for seed in range(base, base + num_clips):
         spoken = draw_clip(seed, held_out=held_out)
         clip = animate(spoken, np.random.default_rng(seed))
-        rows = speech_features(encoder, clip.samples)
-        num_tokens = len(rows) - BEFORE - AFTER
-        features.append(rows.numpy())
+        num_tokens, mel = tokens_of(clip.samples), log_mel(clip.samples)
+        features.append(token_rows(encoder, mel, num_tokens).numpy())
+        mels.append(pack_mel(mel, num_tokens))
         tracks.append(_token_track(clip, num_tokens))
         lengths.append(num_tokens)
         amplitudes.append((clip.head, clip.expression))
@@ -89,11 +98,30 @@ def write_speech(
     save_arrays(
         target,
         features=np.concatenate(features),
+        mels=np.concatenate(mels),
         tracks=np.concatenate(tracks),
         lengths=np.array(lengths),
         starts=np.cumsum(sizes) - sizes + BEFORE,
         amplitudes=np.array(amplitudes, np.float32),
     )
+
+
+def write_features(shard: Path, encoder_folder: Path) -> None:
+    """Encode the clips of a shard that came without features; nothing if it has them."""
+    if (shard / "features.npy").exists():
+        return
+    encoder = load_encoder(encoder_folder)
+    arrays = load_arrays(shard)
+    ends = 2 * np.cumsum(arrays["lengths"])
+    mels = np.split(arrays["mels"], ends[:-1])
+    rows = [
+        token_rows(encoder, unpack_mel(mel), int(length)).numpy()
+        for mel, length in zip(mels, arrays["lengths"], strict=True)
+    ]
+    draft = shard / "features.draft"
+    with draft.open("wb") as file:
+        np.save(file, np.concatenate(rows))
+    draft.rename(shard / "features.npy")
 
 
 def _token_track(clip: Clip, num_tokens: int) -> Array:

@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from sonic_ops.audio import encode_piece, log_mel
 from sonic_ops.constants import (
     MOTION_BEFORE_TOKENS,
     MOTION_SPAN_TOKENS,
@@ -22,10 +22,14 @@ from sonic_ops.constants import (
     SAMPLE_RATE_HZ,
     TOKENS_PER_SECOND,
 )
+from sonic_ops.hearing import encode_piece
 
 BEFORE: Final = MOTION_BEFORE_TOKENS
 AFTER: Final = MOTION_SPAN_TOKENS - MOTION_BEFORE_TOKENS
 """Zero rows around the features of a clip, so that every window can be cut without a test."""
+_MEL_FRAMES_PER_TOKEN: Final = 2
+_LOWEST_MEL, _MEL_STEP = -1.6, 0.016
+"""Whisper's log-mel is above -1.6 unless a piece is all but silent, and below 2.4."""
 
 
 def load_encoder(folder: Path) -> WhisperEncoder:
@@ -39,12 +43,29 @@ def load_encoder(folder: Path) -> WhisperEncoder:
     return encoder.eval().requires_grad_(False)
 
 
-@torch.no_grad()
-def speech_features(encoder: WhisperEncoder, samples: NDArray[np.float32]) -> torch.Tensor:
-    """Features of a clip of at most 30 s, half precision: BEFORE zeros, L, AFTER zeros; K, D."""
-    assert len(samples) <= PIECE_SAMPLES
-    tokens = encode_piece(encoder, log_mel(samples))
-    num_tokens = min(len(samples) * TOKENS_PER_SECOND // SAMPLE_RATE_HZ, PIECE_TOKENS)
+def token_rows(encoder: WhisperEncoder, mel_MT: torch.Tensor, num_tokens: int) -> torch.Tensor:
+    """Features of a clip, half precision, with zeros around: BEFORE + L + AFTER, K, D."""
+    tokens = encode_piece(encoder, mel_MT)[:num_tokens]
     rows = torch.zeros(BEFORE + num_tokens + AFTER, *tokens.shape[1:], dtype=torch.float16)
-    rows[BEFORE : BEFORE + num_tokens] = tokens[:num_tokens].half()
+    rows[BEFORE : BEFORE + num_tokens] = tokens.half()
     return rows
+
+
+def tokens_of(samples: NDArray[np.float32]) -> int:
+    """How many tokens a clip of at most 30 s has."""
+    assert len(samples) <= PIECE_SAMPLES
+    return min(len(samples) * TOKENS_PER_SECOND // SAMPLE_RATE_HZ, PIECE_TOKENS)
+
+
+def pack_mel(mel_MT: torch.Tensor, num_tokens: int) -> NDArray[np.uint8]:
+    """The mel frames of a clip in 1 byte each: 2 L, M. What follows them is silence."""
+    spoken = mel_MT[:, : _MEL_FRAMES_PER_TOKEN * num_tokens].T
+    packed = ((spoken - _LOWEST_MEL) / _MEL_STEP).round().clamp(0, 255)
+    return np.asarray(packed.byte().numpy())
+
+
+def unpack_mel(packed: NDArray[np.uint8]) -> torch.Tensor:
+    """The log-mel of the whole piece, M T; exact to half a step of 0.016."""
+    spoken = torch.from_numpy(packed.astype(np.float32).T) * _MEL_STEP + _LOWEST_MEL
+    missing = PIECE_TOKENS * _MEL_FRAMES_PER_TOKEN - spoken.shape[1]
+    return F.pad(spoken, (0, missing), value=float(spoken.min()))

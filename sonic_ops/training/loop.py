@@ -16,6 +16,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
+from sonic_ops.training.curve import draw_curve
+
 Loss = Callable[[torch.Generator], Tensor]
 """The loss of one batch, drawn with the generator."""
 
@@ -72,6 +74,7 @@ class Trainer:
         self.seed = seed
         self.parameters = {k: p for group in self.groups for k, p in group.parameters.items()}
         self.average = {k: p.detach().clone() for k, p in self.parameters.items()}
+        self.device = next(iter(self.parameters.values())).device
         self.optimizer = torch.optim.AdamW(
             [{"params": [*group.parameters.values()], "gain": group.gain} for group in self.groups],
             lr=schedule.rate,
@@ -123,7 +126,7 @@ class Trainer:
         path = self.folder / _CHECKPOINT
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(state["parameters"][name])
@@ -137,7 +140,7 @@ class Trainer:
             group["lr"] = rate * group["gain"]
         # Consecutive numbers seed a Mersenne twister poorly only in its first draws of equal kind.
         number = (self.seed * 1_000_003 + self.step) * 64 + rank()
-        value = loss(torch.Generator().manual_seed(number))
+        value = loss(torch.Generator(self.device).manual_seed(number))
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         _average_gradients(self.parameters.values())
@@ -157,6 +160,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _CURVE).open("a", newline="") as file:
             csv.writer(file).writerow([self.step, round(self.elapsed_s, 1), round(loss, 5)])
+        draw_curve(self.folder / _CURVE)
 
 
 def load_average(module: nn.Module, folder: Path) -> bool:
@@ -164,7 +168,7 @@ def load_average(module: nn.Module, folder: Path) -> bool:
     path = folder / _CHECKPOINT
     if not path.exists():
         return False
-    average = torch.load(path, weights_only=True)["average"]
+    average = torch.load(path, weights_only=True, map_location="cpu")["average"]
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if name in average:
@@ -175,6 +179,11 @@ def load_average(module: nn.Module, folder: Path) -> bool:
 def rank() -> int:
     """The number of this process among those that train together."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def _agree(seconds: float) -> float:

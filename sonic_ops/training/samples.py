@@ -1,44 +1,99 @@
-"""Pictures to latents: what the UNet trains on, in shards.
+"""Pictures to latents, and latents to what the UNet trains on, shard by shard.
 
 Shape letters: P people, F frames, C channels, H, W rows and columns.
 """
 
+import shutil
+import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from diffusers import AutoencoderDC
 
 from sonic_ops.training.autoencoder import to_tensor
-from sonic_ops.training.dataset import Pictures, Speech, load_arrays, read_pictures, save_arrays
-from sonic_ops.training.unet_stage import Samples
+from sonic_ops.training.dataset import Pictures, load_arrays, read_pictures, save_arrays
+from sonic_ops.training.device import half_precision, training_device
+from sonic_ops.training.diffusion import Samples
+
+LATENTS: Final = "latents-"
+_LOOK_EVERY_S: Final = 20.0
+_MOST_PEOPLE: Final = 50_000
+
+
+def finished(folder: Path, kind: str) -> list[Path]:
+    """The finished shards of a kind, by number."""
+    found = sorted(folder.glob(f"{kind}-[0-9]*"))
+    return [path for path in found if path.suffix != ".draft"]
 
 
 @torch.no_grad()
 def write_latents(target: Path, vae: AutoencoderDC, pictures: Pictures) -> None:
-    """Encode a shard of pictures: P F C H W, half precision, unit size."""
+    """Encode a shard of pictures: latents P F C H W, half precision, and all that is not pixels."""
     latents = []
     for frames in pictures.pictures:
-        with torch.autocast("cpu", torch.bfloat16):
-            latents.append(vae.encode(to_tensor(frames)).latent.half())
-    save_arrays(target, latents=torch.stack(latents).numpy())
+        with half_precision(vae.device):
+            latents.append(vae.encode(to_tensor(frames).to(vae.device)).latent.half().cpu())
+    save_arrays(
+        target,
+        latents=torch.stack(latents).numpy(),
+        mouths=pictures.mouths,
+        boxes=pictures.boxes,
+        rows=pictures.rows,
+        amplitudes=pictures.amplitudes,
+    )
 
 
 def read_samples(
-    pictures: list[Path], latents: list[Path], speech: Speech, tokens: torch.Tensor
+    shards: Iterable[Path], tokens: torch.Tensor, residual_scale: float | None = None
 ) -> Samples:
-    """Join shards of latents with what is known about their pictures."""
-    values = np.concatenate([load_arrays(folder)["latents"] for folder in latents])
-    known = read_pictures(pictures, load_pictures=False)
-    clips = np.searchsorted(speech.starts, known.rows, side="right") - 1
-    frames = torch.from_numpy(values)
-    residual = frames[::7, :-1].float() - frames[::7, -1:].float()
-    return Samples(
-        latents=frames,
-        mouths=torch.from_numpy(known.mouths),
-        boxes=torch.from_numpy(known.boxes),
-        rows=torch.from_numpy(known.rows),
-        amplitudes=torch.from_numpy(speech.amplitudes[clips]),
-        tokens=tokens,
-        residual_scale=round(float(residual.std()), 4),
-    )
+    """Join shards of latents; without a given scale, it is the spread around the reference."""
+    arrays = [load_arrays(folder) for folder in shards]
+    joined = {
+        key: torch.from_numpy(np.concatenate([part[key] for part in arrays])) for key in arrays[0]
+    }
+    if residual_scale is None:
+        frames = joined["latents"][::7].float()
+        residual_scale = round(float((frames[:, :-1] - frames[:, -1:]).std()), 4)
+    return Samples(tokens=tokens, residual_scale=residual_scale, **joined)
+
+
+class GrowingSamples:
+    """The samples of a folder in which makers put new shards while the UNet trains.
+
+    Looks for them every 20 s, encodes them, and deletes their pictures.
+    """
+
+    def __init__(
+        self, folder: Path, kind: str, vae: AutoencoderDC, tokens: torch.Tensor, scale: float | None
+    ) -> None:
+        self.folder, self.kind = folder, kind
+        self.tokens, self.scale = tokens, scale
+        self.device = training_device()
+        self.vae = vae.to(self.device)
+        self.known: list[Path] = []
+        self.samples: Samples | None = None
+        self.looked = -_LOOK_EVERY_S
+
+    def __call__(self) -> Samples:
+        """The samples as they are now; waits for the first shard."""
+        if time.monotonic() - self.looked > _LOOK_EVERY_S or self.samples is None:
+            self._look()
+        while self.samples is None:
+            time.sleep(0.5)
+            self._look()
+        return self.samples
+
+    def _look(self) -> None:
+        self.looked = time.monotonic()
+        for shard in finished(self.folder, self.kind):
+            write_latents(shard.with_name(LATENTS + shard.name), self.vae, read_pictures([shard]))
+            shutil.rmtree(shard)
+        shards = finished(self.folder, LATENTS + self.kind)
+        if new := [shard for shard in shards if shard not in self.known]:
+            self.known += new
+            more = read_samples(new, self.tokens, self.scale).to(self.device)
+            self.scale = more.residual_scale
+            self.samples = self.samples.joined(more, _MOST_PEOPLE) if self.samples else more

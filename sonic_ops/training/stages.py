@@ -1,81 +1,86 @@
 """The stages of a training run, in order. Each can be cut off at any minute and run again.
 
 A run folder holds shards (`speech-0`, `images-0`, `windows-0`, `latents-...`), one folder per
-trained network with its checkpoint and `curve.csv`, and at the end `export/`.
+trained network with its checkpoint, `curve.csv` and `curve.png`, and at the end `export/`.
+
+On a CPU every core trains, and pictures are made before they are needed. On a GPU one process
+trains while the cores make new pictures.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import torch
 from diffusers import AutoencoderDC
-from torch import Tensor
 
-from sonic_ops.training import audio_head, autoencoder, dataset, samples, unet_stage
+from sonic_ops.training import audio_head, autoencoder, dataset, samples, unet_stage, weights
+from sonic_ops.training.diffusion import Feed
 from sonic_ops.training.export import export_model
-from sonic_ops.training.loop import Budget, load_average, rank, train_together
+from sonic_ops.training.loop import Budget, load_average, rank, train_together, world_size
+from sonic_ops.training.makers import Kind, make_shards, makers_at_work
 
-_SEED_IMAGES, _SEED_WINDOWS, _SEED_HELD_OUT = 100, 700, 50
-WINDOW_FRAMES: Final = 25
+IMAGES: Final = Kind("images", first_seed=1_000, people=500, frames=6, whole_windows=False)
+WINDOWS: Final = Kind("windows", first_seed=100_000, people=100, frames=25, whole_windows=True)
+_HELD_OUT_SPEECH: Final = 50
+_HELD_OUT_CLIPS: Final = 16
+SHARES: Final = {
+    "autoencoder": 0.12, "decoder": 0.05, "token": 0.02, "bucket": 0.01,
+    "frames": 0.35, "windows": 0.33, "guided": 0.12,
+}  # fmt: skip
+"""The parts of the budget; those of stages that have nothing to do go to the others."""
+GUIDANCE: Final = 2.0
+"""The audio guidance that the network learns to give by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Where and how long; the shares of the budget are those of a run that was looked at."""
+    """Where, how long, from what."""
 
     folder: Path
     speech_encoder: Path
     budget_s: float
-    num_processes: int = 2
-    clips: int = 180
-    """Clips of speech per process."""
-    people: int = 2500
-    """People for single frames, per process."""
-    windows: int = 450
-    """People for windows of frames, per process."""
-    frames_per_person: int = 6
-    window_batch: int = 2
-    train_window_frames: int = 25
+    start: Path | None = None
+    """Weights to go on from; their encoder stays, so that their UNet understands the latents."""
+    bundled: bool = False
+    """The speech came in a bundle, without features."""
+    clips: int = 240
+    image_shards: int = 10
+    window_shards: int = 24
+    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    gpu: bool = field(default_factory=torch.cuda.is_available)
 
-    def share(self, share: float) -> Budget:
-        """A part of the budget."""
-        return Budget(seconds=self.budget_s * share)
+    @property
+    def trainers(self) -> int:
+        """Processes that train together."""
+        return 1 if self.gpu else self.processes
 
-    def shards(self, kind: str) -> list[Path]:
-        """The finished shards of a kind."""
-        found = sorted(self.folder.glob(f"{kind}-[0-9]*"))
-        return [path for path in found if path.suffix != ".draft"]
+    @property
+    def makers(self) -> int:
+        """Processes that make pictures while another one trains."""
+        return max(1, self.processes - 2) if self.gpu else 0
 
-
-def run_all(run: Run) -> Path:
-    """Data, autoencoder, audio head, single frames, windows, export; the folder of the export."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    together(run, make_speech)
-    together(run, make_images)
-    together(run, train_autoencoder)
-    together(run, train_decoder)
-    together(run, make_windows)
-    together(run, encode_pictures)
-    together(run, train_heads)
-    together(run, train_frames)
-    together(run, train_windows)
-    return export(run)
+    def share(self, stage: str) -> Budget:
+        """The budget of a stage."""
+        left_out = SHARES["autoencoder"] if self.start else 0.0
+        return Budget(seconds=self.budget_s * SHARES[stage] / (sum(SHARES.values()) - left_out))
 
 
-def together(run: Run, stage: Callable[[Run], None]) -> None:
-    """Run a stage in all processes."""
-    train_together(stage, (run,), num_processes=run.num_processes, folder=run.folder)
+Stage = Callable[[Run], None]
 
 
 def make_speech(run: Run) -> None:
-    """Synthesise this process's clips; the first one also makes the held-out clips."""
-    kinds = [(f"speech-{rank()}", rank(), run.clips, False)]
-    if rank() == 0:
-        kinds.append(("heldout-speech-0", _SEED_HELD_OUT, 16, True))
-    for name, shard, num_clips, held_out in kinds:
+    """Synthesise the clips, those that are held out too; or encode those of a bundle."""
+    if run.bundled:
+        for shard in samples.finished(run.folder, "speech")[rank() :: world_size()]:
+            dataset.write_features(shard, run.speech_encoder)
+        return
+
+    def write(name: str, shard: int, num_clips: int, *, held_out: bool) -> None:
         if not (run.folder / name).exists():
             dataset.write_speech(
                 run.folder / name,
@@ -85,97 +90,131 @@ def make_speech(run: Run) -> None:
                 held_out=held_out,
             )
 
+    write(f"speech-{rank()}", rank(), -(-run.clips // world_size()), held_out=False)
+    if rank() == 0:
+        write("heldout-speech-0", _HELD_OUT_SPEECH, _HELD_OUT_CLIPS, held_out=True)
+
 
 def make_images(run: Run) -> None:
-    """Paint this process's people, one frame here and there."""
-    target = run.folder / f"images-{rank()}"
-    if not target.exists():
-        speech = training_speech(run)
-        choose = dataset.single_frames(speech, run.frames_per_person)
-        dataset.write_pictures(
-            target, speech, choose, shard=_SEED_IMAGES + rank(), num_people=run.people
-        )
+    """Paint people, one frame here and there."""
+    numbers = range(rank(), run.image_shards, world_size())
+    make_shards(run.folder, IMAGES, numbers, speech_tracks(run))
 
 
 def make_windows(run: Run) -> None:
-    """Paint this process's people, speaking for two seconds."""
-    target = run.folder / f"windows-{rank()}"
-    if not target.exists():
-        speech = training_speech(run)
-        choose = dataset.window_frames(speech, WINDOW_FRAMES)
-        dataset.write_pictures(
-            target, speech, choose, shard=_SEED_WINDOWS + rank(), num_people=run.windows
-        )
+    """Paint people who speak for two seconds."""
+    numbers = range(rank(), 1 if run.gpu else run.window_shards, world_size())
+    make_shards(run.folder, WINDOWS, numbers, speech_tracks(run))
 
 
 def train_autoencoder(run: Run) -> None:
     """Encoder and decoder."""
-    if not (run.folder / "vae").exists():
-        pictures = dataset.read_pictures(run.shards("images"))
-        autoencoder.train_whole(pictures, run.folder / "autoencoder", run.share(0.11), seed=1)
+    if run.start or (run.folder / "vae").exists():
+        return
+    torch.manual_seed(1)
+    vae = autoencoder.make_autoencoder()
+    pictures = dataset.read_pictures(samples.finished(run.folder, "images"))
+    autoencoder.train_whole(
+        vae, pictures, run.folder / "autoencoder", run.share("autoencoder"), seed=1
+    )
 
 
 def train_decoder(run: Run) -> None:
     """Normal latents, then the decoder on noisy ones; writes `vae`."""
     if (run.folder / "vae").exists():
         return
-    pictures = dataset.read_pictures(run.shards("images"))
-    vae = autoencoder.make_autoencoder()
-    load_average(vae, run.folder / "autoencoder")
-    every = max(1, len(pictures.pictures) // 100)
-    autoencoder.normalise_latents(vae, autoencoder.to_tensor(pictures.pictures[::every, 0]))
-    autoencoder.train_decoder(vae, pictures, run.folder / "decoder", run.share(0.04), seed=2)
+    pictures = dataset.read_pictures(samples.finished(run.folder, "images"))
+    vae = weights.load_autoencoder(run.start) if run.start else autoencoder.make_autoencoder()
+    if not run.start:
+        load_average(vae, run.folder / "autoencoder")
+        every = max(1, len(pictures.pictures) // 100)
+        autoencoder.normalise_latents(vae, autoencoder.to_tensor(pictures.pictures[::every, 0]))
+    autoencoder.train_decoder(vae, pictures, run.folder / "decoder", run.share("decoder"), seed=2)
     if rank() == 0:
         vae.save_pretrained(run.folder / "vae.draft")
         (run.folder / "vae.draft").rename(run.folder / "vae")
 
 
 def encode_pictures(run: Run) -> None:
-    """Latents of this process's shards."""
+    """Latents of all shards there are."""
     vae = AutoencoderDC.from_pretrained(run.folder / "vae").eval()
-    for kind in ("images", "windows"):
-        target = run.folder / f"latents-{kind}-{rank()}"
-        if not target.exists():
-            pictures = dataset.read_pictures([run.folder / f"{kind}-{rank()}"])
-            samples.write_latents(target, vae, pictures)
+    for kind in (IMAGES, WINDOWS):
+        for shard in samples.finished(run.folder, kind.name)[rank() :: world_size()]:
+            target = shard.with_name(samples.LATENTS + shard.name)
+            if not target.exists():
+                samples.write_latents(target, vae, dataset.read_pictures([shard]))
 
 
 def train_heads(run: Run) -> None:
     """The audio head and the motion controller; writes the tokens of all speech."""
-    speech = training_speech(run)
-    reader = audio_head.train_token_head(speech, run.folder / "token", run.share(0.025), seed=3)
-    audio_head.train_bucket_head(speech, run.folder / "bucket", run.share(0.008), seed=4)
+    speech = dataset.read_speech(samples.finished(run.folder, "speech"))
+    torch.manual_seed(3)
+    reader, bucket_head = audio_head.MouthReader(), audio_head.make_bucket_head()
+    if run.start:
+        weights.fill(reader.head, run.start / "audio2token")
+        weights.fill(bucket_head, run.start / "audio2bucket")
+    audio_head.train_token_head(reader, speech, run.folder / "token", run.share("token"), seed=3)
+    audio_head.train_bucket_head(
+        bucket_head, speech, run.folder / "bucket", run.share("bucket"), seed=4
+    )
     if rank() == 0 and not (run.folder / "tokens.pt").exists():
         torch.save(audio_head.all_tokens(reader.head, speech), run.folder / "tokens.pt")
 
 
 def train_frames(run: Run) -> None:
     """The UNet's spatial layers."""
-    known = read_samples(run, "images")
-    if rank() == 0 and not (run.folder / "scale.json").exists():
-        (run.folder / "scale.json").write_text(json.dumps(known.residual_scale))
-    unet_stage.train_frames(known, run.folder / "frames", run.share(0.48), seed=5)
+    with fed(run, IMAGES) as feed:
+        if rank() == 0 and not (run.folder / "scale.json").exists():
+            (run.folder / "scale.json").write_text(json.dumps(feed().residual_scale))
+        unet_stage.train_frames(
+            feed, weights.start_unet(run.start), run.folder / "frames", run.share("frames"), seed=5
+        )
 
 
 def train_windows(run: Run) -> None:
     """All layers of the UNet."""
-    known = replace(read_samples(run, "windows"), residual_scale=residual_scale(run))
-    unet_stage.train_windows(
-        known,
-        run.folder / "frames",
-        run.folder / "windows",
-        run.share(0.30),
-        seed=6,
-        num_samples=run.window_batch,
-        num_frames=run.train_window_frames,
-    )
+    _train_windows(run, "frames", "windows", unet_stage.Windows(), seed=6)
 
 
-def export(run: Run) -> Path:
-    """Write what is trained so far in diffusers layout; before the windows, the single frames."""
-    unet = unet_stage.make_unet(seed=5)
-    load_average(unet, run.folder / "frames")
-    load_average(unet, run.folder / "windows")
+def train_guided(run: Run) -> None:
+    """All layers once more: what audio guidance would give, in one call."""
+    guided = unet_stage.Windows(rate=5e-4, guidance=GUIDANCE)
+    _train_windows(run, "windows", "guided", guided, seed=7)
+
+
+def _train_windows(
+    run: Run, before: str, name: str, windows: unet_stage.Windows, *, seed: int
+) -> None:
+    unet = weights.start_unet(run.start)
+    for folder in ("frames", before):
+        load_average(unet, run.folder / folder)
+    with fed(run, WINDOWS) as feed:
+        unet_stage.train_windows(
+            feed, unet, run.folder / name, run.share(name), seed=seed, windows=windows
+        )
+
+
+@contextmanager
+def fed(run: Run, kind: Kind) -> Iterator[Feed]:
+    """The samples of a kind; on a GPU they grow while it trains."""
+    tokens = torch.load(run.folder / "tokens.pt", weights_only=True)
+    scale_file = run.folder / "scale.json"
+    scale = float(json.loads(scale_file.read_text())) if scale_file.exists() else None
+    vae = AutoencoderDC.from_pretrained(run.folder / "vae").eval()
+    if run.makers == 0:
+        shards = samples.finished(run.folder, samples.LATENTS + kind.name)
+        known = samples.read_samples(shards, tokens, scale)
+        yield lambda: known
+        return
+    with makers_at_work(run.folder, kind, run.makers, speech_tracks(run)):
+        yield samples.GrowingSamples(run.folder, kind.name, vae, tokens, scale)
+
+
+def export(run: Run) -> None:
+    """Write what is trained so far in diffusers layout."""
+    unet = weights.start_unet(run.start)
+    for folder in ("frames", "windows", "guided"):
+        load_average(unet, run.folder / folder)
     reader, bucket_head = audio_head.MouthReader(), audio_head.make_bucket_head()
     load_average(reader, run.folder / "token")
     load_average(bucket_head, run.folder / "bucket")
@@ -187,22 +226,30 @@ def export(run: Run) -> Path:
         bucket_head=bucket_head,
         speech_encoder=run.speech_encoder,
     )
+
+
+def speech_tracks(run: Run) -> dataset.Speech:
+    """All clips that may be trained on, without their features."""
+    return dataset.read_speech(samples.finished(run.folder, "speech"), load_features=False)
+
+
+STAGES: Final[tuple[Stage, ...]] = (
+    make_speech, make_images, train_autoencoder, train_decoder, make_windows, encode_pictures,
+    train_heads, train_frames, train_windows, train_guided, export,
+)  # fmt: skip
+_BY_ALL_CORES: Final = (make_speech, make_images, make_windows)
+
+
+def run_stage(run: Run, stage: Stage) -> None:
+    """Run one stage in as many processes as it needs."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    together = run.processes if stage in _BY_ALL_CORES else run.trainers
+    num_processes = 1 if stage is export else together
+    train_together(stage, (run,), num_processes=num_processes, folder=run.folder)
+
+
+def run_all(run: Run) -> Path:
+    """All stages; the folder of the export."""
+    for stage in STAGES:
+        run_stage(run, stage)
     return run.folder / "export"
-
-
-def training_speech(run: Run, *, load_features: bool = True) -> dataset.Speech:
-    """All clips that may be trained on."""
-    return dataset.read_speech(run.shards("speech"), load_features=load_features)
-
-
-def read_samples(run: Run, kind: str) -> unet_stage.Samples:
-    """Latents, tokens and masks of the shards of a kind."""
-    tokens: Tensor = torch.load(run.folder / "tokens.pt", weights_only=True)
-    latents = run.shards(f"latents-{kind}")
-    speech = training_speech(run, load_features=False)
-    return samples.read_samples(run.shards(kind), latents, speech, tokens)
-
-
-def residual_scale(run: Run) -> float:
-    """The spread of latents around the reference, as the single frames had it."""
-    return float(json.loads((run.folder / "scale.json").read_text()))

@@ -1,0 +1,39 @@
+"""Weights that training goes on from: networks in diffusers layout."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from diffusers import AutoencoderDC
+from safetensors.torch import load_file
+from torch import nn
+
+from sonic_ops.models.unet import AudioUNet
+from sonic_ops.training.unet_stage import make_unet
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def fill(network: Network, folder: Path) -> Network:
+    """Fill a network with the files of its folder, strictly, in float32."""
+    state = {
+        name: value.float()
+        for file in sorted(folder.glob("*.safetensors"))
+        for name, value in load_file(file).items()
+    }
+    network.load_state_dict(state, strict=True)
+    return network
+
+
+def start_unet(start: Path | None) -> AudioUNet:
+    """A new UNet, or that of the weights that training goes on from."""
+    unet = make_unet(seed=5)
+    if start:
+        fill(unet.unet, start / "unet")
+    return unet
+
+
+def load_autoencoder(start: Path) -> AutoencoderDC:
+    """The autoencoder of such weights."""
+    vae: AutoencoderDC = AutoencoderDC.from_pretrained(start / "vae", torch_dtype=torch.float32)
+    return vae.to(memory_format=torch.channels_last)
