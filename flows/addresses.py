@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote
 from uuid import uuid4
 
+from fsspec.implementations.local import LocalFileSystem
+
 from sonic_ops.errors import MissingFileError
 from sonic_ops.files import open_address, reached
 
@@ -94,8 +96,30 @@ def probe_folder(folder: str) -> None:
         filesystem.rm_file(probe)
 
 
-def remove_folder(folder: str) -> None:
-    """Remove a folder and all that is in it; none is fine."""
-    with reached(folder) as (filesystem, path):
-        if filesystem.exists(path):
-            filesystem.rm(path, recursive=True)
+def create(address: str, content: bytes) -> bool:
+    """Make a small file where there is none; whether it was made. Only one of many can make it."""
+    with reached(address) as (filesystem, path):
+        filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+        try:
+            if isinstance(filesystem, LocalFileSystem):
+                _create_local(Path(path), content)
+            else:
+                filesystem.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+    return True
+
+
+def _create_local(path: Path, content: bytes) -> None:
+    """A reader sees the content or no file: it is written under another name, and then linked."""
+    draft = path.with_name(f".{uuid4().hex}.draft")
+    try:
+        draft.write_bytes(content)
+        path.hardlink_to(draft)
+    except FileExistsError:
+        raise
+    except OSError:  # no links on this disk: a reader may see an empty file for a moment
+        with path.open("xb") as file:
+            file.write(content)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ def text(value: object) -> str:
     """Text that is not blank."""
     if not isinstance(value, str):
         raise ValueError
+    value.encode()  # half a character, which JSON can hold, is a ValueError
     return value.strip()
 
 

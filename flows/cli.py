@@ -45,6 +45,9 @@ def render(
     output: Annotated[
         str | None, typer.Option(help="Folder for relative outputs and for the results.")
     ] = None,
+    work: Annotated[
+        str | None, typer.Option(help="Folder for work in progress: a path or a URL such as s3://.")
+    ] = None,
 ) -> None:
     """Render every row of a manifest that is not finished yet.
 
@@ -53,9 +56,9 @@ def render(
     sonic render lectures.csv --preset sonic --output /data/lectures
     """
     here = str(Path.cwd())
-    folder = None if output is None else resolve(output, here)
+    folders = [None if folder is None else resolve(folder, here) for folder in (output, work)]
     try:
-        status = run(RunRequest(resolve(manifest, here), preset, folder), Console())
+        status = run(RunRequest(resolve(manifest, here), preset, *folders), Console())
     except KeyboardInterrupt:
         print("sonic: stopped; the same command goes on from here", file=sys.stderr)
         status = EXIT_STOPPED

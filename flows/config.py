@@ -21,6 +21,9 @@ from sonic_ops.files import PACKAGED
 PRESETS_FOLDER = Path(__file__).resolve().parent.parent / "configs"
 DEFAULT_PRESET = "sketch"
 
+MAX_ROWS = 32
+"""Rows in flight where nobody has asked for more: each has a thread and latents in memory."""
+
 
 class RenderConfig(VideoConfig):
     """Everything that a preset can say."""
@@ -30,15 +33,22 @@ class RenderConfig(VideoConfig):
     cluster: ClusterConfig = ClusterConfig()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     rows_in_flight: Count | None = Field(
-        default=None, description="Rows rendered at the same time; None: 1 without workers, else 2"
+        default=None,
+        description="Rows rendered at the same time; None: as many as workers, 2 to 32",
     )
     max_attempts: Count = Field(default=3, description="Tries of a task that a machine failed")
     keep_work: bool = Field(default=False, description="Keep the work folder of a finished row")
+    work: str | None = Field(
+        default=None, description="Folder for work, any address; None: beside each output"
+    )
+    lease_s: Annotated[float, Field(gt=0)] = Field(
+        default=120, description="How long a command may be silent before others take its row over"
+    )
 
-    @property
-    def num_rows_in_flight(self) -> int:
-        """Rows rendered at the same time."""
-        return self.rows_in_flight or (1 if self.cluster.workers == 0 else 2)
+    def num_rows_in_flight(self, num_workers: int) -> int:
+        """Rows rendered at the same time: the gaps of a row that is short are filled by others."""
+        alone = self.cluster.workers == 0
+        return self.rows_in_flight or (1 if alone else min(max(num_workers, 2), MAX_ROWS))
 
     def for_row(self, row: Row) -> "RenderConfig":
         """The configuration with everything that the row says instead."""
@@ -61,8 +71,8 @@ class RenderConfig(VideoConfig):
 def load_preset(preset: str) -> RenderConfig:
     """Read a preset by its name or by the path of a YAML file.
 
-    A relative weights folder counts from the current folder; it is made absolute here, since
-    workers may run elsewhere.
+    Relative folders of weights and work count from the current folder; they are made absolute
+    here, since workers may run elsewhere.
     Raises ConfigError, naming the file and every key that is wrong.
     """
     path = _preset_path(preset)
@@ -80,11 +90,12 @@ def load_preset(preset: str) -> RenderConfig:
             f"The preset {path} is wrong: {wrong}",
             remedy="Mend these keys; configs/README.md names them all.",
         ) from error
-    weights = config.models.weights
+    here, weights = str(Path.cwd()), config.models.weights
     if not weights.startswith(PACKAGED):
-        weights = resolve(weights, str(Path.cwd()))
+        weights = resolve(weights, here)
     models = config.models.model_copy(update={"weights": weights})
-    return config.model_copy(update={"models": models})
+    work = None if config.work is None else resolve(config.work, here)
+    return config.model_copy(update={"models": models, "work": work})
 
 
 def preset_names() -> list[str]:

@@ -6,7 +6,11 @@ length of a manifest does not show in memory. What the cells mean is decided in 
 
 import csv
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import PurePosixPath
@@ -33,25 +37,48 @@ class Line:
     problem: str | None = None
 
 
-def read_manifest(address: str) -> Iterator[Line]:
-    """Yield the lines of a manifest.
+class Manifest:
+    """A manifest as it stood when it was opened: it is read more than once, hours apart."""
 
-    Raises ManifestError if the file cannot be read, lacks a required column, or holds no rows.
-    """
-    reader = _reader_of(address)
-    number = 0
-    try:
-        with open_address(address) as file:
-            for number, (cells, problem) in enumerate(reader(address, file), start=1):
-                yield Line(number, cells, problem)
-    except MissingFileError as error:
-        raise ManifestError(
-            f"The manifest {address} cannot be opened", remedy="Check the address."
-        ) from error
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise _unreadable(address, error) from error
-    if number == 0:
-        raise ManifestError(f"The manifest {address} holds no rows", remedy="Add a row per video.")
+    def __init__(self, address: str, copy: IO[bytes]) -> None:
+        self.address = address
+        self._reader = _reader_of(address)
+        self._copy = copy
+
+    def lines(self) -> Iterator[Line]:
+        """The lines from the first on; one pass at a time.
+
+        Raises ManifestError if the file cannot be read, lacks a column, or holds no rows.
+        """
+        number = 0
+        self._copy.seek(0)
+        try:
+            with os.fdopen(os.dup(self._copy.fileno()), "rb") as file:
+                for number, (cells, problem) in enumerate(self._reader(self.address, file), 1):
+                    yield Line(number, cells, problem)
+        except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+            raise _unreadable(self.address, error) from error
+        if number == 0:
+            raise ManifestError(
+                f"The manifest {self.address} holds no rows", remedy="Add a row per video."
+            )
+
+
+@contextmanager
+def open_manifest(address: str) -> Iterator[Manifest]:
+    """Take a copy of a manifest. Raises ManifestError if it cannot be opened."""
+    with tempfile.TemporaryFile(prefix="sonic-") as copy:
+        try:
+            manifest = Manifest(address, copy)
+            with open_address(address) as file:
+                shutil.copyfileobj(file, copy)
+        except MissingFileError as error:
+            raise ManifestError(
+                f"The manifest {address} cannot be opened", remedy="Check the address."
+            ) from error
+        except OSError as error:
+            raise _unreadable(address, error) from error
+        yield manifest
 
 
 def _parquet(address: str, file: IO[bytes]) -> Iterator[_Cells]:

@@ -3,23 +3,26 @@
 import resource
 import sys
 import traceback
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
+from cluster.pool import Account
 from flows import addresses
 from flows.preflight import PlannedRow
 from flows.receipts import write_receipt
 from flows.results import BUG_REMEDY, RowResult, sentence_of
-from sonic_ops.errors import SonicError
-from sonic_ops.files import written
+from sonic_ops.errors import InWorkElsewhereError, SonicError
+from sonic_ops.files import remove_folder, written
 from sonic_ops.inspection import VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a row has cost: its time, and the tries that a machine failed."""
+    """What a row has cost: its time, the tries that a machine failed, and its jobs."""
 
-    wall_s: float
-    num_failures: int
+    wall_s: float = 0.0
+    num_failures: int = 0
+    account: Account = field(default_factory=Account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,21 @@ def done(planned: PlannedRow, rendered: Rendered, spent: Spent, *, keep_work: bo
     try:
         write_receipt(result)
         if not keep_work:
-            addresses.remove_folder(planned.work)
+            remove_folder(planned.work)
     except (OSError, SonicError) as error:
-        return replace(result, notes="; ".join((*planned.notes, _untidy(error))))
+        return replace(result, notes=_joined(result.notes, _untidy(error)))
     return result
+
+
+def skipped(planned: PlannedRow, known: RowResult) -> RowResult:
+    """The result of a row that another command has finished since the preflight."""
+    return replace(known, row=planned.row.number, id=planned.row.id, status="skipped")
+
+
+def elsewhere(planned: PlannedRow, error: InWorkElsewhereError) -> RowResult:
+    """The result of a row that another command renders."""
+    result = replace(_base(planned, Spent()), status="elsewhere", peak_memory_mb=None, wall_s=None)
+    return replace(result, notes=_joined(result.notes, error.message), remedy=error.remedy)
 
 
 def failed(planned: PlannedRow, error: BaseException, spent: Spent) -> RowResult:
@@ -72,10 +86,10 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         status="failed",
         output=planned.row.output,
         wall_s=spent.wall_s,
+        worker_s=spent.account.worker_s,
         peak_memory_mb=peak_memory_mb(),
         fingerprint=planned.fingerprint,
-        notes="; ".join(planned.notes),
-        extras=dict(planned.row.extras),
+        notes=_joined(*planned.notes, *_notes_of(spent.account)),
     )
 
 
@@ -88,6 +102,20 @@ def _noted(planned: PlannedRow, error: BaseException) -> str:
     except OSError as problem:
         return f"{error} (its traceback could not be kept: {problem})"
     return f"{error} (see {address})"
+
+
+def _notes_of(account: Account) -> Iterator[str]:
+    """What the user should know about how a row was computed."""
+    if account.redone:
+        jobs = ", ".join(f"{count} x {name}" for name, count in sorted(account.redone.items()))
+        yield f"run again because workers were lost: {jobs}"
+    if account.low_memory:
+        segments = ", ".join(map(str, account.low_memory))
+        yield f"computed in the low-memory form: segment {segments}"
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _untidy(error: Exception) -> str:

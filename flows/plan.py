@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import nlargest
 
 from sonic_ops.config import SamplingConfig
 from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
@@ -38,18 +39,21 @@ def plan_row(duration_s: float, sampling: SamplingConfig) -> RowPlan:
 
 def most_workers(plans: Iterable[RowPlan], *, segment_frames: int, rows_in_flight: int) -> int:
     """Workers that can have something to do: one per segment of the longest rows in flight."""
-    segments = (len(cut_segments(plan.num_frames, segment_frames)) for plan in plans)
-    return sum(sorted(segments, reverse=True)[:rows_in_flight])
+    longest = nlargest(rows_in_flight, (plan.num_frames for plan in plans))
+    return sum(len(cut_segments(num_frames, segment_frames)) for num_frames in longest)
 
 
 def work_in_words(plans: Iterable[RowPlan]) -> str:
     """The sum of plans, in words."""
-    plans = list(plans)
-    seconds = sum(plan.video_s for plan in plans)
-    frames = sum(plan.num_frames for plan in plans)
-    windows = sum(plan.num_windows for plan in plans)
-    calls = sum(plan.num_unet_calls for plan in plans)
+    rows = frames = windows = calls = 0
+    seconds = 0.0
+    for plan in plans:
+        rows += 1
+        seconds += plan.video_s
+        frames += plan.num_frames
+        windows += plan.num_windows
+        calls += plan.num_unet_calls
     return (
-        f"{len(plans)} row{'s' * (len(plans) != 1)} to render: {seconds:,.1f} s of video, "
+        f"{rows} row{'s' * (rows != 1)} to render: {seconds:,.1f} s of video, "
         f"{frames:,} frames, {windows:,} windows a step, {calls:,} UNet calls"
     )

@@ -1,19 +1,23 @@
 """Every row of a manifest is checked before anything is computed.
 
 A row comes out as work to do, as finished by an earlier run, or as a list of what is wrong with it.
+Rows come out as they went in, one after another: what is kept of each are two hashes.
 """
 
 import hashlib
+import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from flows import addresses
 from flows.config import RenderConfig
 from flows.fingerprint import SHORT, fingerprint_of
-from flows.manifest import read_manifest
+from flows.manifest import Manifest
 from flows.plan import RowPlan, plan_row
 from flows.receipts import finished_result, work_root
 from flows.results import RowResult
@@ -34,6 +38,12 @@ T = TypeVar("T")
 SHORT_OWN = 8
 """Digits of the hash of id and output in the name of a work folder."""
 
+KEPT_INSPECTIONS = 4096
+"""Files whose inspection is remembered for other rows that use them."""
+
+THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""Rows inspected at once: decoders compute, and stores let wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
@@ -46,61 +56,66 @@ class PlannedRow:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Preflight:
-    """All rows of a manifest, sorted into three."""
-
-    planned: tuple[PlannedRow, ...]
-    finished: tuple[RowResult, ...]
-    bad: tuple[BadRow, ...]
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of the manifest."""
-        return len(self.planned) + len(self.finished) + len(self.bad)
+Outcome: TypeAlias = PlannedRow | RowResult | BadRow
+"""A row with work to do, the result of a finished one, or one that is wrong."""
 
 
 def preflight(
-    manifest: str, config: RenderConfig, *, weights_sha256: str, output_folder: str | None = None
-) -> Preflight:
-    """Check all rows of a manifest. Raises ManifestError if there are none to check."""
+    manifest: Manifest,
+    config: RenderConfig,
+    *,
+    weights_sha256: str,
+    output_folder: str | None = None,
+) -> Iterator[Outcome]:
+    """Check the rows of a manifest, in its order. Raises ManifestError if there are none."""
     checker = RowChecker(config, weights_sha256)
-    folder = addresses.folder_of(manifest)
-    outcomes = [
-        checker.check(parse_row(line, folder, output_folder)) for line in read_manifest(manifest)
-    ]
-    return Preflight(
-        tuple(outcome for outcome in outcomes if isinstance(outcome, PlannedRow)),
-        tuple(outcome for outcome in outcomes if isinstance(outcome, RowResult)),
-        tuple(outcome for outcome in outcomes if isinstance(outcome, BadRow)),
-    )
+    folder = addresses.folder_of(manifest.address)
+    waiting: deque[Future[Outcome]] = deque()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="preflight") as threads:
+        for line in manifest.lines():
+            row = checker.claim(parse_row(line, folder, output_folder))
+            waiting.append(threads.submit(checker.check, row))
+            if len(waiting) > 2 * THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class RowChecker:
-    """Checks rows one after another and remembers the ids, outputs and files it has seen."""
+    """Checks rows and remembers the ids, outputs and files it has seen.
+
+    Rows claim their ids and outputs in the order of the manifest; the rest is done in any order.
+    """
 
     def __init__(self, config: RenderConfig, weights_sha256: str) -> None:
         self._config = config
         self._weights_sha256 = weights_sha256
-        self._digest = cache(addresses.sha256_of)
-        self._folder_problem = cache(_folder_problem)
-        self._audio = cache(_inspect_audio)
-        self._portrait = cache(_inspect_portrait)
-        self._row_of_id: dict[str, int] = {}
-        self._row_of_output: dict[str, int] = {}
+        remembered = lru_cache(KEPT_INSPECTIONS)
+        self._digest = remembered(addresses.sha256_of)
+        self._folder_problem = remembered(_folder_problem)
+        self._audio = remembered(_inspect_audio)
+        self._portrait = remembered(_inspect_portrait)
+        self._row_of_id: dict[bytes, int] = {}
+        self._row_of_output: dict[bytes, int] = {}
 
-    def check(self, row: Row | BadRow) -> PlannedRow | RowResult | BadRow:
-        """What is to be done about a row."""
+    def claim(self, row: Row | BadRow) -> Row | BadRow:
+        """The row, with an error for an id or an output that an earlier row has."""
         errors = [*self._id_errors(row), *row.errors]
+        if isinstance(row, Row):
+            errors.extend(self._twin_errors(row))
+        return replace(row, errors=tuple(errors))
+
+    def check(self, row: Row | BadRow) -> Outcome:
+        """What is to be done about a row that has made its claims."""
         if isinstance(row, BadRow):
-            return replace(row, errors=tuple(errors))
+            return row
+        errors = list(row.errors)
         _kept(errors, "output", lambda: errors.extend(self._output_errors(row)))
         fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
         if fingerprint and not errors:
             result = _kept(errors, "output", lambda: finished_result(row.output, fingerprint))
             if result:
-                extras = dict(row.extras)
-                return replace(result, row=row.number, id=row.id, status="skipped", extras=extras)
+                return replace(result, row=row.number, id=row.id, status="skipped")
         return self._inspect(row, fingerprint, errors)
 
     def _inspect(
@@ -114,11 +129,11 @@ class RowChecker:
         if fingerprint is None and not errors:  # a file that came and went
             fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row))
         if errors or facts is None or notes is None or fingerprint is None:
-            return BadRow(row.number, row.id, tuple(errors), row.extras, row.output)
+            return BadRow(row.number, row.id, tuple(errors), row.output)
         return PlannedRow(
             row,
             fingerprint,
-            _work_folder(row, fingerprint),
+            _work_folder(row, fingerprint, self._config.work),
             plan_row(facts.duration_s, self._config.sampling),
             (*facts.notes, *notes, *_notes_of(row)),
         )
@@ -127,7 +142,8 @@ class RowChecker:
         return fingerprint_of(row, self._config, self._weights_sha256, self._digest)
 
     def _id_errors(self, row: Row | BadRow) -> Iterator[SonicError]:
-        first = self._row_of_id.setdefault(row.id, row.number) if row.id else row.number
+        own = row.number
+        first = self._row_of_id.setdefault(_short_hash(row.id), own) if row.id else own
         if first != row.number:
             yield FieldError(
                 f"{row.id!r} is already the id of row number {first}",
@@ -135,14 +151,16 @@ class RowChecker:
                 field="id",
             )
 
-    def _output_errors(self, row: Row) -> Iterator[SonicError]:
-        first = self._row_of_output.setdefault(row.output, row.number)
+    def _twin_errors(self, row: Row) -> Iterator[SonicError]:
+        first = self._row_of_output.setdefault(_short_hash(row.output), row.number)
         if first != row.number:
             yield FieldError(
                 f"{row.output} is already the output of row number {first}",
                 remedy="Give every row an output of its own.",
                 field="output",
             )
+
+    def _output_errors(self, row: Row) -> Iterator[SonicError]:
         if row.output in (row.audio, row.portrait):
             yield FieldError(
                 f"{row.output} is an input of the row and would be lost",
@@ -189,16 +207,21 @@ def _folder_problem(folder: str) -> str:
     return ""
 
 
-def _work_folder(row: Row, fingerprint: str) -> str:
-    """Beside the output; the name is safe on any file system and changes with the content.
+def _work_folder(row: Row, fingerprint: str, work: str | None) -> str:
+    """In `work`, or beside the output; the name is safe everywhere and changes with the content.
 
     Two rows never share one, however alike their ids and inputs are.
     """
     safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:40]
     own = hashlib.sha256(f"{row.id}\n{row.output}".encode()).hexdigest()
     return addresses.join(
-        work_root(row.output), f"{safe_id}-{fingerprint[:SHORT]}-{own[:SHORT_OWN]}"
+        work or work_root(row.output), f"{safe_id}-{fingerprint[:SHORT]}-{own[:SHORT_OWN]}"
     )
+
+
+def _short_hash(text: str) -> bytes:
+    """Enough to tell the texts of a manifest apart."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _notes_of(row: Row) -> Iterable[str]:

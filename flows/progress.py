@@ -175,6 +175,8 @@ class LiveReporter:
 
 def outcome_in_words(result: RowResult) -> str:
     """What became of a row, in a line."""
+    if result.status == "elsewhere":
+        return f"{result.id}: left to another command: {result.notes}"
     if result.status == "failed":
         return f"{result.id}: failed: {result.error}. {result.remedy}"
     seconds = f"{result.video_s or 0:.2f} s of video in {clock(result.wall_s or 0)}"

@@ -1,12 +1,13 @@
 """What is kept about a finished row, so that a second run knows that there is nothing to do."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 from flows import addresses
-from flows.results import RowResult
-from sonic_ops.files import written
+from flows.results import RowResult, result_from
+from sonic_ops.files import exists, written
 
+OWNER = "row.json"
 HASHED_BYTES = 256 << 20
 """Outputs up to this size are compared by content as well, not by size alone."""
 
@@ -21,12 +22,23 @@ def receipt_address(output: str) -> str:
     return addresses.join(work_root(output), "receipts", f"{addresses.name_of(output)}.json")
 
 
+def lease_target(output: str) -> str:
+    """What a command that renders an output takes the lease of."""
+    return addresses.join(work_root(output), "leases", addresses.name_of(output))
+
+
+def write_owner(work: str, output: str, fingerprint: str) -> None:
+    """Say in a work folder which output it is for, so that `sonic clean` can tell."""
+    owner = addresses.join(work, OWNER)
+    if not exists(owner):
+        with written(owner) as path:
+            path.write_text(json.dumps({"output": output, "fingerprint": fingerprint}))
+
+
 def write_receipt(result: RowResult) -> None:
     """Keep the result of a finished row beside its output."""
     assert result.output is not None
-    content = asdict(result)
-    del content["extras"]
-    receipt = {"result": content} | _stamp(result.output)
+    receipt = {"result": asdict(result)} | _stamp(result.output)
     with written(receipt_address(result.output)) as path:
         path.write_text(json.dumps(receipt, indent=1))
 
@@ -39,8 +51,7 @@ def finished_result(output: str, fingerprint: str) -> RowResult | None:
     content = receipt["result"]
     if content.get("fingerprint") != fingerprint or _stamp(output) != _stamp_in(receipt):
         return None
-    known = {entry.name for entry in fields(RowResult)}
-    return RowResult(**{key: value for key, value in content.items() if key in known})
+    return result_from(content)
 
 
 def _stamp(output: str) -> dict[str, object]:

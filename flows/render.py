@@ -4,17 +4,25 @@ Prefect decides whether something runs and runs again; the pool decides where.
 """
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from itertools import chain
+from threading import Lock
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from cluster.artifacts import mended
 from flows import tasks
-from flows.outcome import Rendered, Spent, done, failed
+from flows.outcome import Rendered, Spent, done, elsewhere, failed, skipped
 from flows.preflight import PlannedRow
+from flows.receipts import finished_result, lease_target
+from flows.results import RowResult
 from flows.session import current_session
+from sonic_ops.errors import InWorkElsewhereError
+from sonic_ops.files import storage_fault
 
 
 @flow(
@@ -24,8 +32,15 @@ from flows.session import current_session
     validate_parameters=False,
 )
 def render_row(row_id: str, output: str) -> Rendered:
-    """Render one row of the session to its output; what the finished file is."""
+    """Render one row of the session to its output; what the finished file is.
+
+    If a file of its work turns out to be damaged, the row is gone through again to make it anew.
+    """
     planned = current_session().rows[row_id]
+    return mended(lambda: _rendered(planned))
+
+
+def _rendered(planned: PlannedRow) -> Rendered:
     sound = tasks.decode_sound(planned)
     portrait = tasks.prepare_portrait(planned)
     request = tasks.request_of(planned, sound, portrait)
@@ -42,12 +57,16 @@ def render_row(row_id: str, output: str) -> Rendered:
     validate_parameters=False,
 )
 def render_manifest(manifest: str) -> None:
-    """Render the planned rows of the session, several at a time; the session takes the results."""
+    """Render the planned rows of the session, several at a time; the session takes the results.
+
+    What is in work elsewhere is looked at once more at the end: that command may be gone by then.
+    """
     session = current_session()
-    threads = ThreadPoolExecutor(session.config.num_rows_in_flight, thread_name_prefix="row")
+    rows = _Shared(chain(session.ledger.planned(), session.ledger.planned("elsewhere")))
+    num_threads = session.config.num_rows_in_flight(session.pool.num_workers)
+    threads = ThreadPoolExecutor(num_threads, thread_name_prefix="row")
     try:
-        rows = session.rows.values()
-        runs = [threads.submit(copy_context().run, record_row, planned) for planned in rows]
+        runs = [threads.submit(copy_context().run, _render_rows, rows) for _ in range(num_threads)]
         for run in runs:
             run.result()
     except BaseException:  # the user or the machine ends the run: rows in flight end too
@@ -57,18 +76,71 @@ def render_manifest(manifest: str) -> None:
         threads.shutdown(cancel_futures=True)
 
 
-def record_row(planned: PlannedRow) -> None:
-    """Render a row and note what became of it; only a stop by the user goes further."""
+class _Shared:
+    """Rows that several threads take from, in their order."""
+
+    def __init__(self, rows: Iterator[PlannedRow]) -> None:
+        self._rows = rows
+        self._lock = Lock()
+
+    def __iter__(self) -> Iterator[PlannedRow]:
+        return self
+
+    def __next__(self) -> PlannedRow:
+        with self._lock:
+            return next(self._rows)
+
+
+def _render_rows(rows: _Shared) -> None:
     session = current_session()
-    session.reporter.start(planned)
-    started, arguments = time.monotonic(), (planned.row.id, planned.row.output)
+    for planned in rows:
+        if session.stopped.is_set():
+            return
+        result = result_of(planned)
+        try:
+            session.record(result)
+        except OSError as error:
+            session.stopped.set()
+            raise storage_fault(error) from error
+
+
+def result_of(planned: PlannedRow) -> RowResult:
+    """What becomes of a row, unless another command has it or had it meanwhile."""
+    leases, target = current_session().leases, lease_target(planned.row.output)
     try:
-        state: State[Any] = render_row(*arguments, return_state=True)
+        leases.take(target)
+        try:
+            known = finished_result(planned.row.output, planned.fingerprint)
+            return skipped(planned, known) if known else rendered_result(planned)
+        finally:
+            leases.release(target)
+    except InWorkElsewhereError as error:
+        return elsewhere(planned, error)
+    except OSError as error:
+        return failed(planned, storage_fault(error), Spent())
+
+
+def rendered_result(planned: PlannedRow) -> RowResult:
+    """Render a row and say what became of it; only a stop by the user goes further."""
+    session, order = current_session(), planned.row.number
+    session.rows[planned.row.id] = planned
+    session.reporter.start(planned)
+    started = time.monotonic()
+    try:
+        state: State[Any] = render_row(planned.row.id, planned.row.output, return_state=True)
         outcome = state.result(raise_on_failure=False)
     except Exception as error:  # Prefect itself: this row is lost, the others go on
         outcome = error
-    spent = Spent(time.monotonic() - started, session.failures[planned.row.id])
-    if isinstance(outcome, Rendered):
-        session.record(done(planned, outcome, spent, keep_work=session.config.keep_work))
+    finally:
+        session.pool.drop(order)
+        account = session.pool.settle(order)
+        del session.rows[planned.row.id]
+    spent = Spent(time.monotonic() - started, session.failures.pop(planned.row.id, 0), account)
+    if isinstance(outcome, InWorkElsewhereError):
+        result = elsewhere(planned, outcome)
+    elif isinstance(outcome, Rendered):
+        result = done(planned, outcome, spent, keep_work=session.config.keep_work)
     else:
-        session.record(failed(planned, outcome, spent))
+        result = failed(planned, outcome, spent)
+    session.reporter.finish(result)
+    return result

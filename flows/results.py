@@ -1,21 +1,24 @@
 """The results table: a line per row of the manifest, beside it as `<manifest>.results.parquet`."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import PurePosixPath
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows import addresses
 from flows.rows import BadRow
-from sonic_ops.errors import SonicError
-from sonic_ops.files import storage_fault, written
+from sonic_ops.errors import MissingFileError, SonicError
+from sonic_ops.files import open_address, storage_fault, written
 
-Status: TypeAlias = Literal["done", "skipped", "failed"]
+Status: TypeAlias = Literal["done", "skipped", "failed", "elsewhere", "waiting"]
 
+FINISHED = {"done", "skipped"}
 BUG_REMEDY = "This is a fault of the program: please report it with the text beside the row."
+BATCH_ROWS = 1024
 
 SCHEMA = pa.schema(
     [
@@ -65,7 +68,15 @@ class RowResult:
     fingerprint: str | None = None
     attempts: int = 0
     notes: str = ""
-    extras: dict[str, object] = field(default_factory=dict)
+
+
+ResultLine: TypeAlias = tuple[RowResult, Mapping[str, object]]
+"""A result, and what passes through from the manifest."""
+
+
+def result_from(content: Mapping[str, Any]) -> RowResult:
+    """A result that was written earlier, perhaps by another version. Raises TypeError."""
+    return RowResult(**{name: content[name] for name in SCHEMA.names if name in content})
 
 
 def rejected(row: BadRow) -> RowResult:
@@ -78,7 +89,6 @@ def rejected(row: BadRow) -> RowResult:
         error="; ".join(sentence_of(error) for error in row.errors),
         remedy=" ".join(error.remedy for error in row.errors),
         output=row.output or None,
-        extras=dict(row.extras),
     )
 
 
@@ -93,33 +103,80 @@ def results_address(manifest: str, output_folder: str | None) -> str:
     return addresses.join(output_folder or addresses.folder_of(manifest), name)
 
 
-def write_results(address: str, results: Sequence[RowResult]) -> None:
-    """Write the table whole, with the rows in the order of the manifest. Raises RenderError."""
-    ordered = sorted(results, key=lambda result: result.row)
-    columns = {
-        name: pa.array([getattr(result, name) for result in ordered], kind)
-        for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)
-    }
-    for name in _extra_names(ordered):
-        values = [result.extras.get(name) for result in ordered]
-        columns[f"manifest_{name}" if name in columns else name] = _any_array(values)
+def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> None:
+    """Write the table whole, batch by batch; `lines` is called twice. Raises RenderError."""
+    kinds = _kinds_of_extras(lines())
+    names = {name: f"manifest_{name}" if name in SCHEMA.names else name for name in kinds}
+    schema = pa.schema([*SCHEMA, *((names[name], kind) for name, kind in kinds.items())])
     try:
-        with written(address) as path:
-            pq.write_table(pa.table(columns), path)
+        with written(address) as path, pq.ParquetWriter(path, schema) as writer:
+            for batch in _batches(lines()):
+                columns = [
+                    pa.array(
+                        [getattr(result, name) for result, _ in batch], SCHEMA.field(name).type
+                    )
+                    for name in SCHEMA.names
+                ]
+                columns += [
+                    _array([extras.get(name) for _, extras in batch], kind)
+                    for name, kind in kinds.items()
+                ]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     except OSError as error:
         raise storage_fault(error) from error
 
 
-def _extra_names(results: Iterable[RowResult]) -> list[str]:
-    return list(dict.fromkeys(name for result in results for name in result.extras))
-
-
-def _any_array(values: Sequence[object]) -> pa.Array:
-    """Values of any type; text if they have no type in common."""
+def read_results(address: str) -> Iterator[RowResult]:
+    """The results of a table that was written earlier; nothing if there is none to be read."""
     try:
-        return pa.array(values)
-    except pa.ArrowException:
-        return pa.array([None if value is None else str(value) for value in values])
+        with open_address(address) as file:
+            table = pq.ParquetFile(file)
+            known = [name for name in SCHEMA.names if name in table.schema_arrow.names]
+            for batch in table.iter_batches(BATCH_ROWS, columns=known):
+                yield from map(result_from, batch.to_pylist())
+    except (MissingFileError, OSError, TypeError, pa.ArrowException):
+        return
 
 
-assert SCHEMA.names == [entry.name for entry in fields(RowResult) if entry.name != "extras"]
+def _batches(lines: Iterable[ResultLine]) -> Iterator[list[ResultLine]]:
+    lines = iter(lines)
+    while batch := list(islice(lines, BATCH_ROWS)):
+        yield batch
+
+
+def _kinds_of_extras(lines: Iterable[ResultLine]) -> dict[str, pa.DataType]:
+    """The type of every column that passes through; text if its values have none in common."""
+    kinds: dict[str, pa.DataType] = {}
+    for batch in _batches(lines):
+        for name in dict.fromkeys(name for _, extras in batch for name in extras):
+            kind = _kind([extras.get(name) for _, extras in batch])
+            kinds[name] = _common(kinds.get(name, pa.null()), kind)
+    return kinds
+
+
+def _kind(values: Sequence[object]) -> pa.DataType:
+    try:
+        return pa.array(values).type
+    except (pa.ArrowException, OverflowError, UnicodeError):
+        return pa.string()
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    numbers = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other))
+    return pa.float64() if numbers else pa.string()
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if kind == pa.float64():  # whole numbers among them, however large
+        return pa.array([None if value is None else float(value) for value in values], kind)
+    if kind != pa.string():
+        return pa.array(values, kind)
+    texts = (None if value is None else str(value) for value in values)
+    return pa.array([text and text.encode(errors="replace").decode() for text in texts], kind)
+
+
+assert SCHEMA.names == [entry.name for entry in fields(RowResult)]

@@ -45,7 +45,6 @@ class Row:
     subtitles: str | None
     language: str | None
     consent: str | None
-    extras: Mapping[str, object]
     errors: tuple[SonicError, ...] = ()
 
 
@@ -56,7 +55,6 @@ class BadRow:
     number: int
     id: str
     errors: tuple[SonicError, ...]
-    extras: Mapping[str, object]
     output: str = ""
 
     @property
@@ -129,12 +127,20 @@ def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRo
 
     Relative outputs count from `output_folder` where one is given, and stay inside it.
     """
-    extras = {key: value for key, value in line.cells.items() if key not in _NAMES}
     values, errors = _parse_cells(line)
     if not all(values.get(name) for name in REQUIRED):
-        return BadRow(line.number, str(values.get("id") or ""), errors, extras)
-    row = Row(number=line.number, extras=extras | _passed_on(values), errors=errors, **values)
+        return BadRow(line.number, str(values.get("id") or ""), errors)
+    row = Row(number=line.number, errors=errors, **values)
     return _with_addresses(row, folder, output_folder)
+
+
+def passed_through(line: Line) -> dict[str, object]:
+    """What goes from a line into the results as it is: what is only kept, and unknown columns."""
+    return {
+        name: value
+        for name, value in line.cells.items()
+        if name not in _NAMES or (name in PASSED_ON and not cells.is_empty(value))
+    }
 
 
 def _parse_cells(line: Line) -> tuple[dict[str, Any], tuple[SonicError, ...]]:
@@ -203,10 +209,6 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
         problem = f"the name of the file is longer than {MAX_NAME_BYTES} bytes"
         errors.append(FieldError(problem, remedy="Give the output a shorter name.", field="output"))
     return errors
-
-
-def _passed_on(values: Mapping[str, Any]) -> dict[str, object]:
-    return {name: values[name] for name in PASSED_ON if values[name] is not None}
 
 
 def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:

@@ -1,8 +1,9 @@
 """One run of a manifest: check all rows, say what is wrong, render the rest, write the results."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -10,23 +11,51 @@ from rich.console import Console
 from flows import addresses
 from flows.config import RenderConfig, load_preset
 from flows.fingerprint import weights_digest
+from flows.journal import Journal, journaled
+from flows.leases import Leases, open_leases
+from flows.ledger import Ledger
+from flows.manifest import Manifest, open_manifest
 from flows.plan import work_in_words
-from flows.preflight import PlannedRow, Preflight, preflight
+from flows.preflight import PlannedRow, preflight
 from flows.progress import say_to
-from flows.results import RowResult, rejected, results_address, sentence_of, write_results
-from flows.rows import BadRow
-from sonic_ops.files import weights_folder
+from flows.results import (
+    FINISHED,
+    ResultLine,
+    RowResult,
+    read_results,
+    rejected,
+    results_address,
+    sentence_of,
+    write_results,
+)
+from flows.rows import BadRow, passed_through
+from sonic_ops.files import storage_fault, weights_folder
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
+
+SAID = 100
+"""Bad rows, and folders, that are named one by one; all are in the results."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asked for; addresses are absolute."""
+    """What the user asked for; addresses are absolute. `work` speaks before the preset."""
 
     manifest: str
     preset: str
     output_folder: str | None
+    work: str | None = None
+
+
+@dataclass(slots=True)
+class Checked:
+    """What the preflight has found: numbers, and the bad rows that are said."""
+
+    num_rows: int = 0
+    num_planned: int = 0
+    num_bad: int = 0
+    bad: list[BadRow] = field(default_factory=list)
+    an_output: str | None = None
 
 
 def run(request: RunRequest, console: Console) -> int:
@@ -34,37 +63,66 @@ def run(request: RunRequest, console: Console) -> int:
 
     Raises ManifestError and ConfigError before anything is computed.
     """
-    say = say_to(console)
     config = load_preset(request.preset)
-    checked = check(request, config)
-    results = [*checked.finished, *map(rejected, checked.bad)]
+    if request.work is not None:
+        config = config.model_copy(update={"work": request.work})
+    with open_manifest(request.manifest) as manifest, open_leases(config.lease_s) as leases:
+        return _run(request, config, manifest, leases, console)
+
+
+def _run(
+    request: RunRequest,
+    config: RenderConfig,
+    manifest: Manifest,
+    leases: Leases,
+    console: Console,
+) -> int:
+    say, ledger = say_to(console), Ledger()
+    checked = check(request, config, manifest, ledger)
     target = _results_target(request, checked)
-    say_bad_rows(checked.bad, checked.num_rows, say)
+    say_bad_rows(checked, say)
+    journal = Journal(target, leases)
     try:
-        if checked.planned:
-            say(work_in_words(planned.plan for planned in checked.planned))
-            _render(request, config, checked.planned, results, console)
+        if checked.num_planned:
+            say(work_in_words(row.plan for row in ledger.planned()))
+            _render(request, config, ledger, journal, leases, console)
     finally:
-        write_results(target, results)
-    say_summary(results, target, say)
-    return EXIT_SOME_FAILED if any(r.status == "failed" for r in results) else EXIT_DONE
+        counts = _finish(target, manifest, ledger, journal)
+    say_summary(counts, ledger, target, say)
+    return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
 
 
-def check(request: RunRequest, config: RenderConfig) -> Preflight:
-    """The preflight of a request."""
-    return preflight(
-        request.manifest,
+def check(request: RunRequest, config: RenderConfig, manifest: Manifest, ledger: Ledger) -> Checked:
+    """The preflight of a request, sorted into the ledger."""
+    checked = Checked()
+    for outcome in preflight(
+        manifest,
         config,
         weights_sha256=weights_digest(weights_folder(config.models.weights)),
         output_folder=request.output_folder,
-    )
+    ):
+        checked.num_rows += 1
+        match outcome:
+            case PlannedRow():
+                ledger.plan(outcome)
+                checked.num_planned += 1
+                checked.an_output = checked.an_output or outcome.row.output
+            case RowResult():
+                ledger.record(outcome)
+                checked.an_output = checked.an_output or outcome.output
+            case BadRow():
+                ledger.record(rejected(outcome))
+                checked.num_bad += 1
+                checked.bad += [outcome] if len(checked.bad) < SAID else []
+    return checked
 
 
 def _render(
     request: RunRequest,
     config: RenderConfig,
-    planned: Sequence[PlannedRow],
-    results: list[RowResult],
+    ledger: Ledger,
+    journal: Journal,
+    leases: Leases,
     console: Console,
 ) -> None:
     if config.models.notice:
@@ -72,40 +130,74 @@ def _render(
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
     from flows.launch import launch
 
-    launch(request.manifest, config, planned, results, console)
+    launch(request.manifest, config, ledger, journal, leases, console)
 
 
-def say_bad_rows(bad: Sequence[BadRow], num_rows: int, say: Callable[[str], None]) -> None:
-    """All that is wrong with all rows, a sentence each."""
-    if bad:
-        say(f"{len(bad)} of {num_rows} rows cannot be rendered:")
-    for row in bad:
+def _finish(target: str, manifest: Manifest, ledger: Ledger, journal: Journal) -> Counter[str]:
+    """Write the table, with what other runs say of rows that this one did not end."""
+    counts: Counter[str] = Counter()
+
+    def lines() -> Iterator[ResultLine]:
+        counts.clear()
+        for result, line in zip(ledger.results(), manifest.lines(), strict=True):
+            counts[result.status] += 1
+            yield result, passed_through(line)
+
+    try:
+        # In this order: a run that ends now writes its table before it removes its journal.
+        for result in chain(journaled(target), read_results(target)):
+            if result.status in ("done", "failed"):
+                ledger.remember(result)
+        write_results(target, lines)
+        journal.close()
+    except OSError as error:
+        raise storage_fault(error) from error
+    return counts
+
+
+def say_bad_rows(checked: Checked, say: Callable[[str], None]) -> None:
+    """All that is wrong with all rows, a sentence each; the rest of very many is in the results."""
+    if checked.num_bad:
+        say(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
+    for row in checked.bad:
         for error in row.errors:
             say(f"  row {row.name}, {sentence_of(error)}. {error.remedy}")
+    if checked.num_bad > len(checked.bad):
+        say(f"  and {checked.num_bad - len(checked.bad)} more, all of them in the results")
 
 
-def say_summary(results: Sequence[RowResult], target: str, say: Callable[[str], None]) -> None:
+def say_summary(
+    counts: Counter[str], ledger: Ledger, target: str, say: Callable[[str], None]
+) -> None:
     """Where everything is, and how many rows came out how."""
-    counts: Counter[str] = Counter(result.status for result in results)
-    if counts["skipped"] == len(results):
-        say(f"nothing to do: all {len(results)} rows are finished")
-    folders = {addresses.folder_of(r.output) for r in results if r.status != "failed" and r.output}
-    for folder in sorted(folders):
+    if counts["skipped"] == counts.total():
+        say(f"nothing to do: all {counts.total()} rows are finished")
+    for folder in _folders(ledger):
         say(f"videos: {folder}")
     say(f"results: {target}")
-    if counts["skipped"] != len(results):
-        shown = ("done", "skipped", "failed")
+    if counts["skipped"] != counts.total():
+        shown = ("done", "skipped", "failed", "elsewhere", "waiting")
         say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))
+    if counts["elsewhere"]:
+        say("another command is at work on some rows; run this again when it has ended")
 
 
-def _results_target(request: RunRequest, checked: Preflight) -> str:
+def _folders(ledger: Ledger) -> Sequence[str]:
+    """The folders of finished videos, as many as are said."""
+    folders: dict[str, None] = {}
+    for result in ledger.results():
+        if result.status in FINISHED and result.output and len(folders) < SAID:
+            folders[addresses.folder_of(result.output)] = None
+    return sorted(folders)
+
+
+def _results_target(request: RunRequest, checked: Checked) -> str:
     """Beside the manifest if that can be written, else beside the first output."""
     target = results_address(request.manifest, request.output_folder)
     try:
         addresses.probe_folder(addresses.folder_of(target))
     except OSError:
-        outputs = [planned.row.output for planned in checked.planned]
-        outputs += [result.output for result in checked.finished if result.output]
-        folder = addresses.folder_of(outputs[0]) if outputs else str(Path.cwd())
+        output = checked.an_output
+        folder = addresses.folder_of(output) if output else str(Path.cwd())
         return results_address(request.manifest, folder)
     return target

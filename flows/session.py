@@ -2,40 +2,51 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from cluster.pool import Pool
 from flows.config import RenderConfig
+from flows.journal import Journal
+from flows.leases import Leases
+from flows.ledger import Ledger
 from flows.preflight import PlannedRow
 from flows.progress import Reporter
+from flows.receipts import lease_target
 from flows.results import RowResult
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The pool and the rows of a run by their ids, and what has become of them so far."""
+    """The pool of a run, its rows in flight by their ids, and what has become of the others."""
 
     config: RenderConfig
     pool: Pool
     reporter: Reporter
-    rows: Mapping[str, PlannedRow]
-    results: list[RowResult]
+    ledger: Ledger
+    journal: Journal
+    leases: Leases
+    rows: dict[str, PlannedRow] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def record(self, result: RowResult) -> None:
-        """Take the result of a row and show it."""
-        self.results.append(result)
-        self.reporter.finish(result)
+        """Take the result of a row; one that was rendered survives this process. Raises OSError."""
+        self.ledger.record(result)
+        if result.status in ("done", "failed"):
+            self.journal.record(result)
 
-    def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
-        """Show progress; here a row ends early if the user has stopped the run."""
+    def advance(self, row: PlannedRow, stage: str, done: int, total: int) -> None:
+        """Show progress; here a row ends early if the user has stopped the run.
+
+        Raises InWorkElsewhereError if another command has taken the row over.
+        """
         if self.stopped.is_set():
             raise KeyboardInterrupt
-        self.reporter.advance(row_id, stage, done, total)
+        self.leases.check(lease_target(row.row.output))
+        self.reporter.advance(row.row.id, stage, done, total)
 
 
 _CURRENT: ContextVar[Session] = ContextVar("session")

@@ -10,25 +10,26 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import soundfile
 from prefect import Task, task
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 
+from cluster import artifacts
 from cluster import render as cluster_render
-from cluster.artifacts import fetched_video
 from cluster.jobs import VideoRequest
 from cluster.render import Progress
 from flows import addresses
 from flows.inputs import portrait_of
 from flows.preflight import PlannedRow
+from flows.receipts import write_owner
 from flows.rows import blaming
 from flows.session import current_session
 from sonic_ops import media
 from sonic_ops.audio import decode_audio
 from sonic_ops.constants import SAMPLE_RATE_HZ
-from sonic_ops.errors import MissingFileError, RenderError
+from sonic_ops.errors import DamagedFileError, MissingFileError, RenderError
 from sonic_ops.files import open_address, storage_fault, written
 from sonic_ops.inspection import VideoInfo, verify_video
-from sonic_ops.portrait import save_portrait
-from sonic_ops.timeline import cut_segments
+from sonic_ops.portrait import portrait_tensors
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,11 +38,16 @@ RETRY_DELAY_S = 2.0
 _MANY = 1000  # the condition below counts, since the number comes from the configuration
 
 
-def is_machine_fault(_task: object, run: TaskRun, state: State[Any]) -> bool:
-    """Retry what another try might do, `max_attempts` tries in all; never retry a bad input."""
-    error = state.result(raise_on_failure=False)
-    tries_left = run.run_count < current_session().config.max_attempts
-    return isinstance(error, RenderError) and tries_left
+def is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
+    """Retry what another try might do, until the row has failed `max_attempts` times in all."""
+    error, session = state.result(raise_on_failure=False), current_session()
+    if isinstance(error, DamagedFileError):
+        return False  # the whole row is gone through again, and makes the file
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.parameters is not None
+    num_failures = session.failures[context.parameters["row_id"]]
+    return isinstance(error, RenderError) and num_failures < session.config.max_attempts
 
 
 def stage(function: Callable[Concatenate[PlannedRow, P], R]) -> Task[Concatenate[PlannedRow, P], R]:
@@ -52,8 +58,12 @@ def stage(function: Callable[Concatenate[PlannedRow, P], R]) -> Task[Concatenate
         try:
             with _storage_faults():
                 return function(planned, *args, **kwargs)
+        except DamagedFileError:
+            raise
         except RenderError:
-            current_session().failures[planned.row.id] += 1
+            session = current_session()
+            session.failures[planned.row.id] += 1
+            session.pool.drop(planned.row.number)
             raise
 
     made: Task[Concatenate[PlannedRow, P], R] = task(
@@ -76,10 +86,14 @@ def _storage_faults() -> Iterator[None]:
 
 @stage
 def decode_sound(planned: PlannedRow) -> str:
-    """Decode the audio of the row to 16 kHz mono; the address of a WAV file."""
+    """Decode the audio of the row to 16 kHz mono; the address of a WAV file.
+
+    The first task of a row: the work folder says from now on whose it is.
+    """
     target = addresses.join(planned.work, "sound.wav")
     row = planned.row
     _advance(planned, "sound")
+    write_owner(planned.work, row.output, planned.fingerprint)
     if not _is_whole(target):
         with blaming("audio"), written(target) as path:
             decode_audio(row.audio, path, start_s=row.start or 0.0, end_s=row.end)
@@ -92,10 +106,10 @@ def prepare_portrait(planned: PlannedRow) -> str:
     row, target = planned.row, addresses.join(planned.work, "portrait.safetensors")
     settings = current_session().config.for_row(row).portrait
     _advance(planned, "portrait")
-    if addresses.size_bytes(target) is None:
-        with blaming("portrait"), written(target) as path:
-            save_portrait(portrait_of(row.portrait, row.face_box, settings), path)
-    return target
+    with blaming("portrait"):
+        return artifacts.write_tensors(
+            target, lambda: portrait_tensors(portrait_of(row.portrait, row.face_box, settings))
+        )
 
 
 def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
@@ -107,6 +121,7 @@ def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
         num_samples=num_samples_of(sound),
         work=planned.work,
         seed=config.seed,
+        order=planned.row.number,
     )
 
 
@@ -132,18 +147,12 @@ def encode_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
 
 @stage
 def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
-    """Stitch the segments, add the original sound, check the file, and give it its final name.
-
-    A damaged segment is removed; the next try makes it again.
-    """
+    """Stitch the segments, add the original sound, check the file, and give it its final name."""
     row = planned.row
     segments = _encoded_segments(planned, request)
     _advance(planned, "finish")
     with ExitStack() as stack, written(row.output) as target:
-        paths = [
-            stack.enter_context(fetched_video(address, len(frames)))
-            for address, frames in zip(segments, _spans(request), strict=True)
-        ]
+        paths = [stack.enter_context(artifacts.fetched_whole(address)) for address in segments]
         silent = target.with_name("silent.mp4")
         media.stitch(paths, silent)
         with blaming("audio"):
@@ -159,12 +168,6 @@ def _encoded_segments(planned: PlannedRow, request: VideoRequest) -> list[str]:
     session = current_session()
     config = session.config.for_row(planned.row)
     return cluster_render.encode_video(session.pool, request, config, _on_progress(planned))
-
-
-def _spans(request: VideoRequest) -> list[range]:
-    """The output frames of every segment."""
-    segments = cut_segments(request.num_frames, current_session().config.segment_frames)
-    return [s.output_frames(request.num_frames, request.num_output_frames) for s in segments]
 
 
 def _is_whole(wav: str) -> bool:
@@ -186,4 +189,4 @@ def _on_progress(planned: PlannedRow) -> Callable[[Progress], None]:
 
 
 def _advance(planned: PlannedRow, name: str, done: int = 0, total: int = 1) -> None:
-    current_session().advance(planned.row.id, name, done, total)
+    current_session().advance(planned, name, done, total)

@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from flows.config import RenderConfig
+from flows.manifest import open_manifest
 from flows.prefect_settings import prepare_prefect
+from flows.preflight import PlannedRow, preflight
+from flows.results import RowResult
+from flows.rows import BadRow
 
 REPOSITORY = Path(__file__).parent.parent.parent
 SPEECH = REPOSITORY / "examples" / "young_man.wav"
@@ -16,6 +21,26 @@ FACE = REPOSITORY / "tests" / "golden" / "faces" / "glasses.png"
 
 Cells = dict[str, object]
 WriteManifest = Callable[..., str]
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The rows of a manifest as its preflight sorts them."""
+
+    planned: tuple[PlannedRow, ...]
+    finished: tuple[RowResult, ...]
+    bad: tuple[BadRow, ...]
+
+
+def sorted_rows(manifest: str, config: RenderConfig) -> Sorted:
+    """The preflight of a whole manifest."""
+    with open_manifest(manifest) as lines:
+        outcomes = list(preflight(lines, config, weights_sha256="w"))
+    return Sorted(
+        tuple(row for row in outcomes if isinstance(row, PlannedRow)),
+        tuple(row for row in outcomes if isinstance(row, RowResult)),
+        tuple(row for row in outcomes if isinstance(row, BadRow)),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import fsspec.core
 import pytest
 
 from flows import addresses
-from sonic_ops.files import draft_of, exists, fetched, publish, remove, written
+from sonic_ops.files import draft_of, exists, fetched, publish, remove, remove_folder, written
 
 REMOTE = "memory://addresses"
 
@@ -106,8 +106,8 @@ def test_a_published_file_replaces_the_old_one(folder: str) -> None:
 def test_folders_can_be_probed_and_removed(folder: str) -> None:
     inner = addresses.join(folder, "new", "inner")
     addresses.probe_folder(inner)
-    addresses.remove_folder(addresses.join(folder, "new"))
-    addresses.remove_folder(addresses.join(folder, "new"))
+    remove_folder(addresses.join(folder, "new"))
+    remove_folder(addresses.join(folder, "new"))
     assert addresses.size_bytes(inner) is None
 
 

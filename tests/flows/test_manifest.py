@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.manifest import BATCH_ROWS, read_manifest
+from flows.manifest import BATCH_ROWS, Line, open_manifest
 from sonic_ops.errors import ManifestError
 
 CELLS: dict[str, object] = {
@@ -18,6 +18,11 @@ CELLS: dict[str, object] = {
     "output": "a.mp4",
     "room": "B 1",
 }
+
+
+def read(address: str) -> list[Line]:
+    with open_manifest(address) as manifest:
+        return list(manifest.lines())
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> str:
@@ -34,7 +39,7 @@ def write(path: Path, rows: list[dict[str, object]]) -> str:
 @pytest.mark.parametrize("name", ["m.parquet", "m.csv", "m.jsonl"])
 def test_every_format_gives_the_same_cells(tmp_path: Path, name: str) -> None:
     address = write(tmp_path / name, [CELLS, CELLS | {"id": "ben"}])
-    lines = list(read_manifest(address))
+    lines = read(address)
     assert [line.number for line in lines] == [1, 2]
     assert [dict(line.cells) for line in lines] == [CELLS, CELLS | {"id": "ben"}]
 
@@ -42,27 +47,27 @@ def test_every_format_gives_the_same_cells(tmp_path: Path, name: str) -> None:
 def test_a_manifest_may_lie_behind_a_url() -> None:
     with fsspec.open("memory://manifests/m.jsonl", "w") as file:
         file.write(json.dumps(CELLS))
-    (line,) = read_manifest("memory://manifests/m.jsonl")
+    (line,) = read("memory://manifests/m.jsonl")
     assert line.cells["id"] == "ada"
 
 
 def test_lines_come_in_batches(tmp_path: Path) -> None:
     rows = [CELLS | {"id": f"row-{i}"} for i in range(2 * BATCH_ROWS + 1)]
     address = write(tmp_path / "m.parquet", rows)
-    assert [line.cells["id"] for line in read_manifest(address)] == [row["id"] for row in rows]
+    assert [line.cells["id"] for line in read(address)] == [row["id"] for row in rows]
 
 
 def test_csv_is_utf8_with_or_without_mark_and_keeps_leading_zeros(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_bytes("\ufeffid,portrait,audio,output\n007,ü.png,a.wav,a.mp4\n".encode())
-    (line,) = read_manifest(str(path))
+    (line,) = read(str(path))
     assert (line.cells["id"], line.cells["portrait"]) == ("007", "ü.png")
 
 
 def test_a_line_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text('{"id": \n' + json.dumps(CELLS) + "\n[1]\n")
-    broken, good, no_object = read_manifest(str(path))
+    broken, good, no_object = read(str(path))
     assert broken.problem is not None
     assert "is no JSON" in broken.problem
     assert good.problem is None
@@ -72,14 +77,14 @@ def test_a_line_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> 
 def test_a_csv_line_with_too_many_cells_is_a_problem_of_that_line(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("id,portrait,audio,output\na,p,s,o.mp4,extra\nb,p,s,o.mp4\n")
-    ragged, good = read_manifest(str(path))
+    ragged, good = read(str(path))
     assert ragged.problem == "has 5 cells, but there are 4 columns"
     assert good.cells["id"] == "b"
 
 
 def manifest_error(address: str) -> str:
     with pytest.raises(ManifestError) as caught:
-        list(read_manifest(address))
+        read(address)
     assert caught.value.remedy
     return str(caught.value)
 

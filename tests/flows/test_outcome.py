@@ -6,15 +6,15 @@ import pytest
 
 from flows.config import RenderConfig
 from flows.outcome import Spent, failed
-from flows.preflight import PlannedRow, preflight
-from tests.flows.conftest import Cells, WriteManifest
+from flows.preflight import PlannedRow
+from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
 SPENT = Spent(wall_s=1.0, num_failures=0)
 
 
 @pytest.fixture
 def planned(config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> PlannedRow:
-    return preflight(write_manifest(good), config, weights_sha256="w").planned[0]
+    return sorted_rows(write_manifest(good), config).planned[0]
 
 
 def odd_error() -> ValueError:

@@ -17,12 +17,12 @@ from PIL import Image
 
 from flows.config import RenderConfig
 from flows.plan import most_workers
-from flows.preflight import PlannedRow, Preflight, preflight
+from flows.preflight import PlannedRow
 from flows.receipts import write_receipt
 from flows.results import RowResult, rejected, sentence_of
 from flows.rows import BadRow
 from sonic_ops.errors import InputError
-from tests.flows.conftest import FACE, SPEECH, Cells, WriteManifest
+from tests.flows.conftest import FACE, SPEECH, Cells, Sorted, WriteManifest, sorted_rows
 
 
 class NoCredentialsError(Exception):
@@ -49,9 +49,9 @@ class Checked:
     def __init__(self, config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> None:
         self._config, self._good, self._write = config, good, write_manifest
 
-    def rows(self, *rows: Cells) -> Preflight:
+    def rows(self, *rows: Cells) -> Sorted:
         manifest = self._write(self._good, *rows)
-        checked = preflight(manifest, self._config, weights_sha256="w")
+        checked = sorted_rows(manifest, self._config)
         assert checked.planned[0].row.id == "good"
         return checked
 
@@ -198,7 +198,7 @@ def test_a_protocol_that_nobody_knows(check: Checked, column: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["portrait", "audio", "output"])
-@pytest.mark.parametrize("address", ["s3://b/a.mp4", "s3://a.mp4", "a\0b.mp4", "x\0y/b.mp4"])
+@pytest.mark.parametrize("address", ["gs://b/a.mp4", "gs://a.mp4", "a\0b.mp4", "x\0y/b.mp4"])
 def test_an_address_that_cannot_be_used_is_a_fault_of_its_cell(
     check: Checked, column: str, address: str
 ) -> None:
@@ -344,11 +344,11 @@ def test_a_finished_row_is_known_by_receipt_output_and_content(
     output.write_bytes(b"a video")
     write_receipt(RowResult(1, "good", "done", output=str(output), fingerprint=planned.fingerprint))
 
-    def again(cells: Cells) -> Preflight:
-        return preflight(write_manifest(cells), config, weights_sha256="w")
+    def again(cells: Cells) -> Sorted:
+        return sorted_rows(write_manifest(cells), config)
 
     (skipped,) = again(good | {"room": "B 1"}).finished
-    assert (skipped.status, skipped.id, skipped.extras) == ("skipped", "good", {"room": "B 1"})
+    assert (skipped.status, skipped.id) == ("skipped", "good")
     assert again(good | {"seed": 5}).planned
     assert again(good | {"seed": config.seed}).finished
     output.write_bytes(b"a Video")

@@ -9,15 +9,15 @@ import pytest
 from rich.console import Console
 
 from flows.config import RenderConfig
-from flows.preflight import PlannedRow, preflight
+from flows.preflight import PlannedRow
 from flows.progress import STAGES, RowClock, clock, open_reporter
 from flows.results import RowResult
-from tests.flows.conftest import Cells, WriteManifest
+from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
 
 @pytest.fixture
 def planned(config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> PlannedRow:
-    return preflight(write_manifest(good), config, weights_sha256="w").planned[0]
+    return sorted_rows(write_manifest(good), config).planned[0]
 
 
 @pytest.mark.parametrize(

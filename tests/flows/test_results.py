@@ -5,7 +5,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from flows.results import SCHEMA, RowResult, rejected, results_address, write_results
+from flows.results import (
+    BATCH_ROWS,
+    SCHEMA,
+    RowResult,
+    read_results,
+    rejected,
+    results_address,
+    write_results,
+)
 from flows.rows import BadRow
 from sonic_ops.errors import FieldError, NoFaceError, RenderError
 
@@ -17,10 +25,10 @@ def test_results_lie_beside_the_manifest_or_in_the_output_folder() -> None:
 
 
 def test_every_row_has_a_line_and_extras_pass_through(tmp_path: Path) -> None:
-    done = RowResult(2, "b", "done", output="/b.mp4", num_frames=25, extras={"room": 5})
-    failed = RowResult(1, "a", "failed", error_class="NoFaceError", extras={"status": "x"})
+    failed = RowResult(1, "a", "failed", error_class="NoFaceError")
+    done = RowResult(2, "b", "done", output="/b.mp4", num_frames=25)
     target = str(tmp_path / "m.results.parquet")
-    write_results(target, [done, failed])
+    write_results(target, lambda: [(failed, {"status": "x"}), (done, {"room": 5})])
     table = pq.read_table(target)
     assert table.schema.names == [*SCHEMA.names, "manifest_status", "room"]
     assert table.column("id").to_pylist() == ["a", "b"]
@@ -30,11 +38,38 @@ def test_every_row_has_a_line_and_extras_pass_through(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m.results.parquet"]
 
 
-def test_extras_of_mixed_types_become_text(tmp_path: Path) -> None:
-    rows = [RowResult(i, str(i), "done", extras={"x": x}) for i, x in enumerate(["a", 1, None])]
+@pytest.mark.parametrize(
+    ("first", "later", "read"),
+    [
+        ("a", 1, "1"),
+        (1, "a", "a"),
+        (None, 2, 2),
+        (1, 2.5, 2.5),
+        (True, 2, "2"),
+        ([1], {"a": 1}, "{'a': 1}"),
+        (2**70, "\ud800", "?"),
+    ],
+)
+def test_extras_keep_a_type_that_all_batches_share_and_become_text_otherwise(
+    tmp_path: Path, first: object, later: object, read: object
+) -> None:
+    values = [first] * BATCH_ROWS + [later, None]
     target = str(tmp_path / "r.parquet")
-    write_results(target, rows)
-    assert pq.read_table(target).column("x").to_pylist() == ["a", "1", None]
+    write_results(
+        target, lambda: [(RowResult(i, str(i), "done"), {"x": x}) for i, x in enumerate(values)]
+    )
+    column = pq.read_table(target).column("x").to_pylist()
+    assert column[BATCH_ROWS:] == [read, None]
+    assert len(column) == BATCH_ROWS + 2
+
+
+def test_a_table_can_be_read_again(tmp_path: Path) -> None:
+    target = str(tmp_path / "r.parquet")
+    results = [RowResult(1, "a", "done", video_s=2.5), RowResult(2, "b", "failed", error="e")]
+    write_results(target, lambda: [(result, {"room": 1}) for result in results])
+    assert list(read_results(target)) == results
+    Path(target).write_bytes(b"damaged")
+    assert list(read_results(target)) == []
 
 
 def test_a_rejected_row_says_all_that_is_wrong() -> None:
@@ -42,7 +77,7 @@ def test_a_rejected_row_says_all_that_is_wrong() -> None:
         NoFaceError("No face was found", remedy="Set framing to full.", field="portrait"),
         FieldError("'x' is no number", remedy="Write a number.", field="seed"),
     )
-    result = rejected(BadRow(4, "a", errors, {"room": 1}, "/a.mp4"))
+    result = rejected(BadRow(4, "a", errors, "/a.mp4"))
     assert (result.row, result.status, result.error_class) == (4, "failed", "NoFaceError")
     assert result.error == "column portrait: No face was found; column seed: 'x' is no number"
     assert result.remedy == "Set framing to full. Write a number."
@@ -51,5 +86,7 @@ def test_a_rejected_row_says_all_that_is_wrong() -> None:
 def test_a_table_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RenderError, match="could not be read or written") as caught:
-        write_results(str(tmp_path / "file" / "r.parquet"), [RowResult(1, "a", "done")])
+        write_results(
+            str(tmp_path / "file" / "r.parquet"), lambda: [(RowResult(1, "a", "done"), {})]
+        )
     assert "run the same command again" in caught.value.remedy

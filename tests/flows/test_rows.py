@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.manifest import Line
-from flows.rows import BadRow, Row, output_address, parse_row
+from flows.rows import BadRow, Row, output_address, parse_row, passed_through
 
 CELLS: dict[str, object] = {
     "id": "ada",
@@ -78,8 +78,8 @@ def test_an_empty_cell_leaves_the_choice_to_the_preset() -> None:
 
 
 def test_other_columns_pass_through() -> None:
-    row = parsed(room="B 1", consent="form 12", subtitles=None)
-    assert row.extras == {"room": "B 1", "consent": "form 12"}
+    cells = CELLS | {"room": "B 1", "consent": "form 12", "subtitles": None, "seed": 5}
+    assert passed_through(Line(1, cells)) == {"room": "B 1", "consent": "form 12"}
 
 
 def test_a_number_may_be_an_id() -> None:

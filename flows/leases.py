@@ -1,0 +1,203 @@
+"""Who renders a row: a lease beside its output, so that no two commands render one row.
+
+A lease is a file `<name>.<generation>.lease`: made only where there is none (O_EXCL on a disk,
+If-None-Match on an object store) and renewed by a thread. One that was not renewed in time, or
+whose process is gone, is stale: whoever makes the next generation has the row. Clocks of machines
+that share a manifest must agree to within `lease_s`.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from threading import Event, Lock, Thread
+from uuid import uuid4
+
+from flows import addresses
+from sonic_ops.errors import InWorkElsewhereError
+from sonic_ops.files import names_in, remove, written
+
+LEASE = ".lease"
+RENEWALS = 4
+"""Renewals in the time after which a lease is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a lease: `machine` is a name for people, `home` tells whether `pid` is known here."""
+
+    owner: str
+    machine: str
+    home: str
+    pid: int
+    renewed_s: float
+    lease_s: float
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the lease may be taken over."""
+        if self.home == _home() and not _runs(self.pid):
+            return True
+        return time.time() - self.renewed_s > self.lease_s
+
+
+class Leases:
+    """The leases of one run, by what they are for: an address that need not exist."""
+
+    def __init__(self, lease_s: float) -> None:
+        self.owner = uuid4().hex
+        self._lease_s = lease_s
+        self._lock = Lock()
+        self._generations: dict[str, int] = {}
+        self._renewed_s: dict[str, float] = {}
+
+    def take(self, target: str) -> None:
+        """Take the lease of a target. Raises InWorkElsewhereError, and OSError."""
+        found = _found(target)
+        newest = max(found, default=0)
+        holder = read_holder(found[newest]) if found else None
+        if holder and not holder.is_stale:
+            raise in_work_elsewhere(holder)
+        generation = newest + 1
+        if not addresses.create(_address(target, generation), self._content()):
+            raise in_work_elsewhere(None)
+        with self._lock:
+            self._generations[target] = generation
+            self._renewed_s[target] = time.monotonic()
+        for address in found.values():
+            remove(address)
+
+    def release(self, target: str) -> None:
+        """Give a lease back; one that was lost is left to whoever has it now."""
+        with self._lock:
+            generation = self._generations.pop(target, None)
+            self._renewed_s.pop(target, None)
+        if generation is not None:
+            with suppress(OSError):  # it becomes stale by itself
+                if self._is_ours(target, generation):
+                    remove(_address(target, generation))
+
+    def check(self, target: str) -> None:
+        """Raises InWorkElsewhereError if a lease was lost: this process was silent for too long."""
+        with self._lock:
+            renewed_s = self._renewed_s.get(target)
+        if renewed_s is None or time.monotonic() - renewed_s > self._lease_s:
+            raise in_work_elsewhere(None)
+
+    def renew(self) -> None:
+        """Say that this process still works on everything it holds."""
+        with self._lock:
+            held = dict(self._generations)
+        for target, generation in held.items():
+            with suppress(OSError):  # tried again; `check` tells when that took too long
+                self._renew(target, generation)
+
+    def release_all(self) -> None:
+        """Give everything back."""
+        for target in list(self._generations):
+            self.release(target)
+
+    def _renew(self, target: str, generation: int) -> None:
+        ours = self._is_ours(target, generation)
+        if ours:
+            with written(_address(target, generation)) as path:
+                path.write_bytes(self._content())
+        with self._lock:
+            if ours and target in self._renewed_s:
+                self._renewed_s[target] = time.monotonic()
+            elif not ours:
+                self._renewed_s.pop(target, None)
+
+    def _is_ours(self, target: str, generation: int) -> bool:
+        found = _found(target)
+        if generation != max(found, default=0):
+            return False
+        holder = read_holder(found[generation])
+        return holder is not None and holder.owner == self.owner
+
+    def _content(self) -> bytes:
+        here = platform.node(), _home(), os.getpid()
+        return json.dumps(asdict(Holder(self.owner, *here, time.time(), self._lease_s))).encode()
+
+
+@contextmanager
+def open_leases(lease_s: float) -> Iterator[Leases]:
+    """Leases that a thread renews; all are given back at the end."""
+    leases, ended = Leases(lease_s), Event()
+
+    def keep() -> None:
+        while not ended.wait(lease_s / RENEWALS):
+            leases.renew()
+
+    thread = Thread(target=keep, name="leases", daemon=True)
+    thread.start()
+    try:
+        yield leases
+    finally:
+        ended.set()
+        thread.join()
+        leases.release_all()
+
+
+def holder_of(target: str) -> Holder | None:
+    """Who has the lease of a target, stale or not."""
+    found = _found(target)
+    return read_holder(found[max(found)]) if found else None
+
+
+def read_holder(address: str) -> Holder | None:
+    """Who a lease file names; None if it is damaged or gone."""
+    content = addresses.read_json(address)
+    try:
+        return Holder(**content) if isinstance(content, dict) else None
+    except TypeError:
+        return None
+
+
+def in_work_elsewhere(holder: Holder | None) -> InWorkElsewhereError:
+    """The error of a row that another command has."""
+    who = f", process {holder.pid} on {holder.machine}" if holder else ""
+    return InWorkElsewhereError(
+        f"Another command is at work on it{who}",
+        remedy="Run the same command again when that one has ended.",
+    )
+
+
+def _found(target: str) -> dict[int, str]:
+    """The lease files of a target by generation."""
+    folder, prefix = addresses.folder_of(target), f"{addresses.name_of(target)}."
+    found = {}
+    for name in names_in(folder):
+        generation = name.removeprefix(prefix).removesuffix(LEASE)
+        if name.startswith(prefix) and name.endswith(LEASE) and generation.isdecimal():
+            found[int(generation)] = addresses.join(folder, name)
+    return found
+
+
+def _address(target: str, generation: int) -> str:
+    return f"{target}.{generation}{LEASE}"
+
+
+@cache
+def _home() -> str:
+    """Where a process number means the same process: this boot of this system, these processes."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip()]
+        parts += [str(Path("/proc/self/ns/pid").readlink())]
+    return " ".join(parts)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
