@@ -7,44 +7,30 @@ tensor passes through whoever submits them.
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol
 
 import torch
 
+from cluster.accounts import Account, Ledger, Near
+from cluster.calls import MakeWorker, call
 from cluster.config import ClusterConfig
 from cluster.workers import RenderWorker
 from sonic_ops.config import ModelsConfig
-from sonic_ops.errors import OutOfMemoryError, RenderError, SonicError
 
 Ref = Any
-
-Near = tuple[int, int]
-"""Where a job belongs: (order, segment). Rows of a lower order go first; a worker keeps what it
-needs for a segment, so it is the first choice for the other jobs of that segment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What the jobs of a row have cost.
-
-    `redone` counts jobs that were run again because a worker was lost, by method; `low_memory`
-    are the segments that had to be computed in the low-memory form.
-    """
-
-    jobs: int = 0
-    worker_s: float = 0.0
-    redone: Mapping[str, int] = field(default_factory=dict)
-    low_memory: tuple[int, ...] = ()
 
 
 class Pool(Protocol):
     """Runs the methods of `RenderWorker`."""
 
-    num_workers: int
+    @property
+    def num_workers(self) -> int:
+        """Workers that there are or will be: how much work is worth having under way."""
+        ...
 
     def submit(
         self,
@@ -88,9 +74,10 @@ class LocalPool:
 
     num_workers = 1
 
-    def __init__(self, config: ClusterConfig, models: ModelsConfig) -> None:
-        self._worker = RenderWorker(models)
+    def __init__(self, config: ClusterConfig, worker: object) -> None:
+        self._worker = worker
         self._threads = config.threads_per_worker
+        self._ledger = Ledger()
         self._lock = Lock()
 
     def submit(
@@ -104,10 +91,14 @@ class LocalPool:
         values = [a.value if isinstance(a, _Value) else a for a in arguments]
         with self._lock:
             torch.set_num_threads(self._threads)  # it holds for the calling thread
-            result = _run(getattr(self._worker, method), values)
-        results = (result,) if num_returns == 1 else tuple(result)
-        assert len(results) == num_returns
-        return tuple(_Value(part) for part in results)
+            low_memory = self._ledger.is_low(near)
+            outcome = call(
+                self._worker, method, values, num_returns=num_returns, low_memory=low_memory
+            )
+            self._ledger.ran(near, outcome.worker_s, low_memory=outcome.low_memory)
+        if outcome.error:
+            raise outcome.error
+        return tuple(_Value(result) for result in outcome.results)
 
     def get(self, refs: Sequence[Ref]) -> list[Any]:
         return [ref.value for ref in refs]
@@ -119,29 +110,17 @@ class LocalPool:
         pass
 
     def settle(self, order: int) -> Account:
-        return Account()
-
-
-def _run(method: Any, arguments: Sequence[Any]) -> Any:
-    try:
-        return method(*arguments)
-    except SonicError:
-        raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfMemoryError(
-            f"this process ran out of memory in {method.__name__}",
-            remedy="Lower `resolution` or `segment_frames`, or use a machine with more memory.",
-        ) from error
-    except Exception as error:
-        raise RenderError(
-            f"{method.__name__} failed: {type(error).__name__}: {error}",
-            remedy="Run the same command again; only the missing work is done.",
-        ) from error
+        with self._lock:
+            return self._ledger.settle(order)
 
 
 @contextmanager
 def open_pool(
-    config: ClusterConfig, models: ModelsConfig, *, most: int | None = None
+    config: ClusterConfig,
+    models: ModelsConfig,
+    *,
+    most: int | None = None,
+    make_worker: MakeWorker = RenderWorker,
 ) -> Iterator[Pool]:
     """The pool that the configuration asks for; it is closed at the end.
 
@@ -149,7 +128,7 @@ def open_pool(
     have something to do. Raises ConfigError if the weights are wrong or the workers do not fit.
     """
     if config.workers == 0:
-        pool = LocalPool(config, models)
+        pool = LocalPool(config, make_worker(models))
         pool.submit("load")
         yield pool
         return
@@ -157,13 +136,14 @@ def open_pool(
     # Ray takes seconds to import, and a run in this process does not need it.
     from cluster.ray_pool import open_ray_pool
 
-    with open_ray_pool(config, models, most) as ray_pool:
+    with open_ray_pool(config, models, most, make_worker) as ray_pool:
         yield ray_pool
 
 
 def _prepare_ray(*, local: bool) -> None:
     """Settings that Ray reads when it is imported; what the user has set stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the dispatcher handles them
     if local and "ray" not in sys.modules:
         # Ray listens on the address of the network card unless it is told that there is no cluster,
         # and keeps its token in the home folder unless it is given one.

@@ -1,0 +1,67 @@
+"""What the jobs of a row have cost, and which of its segments have to save memory."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Near = tuple[int, int]
+"""Where a job belongs: (order, segment). Rows of a lower order go first; a worker keeps what it
+needs for a segment, so it is the first choice for the other jobs of that segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the jobs of a row have cost.
+
+    `redone` counts jobs that were run again because a worker was lost, by method; `low_memory`
+    are the segments that had to be computed in the low-memory form.
+    """
+
+    jobs: int = 0
+    worker_s: float = 0.0
+    redone: Mapping[str, int] = field(default_factory=dict)
+    low_memory: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class _Row:
+    jobs: int = 0
+    worker_s: float = 0.0
+    redone: Counter[str] = field(default_factory=Counter)
+    low_memory: set[int] = field(default_factory=set)
+
+
+class Ledger:
+    """The accounts of the rows that are in work."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, _Row] = {}
+
+    def redone(self, near: Near, method: str) -> None:
+        """A job is run again."""
+        self._row(near).redone[method] += 1
+
+    def ran(self, near: Near, worker_s: float, *, low_memory: bool) -> None:
+        """A worker has run a job."""
+        row = self._row(near)
+        row.jobs += 1
+        row.worker_s += worker_s
+        if low_memory:
+            self.lower(near)
+
+    def lower(self, near: Near) -> None:
+        """Jobs of this segment take the low-memory form from now on."""
+        self._row(near).low_memory.add(near[1])
+
+    def is_low(self, near: Near) -> bool:
+        """Whether jobs of this segment take the low-memory form."""
+        return near[0] in self._rows and near[1] in self._rows[near[0]].low_memory
+
+    def settle(self, order: int) -> Account:
+        """The account of a row, which is forgotten."""
+        row = self._rows.pop(order, _Row())
+        low_memory = tuple(sorted(row.low_memory))
+        return Account(row.jobs, row.worker_s, dict(row.redone), low_memory)
+
+    def _row(self, near: Near) -> _Row:
+        return self._rows.setdefault(near[0], _Row())
