@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render test check lint types parity bench setup clean
+.PHONY: help render test check lint types parity bench setup clean evaluate-sketch
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -46,6 +46,11 @@ parity: $(READY)  ## compare with golden cases of the released model: make parit
 
 bench: $(READY)  ## measure speed as ratios
 	@$(BIN)/python -m tests.bench
+
+evaluate-sketch: $(READY)  ## measure the embedded model: make evaluate-sketch [WEIGHTS=folder] [OUT=folder] [RECORDINGS=folder] [CLIPS=16] [SECONDS=4] [SEEDS=2]
+	@$(BIN)/python -m flows.evaluate "$(or $(OUT),runs/evaluation/sketch)" \
+		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(RUN),--run "$(RUN)") \
+		$(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEEDS),--seeds $(SEEDS))
 
 clean:  ## remove .venv and caches
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info
