@@ -48,7 +48,7 @@ from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
 from sonic_ops.timeline import Segment
 
-KEPT_SEGMENTS = 4
+KEPT_SEGMENTS = 16
 """Segments whose conditions a worker keeps in memory from one step to the next."""
 
 Parcels = tuple[Tensor, ...]

@@ -12,6 +12,7 @@ from cluster import artifacts
 from cluster.config import VideoConfig
 from cluster.jobs import VideoRequest
 from cluster.pool import Pool
+from cluster.progress import Progress
 from cluster.render import denoise_video
 from cluster.tracks import TokenTrack
 from cluster.workers import RenderWorker
@@ -31,11 +32,15 @@ def latents_of(files: Sequence[str]) -> Tensor:
     return torch.cat([artifacts.read_tensors(file)["latents"] for file in files])
 
 
+def quiet(progress: Progress) -> None:
+    """Nobody watches."""
+
+
 def render(pool: Pool, request: VideoRequest, video: VideoConfig, num_segments: int) -> Tensor:
     size = -(-request.num_frames // num_segments)
     config = video.model_copy(update={"segment_frames": size})
     assert len(cut_segments(request.num_frames, size)) == num_segments
-    return latents_of(denoise_video(pool, request, config, lambda progress: None))
+    return latents_of(denoise_video(pool, request, config, quiet))
 
 
 @pytest.fixture(scope="session")

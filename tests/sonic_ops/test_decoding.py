@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from sonic_ops.config import DecodingConfig
-from sonic_ops.decoding import decode_frames
+from sonic_ops.decoding import decode_frames, frames_read, in_tiles
 
 NUM_FRAMES = 21
 LATENTS = torch.rand(NUM_FRAMES, 1, 2, 2) * 2 - 1
@@ -35,3 +36,50 @@ def test_segments_decode_to_the_bits_of_the_whole(cut: int, context_frames: int)
     whole = decode(range(NUM_FRAMES), context_frames)
     parts = [decode(range(cut), context_frames), decode(range(cut, NUM_FRAMES), context_frames)]
     assert torch.equal(torch.cat(parts), whole)
+
+
+@pytest.mark.parametrize("context_frames", [0, 1, 3])
+@pytest.mark.parametrize("span", [range(21), range(8, 16), range(7, 9), range(20, 21)])
+def test_the_frames_that_are_read_are_known_before(span: range, context_frames: int) -> None:
+    config = DecodingConfig(chunk_frames=8, context_frames=context_frames)
+    seen: list[int] = []
+
+    def read(start: int, stop: int) -> Tensor:
+        seen.extend(range(start, stop))
+        return LATENTS[start:stop]
+
+    list(decode_frames(smoothing, read, span, NUM_FRAMES, config))
+    assert set(seen) == set(frames_read(span, NUM_FRAMES, config))
+
+
+TILES = DecodingConfig(tile=16, tile_overlap=4)
+TILED_SIZES = [(16, 16), (17, 40), (3, 33), (64, 28)]
+
+
+def pointwise(latents: Tensor) -> Tensor:
+    assert max(latents.shape[-2:]) <= TILES.tile
+    return functional.interpolate(latents, scale_factor=2)
+
+
+def looking_around(latents: Tensor) -> Tensor:
+    """A decoder that sees one row and column on each side, but nothing beyond what it is given."""
+    near = functional.avg_pool2d(latents, 3, 1, 1, count_include_pad=False)
+    return functional.interpolate(near, scale_factor=2)
+
+
+@pytest.mark.parametrize("size", TILED_SIZES)
+def test_tiles_cover_the_picture(size: tuple[int, int]) -> None:
+    latents = torch.rand(2, 3, *size)
+    whole = functional.interpolate(latents, scale_factor=2)
+    assert torch.allclose(in_tiles(pointwise, TILES)(latents), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", TILED_SIZES[1:])
+def test_overlaps_hide_the_borders_of_tiles(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    latents = torch.rand(2, 3, *size)
+    fade, hard = (
+        (in_tiles(looking_around, config)(latents) - looking_around(latents)).abs().max()
+        for config in (TILES, TILES.model_copy(update={"tile_overlap": 0}))
+    )
+    assert 0 < fade < hard / 2

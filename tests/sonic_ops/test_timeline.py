@@ -5,7 +5,15 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonic_ops.timeline import cut_pieces, cut_segments, num_output_frames_of, window_grid
+from sonic_ops.timeline import (
+    Ring,
+    cut_pieces,
+    cut_segments,
+    num_output_frames_of,
+    ramp,
+    stretches_of,
+    window_grid,
+)
 
 LENGTHS = st.integers(1, 400)
 STEPS = st.integers(0, 60)
@@ -36,6 +44,61 @@ def test_segments_tile_the_video(num_frames: int, size: int) -> None:
     segments = cut_segments(num_frames, size)
     assert [f for s in segments for f in range(s.start, s.stop)] == list(range(num_frames))
     assert [s.index for s in segments] == list(range(len(segments)))
+
+
+@given(LENGTHS, st.integers(1, 100), st.integers(0, 49), st.data())
+def test_borders_stay_within_the_tolerance(
+    num_frames: int, size: int, tolerance: int, data: st.DataObject
+) -> None:
+    tolerance = min(tolerance, (size - 1) // 2)
+    spans = st.tuples(st.integers(0, 400), st.integers(1, 20))
+    pauses = [range(start, start + length) for start, length in data.draw(st.lists(spans))]
+    segments = cut_segments(num_frames, size, pauses=pauses, tolerance=tolerance)
+    assert [f for s in segments for f in range(s.start, s.stop)] == list(range(num_frames))
+    for segment in segments[1:]:
+        assert abs(segment.start - segment.index * size) <= tolerance
+
+
+def test_a_border_moves_to_the_middle_of_a_pause() -> None:
+    pauses = [range(20, 22), range(42, 50), range(70, 71)]
+    segments = cut_segments(100, 25, pauses=pauses, tolerance=5)
+    assert [s.start for s in segments] == [0, 21, 46, 70 + 5]
+    assert [s.start for s in cut_segments(100, 25, pauses=pauses)] == [0, 25, 50, 75]
+
+
+OVERLAPS = st.integers(0, 40)
+
+
+@given(st.integers(1, 90), st.integers(3, 100), OVERLAPS)
+def test_a_stretch_holds_its_overlaps_and_a_window(
+    num_frames: int, size: int, overlap: int
+) -> None:
+    segments = cut_segments(num_frames, size)
+    for segment, stretch in zip(segments, stretches_of(segments, overlap, 25), strict=True):
+        assert 0 <= stretch.start <= max(0, segment.start - overlap // 2)
+        assert min(segment.stop + overlap - overlap // 2, num_frames) <= stretch.stop <= num_frames
+        assert len(stretch) >= min(25, num_frames)
+        weighed = [f for f in range(num_frames) if ramp(segment, f, num_frames, overlap)]
+        assert set(range(segment.start, segment.stop)) <= set(weighed)
+        assert set(weighed) <= set(range(stretch.start, stretch.stop))
+
+
+@given(st.integers(1, 8), st.integers(1, 60), OVERLAPS)
+def test_ramps_across_an_overlap_have_the_sum_1(count: int, size: int, overlap: int) -> None:
+    size = max(size, overlap)
+    segments = cut_segments(count * size, size)
+    for frame in range(count * size):
+        weights = [ramp(segment, frame, count * size, overlap) for segment in segments]
+        assert abs(sum(weights) - 1) < 1e-9
+
+
+@given(st.integers(0, 50), LENGTHS, st.integers(0, 60), st.integers(1, 90))
+def test_frames_around_a_ring_are_those_of_its_windows(
+    first: int, num_frames: int, start: int, length: int
+) -> None:
+    ring, start = Ring(first, num_frames), start % num_frames
+    around = ring.around(first + start, first + start + length)
+    assert around == tuple(sorted({first + (start + i) % num_frames for i in range(length)}))
 
 
 @given(st.integers(1280, 400_000), st.integers(1, 60))
