@@ -24,6 +24,7 @@ CREATE TABLE rows (
 CREATE TABLE earlier (
     id TEXT, output TEXT, status TEXT, result TEXT, PRIMARY KEY (id, output)
 );
+BEGIN;
 """
 _BATCH_ROWS = 256
 
@@ -32,7 +33,8 @@ class Ledger:
     """Rows by their number in the manifest: what is planned, and what became of them."""
 
     def __init__(self) -> None:
-        # Without a name, SQLite keeps the database in a file that it has already unlinked.
+        # Without a name, SQLite keeps the database in a file that it has already unlinked. All is
+        # one transaction that never ends: what is not committed is not written row by row.
         self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._db.executescript(_TABLES)
         self._lock = Lock()
