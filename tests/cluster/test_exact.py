@@ -48,15 +48,21 @@ def worker(models: ModelsConfig) -> RenderWorker:
     return RenderWorker(models)
 
 
-def whole(worker: RenderWorker, request: VideoRequest, video: VideoConfig) -> Tensor:
-    """The latents without segments, jobs or pools."""
+def whole(
+    worker: RenderWorker,
+    request: VideoRequest,
+    video: VideoConfig,
+    frames: Sequence[int] | None = None,
+) -> Tensor:
+    """The latents of all frames, or of some as a ring of their own, without jobs or pools."""
+    frames = frames or range(request.num_frames)
     portrait = condition_portrait(
         worker.models, portrait_from(artifacts.read_tensors(request.portrait))
     )
     pieces = sorted(str(path) for path in Path(request.work, "tokens").iterdir())
     track = TokenTrack(pieces, request.num_frames * 4)
-    frames = range(request.num_frames)
     heard = condition_frames(worker.models, track.read, frames, portrait.image_11E)
+    heard = replace(heard, frames=tuple(range(len(frames))))
     noise = video_noise(request.seed, frames, portrait.reference_CHW.shape)
     sampler = Sampler(worker.models.scheduler, video.sampling)
     return denoise_whole(sampler, worker.models.unet, portrait, heard, noise)
