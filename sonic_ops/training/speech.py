@@ -1,13 +1,11 @@
 """Synthetic speech with the times of its phones, by flite and espeak-ng of the system."""
 
-import ctypes
 import random
 import re
 import subprocess
 import tempfile
 import wave
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from sonic_ops.constants import SAMPLE_RATE_HZ
+from sonic_ops.training import espeak
 from sonic_ops.training.sentences import is_held_out, sentence
 
 LONG_PAUSES: Final = 0.2
@@ -178,71 +177,15 @@ def _flite(text: str, voice: Voice) -> Utterance:
     return Utterance(_resample(_to_float(raw), rate_hz), phones)
 
 
-class _Event(ctypes.Structure):
-    """espeak_EVENT of espeak-ng's speak_lib.h."""
-
-    class _Id(ctypes.Union):
-        _fields_ = (
-            ("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)
-        )  # fmt: skip
-
-    _fields_ = (
-        ("type", ctypes.c_int), ("unique", ctypes.c_uint), ("text", ctypes.c_int),
-        ("length", ctypes.c_int), ("audio_ms", ctypes.c_int), ("sample", ctypes.c_int),
-        ("user", ctypes.c_void_p), ("id", _Id),
-    )  # fmt: skip
-
-
-_PHONEME_EVENT: Final = 7
-_RATE, _PITCH, _RANGE = 1, 3, 4
-
-
-class _Espeak:
-    """The library of espeak-ng, collecting sound and phoneme events of one text at a time."""
-
-    def __init__(self) -> None:
-        self.library: Any = ctypes.CDLL("libespeak-ng.so.1")
-        self.rate_hz: int = self.library.espeak_Initialize(2, 200, None, 1)
-        self.sound: list[NDArray[np.int16]] = []
-        self.starts: list[tuple[float, str]] = []
-        kind = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-        )
-        self.callback = kind(self._collect)
-        self.library.espeak_SetSynthCallback(self.callback)
-
-    def _collect(self, sound: Any, num_samples: int, events: Any) -> int:
-        if sound and num_samples > 0:
-            self.sound.append(np.ctypeslib.as_array(sound, (num_samples,)).copy())
-        index = 0
-        while events[index].type:
-            if events[index].type == _PHONEME_EVENT:
-                name = events[index].id.string.decode("utf8", "ignore")
-                self.starts.append((events[index].audio_ms / 1000, name))
-            index += 1
-        return 0
-
-    def speak(self, text: str, voice: Voice) -> Utterance:
-        self.sound.clear()
-        self.starts.clear()
-        assert self.library.espeak_SetVoiceByName(voice.name.encode()) == 0, voice
-        self.library.espeak_SetParameter(_RATE, int(voice.rate), 0)
-        self.library.espeak_SetParameter(_PITCH, voice.pitch, 0)
-        self.library.espeak_SetParameter(_RANGE, voice.pitch_range, 0)
-        data = text.encode()
-        self.library.espeak_Synth(data, len(data) + 1, 0, 1, 0, 1, None, None)
-        self.library.espeak_Synchronize()
-        samples = _to_float(np.concatenate(self.sound))
-        starts = sorted(self.starts)
-        stops = [start for start, _ in starts[1:]] + [len(samples) / self.rate_hz]
-        phones = tuple(Phone(n, s, e) for (s, n), e in zip(starts, stops, strict=True))
-        return Utterance(_resample(samples, self.rate_hz), phones)
-
-
-@cache
-def _library() -> _Espeak:
-    return _Espeak()
-
-
 def _espeak(text: str, voice: Voice) -> Utterance:
-    return _library().speak(text, voice)
+    sound, rate_hz, starts = espeak.synthesise(
+        text,
+        voice=voice.name,
+        rate=int(voice.rate),
+        pitch=voice.pitch,
+        pitch_range=voice.pitch_range,
+    )
+    samples = _to_float(np.frombuffer(sound, np.int16))
+    stops = [start_s for start_s, _ in starts[1:]] + [len(samples) / rate_hz]
+    phones = tuple(Phone(n, s, e) for (s, n), e in zip(starts, stops, strict=True))
+    return Utterance(_resample(samples, rate_hz), phones)

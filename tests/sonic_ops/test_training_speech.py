@@ -163,6 +163,18 @@ def test_held_out_voices_are_never_among_the_others() -> None:
     assert all(voice.name == "slt" or voice.name.endswith(("+f4", "+m8")) for voice in tested)
 
 
+@pytest.mark.parametrize(
+    "voice", [Voice("espeak", "en-us+m3", 50, 160, 50), Voice("flite", "kal", 0, 1.0, 10)]
+)
+def test_a_voice_says_a_text_the_same_way_whatever_was_said_before(voice: Voice) -> None:
+    first = speak("mama", voice)
+    speak("something else", Voice("espeak", "en-029+f2", 30, 200, 80))
+    again = speak("mama", voice)
+    assert np.array_equal(first.samples, again.samples)
+    assert first.phones == again.phones
+    assert len(first.phones) >= 4
+
+
 def test_a_smaller_speaker_is_higher_and_keeps_phones_in_place() -> None:
     voice = Voice("flite", "kal", 0, 1.0, 10)
     whole, small = speak("mama", voice), speak("mama", replace(voice, size=0.9))
