@@ -64,7 +64,8 @@ class Evaluation:
         )
         renderer = replace(self.renderer, sampling=sampling)
         pictures = renderer.render(case.portrait(), case.samples, take.seed, watch)
-        renderer.finish(pictures, watch)
+        if take.is_finished:
+            renderer.finish(pictures, watch)
         both = renderer.through_autoencoder(np.stack([case.portrait_HW3, *case.truth_FHW3]))
         decoded = Decoded(both[0], both[1:])
         if take.index < NUM_SHEETS[take.group] and take.seed == 0 and not take.is_scaled:

@@ -35,7 +35,8 @@ def make_lines(results: Results) -> list[Line]:
         lines += [*_picture_lines(people), *life_lines(people), *scaling_lines(results)]
     if silent := of(results, SILENCE):
         lines += silence_lines(silent)
-    return lines + (_speed_lines(people) if people else [])
+    finished = {take: f for take, f in people.items() if take.is_finished}
+    return lines + (_speed_lines(finished) if finished else [])
 
 
 def markdown(lines: Sequence[Line]) -> str:

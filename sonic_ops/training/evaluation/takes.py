@@ -26,7 +26,7 @@ _FIRST_CLIP, _FIRST_STYLED_CLIP = 50_000_000, 51_000_000
 _SILENCE_S: Final = 2.0
 _ROOM: Final = 1e-3
 _NUM_SILENT: Final = 8
-_MOST_SCALED: Final = 8
+_MOST_SCALED: Final = 6
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,6 +48,11 @@ class Take:
     @property
     def is_scaled(self) -> bool:
         return (self.head_motion, self.expression) != (1.0, 1.0)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is also interpolated and encoded, for the time that this takes."""
+        return self.group == PEOPLE and self.seed == 0 and not self.is_scaled
 
 
 @dataclass(frozen=True)
@@ -80,12 +85,12 @@ class Cast:
 
     @property
     def _num_styled(self) -> int:
-        return max(1, self.num_clips // 2)
+        return max(1, self.num_clips // 4)
 
     def _spoken(self) -> Iterator[Take]:
         for seed in range(self.num_seeds):
             yield from (Take(PEOPLE, index, seed) for index in range(self.num_clips))
-            yield from (Take(REAL, index, seed) for index in range(len(self.recordings)))
+        yield from (Take(REAL, index) for index in range(len(self.recordings)))
         yield from (Take(STYLE, index) for index in range(self._num_styled))
 
     def _silent(self) -> Iterator[Take]:
