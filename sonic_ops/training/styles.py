@@ -52,7 +52,7 @@ STYLES: Final = {
     PAINTED: Style(shading=1.5, strands=0.6, brushed=True, saturation=(0.7, 1.0), grain=0.012),
     CEL: Style(ink=(1.4, 2.2), ink_share=0.35, cel=True, strands=0.0, saturation=(0.9, 1.2)),
     PENCIL: Style(
-        ink=(1.6, 2.6), ink_share=0.2, shading=0.8, strands=1.4, saturation=(0.3, 0.6), grain=0.05
+        ink=(1.6, 2.6), ink_share=0.2, shading=0.8, strands=1.4, saturation=(0.3, 0.6), grain=0.03
     ),
 }
 
