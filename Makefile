@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render test check lint types parity bench setup clean evaluate-sketch
+.PHONY: help render test test-faults check lint types parity bench setup clean evaluate-sketch
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -30,6 +30,9 @@ render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parq
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest
+
+test-faults: $(READY)  ## kill, stop and fill everything: the whole set of tests of it
+	@$(BIN)/python -m pytest tests/faults -m ""
 
 check: lint types  ## check style, types and layers
 
