@@ -51,7 +51,7 @@ def known_reader(folder: Path) -> PoseReader:
 def painter_digest() -> str:
     """A hash of some pictures in any poses: it changes when people are painted otherwise."""
     poses = np.random.default_rng(0).standard_normal((50, NUM_CHANNELS)).astype(np.float32)
-    lessons = paint_lessons(range(_FIRST_SEED, _FIRST_SEED + 20), poses, 2, seed=1)
+    lessons = paint_lessons(_people(20), poses, 2, seed=1)
     return hashlib.sha256(lessons.portraits.tobytes() + lessons.pictures.tobytes()).hexdigest()[:12]
 
 
@@ -118,10 +118,15 @@ def _worn(x_BCHW: Tensor) -> Tensor:
 
 def _lessons(num_people: int, num_clips: int, num_frames: int) -> Lessons:
     """People and poses that may be trained on."""
-    seeds = [s for s in range(_FIRST_SEED, _FIRST_SEED + 2 * num_people) if not is_held_out(s)]
     clips = (
         animate(draw_clip(seed, held_out=False), np.random.default_rng(seed))
         for seed in range(_FIRST_SEED, _FIRST_SEED + num_clips)
     )
     poses = np.concatenate([clip.track for clip in clips])
-    return paint_lessons(seeds[:num_people], poses, num_frames, seed=1)
+    return paint_lessons(_people(num_people), poses, num_frames, seed=1)
+
+
+def _people(num_people: int) -> list[int]:
+    """People who may be trained on."""
+    seeds = range(_FIRST_SEED, _FIRST_SEED + 2 * num_people)
+    return [seed for seed in seeds if not is_held_out(seed)][:num_people]
