@@ -13,7 +13,9 @@ from rich.console import Console
 
 from flows import weights
 from flows.addresses import resolve
+from flows.clean import clean as clean_up
 from flows.config import DEFAULT_PRESET
+from flows.progress import say_to
 from flows.run import EXIT_SOME_FAILED, RunRequest, run
 from sonic_ops.errors import RenderError, SonicError
 
@@ -63,6 +65,27 @@ def render(
         print("sonic: stopped; the same command goes on from here", file=sys.stderr)
         status = EXIT_STOPPED
     raise typer.Exit(status)
+
+
+@app.command()
+def clean(
+    target: Annotated[
+        str, typer.Argument(metavar="FOLDER|MANIFEST", help="Where outputs or work lie.")
+    ],
+    output: Annotated[
+        str | None, typer.Option(help="Folder for relative outputs, as it was rendered with.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it, and do not only say it.")] = False,
+) -> None:
+    """Remove the work of finished rows, drafts and stale leases; without --yes, say what it would.
+
+    \b
+    sonic clean lectures.csv
+    sonic clean s3://bucket/work --yes
+    """
+    here = str(Path.cwd())
+    folder = None if output is None else resolve(output, here)
+    clean_up(resolve(target, here), folder, say_to(Console()), yes=yes)
 
 
 def main() -> None:

@@ -2,19 +2,21 @@
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from flows import addresses
 from flows.results import RowResult, result_from
 from sonic_ops.files import exists, written
 
-OWNER = "row.json"
+WORK_ROOT = ".sonic"
+OWNER = "sonic-row.json"
 HASHED_BYTES = 256 << 20
 """Outputs up to this size are compared by content as well, not by size alone."""
 
 
 def work_root(output: str) -> str:
     """The folder beside an output that holds work in progress and receipts."""
-    return addresses.join(addresses.folder_of(output), ".sonic")
+    return addresses.join(addresses.folder_of(output), WORK_ROOT)
 
 
 def receipt_address(output: str) -> str:
@@ -35,6 +37,17 @@ def write_owner(work: str, output: str, fingerprint: str) -> None:
             path.write_text(json.dumps({"output": output, "fingerprint": fingerprint}))
 
 
+def read_owner(work: str) -> tuple[str, str] | None:
+    """The output and the fingerprint that a folder is the work of; None if it does not say."""
+    content = addresses.read_json(addresses.join(work, OWNER))
+    if not isinstance(content, dict):
+        return None
+    output, fingerprint = content.get("output"), content.get("fingerprint")
+    if not isinstance(output, str) or not isinstance(fingerprint, str):
+        return None
+    return output, fingerprint
+
+
 def write_receipt(result: RowResult) -> None:
     """Keep the result of a finished row beside its output."""
     assert result.output is not None
@@ -45,13 +58,23 @@ def write_receipt(result: RowResult) -> None:
 
 def finished_result(output: str, fingerprint: str) -> RowResult | None:
     """The result of an earlier run, if its output and all that decides it are as then."""
+    receipt = _read_receipt(output)
+    if receipt["result"].get("fingerprint") != fingerprint or _stamp(output) != _stamp_in(receipt):
+        return None
+    return result_from(receipt["result"])
+
+
+def received_fingerprint(output: str) -> object:
+    """The fingerprint of the last finished render of an output, None if there is none."""
+    return _read_receipt(output)["result"].get("fingerprint")
+
+
+def _read_receipt(output: str) -> dict[str, Any]:
+    """A receipt; without a result if there is none."""
     receipt = addresses.read_json(receipt_address(output))
     if not isinstance(receipt, dict) or not isinstance(receipt.get("result"), dict):
-        return None
-    content = receipt["result"]
-    if content.get("fingerprint") != fingerprint or _stamp(output) != _stamp_in(receipt):
-        return None
-    return result_from(content)
+        return {"result": {}}
+    return receipt
 
 
 def _stamp(output: str) -> dict[str, object]:
