@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render test test-faults check lint types parity bench setup clean evaluate-sketch
+.PHONY: help render test test-faults check lint types parity bench setup clean evaluate-sketch train-sketch train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -49,6 +49,12 @@ parity: $(READY)  ## compare with golden cases of the released model: make parit
 
 bench: $(READY)  ## measure speed as ratios
 	@$(BIN)/python -m tests.bench
+
+train-sketch: $(READY)  ## train the embedded model and measure it: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
+	@$(BIN)/python -m flows.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")
+
+train-bundle: $(READY)  ## pack all that training needs for a machine without network: make train-bundle [BUNDLE=file]
+	@$(BIN)/python -m sonic_ops.training.bundle "$(or $(OUT),runs/bundle)" "$(or $(BUNDLE),runs/sketch-training.tar.xz)"
 
 evaluate-sketch: $(READY)  ## measure the embedded model: make evaluate-sketch [WEIGHTS=folder] [OUT=folder] [RECORDINGS=folder] [CLIPS=16] [SECONDS=4] [SEEDS=2]
 	@$(BIN)/python -m flows.evaluate "$(or $(OUT),runs/evaluation/sketch)" \

@@ -11,57 +11,31 @@ import argparse
 from pathlib import Path
 
 from sonic_ops.training.bundle import open_bundle, write_parts
-
-_WEIGHTS = Path(__file__).parent.parent / "weights"
-_PACKAGED = "package:"
+from sonic_ops.training.options import PACKAGED_ENCODER, add_options, run_of
 
 
 def main() -> None:
     """Run all stages and say where the weights are."""
-    options = _parser().parse_args()
-    bundle, out = options.folders if len(options.folders) == 2 else (None, options.folders[0])
-    folder, encoder = out, _WEIGHTS / "sketch" / "speech_encoder"
-    if bundle:
-        folder = options.run or bundle.with_name(f"{bundle.stem}-run")
-        encoder = open_bundle(bundle, folder)
-    # The stages need packages that may have come with the bundle.
-    from sonic_ops.training.stages import Run, run_all
-
-    run = Run(
-        folder=folder,
-        speech_encoder=encoder,
-        budget_s=60 * options.budget_min,
-        start=_weights(options.start),
-        bundled=bundle is not None,
-        clips=options.clips,
-        image_shards=options.image_shards,
-        window_shards=options.window_shards,
-    )
-    weights = run_all(run)
-    print("weights:", *(write_parts(weights, out, "sketch") if bundle else [weights]))
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sonic_ops.training",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folders", type=Path, nargs="+", metavar="[BUNDLE] OUT")
-    parser.add_argument("--budget-min", type=float, default=100.0, help="minutes of training")
-    parser.add_argument("--from", dest="start", help="weights to go on from: package:sketch, ...")
     parser.add_argument("--run", type=Path, help="folder of the run of a bundle")
-    parser.add_argument("--clips", type=int, default=240, help="clips of speech")
-    parser.add_argument("--image-shards", type=int, default=10, help="of 500 people each")
-    parser.add_argument("--window-shards", type=int, default=24, help="of 100 people each")
-    return parser
+    add_options(parser)
+    options = parser.parse_args()
+    if len(options.folders) > 2:
+        parser.error("give OUT, or BUNDLE and OUT")
+    *bundle, out = options.folders
+    folder, encoder = out, PACKAGED_ENCODER
+    if bundle:
+        folder = options.run or bundle[0].with_name(f"{bundle[0].name.partition('.')[0]}-run")
+        encoder = open_bundle(bundle[0], folder)
+    from sonic_ops.training.stages import run_all
 
-
-def _weights(name: str | None) -> Path | None:
-    if name is None:
-        return None
-    packaged = name.startswith(_PACKAGED)
-    return _WEIGHTS / name.removeprefix(_PACKAGED) if packaged else Path(name)
+    weights = run_all(run_of(options, folder, encoder, bundled=bool(bundle)))
+    print("weights:", *(write_parts(weights, out, "sketch") if bundle else [weights]))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """One file with everything that training needs, for a machine that can download nothing.
 
+python -m sonic_ops.training.bundle RUN TARGET     makes the speech in RUN, then the file
+
 It holds the code, the packages that such a machine lacks, the speech encoder and the speech as
 log-mel. Nothing but the standard library is imported here: the packages may be in the bundle.
 """
 
+import argparse
 import io
 import lzma
 import sys
@@ -13,6 +16,9 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
+from sonic_ops.errors import ConfigError
+from sonic_ops.training.options import PACKAGED_ENCODER, add_options, run_of
+
 MOST_BYTES: Final = 60_000_000
 PART_BYTES: Final = 15_000_000
 PACKAGES: Final = ("diffusers", "opencv-python-headless")
@@ -21,7 +27,7 @@ _CODE, _SITE, _SPEECH, _ENCODER = "code", "site", "speech", "speech_encoder"
 _FEATURES: Final = "features.npy"
 _MACHINE_CODE: Final = (
     {"id": lzma.FILTER_X86},
-    {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 96 << 20},
+    {"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 96 << 20},
 )
 
 
@@ -30,17 +36,22 @@ def write_bundle(
 ) -> int:
     """Pack a run's speech and all else that training needs; the bytes of the file.
 
-    Raises ValueError above 60 MB.
+    Raises ConfigError above 60 MB.
     """
     draft = target.with_suffix(".draft")
-    with lzma.open(draft, "wb", filters=_MACHINE_CODE) as file:
-        with tarfile.open(fileobj=file, mode="w|") as archive:
-            for source, name in _contents(run, speech_encoder, packages):
-                archive.add(source, name, recursive=False, filter=_nobody)
+    with (
+        lzma.open(draft, "wb", filters=_MACHINE_CODE) as file,
+        tarfile.open(fileobj=file, mode="w|") as archive,
+    ):
+        for source, name in _contents(run, speech_encoder, packages):
+            archive.add(source, name, recursive=False, filter=_nobody)
     size = draft.stat().st_size
     if size > MOST_BYTES:
         draft.unlink()
-        raise ValueError(f"the bundle has {size} bytes, {MOST_BYTES} are allowed: take less speech")
+        raise ConfigError(
+            f"The bundle would have {size / 1e6:.1f} MB, {MOST_BYTES / 1e6:.0f} MB are allowed",
+            remedy="Pack less speech: a smaller --clips, and an empty folder for the run.",
+        )
     draft.rename(target)
     return size
 
@@ -94,3 +105,23 @@ def write_parts(folder: Path, target: Path, name: str) -> list[Path]:
         parts.append(target / f"{name}.tar.{number:02d}")
         parts[-1].write_bytes(data[first : first + PART_BYTES])
     return parts
+
+
+def main() -> None:
+    """Make the speech if need be, and pack."""
+    parser = argparse.ArgumentParser(prog="python -m sonic_ops.training.bundle")
+    parser.add_argument("run", type=Path, help="folder of the run that the speech is made for")
+    parser.add_argument("target", type=Path, help="the file")
+    add_options(parser)
+    parser.set_defaults(clips=100)
+    options = parser.parse_args()
+    # Only a machine that packs makes speech.
+    from sonic_ops.training.stages import make_speech, run_stage
+
+    run_stage(run_of(options, options.run), make_speech)
+    size = write_bundle(options.target, options.run, PACKAGED_ENCODER)
+    print(f"{options.target}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,8 @@ AFTER: Final = MOTION_SPAN_TOKENS - MOTION_BEFORE_TOKENS
 """Zero rows around the features of a clip, so that every window can be cut without a test."""
 _MEL_FRAMES_PER_TOKEN: Final = 2
 _LOWEST_MEL, _MEL_STEP = -1.6, 0.016
-"""Whisper's log-mel is above -1.6 unless a piece is all but silent, and below 2.4."""
+_FLOOR, _SILENT_MEL = 2.0, -1.5
+"""Whisper's log-mel: nothing is lower than the piece's maximum less 2, nor than -1.5."""
 
 
 def load_encoder(folder: Path) -> WhisperEncoder:
@@ -65,7 +66,8 @@ def pack_mel(mel_MT: torch.Tensor, num_tokens: int) -> NDArray[np.uint8]:
 
 
 def unpack_mel(packed: NDArray[np.uint8]) -> torch.Tensor:
-    """The log-mel of the whole piece, M T; exact to half a step of 0.016."""
+    """The log-mel of the whole piece, M T; where there is speech, exact to half a step of 0.016."""
     spoken = torch.from_numpy(packed.astype(np.float32).T) * _MEL_STEP + _LOWEST_MEL
     missing = PIECE_TOKENS * _MEL_FRAMES_PER_TOKEN - spoken.shape[1]
-    return F.pad(spoken, (0, missing), value=float(spoken.min()))
+    silence = max(float(spoken.max()) - _FLOOR, _SILENT_MEL)
+    return F.pad(spoken, (0, missing), value=silence)

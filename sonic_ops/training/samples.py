@@ -24,9 +24,9 @@ _MOST_PEOPLE: Final = 50_000
 
 
 def finished(folder: Path, kind: str) -> list[Path]:
-    """The finished shards of a kind, by number."""
-    found = sorted(folder.glob(f"{kind}-[0-9]*"))
-    return [path for path in found if path.suffix != ".draft"]
+    """The finished shards of a kind, by number: later ones never move the rows of earlier ones."""
+    found = [path for path in folder.glob(f"{kind}-[0-9]*") if path.suffix != ".draft"]
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 @torch.no_grad()

@@ -1,0 +1,69 @@
+"""Pictures that other processes make while one trains."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sonic_ops.training import autoencoder, samples
+from sonic_ops.training.dataset import Speech, read_pictures
+from sonic_ops.training.features import AFTER, BEFORE
+from sonic_ops.training.makers import Kind, make_shards, makers_at_work
+from sonic_ops.training.motion import NUM_CHANNELS
+
+KIND = Kind("windows", first_seed=100_000, people=2, frames=3, whole_windows=True)
+NUM_TOKENS = 40
+
+
+@pytest.fixture(scope="module")
+def speech() -> Speech:
+    rows = BEFORE + NUM_TOKENS + AFTER
+    return Speech(
+        features=torch.zeros(rows, 1),
+        tracks=np.random.default_rng(0).uniform(0, 0.5, (rows, NUM_CHANNELS)).astype(np.float32),
+        starts=np.array([BEFORE]),
+        lengths=np.array([NUM_TOKENS]),
+        amplitudes=np.array([[0.4, 0.5]], np.float32),
+    )
+
+
+def test_a_shard_depends_on_its_number_alone(tmp_path: Path, speech: Speech) -> None:
+    make_shards(tmp_path / "a", KIND, [0, 1], speech)
+    make_shards(tmp_path / "b", KIND, [1], speech)
+    one, same, other = (
+        read_pictures([tmp_path / name]).pictures
+        for name in ("a/windows-1", "b/windows-1", "a/windows-0")
+    )
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_later_shards_never_move_earlier_ones(tmp_path: Path) -> None:
+    for number in (10, 2, 0):
+        (tmp_path / f"speech-{number}").mkdir()
+    (tmp_path / "speech-3.draft").mkdir()
+    found = [path.name for path in samples.finished(tmp_path, "speech")]
+    assert found == ["speech-0", "speech-2", "speech-10"]
+
+
+def test_samples_grow_while_makers_work(tmp_path: Path, speech: Speech) -> None:
+    vae = autoencoder.make_autoencoder().eval()
+    growing = samples.GrowingSamples(
+        tmp_path, KIND.name, vae, tokens=torch.zeros(len(speech.tracks) + 1, 8, 64), scale=None
+    )
+    growing.device = torch.device("cpu")
+    with makers_at_work(tmp_path, KIND, 1, speech):
+        first = len(growing().latents)
+        limit = time.monotonic() + 60
+        while len(growing().latents) == first and time.monotonic() < limit:
+            growing.looked = -100.0
+    assert len(growing().latents) > first >= KIND.people
+    known = growing()
+    assert known.latents.shape[1:] == (KIND.frames + 1, 8, 16, 16)
+    assert known.amplitudes.shape == (len(known.latents), KIND.frames, 2)
+    encoded = samples.finished(tmp_path, samples.LATENTS + KIND.name)
+    assert {path.name.removeprefix(samples.LATENTS) for path in encoded}.isdisjoint(
+        path.name for path in samples.finished(tmp_path, KIND.name)
+    )
