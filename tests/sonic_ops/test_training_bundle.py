@@ -11,7 +11,14 @@ import torch
 from sonic_ops.errors import ConfigError
 from sonic_ops.hearing import log_mel
 from sonic_ops.training import bundle, dataset
-from sonic_ops.training.features import load_encoder, pack_mel, token_rows, unpack_mel
+from sonic_ops.training.features import (
+    AFTER,
+    BEFORE,
+    load_encoder,
+    pack_mel,
+    token_rows,
+    unpack_mel,
+)
 from sonic_ops.training.options import PACKAGED_ENCODER
 
 SECONDS = 2
@@ -75,9 +82,9 @@ def test_a_bundle_brings_code_packages_encoder_and_speech(
     dataset.write_features(tmp_path / "there" / "speech-0", PACKAGED_ENCODER)
     features = np.load(tmp_path / "there" / "speech-0" / "features.npy")
     assert features.shape[1:] == (5, 384)
-    assert not features[: dataset.BEFORE].any()
-    assert not features[-dataset.AFTER :].any()
-    assert features[dataset.BEFORE : -dataset.AFTER].astype(np.float32).std() > 0.1
+    assert not features[:BEFORE].any()
+    assert not features[-AFTER:].any()
+    assert features[BEFORE:-AFTER].astype(np.float32).std() > 0.1
 
 
 def test_a_bundle_above_the_limit_is_refused(
