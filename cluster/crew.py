@@ -114,7 +114,7 @@ class Crew:
             # If this process itself was stopped for a while, no other is to blame.
             self._beat(min(passed_s, 2 * self._beat_s))
             self._last_beat_s = now_s
-        self.check_nodes()
+        self._check_nodes()
         if now_s >= self._start_again_s:
             for _ in range(self._machines.num_wanted() - len(self._processes)):
                 self._processes.append(self._machines.start())
@@ -122,14 +122,6 @@ class Crew:
             self._last_seen_s = now_s
         elif now_s - self._last_seen_s > self._config.start_timeout_s:
             self._dispatcher.close(_nobody(self._config.start_timeout_s))
-
-    def check_nodes(self) -> None:
-        """Look for machines that are gone."""
-        for node in self._nodes - self._machines.nodes():
-            self._nodes.discard(node)
-            for process in [process for process in self.processes if process.node == node]:
-                self.lose(process, "its machine is gone")
-            self._dispatcher.lost_node(node)
 
     def began(self, process: Process, node: str, pid: int) -> None:
         """A process can work."""
@@ -167,6 +159,13 @@ class Crew:
         """End everybody."""
         for process in self._processes:
             self._machines.end(process)
+
+    def _check_nodes(self) -> None:
+        for node in self._nodes - self._machines.nodes():
+            self._nodes.discard(node)
+            for process in [process for process in self.processes if process.node == node]:
+                self.lose(process, "its machine is gone")
+            self._dispatcher.lost_node(node)
 
     def _beat(self, passed_s: float) -> None:
         for process in self.processes:

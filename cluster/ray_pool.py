@@ -199,7 +199,7 @@ class RayPool:
         except RayActorError as error:
             self._crew.lose(process, type(error).__name__)
         except ObjectLostError:
-            self._crew.check_nodes()
+            self._watch()  # or the dispatcher does not know which of them
             self._dispatcher.input_lost(process, job)
         except Exception as error:  # whatever Ray raises where it cannot bring a value
             self._dispatcher.failed(process, job, _our(error))

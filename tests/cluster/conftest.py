@@ -1,8 +1,10 @@
 """Prepared files of a small video, and the pools that render it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -20,6 +22,9 @@ from sonic_ops.faces import Box
 from sonic_ops.portrait import Portrait, portrait_tensors
 from tests.parity import recipe
 from tests.tiny import make_tiny_weights
+
+if TYPE_CHECKING:  # Ray must not be imported before the pool has told it where to listen
+    from cluster.ray_pool import RayPool
 
 SIDE = 64
 STEPS = 3
@@ -97,8 +102,11 @@ def prepare(
 
 # For this folder: what it reserves is not left for the tests of others.
 @pytest.fixture(scope="package", params=[1, 2, 3], ids="{} workers".format)
-def ray_pool(request: pytest.FixtureRequest, models: ModelsConfig) -> Iterator[Pool]:
+def ray_pool(request: pytest.FixtureRequest, models: ModelsConfig) -> "Iterator[RayPool]":
     # Half a CPU each: what Ray reserves, so that tests can open more workers beside these.
     config = ClusterConfig(workers=request.param, cpus_per_worker=0.5)
-    with open_pool(config, models) as pool:
+    with open_pool(config, models) as opened:
+        pool = cast("RayPool", opened)
+        while len(pool.processes) < request.param:  # a render may begin with the first
+            time.sleep(0.1)
         yield pool

@@ -4,24 +4,24 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
 from torch import Tensor
 
 from cluster.config import ClusterConfig
-from cluster.crew import Process
 from cluster.pool import Pool, open_pool
-from cluster.ray_pool import RayPool
 from sonic_ops.config import ModelsConfig
 from sonic_ops.errors import ConfigError, OutOfMemoryError, RenderError, WorkerLostError
+
+if TYPE_CHECKING:  # Ray must not be imported before the pool has told it where to listen
+    from cluster.ray_pool import RayPool
 
 pytestmark = pytest.mark.ray
 
 TIMEOUT_S = 4.0
 """After it a worker that does not answer counts as lost; longer than a busy machine takes."""
-
-PATIENT_S = 300.0
 
 LARGE = 1 << 17
 """Numbers of a tensor that is too large to travel with a message: Ray keeps it by machine."""
@@ -63,22 +63,21 @@ class Counter:
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[RayPool]:
+def pool() -> "Iterator[RayPool]":
     config = ClusterConfig(
         workers=2, cpus_per_worker=0.1, worker_timeout_s=TIMEOUT_S, max_retries=1
     )
     with open_pool(config, ModelsConfig(weights="none"), make_worker=Counter) as opened:
-        assert isinstance(opened, RayPool)
-        yield opened
+        yield cast("RayPool", opened)
 
 
-def all_there(pool: RayPool) -> None:
+def all_there(pool: "RayPool") -> None:
     """Wait until as many workers are there as are wanted."""
     while len(pool.processes) < 2:
         time.sleep(0.05)
 
 
-def ended(pool: RayPool, number: signal.Signals) -> tuple[int, int]:
+def ended(pool: "RayPool", number: signal.Signals) -> tuple[int, int]:
     """Compute a sum while its worker gets a signal: the sum, and the process that got it."""
     all_there(pool)
     part, other = (pool.submit("numbers", first, near=(0, first))[0] for first in range(2))
@@ -94,31 +93,21 @@ EXPECTED = LARGE * LARGE  # the sum of 2 i + 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_worker_that_dies_or_hangs_is_replaced_and_its_job_done_again(
-    pool: RayPool, number: signal.Signals
+def test_the_job_of_a_worker_that_dies_or_hangs_is_done_again_and_who_joins_gets_jobs(
+    pool: "RayPool", number: signal.Signals
 ) -> None:
     total, lost = ended(pool, number)
     assert total == EXPECTED
     assert pool.settle(0).redone == {"slowly": 1}
     all_there(pool)
     assert lost not in {process.pid for process in pool.processes}
-
-
-def test_a_worker_that_joins_gets_jobs(pool: RayPool) -> None:
-    all_there(pool)
     (part,) = pool.submit("numbers", 0)
-    known = {process.pid for process in pool.processes}
-    os.kill(pool.processes[0].pid, signal.SIGKILL)
-    newcomers: list[Process] = []
-    until_s = time.monotonic() + PATIENT_S
-    while not any(process.num_jobs for process in newcomers) and time.monotonic() < until_s:
-        pool.wait([pool.submit("slowly", part, 0.2, near=(0, n))[0] for n in range(3)])
-        newcomers = [process for process in pool.processes if process.pid not in known]
-    assert any(process.num_jobs for process in newcomers)
+    pool.wait([pool.submit("slowly", part, 0.3, near=(0, n))[0] for n in range(2, 6)])
+    assert all(process.num_jobs for process in pool.processes)
     pool.settle(0)
 
 
-def test_a_job_that_kills_every_worker_ends_and_other_rows_go_on(pool: RayPool) -> None:
+def test_a_job_that_kills_every_worker_ends_and_other_rows_go_on(pool: "RayPool") -> None:
     deadly = pool.submit("die", near=(0, 3), lasting=True)
     good = pool.submit(
         "total", pool.submit("numbers", 0, near=(1, 0))[0], near=(1, 0), lasting=True
@@ -128,7 +117,7 @@ def test_a_job_that_kills_every_worker_ends_and_other_rows_go_on(pool: RayPool) 
     assert pool.get(good) == [LARGE * (LARGE - 1) // 2]
 
 
-def test_a_job_that_does_not_fit_takes_the_low_memory_form_then_is_said(pool: RayPool) -> None:
+def test_a_job_that_does_not_fit_takes_the_low_memory_form_then_is_said(pool: "RayPool") -> None:
     ways = [pool.get(pool.submit("hungry", need, near=(2, 5), lasting=True)) for need in (1, 5, 1)]
     assert ways == [["much memory"], ["little memory"], ["little memory"]]
     with pytest.raises(OutOfMemoryError, match="out of memory in hungry") as caught:
@@ -137,13 +126,13 @@ def test_a_job_that_does_not_fit_takes_the_low_memory_form_then_is_said(pool: Ra
     assert pool.settle(2).low_memory == (5,)
 
 
-def test_what_goes_wrong_in_a_worker_arrives_as_our_error(pool: RayPool) -> None:
+def test_what_goes_wrong_in_a_worker_arrives_as_our_error(pool: "RayPool") -> None:
     with pytest.raises(RenderError, match="ValueError: this never works") as caught:
         pool.get(pool.submit("wrong"))
     assert "in wrong\n" in "".join(caught.value.__notes__)
 
 
-def test_what_cannot_travel_is_said(pool: RayPool) -> None:
+def test_what_cannot_travel_is_said(pool: "RayPool") -> None:
     with pytest.raises(RenderError, match="cannot"):
         pool.get(pool.submit("total", (number for number in range(3))))
 
@@ -161,7 +150,10 @@ def test_workers_that_do_not_fit_are_said(pool: Pool, models: ModelsConfig) -> N
 
 
 def test_workers_that_find_no_room_are_said(pool: Pool, models: ModelsConfig) -> None:
-    config = ClusterConfig(workers=1, cpus_per_worker=2, start_timeout_s=2)
+    import ray
+
+    all_cpus = ray.cluster_resources()["CPU"]  # of which the pool has some
+    config = ClusterConfig(workers=1, cpus_per_worker=all_cpus, start_timeout_s=2)
     with (
         pytest.raises(ConfigError, match="no worker started within 2 s"),
         open_pool(config, models),
