@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from flows.rows import FaceBox
-from sonic_ops.audio import probe_audio
 from sonic_ops.config import PortraitConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.errors import AudioTooShortError, FieldError
 from sonic_ops.faces import Box
-from sonic_ops.portrait import Portrait, load_image, prepare_portrait
-from sonic_ops.sound import read_sound, unreadable
+from sonic_ops.portrait import Portrait, load_image, place_face, prepare_portrait
+from sonic_ops.sound import probe_audio, read_sound, unreadable
+from sonic_ops.subtitles import cut, read_subtitles
 
 MIN_SOUND_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 
@@ -44,13 +44,22 @@ def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFa
     return AudioFacts(duration_s, (late,) if end_s > total_s + MIN_SOUND_S else ())
 
 
+def inspect_subtitles(subtitles: str, start: float | None, end_s: float) -> tuple[str, ...]:
+    """Read the subtitles; what the user should know about them. Raises InputError."""
+    cues = read_subtitles(subtitles)
+    num_shown = len(cut(cues, start or 0.0, end_s))
+    if num_shown == len(cues):
+        return ()
+    return (f"{num_shown} of {len(cues)} subtitles are inside the part that is rendered",)
+
+
 def portrait_of(portrait: str, face_box: FaceBox | None, settings: PortraitConfig) -> Portrait:
     """The portrait as the model reads it. Raises InputError."""
     return prepare_portrait(
         load_image(portrait),
         resolution=settings.resolution,
         framing=settings.framing,
-        face_box=None if face_box is None else Box(*face_box),
+        face_box=_box(face_box),
         expand=settings.expand,
         mask_area=settings.mask_area,
     )
@@ -60,7 +69,16 @@ def inspect_portrait(
     portrait: str, face_box: FaceBox | None, settings: PortraitConfig
 ) -> tuple[str, ...]:
     """Find the face as the render will; what the user should know about it. Raises InputError."""
-    num_faces = portrait_of(portrait, face_box, settings).num_faces
+    num_faces = place_face(
+        load_image(portrait),
+        framing=settings.framing,
+        face_box=_box(face_box),
+        expand=settings.expand,
+    ).num_faces
     if num_faces < 2 or face_box is not None:
         return ()
     return (f"{num_faces} faces in the portrait: the largest is used",)
+
+
+def _box(face_box: FaceBox | None) -> Box | None:
+    return None if face_box is None else Box(*face_box)

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from cluster.pool import Account
+from cluster.accounts import Account
 from flows import addresses
 from flows.preflight import PlannedRow
 from flows.receipts import write_receipt

@@ -58,16 +58,19 @@ def load_image(source: str) -> Image.Image:
             ) from error
 
 
-def prepare_portrait(
-    image: Image.Image,
-    *,
-    resolution: int,
-    framing: Framing,
-    face_box: Box | None,
-    expand: float,
-    mask_area: float,
-) -> Portrait:
-    """Find the face (or take `face_box`), cut the picture around it, and make the inputs.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a picture the face is, how many there are, and the part that is shown."""
+
+    box: Box
+    num_faces: int  # 0 if the whole picture is animated for want of one
+    crop: Corners
+
+
+def place_face(
+    image: Image.Image, *, framing: Framing, face_box: Box | None, expand: float
+) -> Place:
+    """Find the face (or take `face_box`), and choose the part of the picture around it.
 
     With several faces the largest is animated. `framing="full"` keeps the whole picture, and
     animates all of it if there is no face. Raises NoFaceError, FieldError for a `face_box` outside
@@ -82,12 +85,27 @@ def prepare_portrait(
         )
     box = faces[0] if faces else whole
     crop = crop_around(box, expand, image.size) if framing == "face" else (0, 0, *image.size)
-    framed = image.crop(crop)
-    _check_aspect(framed)
-    inner = box.moved(-crop[0], -crop[1])
-    mask = face_mask(inner, mask_area, framed.size) if faces else Image.new("L", framed.size, 255)
+    _check_aspect(crop[2] - crop[0], crop[3] - crop[1])
+    return Place(box, len(faces), crop)
+
+
+def prepare_portrait(
+    image: Image.Image,
+    *,
+    resolution: int,
+    framing: Framing,
+    face_box: Box | None,
+    expand: float,
+    mask_area: float,
+) -> Portrait:
+    """Cut the picture around its face and make the inputs. Raises as `place_face`."""
+    place = place_face(image, framing=framing, face_box=face_box, expand=expand)
+    framed = image.crop(place.crop)
+    inner, mask = place.box.moved(-place.crop[0], -place.crop[1]), Image.new("L", framed.size, 255)
+    if place.num_faces:
+        mask = face_mask(inner, mask_area, framed.size)
     image_CHW, face_HW, clip_CHW = picture_tensors(framed, mask, resolution)
-    return Portrait(image_CHW, face_HW, clip_CHW, box, len(faces), crop)
+    return Portrait(image_CHW, face_HW, clip_CHW, place.box, place.num_faces, place.crop)
 
 
 def crop_around(box: Box, expand: float, size: tuple[int, int]) -> Corners:
@@ -186,10 +204,10 @@ def _inside(box: Box, image: Image.Image) -> Box:
     return box
 
 
-def _check_aspect(image: Image.Image) -> None:
-    if max(image.size) > MAX_ASPECT * min(image.size):
+def _check_aspect(width: int, height: int) -> None:
+    if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageUnreadableError(
-            f"The picture of {image.width} x {image.height} pixels is too long and narrow",
+            f"The picture of {width} x {height} pixels is too long and narrow",
             remedy="Set framing to face, or cut the picture to a more common shape.",
         )
 
