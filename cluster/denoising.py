@@ -65,12 +65,17 @@ class Denoising:
         """
         total = sum(map(len, self.segments)) * self.num_steps
         left = sum(len(self.segments[index]) for made in self.needs.made for index in made)
+
+        def say() -> None:
+            done = (total - left) * self.num_steps // total
+            on_progress(Progress("denoise", done, self.num_steps))
+
         under_way: deque[Block] = deque()
+        say()
         for block in chain(self._blocks(), [None]):
             while under_way and (block is None or len(under_way) == 2):
                 left -= self._settle(under_way.popleft())
-                done = (total - left) * self.num_steps // total
-                on_progress(Progress("denoise", done, self.num_steps))
+                say()
             if block is not None:
                 under_way.append(block)
 
