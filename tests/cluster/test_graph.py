@@ -14,7 +14,7 @@ from cluster.config import VideoConfig
 from cluster.denoising import BLOCK_SEGMENTS
 from cluster.jobs import DenoiseJob, VideoRequest
 from cluster.needs import needs_of
-from cluster.pool import Account, Ref
+from cluster.pool import Account, Near, Ref
 from cluster.render import denoise_video
 from sonic_ops.config import SamplingConfig
 from sonic_ops.constants import SAMPLES_PER_FRAME
@@ -40,7 +40,12 @@ class PaperPool:
         self.jobs: list[tuple[str, Any]] = []
 
     def submit(
-        self, method: str, *arguments: Any, num_returns: int = 1, lasting: bool = False, near: Any
+        self,
+        method: str,
+        *arguments: Any,
+        num_returns: int = 1,
+        lasting: bool = False,
+        near: Near = (0, 0),
     ) -> tuple[Ref, ...]:
         self.jobs.append((method, arguments[0]))
         handles = tuple(Handle() for _ in range(num_returns))
