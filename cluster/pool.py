@@ -21,6 +21,8 @@ from cluster.config import ClusterConfig
 from cluster.workers import RenderWorker
 from sonic_ops.config import ModelsConfig
 
+__all__ = ["Account", "LocalPool", "Near", "Pool", "Ref", "open_pool"]
+
 Ref = Any
 
 

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from cluster.calls import call, fitting_share
+from cluster.config import ClusterConfig
+from cluster.pool import Account, LocalPool
 from sonic_ops.errors import MissingFileError, OutOfMemoryError, RenderError
 
 FULL = (
@@ -74,3 +76,16 @@ def test_errors_of_ours_pass_and_others_are_named() -> None:
     assert isinstance(outcome.error, RenderError)
     assert "fall failed: ZeroDivisionError: by zero" in str(outcome.error)
     assert "raise ZeroDivisionError" in outcome.trace
+
+
+def test_the_pool_of_this_process_keeps_accounts_and_remembers_who_must_save_memory() -> None:
+    pool = LocalPool(ClusterConfig(workers=0), Hungry(4))
+    needs = [(8, 0), (4, 0), (4, 1)]  # what is needed, and the segment
+    refs = [pool.submit("denoise", need, near=(7, segment))[0] for need, segment in needs]
+    assert pool.get(refs) == ["low", "low", "high"]
+    with pytest.raises(OutOfMemoryError):
+        pool.submit("denoise", 16, near=(7, 2))
+    account = pool.settle(7)
+    assert (account.jobs, account.low_memory, account.redone) == (4, (0,), {})
+    assert account.worker_s > 0
+    assert pool.settle(7) == Account()
