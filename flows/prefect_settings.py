@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flows.caches import cache_folder
+from flows.watchdog import end_with_us
 from sonic_ops.errors import ConfigError
 
 _DEFAULTS = {
@@ -21,6 +22,7 @@ _DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "DO_NOT_TRACK": "1",
 }
+_WATCHED: set[int] = set()
 _CHOICES = {"PREFECT_HOME", "PREFECT_API_URL", "PREFECT_PROFILE"}
 
 
@@ -33,8 +35,12 @@ def prepare_prefect() -> None:
 
 
 def reach_prefect() -> None:
-    """Start the temporary server, or find the user's. Raises ConfigError if none answers."""
+    """Start the temporary server, or find the user's. Raises ConfigError if none answers.
+
+    A temporary server ends with this process, also if it is killed.
+    """
     from prefect.client.orchestration import get_client
+    from prefect.server.api.server import SubprocessASGIServer
 
     try:
         with get_client(sync_client=True) as client:
@@ -44,6 +50,10 @@ def reach_prefect() -> None:
             f"Prefect cannot be reached: {error}",
             remedy="Start the server that PREFECT_API_URL names, or unset it for a temporary one.",
         ) from error
+    server = SubprocessASGIServer().server_process
+    if server and server.pid not in _WATCHED:
+        _WATCHED.add(server.pid)
+        end_with_us(server.pid)
 
 
 def _has_profiles() -> bool:
