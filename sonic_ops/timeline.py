@@ -19,6 +19,8 @@ fusion        making one latent out of every overlap
 part          one frame as one window computed it; fusion averages the parts of a frame
 parcel        the frames, or parts, that one segment hands to another
 step          one noise level, over all windows
+checkpoint    the latents of a segment after some steps, in a file
+take          frames as one stretch has them, with their weights in fusion at the end
 stitch        joining encoded segments without encoding again; *mux* adds the audio
 """
 
