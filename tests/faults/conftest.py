@@ -1,6 +1,7 @@
-"""The bench of the end-to-end tests serves the faults too."""
+"""The bench of the end-to-end tests, and the small video of the cluster's, serve the faults too."""
 
+from tests.cluster.conftest import local_pool, models, portrait_file, prepare
 from tests.end_to_end.conftest import bench
 from tests.flows.conftest import prefect_home
 
-__all__ = ["bench", "prefect_home"]
+__all__ = ["bench", "local_pool", "models", "portrait_file", "prefect_home", "prepare"]

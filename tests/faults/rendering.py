@@ -1,0 +1,48 @@
+"""One small video, rendered in a process that may be killed: `python -m tests.faults.rendering`.
+
+The first argument is a JSON object: the fields of `VideoRequest` under `request`, the weights, and
+the settings of the cluster. Progress goes to standard output, a line each.
+"""
+
+import json
+import sys
+from typing import Any
+
+from cluster.config import ClusterConfig, VideoConfig
+from cluster.jobs import VideoRequest
+from cluster.pool import open_pool
+from cluster.progress import Progress
+from cluster.render import denoise_video, encode_video
+from sonic_ops.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
+from sonic_ops.errors import SonicError
+
+STEPS = 8
+CHECKPOINT_EVERY = 3
+CONFIG = VideoConfig(
+    sampling=SamplingConfig(steps=STEPS, window_frames=6, shift_frames=2),
+    decoding=DecodingConfig(chunk_frames=4, context_frames=1),
+    media=MediaConfig(speed="ultrafast"),
+    segment_frames=5,
+    checkpoint_every=CHECKPOINT_EVERY,
+)
+
+
+def say(progress: Progress) -> None:
+    """One line, at once."""
+    print(progress.stage, progress.done, flush=True)
+
+
+def main(told: dict[str, Any]) -> None:
+    request = VideoRequest(**told["request"])
+    models = ModelsConfig(weights=told["weights"])
+    with open_pool(ClusterConfig(**told["cluster"]), models) as pool:
+        denoise_video(pool, request, CONFIG, say)
+        encode_video(pool, request, CONFIG, say)
+
+
+if __name__ == "__main__":
+    try:
+        main(json.loads(sys.argv[1]))
+    except SonicError as error:
+        print(f"{type(error).__name__}: {error} {error.remedy}", flush=True)
+        sys.exit(1)

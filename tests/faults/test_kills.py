@@ -1,0 +1,208 @@
+"""Kill, stop or fill what you like: the video is finished with the same bits, little is redone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from cluster.artifacts import read_tensors
+from cluster.config import ClusterConfig
+from cluster.jobs import VideoRequest
+from cluster.pool import Pool, open_pool
+from cluster.progress import Progress
+from cluster.render import denoise_video, encode_video
+from sonic_ops.config import ModelsConfig
+from tests.cluster.conftest import Prepare
+from tests.faults.mortal import Death, MortalWorker
+from tests.faults.rendering import CHECKPOINT_EVERY, CONFIG
+
+NUM_FRAMES = 20
+NUM_SEGMENTS = 4
+KILLED_AT = 5
+
+Finished = tuple[dict[str, Tensor], dict[str, bytes]]
+"""Latents and encoded segments by the names of their files."""
+
+
+def content(request: VideoRequest) -> Finished:
+    """What is in the work folder."""
+    work = Path(request.work)
+    latents = {
+        path.name: read_tensors(str(path))["latents"] for path in (work / "latents").iterdir()
+    }
+    encoded = {path.name: path.read_bytes() for path in (work / "segments").iterdir()}
+    assert len(latents) == len(encoded) == NUM_SEGMENTS
+    return latents, encoded
+
+
+def render(pool: Pool, request: VideoRequest) -> None:
+    denoise_video(pool, request, CONFIG, lambda progress: None)
+    encode_video(pool, request, CONFIG, lambda progress: None)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, prepare: Prepare, local_pool: Pool
+) -> Finished:
+    request = prepare(NUM_FRAMES, tmp_path_factory.mktemp("undisturbed") / "work")
+    render(local_pool, request)
+    return content(request)
+
+
+def assert_same_bits(request: VideoRequest, undisturbed: Finished) -> None:
+    latents, encoded = content(request)
+    assert encoded == undisturbed[1]
+    assert latents.keys() == undisturbed[0].keys()
+    assert all(torch.equal(latents[name], undisturbed[0][name]) for name in latents)
+
+
+@contextmanager
+def mortal_pool(
+    models: ModelsConfig, folder: Path, *deaths: Death, **settings: Any
+) -> Iterator[Pool]:
+    """Two workers, one of which dies at each of these moments."""
+    folder.mkdir()
+    make = partial(MortalWorker, deaths, str(folder))
+    with open_pool(ClusterConfig(workers=2, **settings), models, make_worker=make) as pool:
+        yield pool
+
+
+@pytest.mark.ray
+def test_workers_killed_in_denoising_decoding_and_encoding(
+    tmp_path: Path, prepare: Prepare, models: ModelsConfig, undisturbed: Finished
+) -> None:
+    request = prepare(NUM_FRAMES, tmp_path / "work")
+    deaths = (Death("denoise", KILLED_AT), Death("decode"), Death("encode"))
+    with mortal_pool(models, tmp_path / "deaths", *deaths) as pool:
+        render(pool, request)
+        redone = pool.settle(request.order).redone
+    assert_same_bits(request, undisturbed)
+    assert redone == {"denoise": 1, "decode": 1, "encode": 1}
+
+
+@pytest.mark.ray
+@pytest.mark.faults
+def test_a_worker_that_is_stopped_counts_as_lost(
+    tmp_path: Path, prepare: Prepare, models: ModelsConfig, undisturbed: Finished
+) -> None:
+    request = prepare(NUM_FRAMES, tmp_path / "work")
+    death = Death("denoise", KILLED_AT, signal.SIGSTOP)
+    with mortal_pool(models, tmp_path / "deaths", death, worker_timeout_s=5) as pool:
+        render(pool, request)
+        redone = pool.settle(request.order).redone
+    assert_same_bits(request, undisturbed)
+    assert redone == {"denoise": 1}
+
+
+def command(request: VideoRequest, models: ModelsConfig, cluster: Mapping[str, Any]) -> list[str]:
+    told = {"request": asdict(request), "weights": models.weights, "cluster": dict(cluster)}
+    return [sys.executable, "-m", "tests.faults.rendering", json.dumps(told)]
+
+
+@pytest.mark.parametrize(
+    "workers", [0, pytest.param(2, marks=[pytest.mark.ray, pytest.mark.faults])]
+)
+@pytest.mark.parametrize("moment", [f"denoise {KILLED_AT}", "decode 10"])
+def test_a_driver_that_is_killed_goes_on_where_it_was(
+    tmp_path: Path,
+    prepare: Prepare,
+    models: ModelsConfig,
+    undisturbed: Finished,
+    workers: int,
+    moment: str,
+) -> None:
+    request = prepare(NUM_FRAMES, tmp_path / "work")
+    run = command(request, models, {"workers": workers})
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout
+        assert any(line.startswith(moment) for line in killed.stdout)
+        killed.send_signal(signal.SIGKILL)
+    again = subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert_same_bits(request, undisturbed)
+    stage, first = again.splitlines()[0].split()
+    killed_in, done = moment.split()
+    assert stage == killed_in
+    # It may have come further than it said before it was killed.
+    assert int(first) > int(done) - (CHECKPOINT_EVERY if stage == "denoise" else 1)
+
+
+@pytest.mark.ray
+@pytest.mark.faults
+def test_a_node_of_two_is_killed(
+    tmp_path: Path, prepare: Prepare, models: ModelsConfig, undisturbed: Finished
+) -> None:
+    request = prepare(NUM_FRAMES, tmp_path / "work")
+    with two_nodes() as (address, kill_one):
+        done: list[int] = []
+
+        def on_progress(progress: Progress) -> None:
+            if progress.stage == "denoise" and progress.done >= KILLED_AT and not done:
+                done.append(progress.done)
+                kill_one()
+
+        cluster = ClusterConfig(workers=2, address=address)
+        with open_pool(cluster, models) as pool:
+            denoise_video(pool, request, CONFIG, on_progress)
+            encode_video(pool, request, CONFIG, on_progress)
+            account = pool.settle(request.order)
+    assert done
+    assert_same_bits(request, undisturbed)
+    # One segment more than the lost ones may have had a job under way.
+    assert 0 < account.redone["denoise"] <= CHECKPOINT_EVERY * NUM_SEGMENTS
+
+
+@contextmanager
+def two_nodes() -> Iterator[tuple[str, Any]]:
+    """Two raylets with room for a worker each: the address, and what kills the second one."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        second = cluster.add_node(num_cpus=1)
+        yield cluster.address, partial(cluster.remove_node, second, allow_graceful=False)
+    finally:
+        cluster.shutdown()
+
+
+# In a mount namespace of its own: a small disk that is almost full, and the same command twice.
+FULL_DISK = """
+set -euo pipefail
+work=$1 result=$2; shift 2
+cp -rL "$work" "$result"
+mount -t tmpfs -o size=8m sonic-test "$work"
+cp -r "$result/." "$work"
+available=$(df --output=avail --block-size=1 "$work" | tail -n 1)
+head -c $((available - 64 * 1024)) /dev/zero > "$work/ballast"
+if "$@"; then echo "there was room"; exit 9; fi
+rm "$work/ballast"
+"$@"
+cp -r "$work/." "$result"
+"""
+
+
+@pytest.mark.faults
+def test_a_full_disk_is_said_and_rendering_goes_on_when_there_is_room(
+    tmp_path: Path, prepare: Prepare, models: ModelsConfig, undisturbed: Finished
+) -> None:
+    request = prepare(NUM_FRAMES, tmp_path / "work")
+    alone = ["unshare", "--mount", *(["--map-root-user"] if os.getuid() else [])]
+    script = ["bash", "-c", FULL_DISK, "full", request.work, str(tmp_path / "result")]
+    run = command(request, models, {"workers": 0})
+    ran = subprocess.run([*alone, *script, *run], stdout=subprocess.PIPE, text=True, check=True)
+    said = [line for line in ran.stdout.splitlines() if "Error" in line]
+    assert len(said) == 1
+    assert said[0].startswith("RenderError: A file could not be written")
+    assert "No space left" in said[0]
+    assert "Free space" in said[0]
+    assert_same_bits(replace(request, work=str(tmp_path / "result")), undisturbed)
