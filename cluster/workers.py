@@ -38,11 +38,11 @@ from sonic_ops.conditioning import (
 )
 from sonic_ops.config import ModelsConfig, SamplingConfig
 from sonic_ops.decoding import decode_frames, in_tiles
+from sonic_ops.encoding import encode_frames, settings_of
 from sonic_ops.errors import DamagedFileError
 from sonic_ops.exchange import Part, fusion_order
 from sonic_ops.fusion import blend, fuse
 from sonic_ops.interpolation import output_frames
-from sonic_ops.media import EncodeSettings, encode_frames
 from sonic_ops.models.loading import Models, load_models
 from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
@@ -210,7 +210,7 @@ class RenderWorker:
         stream = output_frames(
             self.models.flownet, pictures, job.segment.start, range(job.start, job.stop)
         )
-        settings = EncodeSettings(crf=job.media.crf, preset=job.media.speed)
+        settings = settings_of(job.media)
         return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
 
     def _sampler(self, config: SamplingConfig) -> Sampler:

@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
+from sonic_ops.languages import track_language
+
 WRONG = (ValueError, TypeError, OverflowError, RecursionError)
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
@@ -27,6 +29,13 @@ def text(value: object) -> str:
         raise ValueError
     value.encode()  # half a character, which JSON can hold, is a ValueError
     return value.strip()
+
+
+def language(value: object) -> str:
+    """A language tag of BCP 47."""
+    result = text(value)
+    track_language(result)
+    return result
 
 
 def address(value: object) -> str:

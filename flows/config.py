@@ -17,6 +17,7 @@ from sonic_ops.config import (
 )
 from sonic_ops.errors import ConfigError
 from sonic_ops.files import PACKAGED
+from sonic_ops.formats import format_of
 
 PRESETS_FOLDER = Path(__file__).resolve().parent.parent / "configs"
 DEFAULT_PRESET = "sketch"
@@ -59,8 +60,10 @@ class RenderConfig(VideoConfig):
             "expression": row.expression,
             "audio_guidance": None if guidance is None else (guidance, guidance),
         }
+        codec = format_of(row.output).codec(self.media.codec)
         return self.model_copy(
             update={
+                "media": self.media.model_copy(update={"codec": codec}),
                 "portrait": self.portrait.model_copy(update=_given(portrait)),
                 "sampling": self.sampling.model_copy(update=_given(sampling)),
                 "seed": self.seed if row.seed is None else row.seed,

@@ -12,6 +12,7 @@ from flows.config import RenderConfig
 from flows.rows import Row
 from sonic_ops.constants import NUMERICS
 from sonic_ops.files import draft_of
+from sonic_ops.formats import format_of
 
 SHORT = 12
 """Digits of a fingerprint that name a work folder."""
@@ -40,6 +41,9 @@ def fingerprint_of(
         "portrait": digest(row.portrait),
         "range": [row.start or 0.0, row.end],
         "face_box": row.face_box,
+        "format": format_of(row.output).muxer,
+        "language": row.language,
+        "subtitles": None if row.subtitles is None else digest(row.subtitles),
         "seed": ours.seed,
         "settings": ours.model_dump(mode="json", include={"portrait", *ours.deciding}),
     }

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,6 +29,7 @@ from sonic_ops.errors import (
     OutputNotWritableError,
     SonicError,
 )
+from sonic_ops.formats import format_of
 
 if TYPE_CHECKING:
     from flows.inputs import AudioFacts
@@ -126,16 +127,18 @@ class RowChecker:
         notes = _kept(
             errors, "portrait", lambda: self._portrait(row.portrait, row.face_box, settings)
         )
+        end_s = (row.start or 0.0) + (facts.duration_s if facts else 0.0)
+        more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s))
         if fingerprint is None and not errors:  # a file that came and went
             fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row))
-        if errors or facts is None or notes is None or fingerprint is None:
+        if errors or facts is None or notes is None or more is None or fingerprint is None:
             return BadRow(row.number, row.id, tuple(errors), row.output)
         return PlannedRow(
             row,
             fingerprint,
             _work_folder(row, fingerprint, self._config.work),
             plan_row(facts.duration_s, self._config.sampling),
-            (*facts.notes, *notes, *_notes_of(row)),
+            (*facts.notes, *notes, *more),
         )
 
     def _fingerprint(self, row: Row) -> str:
@@ -198,6 +201,16 @@ def _inspect_portrait(
     return inspect_portrait(portrait, face_box, settings)
 
 
+def _inspect_subtitles(row: Row, end_s: float) -> tuple[str, ...]:
+    from flows.inputs import inspect_subtitles
+
+    if row.subtitles is None:
+        return ()
+    if format_of(row.output).is_preview:
+        return ("a preview has neither sound nor subtitles",)
+    return inspect_subtitles(row.subtitles, row.start, end_s)
+
+
 def _folder_problem(folder: str) -> str:
     """Why a folder cannot be written; empty if it can."""
     try:
@@ -222,11 +235,6 @@ def _work_folder(row: Row, fingerprint: str, work: str | None) -> str:
 def _short_hash(text: str) -> bytes:
     """Enough to tell the texts of a manifest apart."""
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
-
-
-def _notes_of(row: Row) -> Iterable[str]:
-    if row.subtitles:
-        yield "subtitles are noted here, but are not part of the video in this version"
 
 
 def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T | None:

@@ -11,6 +11,7 @@ from flows import cells
 from flows.addresses import is_remote, resolve
 from flows.manifest import REQUIRED, Line
 from sonic_ops.errors import FieldError, InputError, SonicError
+from sonic_ops.formats import format_of
 
 FaceBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
@@ -102,8 +103,8 @@ COLUMNS = (
     Column("audio_guidance", cells.number(0, 50), "a number from 0 to 50", "7.5"),
     Column("start", cells.seconds, "seconds or a clock time", "12.5"),
     Column("end", cells.seconds, "seconds or a clock time", "1:02:03"),
-    Column("subtitles", cells.address, "the address of a subtitle file", "speech.srt"),
-    Column("language", cells.text, "a language tag", "en"),
+    Column("subtitles", cells.address, "the address of an SRT or WebVTT file", "speech.srt"),
+    Column("language", cells.language, "a language tag", "en"),
     Column("consent", cells.text, "text that says who agreed", "form 12, 2026-11-02"),
 )
 _NAMES = frozenset(column.name for column in COLUMNS)
@@ -200,11 +201,11 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
     if end is not None and end <= start:
         remedy = "Let the end be later than the start, both in seconds of the audio."
         errors.append(FieldError(f"{end:g} s is not after {start:g} s", remedy=remedy, field="end"))
-    if values["output"] and not values["output"].lower().endswith(".mp4"):
-        remedy = "Let the output end in .mp4."
-        errors.append(
-            FieldError(f"{values['output']!r} is no MP4 file", remedy=remedy, field="output")
-        )
+    if values["output"]:
+        try:
+            format_of(values["output"])
+        except FieldError as error:
+            errors.append(error)
     if len(PurePath(values["output"] or "").name.encode()) > MAX_NAME_BYTES:
         problem = f"the name of the file is longer than {MAX_NAME_BYTES} bytes"
         errors.append(FieldError(problem, remedy="Give the output a shorter name.", field="output"))
@@ -217,6 +218,7 @@ def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:
         portrait=resolve(row.portrait, folder),
         audio=resolve(row.audio, folder),
         output=output_address(row.output, folder, output_folder),
+        subtitles=None if row.subtitles is None else resolve(row.subtitles, folder),
     )
 
 

@@ -21,15 +21,18 @@ from flows import addresses
 from flows.inputs import portrait_of
 from flows.preflight import PlannedRow
 from flows.receipts import write_owner
-from flows.rows import blaming
+from flows.rows import Row, blaming
 from flows.session import current_session
-from sonic_ops import media
 from sonic_ops.audio import decode_audio
 from sonic_ops.constants import SAMPLE_RATE_HZ
 from sonic_ops.errors import DamagedFileError, MissingFileError, RenderError
-from sonic_ops.files import open_address, storage_fault, written
-from sonic_ops.inspection import VideoInfo, verify_video
+from sonic_ops.files import fetched, open_address, storage_fault, written
+from sonic_ops.finishing import Finish, finish_video
+from sonic_ops.formats import format_of
+from sonic_ops.inspection import VideoInfo
 from sonic_ops.portrait import portrait_tensors
+from sonic_ops.soundtrack import Soundtrack
+from sonic_ops.subtitles import Cue, cut, in_text, read_subtitles, side_car
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -148,20 +151,45 @@ def encode_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
 @stage
 def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
     """Stitch the segments, add the original sound, check the file, and give it its final name."""
-    row = planned.row
+    row, media = planned.row, current_session().config.for_row(planned.row).media
     segments = _encoded_segments(planned, request)
     _advance(planned, "finish")
     with ExitStack() as stack, written(row.output) as target:
         paths = [stack.enter_context(artifacts.fetched_whole(address)) for address in segments]
-        silent = target.with_name("silent.mp4")
-        media.stitch(paths, silent)
-        with blaming("audio"):
-            media.mux(silent, row.audio, target, start_s=row.start or 0.0, end_s=row.end)
-        return verify_video(
-            target,
+        finish = Finish(
+            track=Soundtrack(
+                row.audio, row.start or 0.0, row.end, row.language, media.loudness_lufs
+            ),
+            wav=stack.enter_context(fetched(request.audio)),
+            num_samples=request.num_samples,
             num_output_frames=request.num_output_frames,
-            duration_s=request.num_samples / SAMPLE_RATE_HZ,
+            codec=media.codec,
+            subtitles=_subtitles_of(row, request),
         )
+        with blaming("audio"):
+            info = finish_video(paths, target, finish)
+        _write_side_car(row, finish)
+    return info
+
+
+def _subtitles_of(row: Row, request: VideoRequest) -> tuple[Cue, ...]:
+    """What is shown in the part that is rendered."""
+    if row.subtitles is None:
+        return ()
+    start_s = row.start or 0.0
+    with blaming("subtitles"):
+        cues = read_subtitles(row.subtitles)
+    return cut(cues, start_s, start_s + request.num_samples / SAMPLE_RATE_HZ)
+
+
+def _write_side_car(row: Row, finish: Finish) -> None:
+    """The subtitles once more, as a file beside the video; never over the file of the user."""
+    if row.subtitles is None or format_of(row.output).is_preview:
+        return
+    address = side_car(row.output, row.subtitles, row.language)
+    if address != row.subtitles:
+        with written(address) as path:
+            path.write_text(in_text(finish.subtitles, path.suffix), "utf-8")
 
 
 def _encoded_segments(planned: PlannedRow, request: VideoRequest) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sonic_ops.constants import SHIFT_FRAMES, WINDOW_FRAMES
+from sonic_ops.formats import VideoCodec
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -108,7 +109,13 @@ class DecodingConfig(Settings):
 
 
 class MediaConfig(Settings):
-    """How segments are encoded."""
+    """How videos are encoded."""
 
+    codec: VideoCodec | None = Field(
+        default=None, description="of containers that can hold it; None: what each usually holds"
+    )
+    loudness_lufs: Annotated[float, Field(ge=-70, le=0)] | None = Field(
+        default=None, description="EBU R 128; None: as loud as the audio is"
+    )
     crf: Annotated[int, Field(ge=0, le=51)] = 18
     speed: Literal["ultrafast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = "medium"

@@ -7,6 +7,7 @@ SonicError
     AudioTooShortError
     ImageUnreadableError
     NoFaceError
+    SubtitlesUnreadableError
     FieldError
     OutputNotWritableError
   ManifestError          the manifest is wrong: nothing can start
@@ -60,6 +61,10 @@ class ImageUnreadableError(InputError):
 
 class NoFaceError(InputError):
     """No face was found in the portrait."""
+
+
+class SubtitlesUnreadableError(InputError):
+    """The subtitles are not SRT or WebVTT."""
 
 
 class FieldError(InputError):

@@ -1,5 +1,6 @@
 """What a finished video file holds, and whether it is what was planned."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,11 +10,14 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from sonic_ops.constants import OUTPUT_FPS
+from sonic_ops.encoding import ENCODERS
 from sonic_ops.errors import VerifyError
+from sonic_ops.formats import Format, VideoCodec, format_of
 
-PIXEL_FORMAT = "yuv420p"
 TOLERANCE_S = Fraction(1, OUTPUT_FPS)
+_EMPTY_TEXT_BYTES = 2  # a subtitle of MP4 that shows nothing
 _BT709 = 1  # primaries, transfer and matrix have the same number in ITU-T H.273
+_SOUND_OF = {"libopus": "opus"}  # codecs by the names of their encoders, where these differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,11 @@ class VideoInfo:
     pix_fmt: str
     is_constant_rate: bool
     is_bt709: bool
+    num_channels: int = 0
+    sample_rate_hz: int = 0
+    language: str = ""
+    num_subtitles: int = 0
+    audio_offset_s: float | None = None  # measured where the original is at hand
 
 
 def probe_video(path: Path) -> VideoInfo:
@@ -39,74 +48,103 @@ def probe_video(path: Path) -> VideoInfo:
         with av.open(str(path)) as container:
             return _info(path, container)
     except (av.error.FFmpegError, OSError) as error:
-        raise _wrong(path, f"cannot be read: {error.strerror or error}") from error
+        raise wrong(path, f"cannot be read: {error.strerror or error}") from error
 
 
-def verify_video(path: Path, *, num_output_frames: int, duration_s: float) -> VideoInfo:
-    """Check a finished file against its plan. Raises VerifyError that names all that is wrong."""
+def verify_video(
+    path: Path, *, num_output_frames: int, duration_s: float, codec: VideoCodec | None = None
+) -> VideoInfo:
+    """Check a finished file against its plan; the format is the one that its name says.
+
+    `codec` is the wished one. Raises VerifyError that names all that is wrong.
+    """
+    form = format_of(path.name)
     info = probe_video(path)
-    wrong = [
+    differences = _differences(info, form, form.codec(codec), num_output_frames, duration_s)
+    if differences:
+        raise wrong(path, "is not what was planned: " + ", ".join(differences))
+    return info
+
+
+def wrong(path: Path, what: str) -> VerifyError:
+    """The error of a finished file that is not what was planned."""
+    return VerifyError(
+        f"The video {path.name} {what}", remedy="Render the row again; if it stays, report it."
+    )
+
+
+def _differences(
+    info: VideoInfo, form: Format, codec: VideoCodec, num_output_frames: int, duration_s: float
+) -> list[str]:
+    planned_sound = _SOUND_OF.get(form.sound, form.sound)
+    copied = info.audio_codec in form.copied
+    found = [
         f"{what} is {found} and not {planned}"
         for what, found, planned in (
-            ("the video codec", info.video_codec, "h264"),
-            ("the audio codec", info.audio_codec or "missing", "aac"),
-            ("the pixel format", info.pix_fmt, PIXEL_FORMAT),
+            ("the video codec", info.video_codec, codec),
+            ("the pixel format", info.pix_fmt, ENCODERS[codec].pixel_format),
             ("the number of frames", info.num_frames, num_output_frames),
             ("the frame rate", info.fps, OUTPUT_FPS),
         )
         if found != planned
     ]
+    if not copied and info.audio_codec != planned_sound:
+        found.append(f"the audio codec is {info.audio_codec or 'missing'} and not {planned_sound}")
     for what, found_s in (("video", info.duration_s), ("audio", info.audio_duration_s)):
         if abs(found_s - duration_s) > TOLERANCE_S:
-            wrong.append(f"the {what} lasts {found_s:.3f} s and not {duration_s:.3f} s")
+            found.append(f"the {what} lasts {found_s:.3f} s and not {duration_s:.3f} s")
     if not info.is_constant_rate:
-        wrong.append("its frames are not evenly spaced")
+        found.append("its frames are not evenly spaced")
     if not info.is_bt709:
-        wrong.append("its colours are not tagged as bt709")
-    if wrong:
-        raise _wrong(path, "is not what was planned: " + ", ".join(wrong))
-    return info
+        found.append("its colours are not tagged as bt709")
+    return found
 
 
 def _info(path: Path, container: InputContainer) -> VideoInfo:
     if not container.streams.video:
-        raise _wrong(path, "has no picture")
+        raise wrong(path, "has no picture")
     stream = container.streams.video[0]
     sound = container.streams.audio[0] if container.streams.audio else None
     context = stream.codec_context
     tags = {context.color_primaries, context.color_trc, context.colorspace}
-    shown = _shown_frames(container, stream)
+    times = _times(container)
+    shown = sorted(start for start, _ in times[stream.index])
     return VideoInfo(
         width=context.width,
         height=context.height,
         num_frames=len(shown),
         fps=stream.average_rate or Fraction(0),
-        duration_s=_duration_s(stream),
-        audio_duration_s=0.0 if sound is None else _duration_s(sound),
-        video_codec=context.name,
-        audio_codec="" if sound is None else sound.codec_context.name,
+        duration_s=_duration_s(stream, times),
+        audio_duration_s=0.0 if sound is None else _duration_s(sound, times),
+        video_codec=context.codec.canonical_name,
+        audio_codec="" if sound is None else sound.codec_context.codec.canonical_name,
         pix_fmt=context.pix_fmt or "",
         is_constant_rate=shown == [Fraction(n, OUTPUT_FPS) for n in range(len(shown))],
         is_bt709=tags == {_BT709},
+        num_channels=0 if sound is None else sound.channels,
+        sample_rate_hz=0 if sound is None else sound.rate or 0,
+        language="" if sound is None else sound.metadata.get("language", ""),
+        num_subtitles=sum(len(times[s.index]) for s in container.streams.subtitles),
     )
 
 
-def _shown_frames(container: InputContainer, stream: VideoStream) -> list[Fraction]:
-    """When each frame that is whole is shown, in seconds, rising."""
-    return sorted(
-        packet.pts * packet.time_base
-        for packet in container.demux(stream)
-        if packet.pts is not None and not packet.is_corrupt  # None at the end of the file
-    )
+def _times(container: InputContainer) -> dict[int, list[tuple[Fraction, Fraction]]]:
+    """When each packet that is whole starts and how long it lasts, in seconds, by stream."""
+    times: dict[int, list[tuple[Fraction, Fraction]]] = defaultdict(list)
+    for packet in container.demux():
+        if packet.pts is None or packet.is_corrupt or packet.size <= _EMPTY_TEXT_BYTES:
+            continue  # the end of a stream, damage, or the gap between two subtitles of MP4
+        start, length = packet.pts * packet.time_base, (packet.duration or 0) * packet.time_base
+        if isinstance(packet.stream, VideoStream) and packet.stream.average_rate:
+            length = 1 / packet.stream.average_rate  # Matroska leaves it out
+        times[packet.stream.index].append((start, length))
+    return times
 
 
-def _duration_s(stream: av.stream.Stream) -> float:
-    if stream.duration is None or stream.time_base is None:
-        return 0.0
-    return float(stream.duration * stream.time_base)
-
-
-def _wrong(path: Path, what: str) -> VerifyError:
-    return VerifyError(
-        f"The video {path.name} {what}", remedy="Render the row again; if it stays, report it."
-    )
+def _duration_s(
+    stream: av.stream.Stream, times: dict[int, list[tuple[Fraction, Fraction]]]
+) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    ends = [start + length for start, length in times[stream.index]]
+    return float(max(ends, default=Fraction(0)))

@@ -3,7 +3,7 @@
 Shape letters: C channels, S samples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +11,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from sonic_ops.files import open_address
 
 MAX_DAMAGED_SHARE = 0.1
 _GUESSED_DURATIONS = frozenset({"mp3", "aac", "amr"})  # from the bit rate and the size
+_MAX_PLANES = 8  # from here on PyAV reads past the last plane
 _OPTIONS = {"protocol_whitelist": "file,pipe"}  # a playlist may not reach for other machines
 
 
@@ -39,6 +41,7 @@ class SoundBlock:
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
+    layout: str  # of the channels, as FFmpeg calls it
 
 
 @contextmanager
@@ -95,18 +98,36 @@ def read_sound(
             if stop <= 0:
                 return
             if start < min(stop, frame.samples):
-                yield SoundBlock(_samples(frame)[:, start:stop], rate)
+                yield SoundBlock(_samples(frame)[:, start:stop], rate, frame.layout.name)
 
 
-def is_plain_aac(source: str, *, max_block_s: Fraction) -> bool:
-    """Whether the sound is AAC in an MP4 that starts at 0, without gaps or damage.
+def first_sound_s(source: str) -> float:
+    """When the sound of a file starts. Raises as `open_sound`."""
+    with open_sound(source) as (container, stream):
+        frame = next(_decode(source, container, stream), None)
+        return float(frame.time or 0.0) if frame is not None else 0.0
 
-    Then it can be copied. Decoded sound ends with a whole block, the file says where in that block
-    it ends. Long blocks (low sample rates, HE-AAC) do not fit, so that both lengths are nearly one.
-    Raises as `open_sound`.
+
+def frame_of(block: SoundBlock, position: int) -> AudioFrame:
+    """A block as a frame of FFmpeg that starts at sample `position`."""
+    # Interleaved: with eight planes PyAV counts one too many.
+    mixed_1S = np.ascontiguousarray(block.samples.T, np.float32).reshape(1, -1)
+    frame = AudioFrame.from_ndarray(mixed_1S, format="flt", layout=block.layout)
+    frame.sample_rate, frame.pts = block.sample_rate_hz, position
+    frame.time_base = Fraction(1, block.sample_rate_hz)
+    return frame
+
+
+def can_be_copied(source: str, codecs: Collection[str], *, max_block_s: Fraction) -> bool:
+    """Whether the sound is of one of the codecs and starts at 0, without gaps or damage.
+
+    Decoded sound ends with a whole block, the file says where in that block it ends. Long blocks
+    (low sample rates, HE-AAC) do not fit, so that both lengths are nearly one. AAC says only in an
+    MP4 where it starts. Raises as `open_sound`.
     """
     with open_sound(source) as (container, stream):
-        if stream.codec_context.name != "aac" or "mp4" not in container.format.name:
+        codec = stream.codec_context.name
+        if codec not in codecs or (codec == "aac" and "mp4" not in container.format.name):
             return False
         if Fraction(stream.codec_context.frame_size, stream.rate or 1) >= max_block_s:
             return False
@@ -156,6 +177,8 @@ def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iter
 
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:
     """Float samples C S; integers become fractions of full scale, s16 is value / 32768."""
+    if frame.format.is_planar and frame.layout.nb_channels >= _MAX_PLANES:
+        frame = AudioResampler(format=frame.format.packed).resample(frame)[0]
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T

@@ -22,7 +22,8 @@ SAMPLES = 12_800  # 0.8 s
 ROWS: list[dict[str, object]] = [
     {"id": "ada", "end": 0.8, "seed": 1, "output": "out/ada.mp4", "room": "B 1"},
     {"id": "lost", "audio": "nowhere.wav", "output": "out/lost.mp4"},
-    {"id": "ben", "start": 1.0, "end": 1.5, "output": "out/deep/ben.mp4", "room": "B 2"},
+    {"id": "ben", "start": 1.0, "end": 1.5, "output": "out/deep/ben.webm", "room": "B 2"}
+    | {"subtitles": "ben.srt", "language": "en"},
 ]
 BASE: dict[str, object] = {
     "portrait": str(FACE),
@@ -31,6 +32,8 @@ BASE: dict[str, object] = {
     "start": None,
     "end": None,
     "room": None,
+    "subtitles": None,
+    "language": None,
 }
 
 
@@ -45,6 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def manifest(bench: Bench, folder: Path) -> str:
+    (folder / "ben.srt").write_text("1\n00:00:01,200 --> 00:00:02,000\nHallo\n")
     return bench.manifest([BASE | row for row in ROWS], folder)
 
 
@@ -55,8 +59,12 @@ def ran(bench: Bench, manifest: str) -> Ran:
 
 def test_videos_are_what_was_planned(ran: Ran, folder: Path) -> None:
     ada = verify_video(folder / "out" / "ada.mp4", num_output_frames=20, duration_s=0.8)
-    ben = verify_video(folder / "out" / "deep" / "ben.mp4", num_output_frames=12, duration_s=0.5)
+    ben = verify_video(folder / "out" / "deep" / "ben.webm", num_output_frames=12, duration_s=0.5)
     assert (ada.width, ada.height) == (ben.width, ben.height) == (64, 64)
+    assert (ben.video_codec, ben.audio_codec) == ("vp9", "opus")
+    assert (ben.language, ben.num_subtitles) == ("eng", 1)
+    side_car = (folder / "out" / "deep" / "ben.en.srt").read_text()
+    assert side_car == "1\n00:00:00,200 --> 00:00:00,500\nHallo\n"
 
 
 def test_the_bad_row_is_named_and_stops_nothing(ran: Ran) -> None:
@@ -98,8 +106,9 @@ def test_nothing_but_videos_and_receipts_is_left(ran: Ran, folder: Path) -> None
     assert files == {
         "out/ada.mp4",
         "out/.sonic/receipts/ada.mp4.json",
-        "out/deep/ben.mp4",
-        "out/deep/.sonic/receipts/ben.mp4.json",
+        "out/deep/ben.webm",
+        "out/deep/ben.en.srt",
+        "out/deep/.sonic/receipts/ben.webm.json",
     }
 
 

@@ -91,6 +91,10 @@ def test_cells_that_decide_pixels_move_it(row: Row) -> None:
         replace(row, audio_guidance=3.0),
         replace(row, start=1.0),
         replace(row, end=1.0),
+        replace(row, output="o.mkv"),
+        replace(row, output="o.webm"),
+        replace(row, language="en"),
+        replace(row, subtitles="a.srt"),
     ]
     assert len({of(other) for other in (row, *changed)}) == len(changed) + 1
 

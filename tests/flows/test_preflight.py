@@ -268,9 +268,20 @@ def test_all_that_is_wrong_with_a_row_comes_at_once(check: Checked, blank_pictur
     assert [error.field for error in row.errors] == ["seed", "portrait"]
 
 
-def test_subtitles_are_not_promised(check: Checked) -> None:
-    (note,) = check.planned(subtitles="a.srt").notes
-    assert "not part of the video" in note
+def test_subtitles_are_read_before_anything_is_computed(check: Checked, tmp_path: Path) -> None:
+    first = "1\n00:00:00,500 --> 00:00:01,000\nHallo\n\n"
+    (tmp_path / "a.srt").write_text(first + "2\n00:00:02,000 --> 00:00:03,000\nWelt\n")
+    subtitles = str(tmp_path / "a.srt")
+    assert check.planned(subtitles=subtitles).notes == ()
+    (note,) = check.planned(subtitles=subtitles, end=1.5).notes
+    assert note == "1 of 2 subtitles are inside the part that is rendered"
+    (note,) = check.planned(subtitles=subtitles, output="a.gif").notes
+    assert "neither sound nor subtitles" in note
+    (tmp_path / "a.srt").write_text("Once upon a time")
+    error = only_error(check.bad(subtitles=subtitles))
+    assert error[:2] == ("SubtitlesUnreadableError", "subtitles")
+    error = only_error(check.bad(subtitles="nowhere.srt"))
+    assert error[:2] == ("MissingFileError", "subtitles")
 
 
 def write_video(path: Path) -> None:

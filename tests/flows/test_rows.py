@@ -82,6 +82,15 @@ def test_other_columns_pass_through() -> None:
     assert passed_through(Line(1, cells)) == {"room": "B 1", "consent": "form 12"}
 
 
+@pytest.mark.parametrize("ending", ["mp4", "MOV", "mkv", "webm", "gif", "webp"])
+def test_the_ending_of_the_output_is_its_format(ending: str) -> None:
+    assert parsed(output=f"a.{ending}").errors == ()
+
+
+def test_subtitles_count_from_the_manifest_too() -> None:
+    assert parsed(subtitles="a.srt", language="pt-BR").subtitles == "/data/in/a.srt"
+
+
 def test_a_number_may_be_an_id() -> None:
     assert parsed(id=7).id == "7"
 
@@ -116,6 +125,8 @@ def test_a_number_may_be_an_id() -> None:
         ("end", 10**400),
         ("seed", 10**400),
         ("language", 5),
+        ("language", "english"),
+        ("output", "ada"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_column(column: str, value: object) -> None:

@@ -14,6 +14,7 @@ from sonic_ops.audio import decode_audio, probe_audio, read_samples
 from sonic_ops.errors import AudioUnreadableError, MissingFileError, VerifyError
 from sonic_ops.media import (
     EncodeSettings,
+    Soundtrack,
     encode_frames,
     mux,
     probe_video,
@@ -107,7 +108,7 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
         folder.mkdir()
         soundfile.write(folder / "sound.wav", sine(1.2, 44_100, 2), 44_100)
         stitch(segments_of(folder, [17, 13]), folder / "whole.mp4")
-        mux(folder / "whole.mp4", str(folder / "sound.wav"), folder / "final.mp4")
+        mux(folder / "whole.mp4", Soundtrack(str(folder / "sound.wav")), folder / "final.mp4")
     for name in ("segment_0.mp4", "whole.mp4", "final.mp4"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -171,12 +172,14 @@ def test_the_sound_of_the_video_is_the_original_sound(
     tmp_path: Path, rate: int, channels: int, subtype: str
 ) -> None:
     sound = sine(1.5, rate, channels)
+    sound[:, 3:4] = 0  # of six channels this is the bass, and AAC keeps only the bass of it
     soundfile.write(tmp_path / "sound.wav", sound, rate, subtype=subtype)
     (segment,) = segments_of(tmp_path, [38])
-    mux(segment, str(tmp_path / "sound.wav"), tmp_path / "final.mp4")
+    mux(segment, Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "final.mp4")
     info = verify_video(tmp_path / "final.mp4", num_output_frames=38, duration_s=1.5)
     assert info.audio_duration_s == pytest.approx(1.5, abs=1e-3)
-    assert probe_audio(str(tmp_path / "final.mp4")).num_channels == (2 if channels == 2 else 1)
+    heard = probe_audio(str(tmp_path / "final.mp4"))
+    assert (heard.num_channels, heard.sample_rate_hz) == (channels, rate)
     before = heard_in(tmp_path / "sound.wav", tmp_path)
     after = heard_in(tmp_path / "final.mp4", tmp_path)
     padding = after[len(before) :]  # FFmpeg decodes the last AAC block whole
@@ -188,8 +191,8 @@ def test_the_sound_of_the_video_is_the_original_sound(
 def test_aac_is_copied_and_stays_in_time(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", sine(1.5, 44_100, 2), 44_100)
     (segment,) = segments_of(tmp_path, [38])
-    mux(segment, str(tmp_path / "sound.wav"), tmp_path / "source.mp4")
-    mux(segment, str(tmp_path / "source.mp4"), tmp_path / "final.mp4")
+    mux(segment, Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "source.mp4")
+    mux(segment, Soundtrack(str(tmp_path / "source.mp4")), tmp_path / "final.mp4")
     verify_video(tmp_path / "final.mp4", num_output_frames=38, duration_s=1.5)
     before = heard_in(tmp_path / "source.mp4", tmp_path)
     after = heard_in(tmp_path / "final.mp4", tmp_path)
@@ -199,13 +202,13 @@ def test_aac_is_copied_and_stays_in_time(tmp_path: Path) -> None:
 def test_damaged_aac_is_encoded_again_so_that_picture_and_sound_agree(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", sine(3.0, 44_100, 2), 44_100)
     (segment,) = segments_of(tmp_path, [75])
-    mux(segment, str(tmp_path / "sound.wav"), tmp_path / "source.mp4")
+    mux(segment, Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "source.mp4")
     content = bytearray((tmp_path / "source.mp4").read_bytes())
     content[-1500:-1300] = bytes(200)  # within the last packets of sound
     (tmp_path / "hurt.mp4").write_bytes(content)
     left = len(heard_in(tmp_path / "hurt.mp4", tmp_path))
     assert left < len(heard_in(tmp_path / "source.mp4", tmp_path))
-    mux(segment, str(tmp_path / "hurt.mp4"), tmp_path / "final.mp4")
+    mux(segment, Soundtrack(str(tmp_path / "hurt.mp4")), tmp_path / "final.mp4")
     assert probe_video(tmp_path / "final.mp4").audio_duration_s == pytest.approx(
         left / 16_000, abs=1e-3
     )
@@ -214,11 +217,11 @@ def test_damaged_aac_is_encoded_again_so_that_picture_and_sound_agree(tmp_path: 
 def test_aac_of_long_blocks_is_as_long_as_what_is_decoded(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", sine(1.537, 16_000, 1), 16_000)
     (segment,) = segments_of(tmp_path, [38])
-    mux(segment, str(tmp_path / "sound.wav"), tmp_path / "source.mp4")
+    mux(segment, Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "source.mp4")
     num_samples = len(heard_in(tmp_path / "source.mp4", tmp_path))
     assert num_samples / 16_000 - 1.537 > 0.04
     segment = segments_of(tmp_path, [num_output_frames_of(num_samples)])[0]
-    mux(segment, str(tmp_path / "source.mp4"), tmp_path / "final.mp4")
+    mux(segment, Soundtrack(str(tmp_path / "source.mp4")), tmp_path / "final.mp4")
     verify_video(
         tmp_path / "final.mp4",
         num_output_frames=num_output_frames_of(num_samples),
@@ -230,7 +233,7 @@ def test_a_range_of_the_sound_is_cut_out(tmp_path: Path) -> None:
     sound = sine(4.0, 32_000, 1)
     soundfile.write(tmp_path / "sound.wav", sound, 32_000)
     (segment,) = segments_of(tmp_path, [50])
-    mux(segment, str(tmp_path / "sound.wav"), tmp_path / "final.mp4", start_s=1.25, end_s=3.25)
+    mux(segment, Soundtrack(str(tmp_path / "sound.wav"), 1.25, 3.25), tmp_path / "final.mp4")
     verify_video(tmp_path / "final.mp4", num_output_frames=50, duration_s=2.0)
     wanted_from = decode_audio(
         str(tmp_path / "sound.wav"), tmp_path / "cut.wav", start_s=1.25, end_s=3.25
@@ -243,7 +246,7 @@ def test_a_range_of_the_sound_is_cut_out(tmp_path: Path) -> None:
 def test_pictures_are_not_encoded_again_and_the_header_comes_first(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", sine(1.6, 16_000, 1), 16_000)
     stitch(segments_of(tmp_path, [20, 20]), tmp_path / "whole.mp4")
-    mux(tmp_path / "whole.mp4", str(tmp_path / "sound.wav"), tmp_path / "final.mp4")
+    mux(tmp_path / "whole.mp4", Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "final.mp4")
     pairs = zip(decoded(tmp_path / "whole.mp4"), decoded(tmp_path / "final.mp4"), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
     content = (tmp_path / "final.mp4").read_bytes()
@@ -254,12 +257,12 @@ def test_sound_that_cannot_be_read_leaves_no_file(tmp_path: Path) -> None:
     (segment,) = segments_of(tmp_path, [3])
     (tmp_path / "bad.mp3").write_bytes(b"no sound")
     with pytest.raises(AudioUnreadableError):
-        mux(segment, str(tmp_path / "bad.mp3"), tmp_path / "final.mp4")
+        mux(segment, Soundtrack(str(tmp_path / "bad.mp3")), tmp_path / "final.mp4")
     with pytest.raises(MissingFileError):
-        mux(segment, str(tmp_path / "none.mp3"), tmp_path / "final.mp4")
+        mux(segment, Soundtrack(str(tmp_path / "none.mp3")), tmp_path / "final.mp4")
     soundfile.write(tmp_path / "short.wav", sine(1.0, 16_000, 1), 16_000)
     with pytest.raises(AudioUnreadableError, match="no sound"):
-        mux(segment, str(tmp_path / "short.wav"), tmp_path / "final.mp4", start_s=2.0)
+        mux(segment, Soundtrack(str(tmp_path / "short.wav"), 2.0), tmp_path / "final.mp4")
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["bad.mp3", "segment_0.mp4", "short.wav"]
 

@@ -1,0 +1,60 @@
+"""The last step of a row: from its segments to a finished file that was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sonic_ops.alignment import sound_offset_s
+from sonic_ops.constants import SAMPLE_RATE_HZ
+from sonic_ops.formats import VideoCodec, format_of
+from sonic_ops.inspection import VideoInfo, verify_video, wrong
+from sonic_ops.media import mux, stitch
+from sonic_ops.previews import verify_preview, write_preview
+from sonic_ops.soundtrack import Soundtrack
+from sonic_ops.subtitles import Cue
+
+MAX_OFFSET_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What the finished file is to be."""
+
+    track: Soundtrack
+    wav: Path  # what `decode_audio` made of the track
+    num_samples: int  # in that
+    num_output_frames: int
+    codec: VideoCodec | None = None  # None: the usual one of the format
+    subtitles: tuple[Cue, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        return self.num_samples / SAMPLE_RATE_HZ
+
+
+def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> VideoInfo:
+    """Join the segments, add sound and subtitles in the format of `target`, and measure the result.
+
+    Raises VerifyError if the file is not what was planned: codecs, frames, their times, lengths,
+    and the offset of the sound against the original. MissingFileError and AudioUnreadableError
+    are about the original sound.
+    """
+    silent = target.with_name(f"silent-{target.stem}.mp4")
+    try:
+        stitch(segments, silent)
+        if format_of(target.name).is_preview:
+            write_preview(silent, target)
+            return verify_preview(target, num_output_frames=finish.num_output_frames)
+        mux(silent, finish.track, target, finish.subtitles)
+    finally:
+        silent.unlink(missing_ok=True)
+    info = verify_video(
+        target,
+        num_output_frames=finish.num_output_frames,
+        duration_s=finish.duration_s,
+        codec=finish.codec,
+    )
+    offset_s = sound_offset_s(target, finish.wav, finish.num_samples)
+    if offset_s is not None and abs(offset_s) > MAX_OFFSET_S:
+        raise wrong(target, f"has its sound {1000 * offset_s:+.1f} ms off")
+    return replace(info, audio_offset_s=offset_s)

@@ -1,0 +1,59 @@
+"""What the ending of an output says: its container, and which codecs go into it."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal, get_args
+
+from sonic_ops.errors import FieldError
+
+VideoCodec = Literal["h264", "hevc", "prores", "vp9"]
+CODECS: tuple[VideoCodec, ...] = get_args(VideoCodec)
+
+_PCM = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"})
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A container, by the names that FFmpeg gives to it and to codecs."""
+
+    muxer: str
+    video: tuple[VideoCodec, ...]  # what it can hold, the usual one first; none for a preview
+    copied: frozenset[str] = frozenset()  # sound that goes in as it is
+    sound: str = ""  # the encoder of all other sound
+    subtitles: str = ""
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether it is a picture that moves, without sound."""
+        return not self.video
+
+    def codec(self, wished: VideoCodec | None) -> VideoCodec:
+        """The wished codec if this container can hold it, else its usual one."""
+        if self.is_preview:
+            return "h264"  # of the segments, from which a preview is made
+        return wished if wished in self.video else self.video[0]
+
+
+FORMATS = {
+    ".mp4": Format("mp4", ("h264", "hevc"), frozenset({"aac"}), "aac", "mov_text"),
+    ".mov": Format(
+        "mov", ("prores", "h264", "hevc"), _PCM | {"aac", "alac"}, "pcm_s24le", "mov_text"
+    ),
+    ".mkv": Format("matroska", CODECS, _PCM | {"flac", "opus"}, "flac", "subrip"),
+    ".webm": Format("webm", ("vp9",), frozenset({"opus"}), "libopus", "webvtt"),
+    ".gif": Format("gif", ()),
+    ".webp": Format("webp", ()),
+}
+ENDINGS = tuple(FORMATS)
+
+
+def format_of(output: str) -> Format:
+    """The format of an output by its ending. Raises FieldError."""
+    ending = PurePath(output).suffix.lower()
+    if ending not in FORMATS:
+        raise FieldError(
+            f"{output!r} is no video that can be written",
+            remedy=f"Let the output end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.",
+            field="output",
+        )
+    return FORMATS[ending]
