@@ -291,7 +291,14 @@ def _start_ray(config: ClusterConfig) -> None:
     # Ray counts CPUs to place actors; threads decide what they really use.
     wanted = math.ceil((config.workers or 0) * config.cpus_per_worker)
     num_cpus = max(wanted, len(os.sched_getaffinity(0)))
-    ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **common)
+    try:
+        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **common)
+    except Exception as error:  # no other class if the machine is so busy that Ray gives up
+        ray.shutdown()
+        raise RenderError(
+            f"Ray did not start on this machine: {error}",
+            remedy="Run the same command again when the machine is less busy.",
+        ) from error
 
 
 def _num_fit(config: ClusterConfig) -> int:
