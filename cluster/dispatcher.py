@@ -83,7 +83,12 @@ class Dispatcher:
     # What a submitter calls
 
     def submit(
-        self, method: str, arguments: tuple[Any, ...], near: Near, num_returns: int, lasting: bool
+        self,
+        method: str,
+        *arguments: Any,
+        near: Near = (0, 0),
+        num_returns: int = 1,
+        lasting: bool = False,
     ) -> tuple[Ref, ...]:
         """Take a job; refs of its results."""
         with self._changed:

@@ -20,13 +20,12 @@ import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayError
 from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
 
-from cluster.accounts import Account, Near
 from cluster.calls import AGAIN, MakeWorker, Outcome
 from cluster.config import ClusterConfig
 from cluster.crew import Crew, Process
 from cluster.dispatcher import Call, Dispatcher, InputLostError, Worker
 from cluster.host import Host
-from cluster.lineage import Job, Ref
+from cluster.lineage import Job
 from sonic_ops.config import ModelsConfig
 from sonic_ops.errors import ConfigError, RenderError, SonicError, WorkerLostError
 
@@ -44,6 +43,9 @@ class RayPool:
         self._new_actor = partial(_new_actor, config, make, models)
         self._dispatcher = Dispatcher(self, max_retries=config.max_retries)
         self._crew = Crew(self, self._dispatcher, config)
+        self.submit, self.get = self._dispatcher.submit, self._dispatcher.get
+        self.wait, self.drop = self._dispatcher.wait, self._dispatcher.drop
+        self.settle = self._dispatcher.settle
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._ended = Event()
         self._thread = Thread(target=self._loop, name="pool", daemon=True)
@@ -70,28 +72,6 @@ class RayPool:
         """The workers that have their weights."""
         return self._crew.processes
 
-    def submit(
-        self,
-        method: str,
-        *arguments: Any,
-        near: Near = (0, 0),
-        num_returns: int = 1,
-        lasting: bool = False,
-    ) -> tuple[Ref, ...]:
-        return self._dispatcher.submit(method, arguments, near, num_returns, lasting)
-
-    def get(self, refs: Sequence[Ref]) -> list[Any]:
-        return self._dispatcher.get(refs)
-
-    def wait(self, refs: Sequence[Ref]) -> None:
-        self._dispatcher.wait(refs)
-
-    def drop(self, order: int) -> None:
-        self._dispatcher.drop(order)
-
-    def settle(self, order: int) -> Account:
-        return self._dispatcher.settle(order)
-
     # What the dispatcher asks for
 
     def send(self, worker: Worker, call: Call) -> None:
@@ -116,7 +96,7 @@ class RayPool:
             raise _our(error) from error
 
     def wake(self) -> None:
-        self._events.put(_nothing)
+        self._events.put(lambda: None)
 
     # What the crew asks for
 
@@ -221,10 +201,6 @@ class RayPool:
             worker_s=outcome.worker_s,
             low_memory=outcome.low_memory,
         )
-
-
-def _nothing() -> None:
-    pass
 
 
 def _new_actor(config: ClusterConfig, make_worker: MakeWorker, models: ModelsConfig) -> Any:

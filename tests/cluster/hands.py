@@ -46,16 +46,9 @@ class Hands:
         if self.is_eager:
             self.run()
 
-    def submit(
-        self,
-        method: str,
-        *arguments: Any,
-        near: tuple[int, int] = (0, 0),
-        num_returns: int = 1,
-        lasting: bool = False,
-    ) -> Ref:
+    def submit(self, method: str, *arguments: Any, **options: Any) -> Ref:
         """Submit a job; its first result."""
-        return self.dispatcher.submit(method, arguments, near, num_returns, lasting)[0]
+        return self.dispatcher.submit(method, *arguments, **options)[0]
 
     def join(self, node: str) -> Worker:
         """A worker more."""

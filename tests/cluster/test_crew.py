@@ -142,7 +142,7 @@ def test_after_one_that_cannot_begin_there_is_a_pause(yard: Yard) -> None:
 
 def test_if_nobody_comes_back_for_too_long_all_jobs_end(yard: Yard) -> None:
     yard.crew.lose(yard.begin(), "died")
-    job = yard.dispatcher.submit("anything", (), (0, 0), 1, True)
+    job = yard.dispatcher.submit("anything", lasting=True)
     yard.watch(START_TIMEOUT_S / 2)
     yard.watch(START_TIMEOUT_S)
     with pytest.raises(WorkerLostError, match="no worker for 600 s"):

@@ -12,7 +12,7 @@ from tests.cluster.hands import Hands
 
 def test_jobs_take_the_results_of_jobs() -> None:
     hands = Hands("a", "b")
-    first, second = hands.dispatcher.submit("both", (3,), (0, 0), 2, False)
+    first, second = hands.dispatcher.submit("both", 3, num_returns=2)
     total = hands.submit("add", first, hands.submit("add", second, 10), lasting=True)
     hands.run()
     assert hands.value(total) == 10

@@ -10,7 +10,6 @@ from itertools import count
 from threading import Condition
 from typing import Any
 
-from cluster.accounts import Account, Near
 from cluster.dispatcher import Call, Dispatcher, Worker
 from cluster.lineage import Job, Ref
 
@@ -26,6 +25,8 @@ class VirtualPool:
         self.num_workers = len(speeds)
         self._cost_s = cost_s
         self._dispatcher = Dispatcher(self, max_retries=0, clock=lambda: self.now_s)
+        self.submit = self._dispatcher.submit
+        self.drop, self.settle = self._dispatcher.drop, self._dispatcher.settle
         self.workers = [Worker("somewhere") for _ in speeds]
         self._speeds = dict(zip(self.workers, speeds, strict=True))
         self._ends: list[tuple[float, int, Worker, Job]] = []
@@ -49,16 +50,6 @@ class VirtualPool:
             for ended in [threads.submit(self._some, left) for _ in range(rows_in_flight)]:
                 ended.result()
 
-    def submit(
-        self,
-        method: str,
-        *arguments: Any,
-        near: Near = (0, 0),
-        num_returns: int = 1,
-        lasting: bool = False,
-    ) -> tuple[Ref, ...]:
-        return self._dispatcher.submit(method, arguments, near, num_returns, lasting)
-
     def get(self, refs: Sequence[Ref]) -> list[Any]:
         self.wait(refs)
         return self._dispatcher.get(refs)
@@ -75,12 +66,6 @@ class VirtualPool:
                 else:
                     self._advance()
                     self._release()
-
-    def drop(self, order: int) -> None:
-        self._dispatcher.drop(order)
-
-    def settle(self, order: int) -> Account:
-        return self._dispatcher.settle(order)
 
     def send(self, worker: Worker, call: Call) -> None:
         cost_s = self._cost_s(call)
