@@ -1,7 +1,7 @@
 """Train the embedded model, on a GPU if there is one.
 
 python -m sonic_ops.training OUT              makes its data with flite and espeak-ng
-python -m sonic_ops.training BUNDLE OUT       needs nothing but torch and transformers
+python -m sonic_ops.training BUNDLE OUT       needs nothing but torch, transformers, Pillow
 
 Run it again to go on after a stop, or with a larger budget. With a bundle, OUT gets the weights
 and curves as `sketch.tar.00`, ... of at most 15 MB each.

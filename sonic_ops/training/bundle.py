@@ -21,8 +21,12 @@ from sonic_ops.training.options import PACKAGED_ENCODER, add_options, run_of
 
 MOST_BYTES: Final = 60_000_000
 PART_BYTES: Final = 15_000_000
-PACKAGES: Final = ("diffusers", "opencv-python-headless")
-"""Not torch, transformers and what comes with them; these run on every CPython from 3.11."""
+PACKAGES: Final = (
+    "diffusers", "opencv-python-headless", "importlib_metadata", "zipp", "requests", "urllib3",
+    "certifi", "idna", "charset-normalizer",
+)  # fmt: skip
+"""What diffusers needs beside torch, transformers and Pillow (which torchvision brings). All of it
+runs on every CPython from 3.11."""
 _CODE, _SITE, _SPEECH, _ENCODER = "code", "site", "speech", "speech_encoder"
 _FEATURES: Final = "features.npy"
 _MACHINE_CODE: Final = (

@@ -99,7 +99,7 @@ def write_speech(
         target,
         features=np.concatenate(features),
         mels=np.concatenate(mels),
-        tracks=np.concatenate(tracks),
+        tracks=np.concatenate(tracks).astype(np.float16),
         lengths=np.array(lengths),
         starts=np.cumsum(sizes) - sizes + BEFORE,
         amplitudes=np.array(amplitudes, np.float32),
@@ -139,7 +139,7 @@ def read_speech(folders: list[Path], *, load_features: bool = True) -> Speech:
     features = [shard["features"] for shard in shards] if load_features else [np.zeros(0)]
     return Speech(
         features=torch.from_numpy(np.concatenate(features)),
-        tracks=np.concatenate([s["tracks"] for s in shards]),
+        tracks=np.concatenate([s["tracks"] for s in shards]).astype(np.float32),
         starts=np.concatenate(starts),
         lengths=np.concatenate([s["lengths"] for s in shards]),
         amplitudes=np.concatenate([s["amplitudes"] for s in shards]),

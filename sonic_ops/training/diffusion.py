@@ -20,7 +20,6 @@ from sonic_ops.training.dataset import SIZE
 from sonic_ops.training.device import half_precision
 from sonic_ops.training.loop import Loss
 
-SHARED_NOISE: Final = 0.5
 MASK_AREA: Final = 1.1
 LATENT_SIZE: Final = SIZE // 8
 _DEAF, _BLIND = 0.10, 0.03
@@ -181,6 +180,7 @@ def denoising_loss(
     num_samples: int,
     num_frames: int,
     mean: float,
+    shared_noise: float = 0.5,
     guidance: float = 1.0,
 ) -> Loss:
     """Weighted squared error of v, on windows of `num_frames`.
@@ -193,7 +193,7 @@ def denoising_loss(
     def loss(generator: torch.Generator) -> Tensor:
         batch = draw_batch(feed(), generator, num_samples=num_samples, num_frames=num_frames)
         sigma = draw_sigma(num_samples, generator, mean=mean)
-        noisy, v = add_noise(batch.y_BTCHW, sigma, generator, shared=SHARED_NOISE)
+        noisy, v = add_noise(batch.y_BTCHW, sigma, generator, shared=shared_noise)
         with half_precision(generator.device):
             predicted = predict(unet, batch, noisy, sigma)
             if guidance != 1:

@@ -28,7 +28,7 @@ BEFORE: Final = MOTION_BEFORE_TOKENS
 AFTER: Final = MOTION_SPAN_TOKENS - MOTION_BEFORE_TOKENS
 """Zero rows around the features of a clip, so that every window can be cut without a test."""
 _MEL_FRAMES_PER_TOKEN: Final = 2
-_LOWEST_MEL, _MEL_STEP = -1.6, 0.016
+_LOWEST_MEL, _MEL_STEP = -1.6, 0.03
 _FLOOR, _SILENT_MEL = 2.0, -1.5
 """Whisper's log-mel: nothing is lower than the piece's maximum less 2, nor than -1.5."""
 
@@ -66,7 +66,7 @@ def pack_mel(mel_MT: torch.Tensor, num_tokens: int) -> NDArray[np.uint8]:
 
 
 def unpack_mel(packed: NDArray[np.uint8]) -> torch.Tensor:
-    """The log-mel of the whole piece, M T; where there is speech, exact to half a step of 0.016."""
+    """The log-mel of the whole piece, M T; where there is speech, exact to half a step of 0.03."""
     spoken = torch.from_numpy(packed.astype(np.float32).T) * _MEL_STEP + _LOWEST_MEL
     missing = PIECE_TOKENS * _MEL_FRAMES_PER_TOKEN - spoken.shape[1]
     silence = max(float(spoken.max()) - _FLOOR, _SILENT_MEL)

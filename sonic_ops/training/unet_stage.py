@@ -116,6 +116,7 @@ class Windows:
     per_step: int = 2
     frames: int = 25
     rate: float = 1.5e-3
+    shared_noise: float = 0.5
     guidance: float = 1.0
 
 
@@ -158,6 +159,7 @@ def train_windows(
         num_samples=batch_size(windows.per_step, device),
         num_frames=windows.frames,
         mean=0.3,
+        shared_noise=windows.shared_noise,
         guidance=windows.guidance,
     )
     trainer.run(loss, budget)

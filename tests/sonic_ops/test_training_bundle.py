@@ -58,8 +58,8 @@ def test_a_mel_of_one_byte_gives_the_same_features(sound: np.ndarray) -> None:
     again = unpack_mel(pack_mel(mel, NUM_TOKENS))
     assert again.shape == mel.shape
     error = (again - mel).abs()
-    assert error[:, : 2 * NUM_TOKENS].max() <= 0.0081
-    assert error[:, 2 * NUM_TOKENS + 2 :].max() <= 0.0081
+    assert error[:, : 2 * NUM_TOKENS].max() <= 0.0151
+    assert error[:, 2 * NUM_TOKENS + 2 :].max() <= 0.0151
     encoder = load_encoder(PACKAGED_ENCODER)
     exact, near = (token_rows(encoder, m, NUM_TOKENS).float() for m in (mel, again))
     assert (exact - near).square().mean().sqrt() < 0.1 * exact.std()  # training itself adds 0.15
