@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.cli import main
-from flows.config import load_preset, preset_names
+from flows.config import RenderConfig, load_preset, preset_names
 from flows.manifest import Line
 from flows.rows import Row, parse_row
 from sonic_ops.errors import ConfigError
@@ -129,6 +129,46 @@ def test_a_row_speaks_before_the_preset() -> None:
     assert (config.seed, config.portrait.resolution) == (9, 256)
     assert (config.sampling.expression, config.sampling.audio_guidance) == (0, (3, 3))
     assert config.sampling.head_motion == load_preset("sketch").sampling.head_motion
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_workers", "num_rows"),
+    [
+        ({"cluster": {"workers": 0}}, 1, 1),
+        ({}, 1, 2),
+        ({}, 8, 8),
+        ({}, 1000, 32),
+        ({"rows_in_flight": 50}, 8, 50),
+    ],
+)
+def test_rows_in_flight_follow_the_workers_unless_the_preset_says(
+    settings: dict[str, object], num_workers: int, num_rows: int
+) -> None:
+    config = RenderConfig.model_validate({"models": {"weights": "w"}} | settings)
+    assert config.num_rows_in_flight(num_workers) == num_rows
+
+
+def test_a_relative_work_folder_counts_from_here_and_an_address_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for written, read in (("work", str(tmp_path / "work")), ("s3://b/work", "s3://b/work")):
+        (tmp_path / "p.yaml").write_text(f"models: {{weights: w}}\nwork: {written}")
+        assert load_preset("p.yaml").work == read
+
+
+def test_clean_says_and_removes(sonic: Sonic, tmp_path: Path) -> None:
+    orphan = tmp_path / "out" / ".sonic" / "unknown"
+    orphan.mkdir(parents=True)
+    (orphan / "sound.wav").write_bytes(bytes(1000))
+    status, text, _ = sonic("clean", str(tmp_path))
+    assert (status, orphan.exists()) == (0, True)
+    assert "to be removed: 1, 1.0 kB" in text
+    status, text, _ = sonic("clean", str(tmp_path), "--yes")
+    assert (status, orphan.exists()) == (0, False)
+    status, _, problem = sonic("clean", str(tmp_path / "nowhere"))
+    assert status == 2
+    assert problem.startswith("sonic: The manifest ")
 
 
 def test_a_manifest_of_bad_rows_alone_ends_with_status_1_and_a_table(

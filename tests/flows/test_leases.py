@@ -97,10 +97,16 @@ def test_of_many_who_find_a_stale_lease_one_takes_it_over(target: str) -> None:
 
 def test_the_lease_of_a_process_that_is_gone_is_free_at_once(tmp_path: Path) -> None:
     target = str(tmp_path / "a.mp4")
-    program = "import os, sys; from flows.leases import Leases; Leases(3600).take(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", program, target], cwd=REPOSITORY, check=True)
-    holder = holder_of(target)
-    assert holder is not None
+    program = "import sys; from flows.leases import Leases; Leases(3600).take(sys.argv[1])"
+    arguments = [sys.executable, "-c", program, target]
+    with subprocess.Popen(arguments, cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.read()  # it ends; as long as nobody waits for it, it is still listed
+        holder = holder_of(target)
+        assert holder is not None
+        assert holder.pid == process.pid
+        while not holder.is_stale:
+            pass
     assert holder.is_stale
     Leases(LONG_S).take(target)
 

@@ -1,5 +1,6 @@
 """Before any compute: bad rows are named, good rows are planned, finished rows are known."""
 
+import gc
 import os
 import time
 import tracemalloc
@@ -16,8 +17,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from flows.config import RenderConfig
+from flows.manifest import open_manifest
 from flows.plan import most_workers
-from flows.preflight import PlannedRow
+from flows.preflight import PlannedRow, preflight
 from flows.receipts import write_receipt
 from flows.results import RowResult, rejected, sentence_of
 from flows.rows import BadRow
@@ -345,6 +347,24 @@ def test_ninety_minutes_are_planned_and_not_loaded(
     assert plan.num_unet_calls == 2_700 * config.sampling.steps
     assert peak_bytes < 32 << 20  # the track holds 173 MB
     assert time.monotonic() - started < 10
+
+
+def test_rows_are_streamed(
+    config: RenderConfig, good: Cells, write_manifest: WriteManifest
+) -> None:
+    sorted_rows(write_manifest(good), config)  # libraries are loaded
+    rows = [good | {"id": f"{i}", "output": f"out/{i}.mp4", "room": f"B {i}"} for i in range(900)]
+    kept_bytes = {}
+    with open_manifest(write_manifest(*rows)) as manifest:
+        tracemalloc.start()
+        for number, outcome in enumerate(preflight(manifest, config, weights_sha256="w"), 1):
+            assert isinstance(outcome, PlannedRow)
+            assert outcome.row.number == number
+            if number in (300, 900):
+                gc.collect()
+                kept_bytes[number] = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+    assert kept_bytes[900] - kept_bytes[300] < 600 * 500  # objects of a row would take 2,000
 
 
 def test_a_finished_row_is_known_by_receipt_output_and_content(
