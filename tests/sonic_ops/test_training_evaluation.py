@@ -22,7 +22,7 @@ from sonic_ops.training.evaluation.figures import (
     take_figures,
 )
 from sonic_ops.training.evaluation.lessons import paint_lessons, train_reader
-from sonic_ops.training.evaluation.reader import OPENING, PoseReader, readable
+from sonic_ops.training.evaluation.reader import HEAD, OPENING, PoseReader, readable
 from sonic_ops.training.evaluation.rendering import Renderer
 from sonic_ops.training.evaluation.results import Bar, Line
 from sonic_ops.training.evaluation.takes import PEOPLE, REAL, STYLE, Cast, Take, person_of
@@ -70,6 +70,17 @@ def test_the_portrait_of_a_case_is_its_neutral_picture(case: Case) -> None:
     x, y = case.mouth
     assert inside[round(y), round(x)]
     assert 0.2 < inside.float().mean() < 0.6
+
+
+def test_the_truth_moves_as_much_as_a_take_asks_for() -> None:
+    spoken = speak("no", Voice("flite", "slt", 0, 1.0, 11))
+    person = draw_identity(PERSON)
+    once, twice = (
+        readable(make_case("no", person, spoken, 1, head_motion=factor).poses_FK)
+        for factor in (1.0, 2.0)
+    )
+    assert np.allclose(twice[:, HEAD], 2 * once[:, HEAD], atol=1e-6)
+    assert np.allclose(np.delete(twice, HEAD, 1), np.delete(once, HEAD, 1))
 
 
 def test_silence_keeps_the_true_mouth_shut() -> None:

@@ -16,7 +16,7 @@ from sonic_ops.portrait import Portrait, face_mask, picture_tensors
 from sonic_ops.training.dataset import SIZE, STEPS_PER_TOKEN
 from sonic_ops.training.drawing import UNITS
 from sonic_ops.training.faces import NEUTRAL, Framing, Portraitist
-from sonic_ops.training.motion import animate
+from sonic_ops.training.motion import animate, perform
 from sonic_ops.training.mouth import STEPS_PER_SECOND
 from sonic_ops.training.people import Identity
 from sonic_ops.training.phones import closes_lips
@@ -63,13 +63,22 @@ def centred(identity: Identity) -> Framing:
     return Framing(zoom=UNITS / side, x=(left + right) / 2, y=(top + bottom) / 2)
 
 
-def make_case(name: str, identity: Identity, spoken: Utterance, seed: int) -> Case:
+def make_case(
+    name: str,
+    identity: Identity,
+    spoken: Utterance,
+    seed: int,
+    *,
+    head_motion: float = 1.0,
+    expression: float = 1.0,
+) -> Case:
     """Paint the truth and the neutral portrait of a person; as many frames as the sound has."""
     framing = centred(identity)
     painter = Portraitist(identity, size=SIZE, framing=framing)
     num_frames = len(spoken.samples) // SAMPLES_PER_FRAME
     clip = animate(spoken, np.random.default_rng(seed))
-    poses = clip.track[frame_steps(num_frames, len(clip.track))]
+    stored = clip.stored[frame_steps(num_frames, len(clip.stored))]
+    poses = perform(stored, head_motion * clip.head, expression * clip.expression)
     scale = SIZE / UNITS
     left, top, right, bottom = (v * scale for v in framing.shown(identity.face_box()))
     x, y = painter.mouth_centre(NEUTRAL)

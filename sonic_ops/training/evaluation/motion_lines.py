@@ -91,15 +91,14 @@ def scaling_lines(results: Results) -> list[Line]:
 def _factor_lines(name: str, people: Results, sizes: Mapping[str, tuple[Size, bool]]) -> list[Line]:
     """Sizes of motion at each factor against those of the same clips at 1: those that the factor
     should scale, and those that it should leave alone."""
-    natural = {t.index: f.read_FK for t, f in people.items() if not t.is_scaled}
+    natural = {t.index: f for t, f in people.items() if not t.is_scaled}
     lines = []
     for factor in FACTORS:
-        scaled = {
-            t.index: f.read_FK
+        pairs = [
+            (f, natural[t.index])
             for t, f in people.items()
             if t.is_scaled and getattr(t, name) == factor
-        }
-        pairs = [(pose, natural[index]) for index, pose in scaled.items()]
+        ]
         for part, (size, scales) in sizes.items():
             if pairs:
                 wanted = (MORE if factor > 1 else LESS) if scales else SAME
@@ -107,10 +106,15 @@ def _factor_lines(name: str, people: Results, sizes: Mapping[str, tuple[Size, bo
     return lines
 
 
-def _ratio(name: str, pairs: Sequence[tuple[Floats, Floats]], size: Size, bar: Bar) -> Line:
-    figures_N2 = np.array([[size(pose) for pose in pair] for pair in pairs])
-    value, low, high = measures.interval(figures_N2, measures.ratio)
-    return Line(name, value, low, high, bar)
+def _ratio(name: str, pairs: Sequence[tuple[Figures, Figures]], size: Size, bar: Bar) -> Line:
+    """The ratio as it was rendered, and as it is read from the truth at the same factor."""
+    read, painted, decoded = (
+        np.array([[size(getattr(f, part)) for f in pair] for pair in pairs])
+        for part in ("read_FK", "painted_FK", "decoded_FK")
+    )
+    value, low, high = measures.interval(read, measures.ratio)
+    ceilings = measures.ratio(painted), measures.ratio(decoded)
+    return Line(name, value, low, high, bar, *ceilings)
 
 
 def _against_truth(name: str, results: Results, size: Size, bar: Bar | None = None) -> Line:

@@ -71,7 +71,14 @@ class Cast:
     def case(self, take: Take) -> Case:
         """Paint what a take renders."""
         person = person_of(take)
-        return make_case(take.name, person, self._utterance(take), seed=person.seed)
+        return make_case(
+            take.name,
+            person,
+            self._utterance(take),
+            seed=person.seed,
+            head_motion=take.head_motion,
+            expression=take.expression,
+        )
 
     def _utterance(self, take: Take) -> Utterance:
         if take.group == REAL:
