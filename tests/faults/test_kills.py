@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -153,6 +154,8 @@ def test_a_node_of_two_is_killed(
 
         cluster = ClusterConfig(workers=2, address=address)
         with open_pool(cluster, models) as pool:
+            while pool.num_workers < 2:
+                time.sleep(0.1)
             denoise_video(pool, request, CONFIG, on_progress)
             encode_video(pool, request, CONFIG, on_progress)
             account = pool.settle(request.order)
@@ -167,7 +170,8 @@ def two_nodes() -> Iterator[tuple[str, Any]]:
     """Two raylets with room for a worker each: the address, and what kills the second one."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(head_node_args={"num_cpus": 1, "include_dashboard": False})
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         second = cluster.add_node(num_cpus=1)
         yield cluster.address, partial(cluster.remove_node, second, allow_graceful=False)
