@@ -6,7 +6,7 @@ The database has no name and is gone with the process; what must survive is in r
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -14,6 +14,7 @@ from flows.plan import RowPlan
 from flows.preflight import PlannedRow
 from flows.results import RowResult, result_from
 from flows.rows import Row
+from sonic_ops.errors import RenderError
 
 _TABLES = """
 PRAGMA journal_mode = OFF;
@@ -42,32 +43,26 @@ class Ledger:
     def plan(self, planned: PlannedRow) -> None:
         """Note a row to render."""
         row = planned.row
-        content = json.dumps(asdict(planned))
-        with self._lock:
-            self._db.execute(
-                "INSERT INTO rows VALUES (?, ?, ?, 'waiting', ?, NULL)",
-                (row.number, row.id, row.output, content),
-            )
+        self._write(
+            "INSERT INTO rows VALUES (?, ?, ?, 'waiting', ?, NULL)",
+            (row.number, row.id, row.output, _text(planned)),
+        )
 
     def record(self, result: RowResult) -> None:
         """Note what became of a row."""
-        content = json.dumps(asdict(result))
-        with self._lock:
-            self._db.execute(
-                "INSERT INTO rows VALUES (?, ?, ?, ?, NULL, ?) "
-                "ON CONFLICT (number) DO UPDATE SET status = excluded.status, "
-                "result = excluded.result",
-                (result.row, result.id, result.output, result.status, content),
-            )
+        self._write(
+            "INSERT INTO rows VALUES (?, ?, ?, ?, NULL, ?) ON CONFLICT (number) DO UPDATE SET "
+            "status = excluded.status, result = excluded.result",
+            (result.row, result.id, result.output, result.status, _text(result)),
+        )
 
     def remember(self, result: RowResult) -> None:
         """Note what another run says about a row; a video that is done counts most."""
-        with self._lock:
-            self._db.execute(
-                "INSERT INTO earlier VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "status = excluded.status, result = excluded.result WHERE status <> 'done'",
-                (result.id, result.output, result.status, json.dumps(asdict(result))),
-            )
+        self._write(
+            "INSERT INTO earlier VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "status = excluded.status, result = excluded.result WHERE status <> 'done'",
+            (result.id, result.output, result.status, _text(result)),
+        )
 
     def planned(self, status: str = "waiting") -> Iterator[PlannedRow]:
         """The rows to render that have this status, in the order of the manifest."""
@@ -79,6 +74,16 @@ class Ledger:
         for planned, result, earlier in self._select("planned, result, earlier", "TRUE"):
             own = _result_of(planned, result)
             yield own if earlier is None else _newest(own, result_from(json.loads(earlier)))
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            with self._lock:
+                self._db.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise RenderError(
+                f"The folder for temporary files cannot be used: {error}",
+                remedy="Free space in it, or let TMPDIR name another folder.",
+            ) from error
 
     def _select(self, columns: str, where: str, *values: str) -> Iterator[tuple[str, ...]]:
         """Rows in batches, so that others may write in between."""
@@ -95,6 +100,11 @@ class Ledger:
                 return
             last = batch[-1][-1]
             yield from (tuple(entry[:-1]) for entry in batch)
+
+
+def _text(value: PlannedRow | RowResult) -> str:
+    """JSON of a value and the values in it; not by `asdict`, which copies all it finds."""
+    return json.dumps(value, default=lambda part: {n: getattr(part, n) for n in part.__slots__})
 
 
 def _planned_from(content: dict[str, Any]) -> PlannedRow:

@@ -1,5 +1,6 @@
 """One run of a manifest: check all rows, say what is wrong, render the rest, write the results."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from flows.ledger import Ledger
 from flows.manifest import Manifest, open_manifest
 from flows.plan import work_in_words
 from flows.preflight import PlannedRow, preflight
-from flows.progress import say_to
+from flows.progress import PLAIN_INTERVAL_S, say_to
 from flows.results import (
     FINISHED,
     ResultLine,
@@ -78,7 +79,7 @@ def _run(
     console: Console,
 ) -> int:
     say, ledger = say_to(console), Ledger()
-    checked = check(request, config, manifest, ledger)
+    checked = check(request, config, manifest, ledger, say)
     target = _results_target(request, checked)
     say_bad_rows(checked, say)
     journal = Journal(target, leases)
@@ -92,9 +93,15 @@ def _run(
     return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
 
 
-def check(request: RunRequest, config: RenderConfig, manifest: Manifest, ledger: Ledger) -> Checked:
+def check(
+    request: RunRequest,
+    config: RenderConfig,
+    manifest: Manifest,
+    ledger: Ledger,
+    say: Callable[[str], None],
+) -> Checked:
     """The preflight of a request, sorted into the ledger."""
-    checked = Checked()
+    checked, said_s = Checked(), time.monotonic()
     for outcome in preflight(
         manifest,
         config,
@@ -102,6 +109,9 @@ def check(request: RunRequest, config: RenderConfig, manifest: Manifest, ledger:
         output_folder=request.output_folder,
     ):
         checked.num_rows += 1
+        if time.monotonic() - said_s >= PLAIN_INTERVAL_S:
+            said_s = time.monotonic()
+            say(f"{checked.num_rows:,} rows checked")
         match outcome:
             case PlannedRow():
                 ledger.plan(outcome)
