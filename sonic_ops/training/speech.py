@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from sonic_ops.constants import SAMPLE_RATE_HZ
@@ -80,7 +79,7 @@ def speak(text: str, voice: Voice) -> Utterance:
 
 def _resized(spoken: Utterance, size: float) -> Utterance:
     """The same by a speaker of another size: all tones lower and slower by the factor."""
-    samples = np.asarray(soxr.resample(spoken.samples, 1.0, size), np.float32)
+    samples = _resampled(spoken.samples, 1.0, size)
     phones = tuple(Phone(p.name, p.start_s * size, p.stop_s * size) for p in spoken.phones)
     return Utterance(samples, phones)
 
@@ -154,7 +153,16 @@ def _to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
 def _resample(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
     if rate_hz == SAMPLE_RATE_HZ:
         return samples
-    return np.asarray(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), np.float32)
+    return _resampled(samples, rate_hz, SAMPLE_RATE_HZ)
+
+
+def _resampled(
+    samples: NDArray[np.float32], rate_in: float, rate_out: float
+) -> NDArray[np.float32]:
+    # Only who makes speech needs soxr; training on a bundle's speech does not.
+    import soxr
+
+    return np.asarray(soxr.resample(samples, rate_in, rate_out), np.float32)
 
 
 def _flite(text: str, voice: Voice) -> Utterance:
