@@ -39,6 +39,7 @@ class Finishing:
             output.stop,
             self.request.encoded(segment),
             self.config.media,
+            self.request.backdrop,
         )
         near = (self.request.order, segment.index)
         return self.pool.submit("encode", job, frames, following, near=near, lasting=True)[0]

@@ -30,6 +30,7 @@ class VideoRequest:
     work: str
     seed: int = 0
     order: int = 0
+    backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
 
     @property
     def num_frames(self) -> int:
@@ -219,3 +220,4 @@ class EncodeJob:
     stop: int
     target: str
     media: MediaConfig
+    backdrop: str | None = None

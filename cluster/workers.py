@@ -44,6 +44,7 @@ from sonic_ops.exchange import Part, fusion_order
 from sonic_ops.fusion import blend, fuse
 from sonic_ops.interpolation import output_frames
 from sonic_ops.models.loading import Models, load_models
+from sonic_ops.pasting import backdrop_from, paste
 from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
 from sonic_ops.timeline import Segment
@@ -210,6 +211,8 @@ class RenderWorker:
         stream = output_frames(
             self.models.flownet, pictures, job.segment.start, range(job.start, job.stop)
         )
+        if job.backdrop is not None:
+            stream = paste(stream, backdrop_from(artifacts.read_tensors(job.backdrop)))
         settings = settings_of(job.media)
         return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
 

@@ -41,6 +41,7 @@ def fingerprint_of(
         "portrait": digest(row.portrait),
         "range": [row.start or 0.0, row.end],
         "face_box": row.face_box,
+        "face": row.face,
         "format": format_of(row.output).muxer,
         "language": row.language,
         "subtitles": None if row.subtitles is None else digest(row.subtitles),

@@ -1,5 +1,6 @@
 """What can be known about the inputs of a row at a bounded cost, before any compute."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.rows import FaceBox
@@ -7,6 +8,7 @@ from sonic_ops.config import PortraitConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.errors import AudioTooShortError, FieldError
 from sonic_ops.faces import Box
+from sonic_ops.pasting import Backdrop, prepare_backdrop
 from sonic_ops.portrait import Portrait, load_image, place_face, prepare_portrait
 from sonic_ops.sound import probe_audio, read_sound, unreadable
 from sonic_ops.subtitles import cut, read_subtitles
@@ -53,7 +55,9 @@ def inspect_subtitles(subtitles: str, start: float | None, end_s: float) -> tupl
     return (f"{num_shown} of {len(cues)} subtitles are inside the part that is rendered",)
 
 
-def portrait_of(portrait: str, face_box: FaceBox | None, settings: PortraitConfig) -> Portrait:
+def portrait_of(
+    portrait: str, face_box: FaceBox | None, settings: PortraitConfig, face: int | None = None
+) -> Portrait:
     """The portrait as the model reads it. Raises InputError."""
     return prepare_portrait(
         load_image(portrait),
@@ -62,20 +66,29 @@ def portrait_of(portrait: str, face_box: FaceBox | None, settings: PortraitConfi
         face_box=_box(face_box),
         expand=settings.expand,
         mask_area=settings.mask_area,
+        face=face,
     )
 
 
+def backdrop_of(portrait: str, crop: Sequence[int]) -> Backdrop:
+    """The whole picture, of which the part `crop` is animated. Raises InputError."""
+    left, top, right, bottom = crop
+    return prepare_backdrop(load_image(portrait), (left, top, right, bottom))
+
+
 def inspect_portrait(
-    portrait: str, face_box: FaceBox | None, settings: PortraitConfig
+    portrait: str, face_box: FaceBox | None, face: int | None, settings: PortraitConfig
 ) -> tuple[str, ...]:
     """Find the face as the render will; what the user should know about it. Raises InputError."""
     num_faces = place_face(
         load_image(portrait),
+        resolution=settings.resolution,
         framing=settings.framing,
         face_box=_box(face_box),
         expand=settings.expand,
+        face=face,
     ).num_faces
-    if num_faces < 2 or face_box is not None:
+    if num_faces < 2 or face_box is not None or face is not None:
         return ()
     return (f"{num_faces} faces in the portrait: the largest is used",)
 

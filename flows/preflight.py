@@ -125,7 +125,9 @@ class RowChecker:
         settings = self._config.for_row(row).portrait
         facts = _kept(errors, "audio", lambda: self._audio(row.audio, row.start, row.end))
         notes = _kept(
-            errors, "portrait", lambda: self._portrait(row.portrait, row.face_box, settings)
+            errors,
+            "portrait",
+            lambda: self._portrait(row.portrait, row.face_box, row.face, settings),
         )
         end_s = (row.start or 0.0) + (facts.duration_s if facts else 0.0)
         more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s))
@@ -194,11 +196,11 @@ def _inspect_audio(audio: str, start: float | None, end: float | None) -> "Audio
 
 
 def _inspect_portrait(
-    portrait: str, face_box: FaceBox | None, settings: PortraitConfig
+    portrait: str, face_box: FaceBox | None, face: int | None, settings: PortraitConfig
 ) -> tuple[str, ...]:
     from flows.inputs import inspect_portrait
 
-    return inspect_portrait(portrait, face_box, settings)
+    return inspect_portrait(portrait, face_box, face, settings)
 
 
 def _inspect_subtitles(row: Row, end_s: float) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ FaceBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
 
 MAX_SEED = 2**31 - 1
-FRAMINGS = ("face", "full")
+FRAMINGS = ("face", "full", "paste")
 MAX_RESOLUTION = 1024
 MAX_NAME_BYTES = 240  # file systems take 255; the receipt adds an ending
 
@@ -38,6 +38,7 @@ class Row:
     resolution: int | None
     framing: str | None
     face_box: FaceBox | None
+    face: int | None
     head_motion: float | None
     expression: float | None
     audio_guidance: float | None
@@ -96,8 +97,9 @@ COLUMNS = (
     Column("output", cells.address, "the address of the video to write", "out/ada.mp4"),
     Column("seed", cells.whole_number(0, MAX_SEED), "a whole number from 0 to 2147483647", "7"),
     Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
-    Column("framing", _framing, "'face' or 'full'", "face"),
+    Column("framing", _framing, "'face', 'full' or 'paste'", "face"),
     Column("face_box", cells.box, "four numbers x, y, width, height in pixels", "40 30 120 120"),
+    Column("face", cells.whole_number(1, 99), "a number that counts faces from the left", "2"),
     Column("head_motion", cells.number(0, 3), _STRENGTH, "1.0"),
     Column("expression", cells.number(0, 3), _STRENGTH, "1.0"),
     Column("audio_guidance", cells.number(0, 50), "a number from 0 to 50", "7.5"),
@@ -175,12 +177,6 @@ def parse_cell(column: Column, value: object) -> Any:
 
 
 def _wrong_value(column: Column, value: object) -> FieldError:
-    if column.name == "framing" and value == "paste":
-        return FieldError(
-            "'paste' is not available in this version",
-            remedy="Write 'face' or 'full'.",
-            field="framing",
-        )
     rest = "" if column.name in REQUIRED else ", or leave the cell empty for what the preset says"
     return FieldError(
         f"{_shown(value)} is not {column.expects}",

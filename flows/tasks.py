@@ -12,13 +12,14 @@ import soundfile
 from prefect import Task, task
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from torch import Tensor
 
 from cluster import artifacts
 from cluster import render as cluster_render
 from cluster.jobs import VideoRequest
 from cluster.render import Progress
 from flows import addresses
-from flows.inputs import portrait_of
+from flows.inputs import backdrop_of, portrait_of
 from flows.preflight import PlannedRow
 from flows.receipts import write_owner
 from flows.rows import Row, blaming
@@ -30,6 +31,7 @@ from sonic_ops.files import fetched, open_address, storage_fault, written
 from sonic_ops.finishing import Finish, finish_video
 from sonic_ops.formats import format_of
 from sonic_ops.inspection import VideoInfo
+from sonic_ops.pasting import backdrop_tensors
 from sonic_ops.portrait import portrait_tensors
 from sonic_ops.soundtrack import Soundtrack
 from sonic_ops.subtitles import Cue, cut, in_text, read_subtitles, side_car
@@ -109,10 +111,24 @@ def prepare_portrait(planned: PlannedRow) -> str:
     row, target = planned.row, addresses.join(planned.work, "portrait.safetensors")
     settings = current_session().config.for_row(row).portrait
     _advance(planned, "portrait")
+
+    def portrait() -> dict[str, Tensor]:
+        return portrait_tensors(portrait_of(row.portrait, row.face_box, settings, row.face))
+
+    def backdrop() -> dict[str, Tensor]:
+        crop = artifacts.read_tensors(target)["crop"].tolist()
+        return backdrop_tensors(backdrop_of(row.portrait, crop))
+
     with blaming("portrait"):
-        return artifacts.write_tensors(
-            target, lambda: portrait_tensors(portrait_of(row.portrait, row.face_box, settings))
-        )
+        artifacts.write_tensors(target, portrait)
+        if settings.framing == "paste":
+            artifacts.write_tensors(_backdrop(planned), backdrop)
+    return target
+
+
+def _backdrop(planned: PlannedRow) -> str:
+    """Where the whole picture is kept that frames are pasted into."""
+    return addresses.join(planned.work, "backdrop.safetensors")
 
 
 def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
@@ -125,6 +141,7 @@ def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
         work=planned.work,
         seed=config.seed,
         order=planned.row.number,
+        backdrop=_backdrop(planned) if config.portrait.framing == "paste" else None,
     )
 
 

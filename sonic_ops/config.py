@@ -53,7 +53,7 @@ class PortraitConfig(Settings):
     """How the picture is cut, resized and masked."""
 
     resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = 512
-    framing: Literal["face", "full"] = "face"
+    framing: Literal["face", "full", "paste"] = "face"
     expand: NotNegative = 0.5
     mask_area: Annotated[float, Field(gt=0)] = 1.1
 

@@ -3,6 +3,7 @@
 Shape letters: C channels, H, W rows and columns. Boxes are (left, top, right, bottom), half-open.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,10 +17,11 @@ from sonic_ops.faces import Box, find_faces
 from sonic_ops.files import open_address
 
 Corners = tuple[int, int, int, int]
-Framing = Literal["face", "full"]
+Framing = Literal["face", "full", "paste"]
 
 SIZE_MULTIPLE = 64
 MAX_ASPECT = 8
+MAX_SIDE = 2048  # rendered pixels
 CLIP_SIDE = 224
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -68,24 +70,34 @@ class Place:
 
 
 def place_face(
-    image: Image.Image, *, framing: Framing, face_box: Box | None, expand: float
+    image: Image.Image,
+    *,
+    resolution: int,
+    framing: Framing,
+    face_box: Box | None,
+    expand: float,
+    face: int | None = None,
 ) -> Place:
     """Find the face (or take `face_box`), and choose the part of the picture around it.
 
-    With several faces the largest is animated. `framing="full"` keeps the whole picture, and
-    animates all of it if there is no face. Raises NoFaceError, FieldError for a `face_box` outside
-    the picture, and ImageUnreadableError for a picture more than 8 times as long as wide.
+    With several faces the largest is animated, or number `face` from the left, which counts from
+    1. `framing="full"` keeps the whole picture, and animates all of it if there is no face. Raises
+    NoFaceError, FieldError for a `face_box` outside the picture, and ImageUnreadableError for a
+    picture more than 8 times as long as wide, or one that would be rendered larger than 2048.
     """
     faces = find_faces(image) if face_box is None else (_inside(face_box, image),)
     whole = Box(0, 0, image.width, image.height)
-    if framing == "face" and not faces:
+    if framing != "full" and not faces:
         raise NoFaceError(
             "No face was found in the picture",
             remedy="Give its place in face_box (x, y, width, height), or set framing to full.",
         )
-    box = faces[0] if faces else whole
-    crop = crop_around(box, expand, image.size) if framing == "face" else (0, 0, *image.size)
-    _check_aspect(crop[2] - crop[0], crop[3] - crop[1])
+    if face is not None and face_box is None:
+        box = _from_left(faces, face)
+    else:
+        box = faces[0] if faces else whole
+    crop = (0, 0, *image.size) if framing == "full" else crop_around(box, expand, image.size)
+    _check_shape(crop[2] - crop[0], crop[3] - crop[1], resolution)
     return Place(box, len(faces), crop)
 
 
@@ -97,9 +109,17 @@ def prepare_portrait(
     face_box: Box | None,
     expand: float,
     mask_area: float,
+    face: int | None = None,
 ) -> Portrait:
     """Cut the picture around its face and make the inputs. Raises as `place_face`."""
-    place = place_face(image, framing=framing, face_box=face_box, expand=expand)
+    place = place_face(
+        image,
+        resolution=resolution,
+        framing=framing,
+        face_box=face_box,
+        expand=expand,
+        face=face,
+    )
     framed = image.crop(place.crop)
     inner, mask = place.box.moved(-place.crop[0], -place.crop[1]), Image.new("L", framed.size, 255)
     if place.num_faces:
@@ -204,11 +224,28 @@ def _inside(box: Box, image: Image.Image) -> Box:
     return box
 
 
-def _check_aspect(width: int, height: int) -> None:
+def _from_left(faces: Sequence[Box], face: int) -> Box:
+    if face > len(faces):
+        raise NoFaceError(
+            f"The number of faces in the picture is {len(faces)}, and so none is number {face}",
+            remedy="Count the faces from the left, or give the place of one in face_box.",
+            field="face",
+        )
+    return sorted(faces, key=lambda box: box.x + box.width / 2)[face - 1]
+
+
+def _check_shape(width: int, height: int, resolution: int) -> None:
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageUnreadableError(
             f"The picture of {width} x {height} pixels is too long and narrow",
             remedy="Set framing to face, or cut the picture to a more common shape.",
+        )
+    rendered = render_size((width, height), resolution)
+    if max(rendered) > MAX_SIDE:
+        raise ImageUnreadableError(
+            f"The picture of {width} x {height} pixels would be rendered at {rendered[0]} x "
+            f"{rendered[1]}, and {MAX_SIDE} is the most for a side",
+            remedy="Choose a smaller resolution, or set framing to face or paste.",
         )
 
 

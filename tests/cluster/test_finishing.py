@@ -1,16 +1,19 @@
 """Encoded segments hold the pictures of the whole video, also across their borders."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from cluster.artifacts import write_tensors
 from cluster.config import VideoConfig
 from cluster.jobs import VideoRequest
 from cluster.pool import Pool
 from cluster.render import denoise_video, encode_video
 from sonic_ops.config import MediaConfig
+from sonic_ops.pasting import Backdrop, backdrop_tensors
 from tests.cluster.conftest import Prepare
 
 NUM_FRAMES = 9
@@ -39,6 +42,24 @@ def test_segments_hold_the_pictures_of_the_whole(
     assert (len(whole), len(cut)) == (1, 3)
     assert np.array_equal(pictures_of(whole), pictures_of(cut))
     assert len(pictures_of(cut)) == 2 * NUM_FRAMES
+
+
+def test_pasted_segments_hold_the_pictures_of_the_whole_in_the_size_of_the_picture(
+    tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    backdrop = backdrop_tensors(Backdrop(pixels, (40, 20, 110, 90)))
+    address = write_tensors(str(tmp_path / "backdrop.safetensors"), lambda: backdrop)
+    made = []
+    for name, length in (("whole", NUM_FRAMES), ("cut", 4)):
+        request = replace(prepare(NUM_FRAMES, tmp_path / name), backdrop=address)
+        made.append(pictures_of(finish(local_pool, request, video, length)))
+    assert np.array_equal(made[0], made[1])
+    assert made[0].shape == (2 * NUM_FRAMES, 180, 160)  # of luma and both chromas
+    outside = made[0][:, :16, :]
+    assert (outside == outside[0]).all()
+    inside = made[0][:, 20:90, 40:110]
+    assert (inside != inside[0]).any()
 
 
 def test_a_segment_that_is_lost_is_made_again_with_the_same_bytes(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from flows.run import RunRequest, run
@@ -23,7 +24,7 @@ ROWS: list[dict[str, object]] = [
     {"id": "ada", "end": 0.8, "seed": 1, "output": "out/ada.mp4", "room": "B 1"},
     {"id": "lost", "audio": "nowhere.wav", "output": "out/lost.mp4"},
     {"id": "ben", "start": 1.0, "end": 1.5, "output": "out/deep/ben.webm", "room": "B 2"}
-    | {"subtitles": "ben.srt", "language": "en"},
+    | {"subtitles": "ben.srt", "language": "en", "framing": "paste", "face": 1},
 ]
 BASE: dict[str, object] = {
     "portrait": str(FACE),
@@ -34,6 +35,8 @@ BASE: dict[str, object] = {
     "room": None,
     "subtitles": None,
     "language": None,
+    "framing": None,
+    "face": None,
 }
 
 
@@ -60,7 +63,9 @@ def ran(bench: Bench, manifest: str) -> Ran:
 def test_videos_are_what_was_planned(ran: Ran, folder: Path) -> None:
     ada = verify_video(folder / "out" / "ada.mp4", num_output_frames=20, duration_s=0.8)
     ben = verify_video(folder / "out" / "deep" / "ben.webm", num_output_frames=12, duration_s=0.5)
-    assert (ada.width, ada.height) == (ben.width, ben.height) == (64, 64)
+    assert (ada.width, ada.height) == (64, 64)
+    with Image.open(FACE) as picture:
+        assert (ben.width, ben.height) == picture.size
     assert (ben.video_codec, ben.audio_codec) == ("vp9", "opus")
     assert (ben.language, ben.num_subtitles) == ("eng", 1)
     side_car = (folder / "out" / "deep" / "ben.en.srt").read_text()

@@ -85,6 +85,8 @@ def test_cells_that_decide_pixels_move_it(row: Row) -> None:
         replace(row, seed=5),
         replace(row, resolution=256),
         replace(row, framing="full"),
+        replace(row, framing="paste"),
+        replace(row, face=2),
         replace(row, face_box=(1, 2, 3, 4)),
         replace(row, head_motion=0.5),
         replace(row, expression=0.5),

@@ -109,6 +109,8 @@ def test_a_number_may_be_an_id() -> None:
         ("resolution", 100),
         ("resolution", 8192),
         ("framing", "wide"),
+        ("face", 0),
+        ("face", "left"),
         ("face_box", [1, 2, 3]),
         ("face_box", [1, 2, 0, 4]),
         ("face_box", "a b c d"),
@@ -139,10 +141,6 @@ def test_a_wrong_value_is_named_with_its_column(column: str, value: object) -> N
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_a_required_cell_may_not_be_empty(column: str, value: object) -> None:
     assert problem(**{column: value}) == (column, "the cell is empty")
-
-
-def test_what_later_versions_can_do_is_said_clearly() -> None:
-    assert problem(framing="paste") == ("framing", "'paste' is not available in this version")
 
 
 def test_the_end_is_after_the_start() -> None:

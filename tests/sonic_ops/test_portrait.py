@@ -22,6 +22,7 @@ from sonic_ops.portrait import (
     face_mask,
     load_image,
     picture_tensors,
+    place_face,
     portrait_from,
     portrait_tensors,
     prepare_portrait,
@@ -230,3 +231,60 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
         load_image(str(tmp_path / "nowhere.png"))
     with pytest.raises(MissingFileError):
         load_image(str(tmp_path))
+
+
+def two_faces() -> Image.Image:
+    """A small face on the left, a large one on the right."""
+    face = load_image(str(FACE))
+    both = Image.new("RGB", (900, 420), "gray")
+    both.paste(face.resize((220, 220)), (40, 100))
+    both.paste(face.resize((400, 400)), (440, 10))
+    return both
+
+
+@pytest.mark.parametrize(("face", "is_left"), [(None, False), (1, True), (2, False)])
+def test_the_face_that_speaks_is_the_largest_or_counted_from_the_left(
+    face: int | None, is_left: bool
+) -> None:
+    place = place_face(
+        two_faces(), resolution=128, framing="paste", face_box=None, expand=0.5, face=face
+    )
+    assert place.num_faces == 2
+    assert (place.box.x < 300) == is_left
+    assert (place.crop[2] <= 450) == is_left
+
+
+def test_a_face_that_is_not_there_is_named() -> None:
+    with pytest.raises(
+        NoFaceError, match="faces in the picture is 2, and so none is number 3"
+    ) as e:
+        place_face(two_faces(), resolution=128, framing="face", face_box=None, expand=0.5, face=3)
+    assert e.value.field == "face"
+    blank = Image.new("RGB", (64, 64))
+    with pytest.raises(NoFaceError, match="is 0, and so none"):
+        place_face(blank, resolution=128, framing="full", face_box=None, expand=0.5, face=1)
+
+
+def test_pasting_needs_a_face() -> None:
+    with pytest.raises(NoFaceError, match="No face"):
+        prepare(Image.new("RGB", (200, 200), "gray"), "paste")
+
+
+@pytest.mark.parametrize(
+    ("size", "resolution", "reason"),
+    [
+        ((100, 5000), 128, "too long and narrow"),
+        ((4000, 1000), 1024, "would be rendered at 4096 x 1024, and 2048 is the most for a side"),
+    ],
+)
+def test_sizes_that_cannot_be_rendered_are_said(
+    size: tuple[int, int], resolution: int, reason: str
+) -> None:
+    with pytest.raises(ImageUnreadableError, match=reason):
+        place_face(
+            Image.new("RGB", size),
+            resolution=resolution,
+            framing="full",
+            face_box=None,
+            expand=0.5,
+        )
