@@ -53,6 +53,7 @@ class Leases:
         self.owner = uuid4().hex
         self._lease_s = lease_s
         self._lock = Lock()
+        self._files = Lock()  # held while files are changed: what is given back is not renewed
         self._generations: dict[str, int] = {}
         self._renewed_s: dict[str, float] = {}
 
@@ -74,12 +75,12 @@ class Leases:
 
     def release(self, target: str) -> None:
         """Give a lease back; one that was lost is left to whoever has it now."""
-        with self._lock:
-            generation = self._generations.pop(target, None)
-            self._renewed_s.pop(target, None)
-        if generation is not None:
+        with self._files:
+            with self._lock:
+                generation = self._generations.pop(target, None)
+                self._renewed_s.pop(target, None)
             with suppress(OSError):  # it becomes stale by itself
-                if self._is_ours(target, generation):
+                if generation is not None and self._is_ours(target, generation):
                     remove(_address(target, generation))
 
     def check(self, target: str) -> None:
@@ -91,11 +92,11 @@ class Leases:
 
     def renew(self) -> None:
         """Say that this process still works on everything it holds."""
-        with self._lock:
-            held = dict(self._generations)
-        for target, generation in held.items():
-            with suppress(OSError):  # tried again; `check` tells when that took too long
-                self._renew(target, generation)
+        for target in list(self._generations):
+            # What cannot be renewed is tried again; `check` tells when that took too long.
+            with self._files, suppress(OSError):
+                if target in self._generations:
+                    self._renew(target, self._generations[target])
 
     def release_all(self) -> None:
         """Give everything back."""
@@ -108,10 +109,10 @@ class Leases:
             with written(_address(target, generation)) as path:
                 path.write_bytes(self._content())
         with self._lock:
-            if ours and target in self._renewed_s:
-                self._renewed_s[target] = time.monotonic()
-            elif not ours:
+            if not ours:
                 self._renewed_s.pop(target, None)
+            elif target in self._renewed_s:
+                self._renewed_s[target] = time.monotonic()
 
     def _is_ours(self, target: str, generation: int) -> bool:
         found = _found(target)
