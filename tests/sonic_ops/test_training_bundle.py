@@ -1,6 +1,8 @@
 """The bundle: all that training needs in one file, and weights back in small ones."""
 
 import lzma
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -110,3 +112,23 @@ def test_weights_come_back_in_small_files(tmp_path: Path, monkeypatch: pytest.Mo
         archive.extractall(tmp_path / "back", filter="data")
     back = torch.load(tmp_path / "back" / "sketch" / "weights.pt", weights_only=True)
     assert torch.equal(back, torch.arange(20_000))
+
+
+def test_training_needs_only_what_the_bundle_brings() -> None:
+    absent = [
+        "soxr",
+        "av",
+        "soundfile",
+        "librosa",
+        "pydantic",
+        "fsspec",
+        "pyarrow",
+        "prefect",
+        "ray",
+    ]
+    code = (
+        f"import sys\nsys.modules.update(dict.fromkeys({absent}))\n"
+        "import sonic_ops.training.__main__, sonic_ops.training.stages\n"
+    )
+    # `None` in sys.modules makes an import fail.
+    subprocess.run([sys.executable, "-c", code], check=True)
