@@ -64,6 +64,8 @@ def test_what_shows_in_the_video_moves_it(row: Row, settings: dict[str, object])
         {"rows_in_flight": 5},
         {"max_attempts": 1},
         {"keep_work": True},
+        {"work": "s3://bucket/work"},
+        {"lease_s": 7},
         {"checkpoint_every": 1},
         {"border_tolerance_frames": 5},
         {"overlap": 3},
