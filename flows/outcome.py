@@ -35,6 +35,7 @@ class Rendered:
 
 def done(planned: PlannedRow, rendered: Rendered, spent: Spent, *, keep_work: bool) -> RowResult:
     """The result of a finished row; its receipt is written and its work folder removed."""
+    offset_s = rendered.video.audio_offset_s
     result = replace(
         _base(planned, spent),
         status="done",
@@ -42,6 +43,7 @@ def done(planned: PlannedRow, rendered: Rendered, spent: Spent, *, keep_work: bo
         video_s=rendered.video.duration_s,
         width=rendered.video.width,
         height=rendered.video.height,
+        audio_offset_ms=None if offset_s is None else 1000 * offset_s,
         attempts=spent.num_failures + 1,
     )
     try:

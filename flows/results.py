@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
         ("peak_memory_mb", pa.float64()),
         ("width", pa.int64()),
         ("height", pa.int64()),
+        ("audio_offset_ms", pa.float64()),
         ("fingerprint", pa.string()),
         ("attempts", pa.int64()),
         ("notes", pa.string()),
@@ -48,7 +49,8 @@ class RowResult:
     """What became of one row; None where there is nothing to say.
 
     `video_s` is the length of the video, `wall_s` the time from the row's start to its end,
-    `worker_s` what the workers spent on it, `peak_memory_mb` the most this process has held.
+    `worker_s` what the workers spent on it, `peak_memory_mb` the most this process has held,
+    `audio_offset_ms` how late the sound of the file is, None where that cannot be measured.
     """
 
     row: int
@@ -65,6 +67,7 @@ class RowResult:
     peak_memory_mb: float | None = None
     width: int | None = None
     height: int | None = None
+    audio_offset_ms: float | None = None
     fingerprint: str | None = None
     attempts: int = 0
     notes: str = ""

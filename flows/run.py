@@ -30,7 +30,7 @@ from flows.results import (
     write_results,
 )
 from flows.rows import BadRow, passed_through
-from sonic_ops.files import storage_fault, weights_folder
+from sonic_ops.files import storage_fault, weights_folder, weights_notice
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
 
@@ -135,8 +135,8 @@ def _render(
     leases: Leases,
     console: Console,
 ) -> None:
-    if config.models.notice:
-        say_to(console)(config.models.notice)
+    if notice := config.models.notice or weights_notice(config.models.weights):
+        say_to(console)(notice)
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
     from flows.launch import launch
 

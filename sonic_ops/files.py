@@ -148,6 +148,12 @@ def weights_folder(weights: str) -> Path:
     return folder
 
 
+def weights_notice(weights: str) -> str | None:
+    """What must be said when weights are used: the first line of their NOTICE, if they have one."""
+    notice = weights_folder(weights) / "NOTICE"
+    return notice.read_text("utf-8").partition("\n")[0] if notice.is_file() else None
+
+
 def storage_fault(error: OSError) -> RenderError:
     """What is wrong where a machine could not read or write its own files."""
     full = error.errno in _FULL

@@ -97,6 +97,7 @@ def test_results_have_a_line_per_row(ran: Ran, folder: Path) -> None:
     assert ada["output"] == str(folder / "out" / "ada.mp4")
     assert ada["video_s"] == pytest.approx(0.8)
     assert ada["wall_s"] > 0
+    assert abs(ada["audio_offset_ms"]) <= 1
     lost = ran.results["lost"]
     assert (lost["status"], lost["error_class"]) == ("failed", "MissingFileError")
 

@@ -293,3 +293,12 @@ def test_language_tags(tag: str, language: str) -> None:
 def test_what_is_no_language_tag(tag: str) -> None:
     with pytest.raises(ValueError, match=r"language"):
         track_language(tag)
+
+
+@pytest.mark.parametrize(("rate_hz", "num_channels"), [(8_000, 1), (96_000, 6)])
+def test_low_and_high_rates_are_kept(
+    tmp_path: Path, segments: dict[VideoCodec, list[Path]], rate_hz: int, num_channels: int
+) -> None:
+    soundfile.write(tmp_path / "sound.wav", noise(rate_hz, num_channels), rate_hz, "PCM_24")
+    info = finish_video(segments["h264"], tmp_path / "a.mp4", finish_of(tmp_path / "sound.wav"))
+    assert (info.sample_rate_hz, info.num_channels) == (rate_hz, num_channels)

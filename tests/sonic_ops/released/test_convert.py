@@ -13,11 +13,12 @@ from torch import Tensor
 
 from sonic_ops.config import ModelsConfig
 from sonic_ops.errors import ConfigError
+from sonic_ops.files import weights_notice
 from sonic_ops.models.inventory import compare
 from sonic_ops.models.loading import load_models
 from sonic_ops.released.check import check_weights
 from sonic_ops.released.convert import convert
-from sonic_ops.released.sources import SVD, WHISPER
+from sonic_ops.released.sources import NOTICE, SVD, WHISPER
 from tests.sonic_ops.test_inventory import INVENTORY
 
 Edit = Callable[[dict[str, Tensor]], object]
@@ -73,7 +74,8 @@ def test_precision_is_kept_and_the_licence_travels_along(converted: Path) -> Non
     dtypes = {r.name: r.dtypes for r in check_weights(converted)}
     assert dtypes["image_encoder"] == ("F16",)
     assert dtypes["vae"] == ("F32",)
-    assert "non-commercial" in (converted / "NOTICE").read_text()
+    assert weights_notice(str(converted)) == NOTICE
+    assert weights_notice("package:sketch") is None
 
 
 def test_a_difference_names_what_is_missing_unknown_and_misshapen(
