@@ -9,6 +9,7 @@ log-mel. Nothing but the standard library is imported here: the packages may be 
 import argparse
 import io
 import lzma
+import shutil
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -93,6 +94,7 @@ def open_bundle(bundle: Path, run: Path) -> Path:
             shard.rename(run / shard.name)
         (run / "draft" / _SITE).rename(run / _SITE)
         (run / "draft" / _ENCODER).rename(run / _ENCODER)
+        shutil.rmtree(run / "draft")
     sys.path.insert(0, str(run / _SITE))
     return run / _ENCODER
 

@@ -80,6 +80,7 @@ def test_a_bundle_brings_code_packages_encoder_and_speech(
     monkeypatch.setattr("sys.path", [])
     brought = bundle.open_bundle(target, tmp_path / "there")
     assert (brought / "model.safetensors").stat().st_size == 99_000
+    assert bundle.open_bundle(target, tmp_path / "there") == brought
     assert (tmp_path / "there" / "site" / "sniffio" / "__init__.py").is_file()
     dataset.write_features(tmp_path / "there" / "speech-0", PACKAGED_ENCODER)
     features = np.load(tmp_path / "there" / "speech-0" / "features.npy")
