@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -107,9 +108,10 @@ def main() -> None:
     costs = Costs(window_s=options.window_s, decode_s=0.02, encode_s=0.01, piece_s=0.2)
     make = partial(SimulatedWorker, costs)
     for num_workers in options.workers:
-        cluster = ClusterConfig(workers=num_workers)
-        with open_pool(cluster, ModelsConfig(weights="none"), make_worker=make) as pool:
-            while pool.num_workers < num_workers:  # rendering may begin before, measuring not
+        cluster, models = ClusterConfig(workers=num_workers), ModelsConfig(weights="none")
+        with open_pool(cluster, models, make_worker=make) as opened:
+            pool: Any = opened
+            while len(pool.processes) < num_workers:  # a render may begin before, a measurement not
                 time.sleep(0.5)
             for name in options.videos:
                 with tempfile.TemporaryDirectory(dir=options.work) as folder:
