@@ -13,11 +13,15 @@ from sonic_ops.config import ModelsConfig
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """The signal that ends the first worker which has done all of such a job but to return."""
+    """The signal that ends the first worker which has done all of such a job but to return.
+
+    With `raylet`, its process number, only a worker of that node dies, and the node before it.
+    """
 
     method: str
     step: int | None = None
     signal: int = signal.SIGKILL
+    raylet: int | None = None
 
 
 class MortalWorker(RenderWorker):
@@ -45,12 +49,15 @@ class MortalWorker(RenderWorker):
 
     def _die(self, method: str, step: int | None = None) -> None:
         for death in self._deaths:
-            if (death.method, death.step) == (method, step) and self._is_first(f"{method}-{step}"):
+            mine = death.raylet in {None, os.getppid()}
+            if mine and (death.method, death.step) == (method, step) and self._is_first(death):
+                if death.raylet:
+                    os.kill(death.raylet, signal.SIGKILL)
                 os.kill(os.getpid(), death.signal)
 
-    def _is_first(self, name: str) -> bool:
+    def _is_first(self, death: Death) -> bool:
         try:
-            (self._folder / name).touch(exist_ok=False)
+            (self._folder / f"{death.method}-{death.step}").touch(exist_ok=False)
         except FileExistsError:
             return False
         return True
