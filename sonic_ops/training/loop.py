@@ -212,7 +212,7 @@ def train_together(
 ) -> None:
     """Run `function(*arguments)` in processes of one thread each that average their gradients."""
     folder.mkdir(parents=True, exist_ok=True)
-    meeting = folder / f"meeting-{time.time_ns()}"
+    meeting = folder.resolve() / f"meeting-{time.time_ns()}"
     spawn(  # type: ignore[no-untyped-call]
         _join, (function, arguments, num_processes, str(meeting)), nprocs=num_processes
     )
