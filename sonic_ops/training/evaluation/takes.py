@@ -65,8 +65,16 @@ class Cast:
     recordings: tuple[tuple[str, Utterance], ...] = ()
 
     def takes(self) -> tuple[Take, ...]:
-        """All renders, in the order in which they are made: the table is useful early."""
-        return (*self._spoken(), *self._silent(), *self._scaled())
+        """All renders; further seeds come last, since every measure counts before its interval."""
+        first, *others = range(self.num_seeds)
+        return (
+            *(Take(PEOPLE, index, first) for index in range(self.num_clips)),
+            *(Take(REAL, index) for index in range(len(self.recordings))),
+            *(Take(SILENCE, index) for index in range(min(_NUM_SILENT, self.num_clips))),
+            *(Take(STYLE, index) for index in range(self._num_styled)),
+            *self._scaled(),
+            *(Take(PEOPLE, index, seed) for seed in others for index in range(self.num_clips)),
+        )
 
     def case(self, take: Take) -> Case:
         """Paint what a take renders."""
@@ -93,15 +101,6 @@ class Cast:
     @property
     def _num_styled(self) -> int:
         return max(1, self.num_clips // 4)
-
-    def _spoken(self) -> Iterator[Take]:
-        for seed in range(self.num_seeds):
-            yield from (Take(PEOPLE, index, seed) for index in range(self.num_clips))
-        yield from (Take(REAL, index) for index in range(len(self.recordings)))
-        yield from (Take(STYLE, index) for index in range(self._num_styled))
-
-    def _silent(self) -> Iterator[Take]:
-        return (Take(SILENCE, index) for index in range(min(_NUM_SILENT, self.num_clips)))
 
     def _scaled(self) -> Iterator[Take]:
         for factor in FACTORS:
