@@ -1,4 +1,4 @@
-"""What the jobs of a row have cost, and which of its segments have to save memory."""
+"""What the jobs of a row have cost, and which of them have to save memory."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ class Account:
     """What the jobs of a row have cost.
 
     `redone` counts jobs that were run again because a worker was lost, by method; `low_memory`
-    are the segments that had to be computed in the low-memory form.
+    are the segments of which a job had to be run in the low-memory form.
     """
 
     jobs: int = 0
@@ -29,6 +29,7 @@ class _Row:
     worker_s: float = 0.0
     redone: Counter[str] = field(default_factory=Counter)
     low_memory: set[int] = field(default_factory=set)
+    lowered: set[tuple[int, str]] = field(default_factory=set)  # segment, method
 
 
 class Ledger:
@@ -41,21 +42,22 @@ class Ledger:
         """A job is run again."""
         self._row(near).redone[method] += 1
 
-    def ran(self, near: Near, worker_s: float, *, low_memory: bool) -> None:
-        """A worker has run a job."""
+    def ran(self, near: Near, method: str, worker_s: float, *, low_memory: bool) -> None:
+        """A worker has run a job, in the low-memory form if that was needed."""
         row = self._row(near)
         row.jobs += 1
         row.worker_s += worker_s
         if low_memory:
-            self.lower(near)
+            row.low_memory.add(near[1])
+            self.lower(near, method)
 
-    def lower(self, near: Near) -> None:
-        """Jobs of this segment take the low-memory form from now on."""
-        self._row(near).low_memory.add(near[1])
+    def lower(self, near: Near, method: str) -> None:
+        """This method takes its low-memory form for this segment from now on, if it has one."""
+        self._row(near).lowered.add((near[1], method))
 
-    def is_low(self, near: Near) -> bool:
-        """Whether jobs of this segment take the low-memory form."""
-        return near[0] in self._rows and near[1] in self._rows[near[0]].low_memory
+    def is_low(self, near: Near, method: str) -> bool:
+        """Whether this method takes its low-memory form for this segment."""
+        return near[0] in self._rows and (near[1], method) in self._rows[near[0]].lowered
 
     def settle(self, order: int) -> Account:
         """The account of a row, which is forgotten."""

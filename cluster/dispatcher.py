@@ -173,7 +173,7 @@ class Dispatcher:
         """A worker has run a job: `results` are values if it is lasting, else handles of them."""
         with self._changed:
             if self._freed(worker, job):
-                self._ledger.ran(job.near, worker_s, low_memory=low_memory)
+                self._ledger.ran(job.near, job.method, worker_s, low_memory=low_memory)
                 if job.state is State.SENT:
                     self._graph.done(job, results, worker.node)
                     self._changed.notify_all()
@@ -182,7 +182,7 @@ class Dispatcher:
         """A job could not be run, and would fail again."""
         with self._changed:
             if self._freed(worker, job):
-                self._ledger.ran(job.near, worker_s, low_memory=False)
+                self._ledger.ran(job.near, job.method, worker_s, low_memory=False)
                 self._fail(job, error)
 
     def input_lost(self, worker: Worker, job: Job) -> None:
@@ -202,11 +202,11 @@ class Dispatcher:
             job, worker.job = worker.job, None
             if job is None:
                 return
-            if out_of_memory and self._ledger.is_low(job.near):
+            if out_of_memory and self._ledger.is_low(job.near, job.method):
                 self._fail(job, calls.out_of_memory(job.method))
                 return
             if out_of_memory:
-                self._ledger.lower(job.near)
+                self._ledger.lower(job.near, job.method)
             self._again(job)
 
     def lost_node(self, node: str) -> None:
@@ -245,7 +245,7 @@ class Dispatcher:
         worker.job = job
         worker.num_jobs += 1
         self._homes[job.near] = worker
-        return Call(job, self._graph.send(job), self._ledger.is_low(job.near))
+        return Call(job, self._graph.send(job), self._ledger.is_low(job.near, job.method))
 
     def _freed(self, worker: Worker, job: Job) -> bool:
         """Take a job off its worker; False if it is no longer there, since that counts as lost."""

@@ -93,11 +93,11 @@ class LocalPool:
         values = [a.value if isinstance(a, _Value) else a for a in arguments]
         with self._lock:
             torch.set_num_threads(self._threads)  # it holds for the calling thread
-            low_memory = self._ledger.is_low(near)
+            low_memory = self._ledger.is_low(near, method)
             outcome = call(
                 self._worker, method, values, num_returns=num_returns, low_memory=low_memory
             )
-            self._ledger.ran(near, outcome.worker_s, low_memory=outcome.low_memory)
+            self._ledger.ran(near, method, outcome.worker_s, low_memory=outcome.low_memory)
         if outcome.error:
             raise outcome.error
         return tuple(_Value(result) for result in outcome.results)

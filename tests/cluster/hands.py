@@ -21,6 +21,9 @@ class Sums:
     def both(self, value: int) -> tuple[int, int]:
         return value, -value
 
+    def decode(self, *, low_memory: bool = False) -> str:
+        return "low" if low_memory else "high"
+
     def wrong(self) -> int:
         raise ValueError("this never works")
 
@@ -70,7 +73,13 @@ class Hands:
         except InputLostError:
             self.dispatcher.input_lost(worker, sent.job)
             return
-        outcome = call(Sums(), sent.job.method, arguments, num_returns=sent.job.num_returns)
+        outcome = call(
+            Sums(),
+            sent.job.method,
+            arguments,
+            num_returns=sent.job.num_returns,
+            low_memory=sent.low_memory,
+        )
         if outcome.error:
             self.dispatcher.failed(worker, sent.job, outcome.error)
             return
@@ -80,7 +89,7 @@ class Hands:
             kept.extend(results)
             first = len(kept) - len(results)
             results = tuple((worker.node, first + index) for index in range(len(results)))
-        self.dispatcher.done(worker, sent.job, results, worker_s=1.0)
+        self.dispatcher.done(worker, sent.job, results, worker_s=1.0, low_memory=outcome.low_memory)
 
     def run(self) -> None:
         """Run all that can be run."""

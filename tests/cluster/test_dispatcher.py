@@ -165,7 +165,26 @@ def test_a_job_that_was_killed_for_its_memory_runs_in_the_low_memory_form_then_f
     hands.end(worker, out_of_memory=True)
     with pytest.raises(OutOfMemoryError):
         hands.dispatcher.wait([job])
-    assert hands.dispatcher.settle(0).low_memory == (3,)
+
+
+def test_a_kill_for_memory_lowers_that_method_of_that_segment_alone() -> None:
+    hands = Hands("a")
+    hands.submit("number", 1, near=(0, 3), lasting=True)
+    hands.pump()
+    hands.end(hands.workers[0], out_of_memory=True)
+    hands.join("a")
+    first = hands.submit("decode", near=(0, 3), lasting=True)
+    hands.run()
+    assert hands.dispatcher.get([first]) == ["high"]
+    assert hands.dispatcher.settle(0).low_memory == ()
+    hands.submit("decode", near=(0, 4), lasting=True)
+    hands.pump()
+    hands.end(next(iter(hands.calls)), out_of_memory=True)
+    hands.join("a")
+    refs = [hands.submit("decode", near=(0, segment), lasting=True) for segment in (4, 5)]
+    hands.run()
+    assert hands.dispatcher.get(refs) == ["low", "high"]
+    assert hands.dispatcher.settle(0).low_memory == (4,)
     assert hands.dispatcher.settle(0).low_memory == ()
 
 
