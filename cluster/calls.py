@@ -21,6 +21,12 @@ AGAIN = "Run the same command again; only the missing work is done."
 MakeWorker = Callable[[ModelsConfig], object]
 """Makes what runs the jobs, in the process that it runs in: the class `RenderWorker`."""
 
+_NO_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
 _UNITS = {"MiB": 2**20, "GiB": 2**30}
 
 
@@ -70,20 +76,28 @@ def _result(
     if not low_memory:
         try:
             return method(*arguments), False
-        except (MemoryError, torch.OutOfMemoryError):
-            pass  # the traceback is gone after this block, and with it the tensors it held
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            # The traceback is gone after this block, and with it the tensors it held.
         torch.cuda.empty_cache()
     return method(*arguments, low_memory=True), True
 
 
 def _error_of(method: str, error: Exception, kept_bytes: int) -> SonicError:
     made: SonicError
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if _is_out_of_memory(error):
         made = out_of_memory(method, fitting_share(str(error), kept_bytes))
     else:
         made = RenderError(f"{method} failed: {type(error).__name__}: {error}", remedy=AGAIN)
     made.__cause__ = error
     return made
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory is what was missing; of the CPU and of CUDA's libraries torch only says so."""
+    said = isinstance(error, RuntimeError) and any(word in str(error) for word in _NO_MEMORY)
+    return said or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def out_of_memory(method: str, share: float | None = None) -> OutOfMemoryError:

@@ -31,6 +31,13 @@ class Hungry:
             raise MemoryError
         return need
 
+    def decode(self, said: str, *, low_memory: bool = False) -> str:
+        if not low_memory:
+            if said:
+                raise RuntimeError(said)
+            torch.empty(1 << 60, dtype=torch.uint8)
+        return "low"
+
     def read(self) -> None:
         raise MissingFileError("no such file", remedy="Make it.")
 
@@ -47,6 +54,14 @@ def test_the_low_memory_form_is_taken_where_it_is_needed_or_asked_for(
 ) -> None:
     outcome = call(Hungry(4), "denoise", [need], low_memory=asked)
     assert (outcome.results, outcome.low_memory, outcome.error) == (results, low_memory, None)
+
+
+@pytest.mark.parametrize("said", ["", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"])
+def test_a_lack_of_memory_is_known_by_what_torch_says_of_it(said: str) -> None:
+    outcome = call(Hungry(4), "decode", [said])
+    assert (outcome.results, outcome.low_memory) == (("low",), True)
+    assert isinstance(call(Hungry(4), "decode", ["shapes differ"]).error, RenderError)
+    assert not isinstance(call(Hungry(4), "decode", ["shapes differ"]).error, OutOfMemoryError)
 
 
 def test_a_method_without_that_form_is_called_as_it_is() -> None:
