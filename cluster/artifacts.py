@@ -9,7 +9,7 @@ import hashlib
 import logging
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -88,12 +88,14 @@ def read_tensors(address: str) -> dict[str, Tensor]:
 @contextmanager
 def fetched_whole(address: str) -> Iterator[Path]:
     """A local path of a file that is as it was written. Raises DamagedFileError."""
-    with _storage_faults(address), fetched(address) as path:
-        size = path.stat().st_size - _DIGEST_BYTES
-        with path.open("rb") as file:
-            if size < 0 or _digest_of(file, size) != file.read():
-                raise DamagedFileError(address)
-        yield path
+    with ExitStack() as stack:
+        with _storage_faults(address):
+            path = stack.enter_context(fetched(address))
+            size = path.stat().st_size - _DIGEST_BYTES
+            with path.open("rb") as file:
+                if size < 0 or _digest_of(file, size) != file.read():
+                    raise DamagedFileError(address)
+        yield path  # outside: what fails while the file is used is not its fault
 
 
 def existing(addresses: Iterable[str]) -> frozenset[str]:

@@ -64,6 +64,12 @@ def test_a_store_that_does_not_answer_is_no_damage(tmp_path: Path) -> None:
     assert not isinstance(caught.value, DamagedFileError)
 
 
+def test_what_fails_while_a_file_is_used_is_not_its_fault(tmp_path: Path) -> None:
+    address = artifacts.write_tensors(str(tmp_path / "t.safetensors"), lambda: TENSORS)
+    with pytest.raises(FileNotFoundError), artifacts.fetched_whole(address):
+        (tmp_path / "no such file").read_bytes()
+
+
 def test_a_video_plays_with_its_checksum(tmp_path: Path) -> None:
     pictures = np.zeros((3, 64, 64, 3), np.uint8)
     settings = EncodeSettings(preset="ultrafast")
