@@ -81,6 +81,7 @@ class Crew:
         self._nodes: set[str] = set()
         self._first = Event()
         self._start_error: SonicError | None = None
+        self._last_error: SonicError | None = None
         self._start_again_s = 0.0
         self._last_beat_s = self._last_seen_s = clock()
 
@@ -95,11 +96,12 @@ class Crew:
         return len(self._processes)
 
     def wait_for_first(self) -> None:
-        """Wait until somebody can work. Raises the error of the first start, or ConfigError."""
+        """Wait until somebody can work. Raises ConfigError, or the error of the pool."""
         timeout_s = self._config.start_timeout_s
         if not self._first.wait(timeout_s):
+            last = f"; the last one: {self._last_error.message}" if self._last_error else ""
             raise ConfigError(
-                f"no worker started within {timeout_s:g} s",
+                f"no worker started within {timeout_s:g} s{last}",
                 remedy="Wait for room in the cluster, lower what a worker needs (`cluster."
                 "cpus_per_worker`, `.gpus_per_worker`), or raise `.start_timeout_s`.",
             )
@@ -131,12 +133,14 @@ class Crew:
         self._first.set()
 
     def could_not_begin(self, process: Process, error: SonicError) -> None:
-        """A process will never work; if it is the first, nobody will."""
+        """A process will never work; a wrong configuration of the first is wrong for all."""
         self._remove(process)
         self._start_again_s = self._clock() + PAUSE_S
-        if self._first.is_set():
+        if isinstance(error, ConfigError) and not self._first.is_set():
+            self.fail(error)
+        else:
+            self._last_error = error
             _log.warning("a worker could not start: %s", error)
-        self.fail(error)
 
     def fail(self, error: SonicError) -> None:
         """Nobody needs to wait any longer."""

@@ -17,7 +17,7 @@ BEAT_S = TIMEOUT_S / BEATS
 class Yard:
     """Machines whose processes do what a test says, and a clock that it moves."""
 
-    def __init__(self, num_wanted: int) -> None:
+    def __init__(self, num_wanted: int, start_timeout_s: float = START_TIMEOUT_S) -> None:
         self.now_s = 0.0
         self.wanted = num_wanted
         self.alive = {"here", "there"}
@@ -25,7 +25,7 @@ class Yard:
         self.ended: list[Process] = []
         self.pinged: list[Process] = []
         self._pids = count(1)
-        config = ClusterConfig(worker_timeout_s=TIMEOUT_S, start_timeout_s=START_TIMEOUT_S)
+        config = ClusterConfig(worker_timeout_s=TIMEOUT_S, start_timeout_s=start_timeout_s)
         self.dispatcher = Dispatcher(self, max_retries=0)
         self.crew = Crew(self, self.dispatcher, config, clock=lambda: self.now_s)
 
@@ -127,6 +127,23 @@ def test_those_of_a_machine_that_is_gone_are_lost(yard: Yard) -> None:
 def test_if_the_first_cannot_begin_its_error_is_raised(yard: Yard) -> None:
     yard.crew.could_not_begin(yard.asked.pop(), ConfigError("wrong weights", remedy="Mend them."))
     with pytest.raises(ConfigError, match="wrong weights"):
+        yard.crew.wait_for_first()
+
+
+def test_a_first_one_that_is_lost_while_it_starts_is_replaced(yard: Yard) -> None:
+    lost = WorkerLostError("its machine was taken away", remedy="Start again.")
+    yard.crew.could_not_begin(yard.asked.pop(), lost)
+    yard.watch(PAUSE_S)
+    yard.begin()
+    yard.crew.wait_for_first()
+    assert len(yard.crew.processes) == 1
+
+
+def test_if_none_ever_begins_the_last_error_is_said() -> None:
+    yard = Yard(num_wanted=1, start_timeout_s=0.01)
+    yard.watch(0.0)
+    yard.crew.could_not_begin(yard.asked.pop(), WorkerLostError("taken away", remedy="Wait."))
+    with pytest.raises(ConfigError, match=r"within 0\.01 s; the last one: taken away"):
         yard.crew.wait_for_first()
 
 
