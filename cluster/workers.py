@@ -52,6 +52,9 @@ from sonic_ops.timeline import Segment
 KEPT_SEGMENTS = 16
 """Segments whose conditions a worker keeps in memory from one step to the next."""
 
+KEPT_SAMPLERS = 16
+"""Settings of sampling, of rows in flight, whose samplers a worker keeps."""
+
 Parcels = tuple[Tensor, ...]
 
 
@@ -60,7 +63,7 @@ class RenderWorker:
 
     def __init__(self, models: ModelsConfig) -> None:
         self._config = models
-        self._samplers: dict[SamplingConfig, Sampler] = {}
+        self._sampler = lru_cache(KEPT_SAMPLERS)(self._new_sampler)
         self._read_heard = lru_cache(KEPT_SEGMENTS)(_read_heard)
 
     @cached_property
@@ -216,11 +219,9 @@ class RenderWorker:
         settings = settings_of(job.media)
         return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
 
-    def _sampler(self, config: SamplingConfig) -> Sampler:
-        if config not in self._samplers:
-            scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)
-            self._samplers[config] = Sampler(scheduler, config)
-        return self._samplers[config]
+    def _new_sampler(self, config: SamplingConfig) -> Sampler:
+        scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)
+        return Sampler(scheduler, config)
 
 
 def _read_heard(address: str) -> FrameCondition:
