@@ -34,6 +34,7 @@ class Process(Worker):
 
     handle: Any = None
     pid: int = 0
+    processor: str = ""
     has_begun: bool = False
     owes_answer: bool = False
     silent_s: float = 0.0
@@ -79,6 +80,7 @@ class Crew:
         self.watch_s = min(WATCH_S, self._beat_s)
         self._processes: list[Process] = []
         self._nodes: set[str] = set()
+        self._processors: set[str] = set()
         self._first = Event()
         self._start_error: SonicError | None = None
         self._last_error: SonicError | None = None
@@ -125,10 +127,19 @@ class Crew:
         elif now_s - self._last_seen_s > self._config.start_timeout_s:
             self._dispatcher.close(_nobody(self._config.start_timeout_s))
 
-    def began(self, process: Process, node: str, pid: int) -> None:
-        """A process can work."""
+    def began(self, process: Process, node: str, pid: int, processor: str) -> None:
+        """A process can work, on this kind of processor."""
         process.node, process.pid, process.has_begun = node, pid, True
+        process.processor = processor
         self._nodes.add(node)
+        if self._processors and processor not in self._processors:
+            kinds = ", ".join(sorted({processor, *self._processors}))
+            _log.warning(
+                "workers compute on different processors (%s): a video has the same bits again "
+                "only if the same kind does each of its parts",
+                kinds,
+            )
+        self._processors.add(processor)
         self._dispatcher.join(process)
         self._first.set()
 

@@ -21,13 +21,13 @@ class Host:
         self._worker: Any = None
 
     def begin(self) -> tuple[Outcome, str, int]:
-        """Load the weights: what came of it, the node, the process."""
+        """Load the weights: the kind of processor as the outcome, the node, the process."""
         return call(self, "load", ()), self._node(), os.getpid()
 
-    def load(self) -> None:
-        """Make the worker and load its weights. Raises ConfigError."""
+    def load(self) -> str:
+        """Make the worker and load its weights; its kind of processor. Raises ConfigError."""
         self._worker = self._make_worker(self._models)
-        self._worker.load()
+        return str(self._worker.load())
 
     def run(
         self, method: str, num_returns: int, lasting: bool, low_memory: bool, *arguments: Any

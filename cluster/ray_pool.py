@@ -162,7 +162,7 @@ class RayPool:
         if outcome.error:
             self._crew.could_not_begin(process, outcome.error)
         else:
-            self._crew.began(process, node, pid)
+            self._crew.began(process, node, pid, *outcome.results)
 
     def _on_pong(self, process: Process, future: "Future[Any]") -> None:
         self._crew.answered(process)

@@ -72,8 +72,8 @@ class RenderWorker:
         return load_models(self._config)
 
     def load(self) -> str:
-        """Load the weights now; the device. Raises ConfigError."""
-        return self.models.device
+        """Load the weights now; the kind of processor. Raises ConfigError."""
+        return _processor(self.models.device)
 
     def encode_piece(self, job: PieceJob) -> str:
         """Write the tokens of one piece; its address."""
@@ -222,6 +222,14 @@ class RenderWorker:
     def _new_sampler(self, config: SamplingConfig) -> Sampler:
         scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)
         return Sampler(scheduler, config)
+
+
+def _processor(device: str) -> str:
+    """What decides the last bits of a sum: the GPU, or the instructions that the CPU has."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.backends.cpu.get_cpu_capability() if kind == "cpu" else kind
 
 
 def _read_heard(address: str) -> FrameCondition:

@@ -59,10 +59,10 @@ class Yard:
         self.now_s += passed_s
         self.crew.watch()
 
-    def begin(self, node: str = "here") -> Process:
+    def begin(self, node: str = "here", processor: str = "AVX2") -> Process:
         """The process that was asked for first begins its work."""
         process = self.asked.pop(0)
-        self.crew.began(process, node, next(self._pids))
+        self.crew.began(process, node, next(self._pids), processor)
         return process
 
     def answer(self) -> None:
@@ -86,6 +86,20 @@ def test_as_many_are_asked_for_as_are_wanted(yard: Yard) -> None:
     assert len(yard.asked) == 2
     yard.watch(1.0)
     assert len(yard.asked) == 2
+
+
+def test_a_crew_of_different_processors_is_warned_about_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    yard = Yard(num_wanted=4)
+    yard.watch(0.0)
+    for processor in ("AVX512", "AVX512"):
+        yard.begin(processor=processor)
+    assert not caplog.messages
+    for processor in ("AVX2", "AVX2"):
+        yard.begin(processor=processor)
+    (said,) = caplog.messages
+    assert "different processors (AVX2, AVX512)" in said
 
 
 def test_one_that_answers_is_kept_however_long_its_job_takes(yard: Yard) -> None:

@@ -33,9 +33,10 @@ class Counter:
     def __init__(self, models: ModelsConfig) -> None:
         self._weights = models.weights
 
-    def load(self) -> None:
+    def load(self) -> str:
         if self._weights == "wrong":
             raise ConfigError("these weights are wrong", remedy="Take others.")
+        return "no processor"
 
     def numbers(self, first: int) -> Tensor:
         return torch.arange(first, first + LARGE)

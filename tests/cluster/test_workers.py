@@ -17,6 +17,10 @@ def num_samplers() -> int:
     return sum(isinstance(each, Sampler) for each in gc.get_objects())
 
 
+def test_a_worker_says_on_what_it_computes(models: ModelsConfig) -> None:
+    assert RenderWorker(models).load() == torch.backends.cpu.get_cpu_capability()
+
+
 def test_memory_does_not_grow_with_the_settings_that_rows_have(models: ModelsConfig) -> None:
     before, worker = num_samplers(), RenderWorker(models)
     portrait = PortraitCondition(*(torch.zeros(4, 8, 8) for _ in range(5)))
