@@ -8,6 +8,7 @@ import pytest
 import s3fs
 from rich.console import Console
 
+from flows.addresses import create
 from flows.leases import Leases
 from flows.run import RunRequest, run
 from sonic_ops.errors import InWorkElsewhereError
@@ -48,6 +49,12 @@ def test_a_row_renders_through_an_object_store_to_the_same_bytes(
     }
     assert run(request, Console(file=text)) == 0
     assert "nothing to do" in text.getvalue()
+
+
+def test_of_two_that_make_a_file_in_an_object_store_one_does(store: s3fs.S3FileSystem) -> None:
+    assert create("s3://bucket/leases/a", b"first")
+    assert not create("s3://bucket/leases/a", b"second")
+    assert store.cat("bucket/leases/a") == b"first"
 
 
 def test_a_lease_in_an_object_store_is_for_one(store: s3fs.S3FileSystem) -> None:

@@ -1,10 +1,13 @@
-"""One small video, rendered in a process that may be killed: `python -m tests.faults.rendering`.
+"""One small video in a process that may kill itself: `python -m tests.faults.rendering JSON`.
 
-The first argument is a JSON object: the fields of `VideoRequest` under `request`, the weights, and
-the settings of the cluster. Progress goes to standard output, a line each.
+The argument holds the fields of `VideoRequest` under `request`, the weights, the settings of the
+cluster, and under `until` the stage and the number of its progress at which the process ends by
+SIGKILL. Progress goes to standard output, a line each.
 """
 
 import json
+import os
+import signal
 import sys
 from typing import Any
 
@@ -27,12 +30,14 @@ CONFIG = VideoConfig(
 )
 
 
-def say(progress: Progress) -> None:
-    """One line, at once."""
-    print(progress.stage, progress.done, flush=True)
-
-
 def main(told: dict[str, Any]) -> None:
+    stage, until = told["until"] or ("", 0)
+
+    def say(progress: Progress) -> None:
+        print(progress.stage, progress.done, flush=True)
+        if progress.stage == stage and progress.done >= until:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     request = VideoRequest(**told["request"])
     models = ModelsConfig(weights=told["weights"])
     with open_pool(ClusterConfig(**told["cluster"]), models) as pool:

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import time
 import tracemalloc
 import wave
 from pathlib import Path
@@ -336,7 +335,6 @@ def test_ninety_minutes_are_planned_and_not_loaded(
 ) -> None:
     write_long_wav(tmp_path / "lecture.wav", 5400)
     check.planned()  # libraries are loaded, models of the detector too
-    started = time.monotonic()
     tracemalloc.start()
     plan = check.planned(audio="lecture.wav").plan
     _, peak_bytes = tracemalloc.get_traced_memory()
@@ -346,7 +344,6 @@ def test_ninety_minutes_are_planned_and_not_loaded(
     assert plan.num_windows == 2_700
     assert plan.num_unet_calls == 2_700 * config.sampling.steps
     assert peak_bytes < 32 << 20  # the track holds 173 MB
-    assert time.monotonic() - started < 10
 
 
 def test_rows_are_streamed(
