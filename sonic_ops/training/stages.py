@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from diffusers import AutoencoderDC
 
 from sonic_ops.training import audio_head, autoencoder, dataset, samples, unet_stage, weights
 from sonic_ops.training.diffusion import Feed
@@ -127,7 +126,9 @@ def train_decoder(run: Run) -> None:
     if (run.folder / "vae").exists():
         return
     pictures = dataset.read_pictures(samples.finished(run.folder, "images"))
-    vae = weights.load_autoencoder(run.start) if run.start else autoencoder.make_autoencoder()
+    vae = (
+        weights.load_autoencoder(run.start / "vae") if run.start else autoencoder.make_autoencoder()
+    )
     if not run.start:
         load_average(vae, run.folder / "autoencoder")
         every = max(1, len(pictures.pictures) // 100)
@@ -140,7 +141,7 @@ def train_decoder(run: Run) -> None:
 
 def encode_pictures(run: Run) -> None:
     """Latents of all shards there are."""
-    vae = AutoencoderDC.from_pretrained(run.folder / "vae").eval()
+    vae = weights.load_autoencoder(run.folder / "vae").eval()
     for kind in (IMAGES, WINDOWS):
         for shard in samples.finished(run.folder, kind.name)[rank() :: world_size()]:
             target = shard.with_name(samples.LATENTS + shard.name)
@@ -203,7 +204,7 @@ def fed(run: Run, kind: Kind) -> Iterator[Feed]:
     tokens = torch.load(run.folder / "tokens.pt", weights_only=True)
     scale_file = run.folder / "scale.json"
     scale = float(json.loads(scale_file.read_text())) if scale_file.exists() else None
-    vae = AutoencoderDC.from_pretrained(run.folder / "vae").eval()
+    vae = weights.load_autoencoder(run.folder / "vae").eval()
     if run.makers == 0:
         shards = samples.finished(run.folder, samples.LATENTS + kind.name)
         known = samples.read_samples(shards, tokens, scale)
@@ -224,7 +225,7 @@ def export(run: Run) -> None:
     export_model(
         run.folder / "export",
         unet=unet,
-        vae=AutoencoderDC.from_pretrained(run.folder / "vae"),
+        vae=weights.load_autoencoder(run.folder / "vae"),
         token_head=reader.head,
         bucket_head=bucket_head,
         speech_encoder=run.speech_encoder,

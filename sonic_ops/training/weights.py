@@ -33,7 +33,9 @@ def start_unet(start: Path | None) -> AudioUNet:
     return unet
 
 
-def load_autoencoder(start: Path) -> AutoencoderDC:
-    """The autoencoder of such weights."""
-    vae: AutoencoderDC = AutoencoderDC.from_pretrained(start / "vae", torch_dtype=torch.float32)
+def load_autoencoder(folder: Path) -> AutoencoderDC:
+    """An autoencoder in float32."""
+    vae: AutoencoderDC = AutoencoderDC.from_pretrained(
+        folder, torch_dtype=torch.float32, low_cpu_mem_usage=False
+    )
     return vae.to(memory_format=torch.channels_last)
