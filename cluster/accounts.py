@@ -13,14 +13,12 @@ needs for a segment, so it is the first choice for the other jobs of that segmen
 class Account:
     """What the jobs of a row have cost.
 
-    `redone` counts jobs that were run again because a worker was lost, by method; `low_memory`
-    are the segments of which a job had to be run in the low-memory form.
+    `redone` counts jobs that were run again because a worker was lost, by method.
     """
 
     jobs: int = 0
     worker_s: float = 0.0
     redone: Mapping[str, int] = field(default_factory=dict)
-    low_memory: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -28,7 +26,6 @@ class _Row:
     jobs: int = 0
     worker_s: float = 0.0
     redone: Counter[str] = field(default_factory=Counter)
-    low_memory: set[int] = field(default_factory=set)
     lowered: set[tuple[int, str]] = field(default_factory=set)  # segment, method
 
 
@@ -48,7 +45,6 @@ class Ledger:
         row.jobs += 1
         row.worker_s += worker_s
         if low_memory:
-            row.low_memory.add(near[1])
             self.lower(near, method)
 
     def lower(self, near: Near, method: str) -> None:
@@ -62,8 +58,7 @@ class Ledger:
     def settle(self, order: int) -> Account:
         """The account of a row, which is forgotten."""
         row = self._rows.pop(order, _Row())
-        low_memory = tuple(sorted(row.low_memory))
-        return Account(row.jobs, row.worker_s, dict(row.redone), low_memory)
+        return Account(row.jobs, row.worker_s, dict(row.redone))
 
     def _row(self, near: Near) -> _Row:
         return self._rows.setdefault(near[0], _Row())

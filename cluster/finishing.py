@@ -70,5 +70,6 @@ class Finishing:
             tuple(map(request.latents, around)),
             decoding,
             self.config.low_memory,
+            request.lowered("decode", segment),
         )
         return self.pool.submit("decode", job, near=(request.order, segment.index), num_returns=2)

@@ -89,6 +89,7 @@ class Graph:
             tuple(plan.parts(writer, owner) for owner in targets),
             self.sampling,
             self.config.low_memory,
+            self.request.lowered("denoise", self.segments[writer]),
         )
         parcels = [self.parcels.pop((step, owner, writer)) for owner in sources]
         arguments = (job, self.portrait, self._heard(writer), *parcels)

@@ -17,6 +17,11 @@ from sonic_ops.timeline import (
 _TENSORS = ".safetensors"
 
 
+def low_memory_folder(work: str) -> str:
+    """The folder of the notes on what a lack of memory made in another form, so in other bits."""
+    return f"{work}/low_memory"
+
+
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
     """One video to render. `audio` and `portrait` are addresses of prepared files.
@@ -77,6 +82,10 @@ class VideoRequest:
     def latents(self, segment: Segment) -> str:
         """Where the latents of a segment are kept."""
         return f"{self.work}/latents/{segment.name}{_TENSORS}"
+
+    def lowered(self, method: str, segment: Segment) -> str:
+        """Where it is noted that a segment was made in the low-memory form."""
+        return f"{low_memory_folder(self.work)}/{method}-{segment.name}{_TENSORS}"
 
     def encoded(self, segment: Segment) -> str:
         """Where an encoded segment is kept."""
@@ -151,6 +160,7 @@ class DenoiseJob:
     parts: tuple[tuple[Part, ...], ...]
     sampling: SamplingConfig
     low_memory: bool
+    lowered: str  # where to note that it had to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +219,7 @@ class DecodeJob:
     latents: tuple[str, ...]
     decoding: DecodingConfig
     low_memory: bool
+    lowered: str
 
 
 @dataclass(frozen=True, slots=True)

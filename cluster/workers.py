@@ -144,11 +144,12 @@ class RenderWorker:
         row_of = {frame: i for i, frame in enumerate(f for part in job.sources for f in part)}
         y_FCHW = torch.cat(parcels)
         sampler, condition = self._sampler(job.sampling), self._read_heard(heard)
+        is_low = _is_low(job, forced=low_memory)
         stepped = {}
         for window in job.windows:
             frames = job.ring.frames(window)
             denoise = window_denoiser(self.models.unet, portrait, *condition.take(frames))
-            if low_memory or job.low_memory:
+            if is_low:
                 denoise = one_by_one(denoise)
             y_TCHW = y_FCHW[[row_of[frame] for frame in frames]]
             stepped[window.index] = sampler.step(sampler.steps[job.step], y_TCHW, denoise)
@@ -197,7 +198,7 @@ class RenderWorker:
         span, decode = range(job.start, job.stop), self.models.decode_latents
         tiled = in_tiles(decode, job.decoding)
         chunks = decode_frames(
-            tiled if low_memory or job.low_memory else decode,
+            tiled if _is_low(job, forced=low_memory) else decode,
             track.read,
             span,
             job.num_frames,
@@ -222,6 +223,14 @@ class RenderWorker:
     def _new_sampler(self, config: SamplingConfig) -> Sampler:
         scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)
         return Sampler(scheduler, config)
+
+
+def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:
+    """Whether a job takes the low-memory form. If that is forced, and not what the preset says, a
+    note comes first: files with such bits may be all that is left of a run."""
+    if forced and not job.low_memory:
+        artifacts.write_tensors(job.lowered, dict)
+    return forced or job.low_memory
 
 
 def _processor(device: str) -> str:

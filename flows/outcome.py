@@ -3,16 +3,16 @@
 import resource
 import sys
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from cluster.accounts import Account
+from cluster.jobs import low_memory_folder
 from flows import addresses
 from flows.preflight import PlannedRow
 from flows.receipts import write_receipt
 from flows.results import BUG_REMEDY, RowResult, sentence_of
 from sonic_ops.errors import InWorkElsewhereError, SonicError
-from sonic_ops.files import remove_folder, written
+from sonic_ops.files import names_in, remove_folder, written
 from sonic_ops.inspection import VideoInfo
 
 
@@ -91,7 +91,7 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         worker_s=spent.account.worker_s,
         peak_memory_mb=peak_memory_mb(),
         fingerprint=planned.fingerprint,
-        notes=_joined(*planned.notes, *_notes_of(spent.account)),
+        notes=_joined(*planned.notes, _redone(spent.account), _lowered(planned.work)),
     )
 
 
@@ -106,14 +106,21 @@ def _noted(planned: PlannedRow, error: BaseException) -> str:
     return f"{error} (see {address})"
 
 
-def _notes_of(account: Account) -> Iterator[str]:
-    """What the user should know about how a row was computed."""
-    if account.redone:
-        jobs = ", ".join(f"{count} x {name}" for name, count in sorted(account.redone.items()))
-        yield f"run again because workers were lost: {jobs}"
-    if account.low_memory:
-        segments = ", ".join(map(str, account.low_memory))
-        yield f"computed in the low-memory form: segment {segments}"
+def _redone(account: Account) -> str:
+    """What was computed twice."""
+    jobs = ", ".join(f"{count} x {name}" for name, count in sorted(account.redone.items()))
+    return f"run again because workers were lost: {jobs}" if jobs else ""
+
+
+def _lowered(work: str) -> str:
+    """What was made in the low-memory form, by this run or one before it."""
+    try:
+        names = names_in(low_memory_folder(work))
+    except OSError as error:
+        return f"what was computed in the low-memory form cannot be read ({error})"
+    found = sorted(name.partition(".")[0].split("-") for name in names if name[0] != ".")
+    jobs = ", ".join(f"{method} {int(start)}-{int(stop)}" for method, start, stop in found)
+    return f"computed in the low-memory form: {jobs}" if jobs else ""
 
 
 def _joined(*notes: str) -> str:

@@ -176,7 +176,6 @@ def test_a_kill_for_memory_lowers_that_method_of_that_segment_alone() -> None:
     first = hands.submit("decode", near=(0, 3), lasting=True)
     hands.run()
     assert hands.dispatcher.get([first]) == ["high"]
-    assert hands.dispatcher.settle(0).low_memory == ()
     hands.submit("decode", near=(0, 4), lasting=True)
     hands.pump()
     hands.end(next(iter(hands.calls)), out_of_memory=True)
@@ -184,8 +183,6 @@ def test_a_kill_for_memory_lowers_that_method_of_that_segment_alone() -> None:
     refs = [hands.submit("decode", near=(0, segment), lasting=True) for segment in (4, 5)]
     hands.run()
     assert hands.dispatcher.get(refs) == ["low", "high"]
-    assert hands.dispatcher.settle(0).low_memory == (4,)
-    assert hands.dispatcher.settle(0).low_memory == ()
 
 
 def test_an_error_reaches_whoever_waits_for_it() -> None:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from cluster import artifacts
-from cluster.config import VideoConfig
-from cluster.jobs import PausesJob, VideoRequest
-from cluster.pool import Pool
+from cluster.config import ClusterConfig, VideoConfig
+from cluster.jobs import DenoiseJob, PausesJob, VideoRequest, low_memory_folder
+from cluster.pool import LocalPool, Pool
 from cluster.render import denoise_video, encode_video
 from cluster.workers import RenderWorker
-from sonic_ops.conditioning import one_by_one
-from sonic_ops.config import DecodingConfig, MediaConfig, SamplingConfig
+from sonic_ops.conditioning import PortraitCondition, one_by_one
+from sonic_ops.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from tests.cluster.conftest import Prepare
 from tests.cluster.test_exact import latents_of, quiet, whole
@@ -133,6 +133,34 @@ def test_little_memory_gives_nearly_the_same(
     ]
     difference = np.abs(pictures[0] - pictures[1])
     assert 0 < difference.mean() < 16  # random networks look far beyond a tile
+
+
+class Narrow(RenderWorker):
+    """A worker that has room for the low-memory form alone."""
+
+    def denoise(
+        self,
+        job: DenoiseJob,
+        portrait: PortraitCondition,
+        heard: str,
+        *parcels: Tensor,
+        low_memory: bool = False,
+    ) -> tuple[Tensor, ...] | Tensor:
+        if not (low_memory or job.low_memory):
+            raise MemoryError
+        return super().denoise(job, portrait, heard, *parcels, low_memory=low_memory)
+
+
+def test_what_memory_forces_is_noted_beside_the_work_and_what_is_asked_for_is_not(
+    tmp_path: Path, prepare: Prepare, video: VideoConfig, models: ModelsConfig
+) -> None:
+    pool = LocalPool(ClusterConfig(workers=0), Narrow(models))
+    forced, asked = prepare(9, tmp_path / "forced"), prepare(9, tmp_path / "asked")
+    asking = video.model_copy(update={"low_memory": True})
+    assert torch.equal(render(pool, forced, video), render(pool, asked, asking))
+    notes = {"denoise-0000000-0000009.safetensors"}
+    assert artifacts.names_in(low_memory_folder(forced.work)) == notes
+    assert not artifacts.names_in(low_memory_folder(asked.work))
 
 
 def test_branches_go_one_by_one() -> None:

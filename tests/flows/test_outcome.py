@@ -35,6 +35,20 @@ def test_the_traceback_of_an_error_that_nobody_expected_is_kept(planned: Planned
     assert "Traceback" in kept.read_text()
 
 
+def test_what_an_earlier_run_made_in_the_low_memory_form_is_said(planned: PlannedRow) -> None:
+    folder = Path(planned.work) / "low_memory"
+    folder.mkdir(parents=True)
+    names = (
+        ".1.draft",
+        "denoise-0000100-0000200.safetensors",
+        "decode-0000000-0000100.safetensors",
+    )
+    for name in names:
+        (folder / name).touch()
+    notes = failed(planned, odd_error(), SPENT).notes
+    assert notes.endswith("computed in the low-memory form: decode 0-100, denoise 100-200")
+
+
 def test_a_row_is_recorded_although_its_traceback_cannot_be_kept(planned: PlannedRow) -> None:
     Path(planned.work).parent.mkdir(parents=True)
     Path(planned.work).write_text("a file where a folder should be")
