@@ -18,7 +18,8 @@ from sonic_ops.training.dataset import (
     window_frames,
     write_pictures,
 )
-from sonic_ops.training.motion import BLINK, BROW, JAW, NUM_CHANNELS, YAW
+from sonic_ops.training.motion import BLINK, BROW, NUM_CHANNELS, YAW
+from sonic_ops.training.mouth import JAW
 from sonic_ops.training.people import draw_identity, is_held_out
 
 
