@@ -11,8 +11,7 @@ from uuid import uuid4
 
 from fsspec.implementations.local import LocalFileSystem
 
-from sonic_ops.errors import MissingFileError
-from sonic_ops.files import open_address, reached
+from sonic_ops.files import open_address, open_own, reached
 
 _BLOCK_BYTES = 1 << 20
 
@@ -79,11 +78,14 @@ def sha256_of(address: str) -> str:
 
 
 def read_json(address: str) -> object:
-    """The content of a JSON file, None if there is none or it is damaged."""
+    """The content of a JSON file, None if there is none or it is damaged.
+
+    Raises OSError where it cannot be read, which says nothing about what is in it.
+    """
     try:
-        with open_address(address) as file:
+        with open_own(address) as file:
             return json.loads(file.read())
-    except (ValueError, OSError, MissingFileError):
+    except (ValueError, FileNotFoundError, NotADirectoryError):
         return None
 
 

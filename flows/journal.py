@@ -17,8 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from flows import addresses
 from flows.leases import Leases, holder_of
 from flows.results import RowResult, result_from
-from sonic_ops.errors import MissingFileError
-from sonic_ops.files import names_in, open_address, reached, remove, remove_folder
+from sonic_ops.files import names_in, open_own, reached, remove, remove_folder
 
 ENDING = ".jsonl"
 
@@ -64,12 +63,15 @@ def folder_of(results: str) -> str:
 
 
 def journaled(results: str) -> Iterator[RowResult]:
-    """What the journals of all runs say; a line that was cut off is left out."""
+    """What the journals of all runs say; a line that was cut off is left out.
+
+    Raises OSError: what cannot be read must not be taken for empty, and be removed.
+    """
     folder = folder_of(results)
     for name in sorted(names_in(folder)):
         if name.endswith(ENDING):
             # Another run may end, and remove its journal, at this moment.
-            with suppress(MissingFileError), open_address(addresses.join(folder, name)) as file:
+            with suppress(FileNotFoundError), open_own(addresses.join(folder, name)) as file:
                 for line in file:
                     with suppress(ValueError, TypeError):
                         yield result_from(json.loads(line))

@@ -146,13 +146,13 @@ def open_leases(lease_s: float) -> Iterator[Leases]:
 
 
 def holder_of(target: str) -> Holder | None:
-    """Who has the lease of a target, stale or not."""
+    """Who has the lease of a target, stale or not. Raises OSError."""
     found = _found(target)
     return read_holder(found[max(found)]) if found else None
 
 
 def read_holder(address: str) -> Holder | None:
-    """Who a lease file names; None if it is damaged or gone."""
+    """Who a lease file names; None if it is damaged or gone. Raises OSError."""
     content = addresses.read_json(address)
     try:
         return Holder(**content) if isinstance(content, dict) else None

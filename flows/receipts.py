@@ -38,7 +38,10 @@ def write_owner(work: str, output: str, fingerprint: str) -> None:
 
 
 def read_owner(work: str) -> tuple[str, str] | None:
-    """The output and the fingerprint that a folder is the work of; None if it does not say."""
+    """The output and the fingerprint that a folder is the work of; None if it does not say.
+
+    Raises OSError where that cannot be read.
+    """
     content = addresses.read_json(addresses.join(work, OWNER))
     if not isinstance(content, dict):
         return None

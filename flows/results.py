@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from flows import addresses
 from flows.rows import BadRow
-from sonic_ops.errors import MissingFileError, SonicError
-from sonic_ops.files import open_address, storage_fault, written
+from sonic_ops.errors import SonicError
+from sonic_ops.files import open_own, storage_fault, written
 
 Status: TypeAlias = Literal["done", "skipped", "failed", "elsewhere", "waiting"]
 
@@ -130,14 +130,17 @@ def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> No
 
 
 def read_results(address: str) -> Iterator[RowResult]:
-    """The results of a table that was written earlier; nothing if there is none to be read."""
+    """The results of a table that was written earlier; nothing if it is damaged.
+
+    Raises OSError where it cannot be read: it must not be taken for empty, and be replaced.
+    """
     try:
-        with open_address(address) as file:
+        with open_own(address) as file:
             table = pq.ParquetFile(file)
             known = [name for name in SCHEMA.names if name in table.schema_arrow.names]
             for batch in table.iter_batches(BATCH_ROWS, columns=known):
                 yield from map(result_from, batch.to_pylist())
-    except (MissingFileError, OSError, TypeError, pa.ArrowException):
+    except (FileNotFoundError, TypeError, pa.ArrowException):
         return
 
 

@@ -41,16 +41,22 @@ def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
 
 @contextmanager
 def open_address(address: str) -> Iterator[IO[bytes]]:
-    """Open a file for reading. Raises MissingFileError."""
+    """Open a file of the user for reading. Raises MissingFileError."""
     try:
-        with reached(address) as (filesystem, path):
-            file = filesystem.open(path, "rb")
+        file = _opened(address)
     except OSError as error:
         raise MissingFileError(
             f"{address} cannot be opened ({_reason(error)})",
             remedy="Check the address; a relative one counts from the folder of the manifest.",
         ) from error
     with file:
+        yield file
+
+
+@contextmanager
+def open_own(address: str) -> Iterator[IO[bytes]]:
+    """Open a file that this program wrote. Raises OSError; FileNotFoundError if there is none."""
+    with _opened(address) as file:
         yield file
 
 
@@ -169,6 +175,12 @@ def storage_fault(error: OSError) -> RenderError:
         )
         + ", then run the same command again; only the missing work is done.",
     )
+
+
+def _opened(address: str) -> IO[bytes]:
+    with reached(address) as (filesystem, path):
+        file: IO[bytes] = filesystem.open(path, "rb")
+    return file
 
 
 def _reason(error: OSError) -> str:

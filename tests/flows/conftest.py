@@ -43,6 +43,14 @@ def sorted_rows(manifest: str, config: RenderConfig) -> Sorted:
     )
 
 
+def unreadable(path: Path) -> Path:
+    """A file that is there and cannot be opened, even by root: a link that leads to itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(path.name)
+    return path
+
+
 @pytest.fixture(scope="session")
 def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The temporary server keeps its database out of the user's home."""

@@ -7,6 +7,7 @@ import pytest
 
 from flows import addresses
 from sonic_ops.files import draft_of, exists, fetched, publish, remove, remove_folder, written
+from tests.flows.conftest import unreadable
 
 REMOTE = "memory://addresses"
 
@@ -120,3 +121,9 @@ def test_a_folder_inside_a_file_cannot_be_written(tmp_path: Path) -> None:
 def test_damaged_json_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     assert addresses.read_json(str(tmp_path / "a.json")) is None
+
+
+def test_json_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    assert addresses.read_json(str(tmp_path / "a.json")) is None
+    with pytest.raises(OSError, match="symbolic links"):
+        addresses.read_json(str(unreadable(tmp_path / "a.json")))

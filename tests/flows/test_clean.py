@@ -10,8 +10,9 @@ from flows.leases import Leases
 from flows.leftovers import DRAFT_AGE_S
 from flows.receipts import lease_target, write_owner, write_receipt
 from flows.results import RowResult
+from sonic_ops.errors import RenderError
 from sonic_ops.files import exists, written
-from tests.flows.conftest import Cells, WriteManifest
+from tests.flows.conftest import Cells, WriteManifest, unreadable
 
 LONG_S = 3600.0
 
@@ -90,6 +91,16 @@ def test_stale_leases_and_folders_that_nobody_knows_go(place: Place) -> None:
     assert not exists(unknown)
     assert not exists(f"{target}.1.lease")
     assert exists(f"{place.folder}/mine/sonic-row.json")  # no work folder of ours
+
+
+def test_nothing_is_removed_while_something_cannot_be_read(tmp_path: Path) -> None:
+    place = Place(str(tmp_path))
+    place.finish("a")
+    work = place.work("a")
+    unreadable(Path(work) / "sonic-row.json")
+    with pytest.raises(RenderError, match="symbolic links"):
+        place.clean(yes=True)
+    assert exists(f"{work}/latents/000.safetensors")
 
 
 def test_old_drafts_go_and_new_ones_stay(tmp_path: Path) -> None:

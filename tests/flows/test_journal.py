@@ -11,7 +11,7 @@ from flows.leases import Leases
 from flows.ledger import Ledger
 from flows.results import RowResult
 from sonic_ops.files import names_in
-from tests.flows.conftest import Cells, WriteManifest, sorted_rows
+from tests.flows.conftest import Cells, WriteManifest, sorted_rows, unreadable
 
 LONG_S = 3600.0
 DONE = RowResult(1, "a", "done", output="/a.mp4", fingerprint="f", video_s=2.0)
@@ -51,6 +51,13 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     (file,) = Path(folder_of(results)).glob("*.jsonl")
     file.write_text(file.read_text() + '{"row": 2, "id": "b", "sta')
     assert list(journaled(results)) == [DONE]
+
+
+def test_a_journal_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path) -> None:
+    results = str(tmp_path / "m.results.parquet")
+    unreadable(Path(folder_of(results)) / "b.jsonl")
+    with pytest.raises(OSError, match="symbolic links"):
+        list(journaled(results))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from flows.leases import Leases, holder_of, open_leases
 from sonic_ops.errors import InWorkElsewhereError
 from sonic_ops.files import names_in
-from tests.flows.conftest import REPOSITORY
+from tests.flows.conftest import REPOSITORY, unreadable
 
 LONG_S = 3600.0
 EXPIRED_S = 0.0
@@ -117,6 +117,23 @@ def test_a_damaged_lease_holds_nothing(tmp_path: Path) -> None:
     leases.take(str(tmp_path / "a.mp4"))
     leases.check(str(tmp_path / "a.mp4"))
     assert names_in(str(tmp_path)) == {"a.mp4.8.lease"}
+
+
+def test_a_lease_that_cannot_be_read_is_neither_taken_over_nor_lost(tmp_path: Path) -> None:
+    target, lease = str(tmp_path / "a.mp4"), tmp_path / "a.mp4.1.lease"
+    owner, other = Leases(LONG_S), Leases(LONG_S)
+    owner.take(target)
+    content = lease.read_bytes()
+    unreadable(lease)
+    with pytest.raises(OSError, match="symbolic links"):
+        other.take(target)
+    owner.renew()
+    owner.check(target)
+    lease.unlink()
+    lease.write_bytes(content)
+    owner.renew()
+    with pytest.raises(InWorkElsewhereError):
+        other.take(target)
 
 
 def test_a_thread_renews_and_the_end_of_a_run_gives_everything_back(tmp_path: Path) -> None:

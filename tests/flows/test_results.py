@@ -16,6 +16,7 @@ from flows.results import (
 )
 from flows.rows import BadRow
 from sonic_ops.errors import FieldError, NoFaceError, RenderError
+from tests.flows.conftest import unreadable
 
 
 def test_results_lie_beside_the_manifest_or_in_the_output_folder() -> None:
@@ -70,6 +71,12 @@ def test_a_table_can_be_read_again(tmp_path: Path) -> None:
     assert list(read_results(target)) == results
     Path(target).write_bytes(b"damaged")
     assert list(read_results(target)) == []
+
+
+def test_a_table_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path) -> None:
+    assert list(read_results(str(tmp_path / "r.parquet"))) == []
+    with pytest.raises(OSError, match="symbolic links"):
+        list(read_results(str(unreadable(tmp_path / "r.parquet"))))
 
 
 def test_a_rejected_row_says_all_that_is_wrong() -> None:
