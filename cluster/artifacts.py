@@ -2,7 +2,7 @@
 says whether it still is: the last 32 bytes of a file are the SHA-256 of all that is before them.
 
 Files stay readable for others: in safetensors those bytes are a tensor of their own, which is the
-last one of the file, and in MP4 they are in a box that players pass over.
+last one of the file, in MP4 a box and in WAV a chunk that players pass over.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import logging
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from os import SEEK_END
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -36,6 +37,7 @@ __all__ = [
     "names_in",
     "read_tensors",
     "remove_folder",
+    "write_sound",
     "write_tensors",
     "write_video",
 ]
@@ -46,6 +48,8 @@ _log = logging.getLogger(__name__)
 _DIGEST = "sha256"
 _DIGEST_BYTES = 32
 _MP4_BOX = (8 + _DIGEST_BYTES).to_bytes(4, "big") + b"free"
+_WAV_CHUNK = b"JUNK" + _DIGEST_BYTES.to_bytes(4, "little")
+_RIFF_HEADER_BYTES = 8  # "RIFF", and how many bytes follow
 _BLOCK_BYTES = 1 << 20
 
 
@@ -71,6 +75,21 @@ def write_video(address: str, encode: Callable[[Path], object]) -> str:
         encode(path)
         with path.open("ab") as file:
             file.write(_MP4_BOX)
+
+    return _write_once(address, write)
+
+
+def write_sound(address: str, decode: Callable[[Path], object]) -> str:
+    """Let `decode` fill a WAV file, unless it exists; its address. Raises RenderError."""
+
+    def write(path: Path) -> None:
+        decode(path)
+        with path.open("rb+") as file:
+            file.seek(0, SEEK_END)
+            file.write(_WAV_CHUNK)
+            size = file.tell() - _RIFF_HEADER_BYTES + _DIGEST_BYTES
+            file.seek(_RIFF_HEADER_BYTES // 2)
+            file.write(size.to_bytes(4, "little"))
 
     return _write_once(address, write)
 

@@ -6,9 +6,9 @@ A task is tried again if the machine was at fault (RenderError), never if the ro
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import soundfile
 from prefect import Task, task
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
@@ -24,10 +24,10 @@ from flows.preflight import PlannedRow
 from flows.receipts import write_owner
 from flows.rows import Row, blaming
 from flows.session import current_session
-from sonic_ops.audio import decode_audio
+from sonic_ops.audio import decode_audio, num_samples_in
 from sonic_ops.constants import SAMPLE_RATE_HZ
-from sonic_ops.errors import DamagedFileError, MissingFileError, RenderError
-from sonic_ops.files import fetched, open_address, storage_fault, written
+from sonic_ops.errors import DamagedFileError, RenderError
+from sonic_ops.files import fetched, storage_fault, written
 from sonic_ops.finishing import Finish, finish_video
 from sonic_ops.formats import format_of
 from sonic_ops.inspection import VideoInfo
@@ -99,10 +99,14 @@ def decode_sound(planned: PlannedRow) -> str:
     row = planned.row
     _advance(planned, "sound")
     write_owner(planned.work, row.output, planned.fingerprint)
-    if not _is_whole(target):
-        with blaming("audio"), written(target) as path:
-            decode_audio(row.audio, path, start_s=row.start or 0.0, end_s=row.end)
-    return target
+
+    def decode(path: Path) -> None:
+        decode_audio(row.audio, path, start_s=row.start or 0.0, end_s=row.end)
+
+    with blaming("audio"):
+        artifacts.write_sound(target, decode)
+    with artifacts.fetched_whole(target):
+        return target  # whole: all that follows reads parts of it, and sees no checksum
 
 
 @stage
@@ -131,13 +135,14 @@ def _backdrop(planned: PlannedRow) -> str:
     return addresses.join(planned.work, "backdrop.safetensors")
 
 
+@stage
 def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
     """What the cluster renders."""
     config = current_session().config.for_row(planned.row)
     return VideoRequest(
         audio=sound,
         portrait=portrait,
-        num_samples=num_samples_of(sound),
+        num_samples=num_samples_in(sound),
         work=planned.work,
         seed=config.seed,
         order=planned.row.number,
@@ -213,20 +218,6 @@ def _encoded_segments(planned: PlannedRow, request: VideoRequest) -> list[str]:
     session = current_session()
     config = session.config.for_row(planned.row)
     return cluster_render.encode_video(session.pool, request, config, _on_progress(planned))
-
-
-def _is_whole(wav: str) -> bool:
-    """Whether the decoded sound is there and can be read."""
-    try:
-        return num_samples_of(wav) > 0
-    except (MissingFileError, soundfile.LibsndfileError):
-        return False
-
-
-def num_samples_of(wav: str) -> int:
-    """Samples of a WAV file."""
-    with open_address(wav) as file, soundfile.SoundFile(file) as sound:
-        return int(sound.frames)
 
 
 def _on_progress(planned: PlannedRow) -> Callable[[Progress], None]:

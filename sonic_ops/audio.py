@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -13,8 +14,8 @@ import soxr
 from numpy.typing import NDArray
 
 from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from sonic_ops.errors import AudioTooShortError
-from sonic_ops.files import draft_of, open_address
+from sonic_ops.errors import AudioTooShortError, DamagedFileError
+from sonic_ops.files import draft_of, open_own, storage_fault
 from sonic_ops.hearing import encode_piece, log_mel
 from sonic_ops.sound import AudioInfo, SoundBlock, probe_audio, read_sound, unreadable
 
@@ -24,6 +25,7 @@ __all__ = [
     "decode_audio",
     "encode_piece",
     "log_mel",
+    "num_samples_in",
     "probe_audio",
     "read_samples",
 ]
@@ -54,11 +56,32 @@ def decode_audio(
 
 
 def read_samples(wav: str | Path, start: int, stop: int) -> NDArray[np.float32]:
-    """Samples `[start, stop)` of a file that `decode_audio` wrote; fewer at its end."""
-    with open_address(str(wav)) as file, soundfile.SoundFile(file) as sound:
+    """Samples `[start, stop)` of a file that `decode_audio` wrote; fewer at its end.
+
+    Raises DamagedFileError if it is not what was written, RenderError if it cannot be read.
+    """
+    with _decoded(str(wav)) as sound:
         sound.seek(min(start, sound.frames))
         samples: NDArray[np.float32] = sound.read(stop - start, dtype="float32")
     return samples
+
+
+def num_samples_in(wav: str | Path) -> int:
+    """How many samples a file that `decode_audio` wrote holds. Raises as `read_samples` does."""
+    with _decoded(str(wav)) as sound:
+        return int(sound.frames)
+
+
+@contextmanager
+def _decoded(wav: str) -> Iterator[soundfile.SoundFile]:
+    """A file of ours: what is wrong with it is the fault of a machine, not of a row."""
+    try:
+        with open_own(wav) as file, soundfile.SoundFile(file) as sound:
+            yield sound
+    except (FileNotFoundError, soundfile.LibsndfileError) as error:
+        raise DamagedFileError(wav) from error
+    except OSError as error:
+        raise storage_fault(error) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Whatever a store raises leaves this module as an OSError, or as a MissingFileErr
 """
 
 import errno
+import os
 import posixpath
 import shutil
 import tempfile
@@ -119,6 +120,7 @@ def publish(source: Path, address: str) -> None:
         if isinstance(filesystem, LocalFileSystem):
             with draft_of(Path(path)) as local_draft:
                 shutil.copyfile(source, local_draft)
+                _sync(local_draft)
             return
         draft = posixpath.join(folder, _draft_name())
         try:
@@ -181,6 +183,12 @@ def _opened(address: str) -> IO[bytes]:
     with reached(address) as (filesystem, path):
         file: IO[bytes] = filesystem.open(path, "rb")
     return file
+
+
+def _sync(path: Path) -> None:
+    """Without this, a power cut may leave a file that has its name and not its content."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _reason(error: OSError) -> str:

@@ -5,10 +5,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
 from cluster import artifacts
+from sonic_ops.audio import num_samples_in
 from sonic_ops.errors import DamagedFileError, RenderError
 from sonic_ops.media import EncodeSettings, encode_frames
 
@@ -55,6 +57,22 @@ def test_a_file_that_exists_is_not_made_again(tmp_path: Path) -> None:
         raise AssertionError("made again")
 
     assert artifacts.write_tensors(address, never) == address
+
+
+def test_a_sound_that_was_cut_off_is_seen_and_a_whole_one_is_read_by_all(tmp_path: Path) -> None:
+    path, samples = tmp_path / "a.wav", np.linspace(-1, 1, 16_000, dtype=np.float32)
+    artifacts.write_sound(
+        str(path), lambda draft: soundfile.write(draft, samples, 16_000, subtype="FLOAT")
+    )
+    content = path.read_bytes()
+    assert int.from_bytes(content[4:8], "little") == len(content) - 8
+    assert np.array_equal(soundfile.read(path, dtype="float32")[0], samples)
+    assert num_samples_in(path) == len(samples)
+    with artifacts.fetched_whole(str(path)):
+        path.write_bytes(content[: len(content) // 2])
+    assert 0 < num_samples_in(path) < len(samples)  # what reads sound does not see it
+    with pytest.raises(DamagedFileError), artifacts.fetched_whole(str(path)):
+        pass
 
 
 def test_a_store_that_does_not_answer_is_no_damage(tmp_path: Path) -> None:

@@ -167,9 +167,12 @@ def test_damaged_sound_is_made_again(bench: Bench, tmp_path: Path) -> None:
     assert bench.run(manifest, preset).status == 0
     first = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").unlink()
-    no_file(work_folder(tmp_path, "a") / "sound.wav")
+    sound = work_folder(tmp_path, "a") / "sound.wav"
+    whole = sound.read_bytes()
+    sound.write_bytes(whole[: len(whole) // 2])  # it still is a sound
     assert bench.run(manifest, preset).results["a"]["status"] == "done"
     assert (tmp_path / "a.mp4").read_bytes() == first
+    assert sound.read_bytes() == whole
 
 
 def test_a_receipt_that_cannot_be_kept_stops_nothing(bench: Bench, tmp_path: Path) -> None:

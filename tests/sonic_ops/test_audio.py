@@ -17,9 +17,22 @@ from numpy.typing import NDArray
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from sonic_ops.audio import decode_audio, encode_piece, log_mel, probe_audio, read_samples
+from sonic_ops.audio import (
+    decode_audio,
+    encode_piece,
+    log_mel,
+    num_samples_in,
+    probe_audio,
+    read_samples,
+)
 from sonic_ops.constants import PIECE_SAMPLES, SAMPLE_RATE_HZ
-from sonic_ops.errors import AudioTooShortError, AudioUnreadableError, MissingFileError
+from sonic_ops.errors import (
+    AudioTooShortError,
+    AudioUnreadableError,
+    DamagedFileError,
+    MissingFileError,
+    RenderError,
+)
 
 # container suffix, encoder, sample rate, sample format of the encoder, largest tolerated difference
 FORMATS = [
@@ -247,3 +260,13 @@ def test_the_encoder_gives_embeddings_and_every_layer_the_last_one_normed() -> N
     assert torch.allclose(hidden[:, 4].mean(dim=-1), torch.zeros(1500), atol=1e-5)
     assert torch.allclose(hidden[:, 4].std(dim=-1, correction=0), torch.ones(1500), atol=1e-2)
     assert not torch.allclose(hidden[:, 3].mean(dim=-1), torch.zeros(1500), atol=1e-2)
+
+
+def test_a_file_of_ours_that_is_gone_or_damaged_is_no_fault_of_the_row(tmp_path: Path) -> None:
+    (tmp_path / "b.wav").write_bytes(b"damaged")
+    for name in ("a.wav", "b.wav"):
+        with pytest.raises(DamagedFileError, match=name):
+            read_samples(tmp_path / name, 0, 1)
+    with pytest.raises(RenderError, match="could not be read") as caught:
+        num_samples_in(tmp_path)
+    assert not isinstance(caught.value, DamagedFileError)
