@@ -83,11 +83,15 @@ class Leases:
                 if generation is not None and self._is_ours(target, generation):
                     remove(_address(target, generation))
 
-    def check(self, target: str) -> None:
-        """Raises InWorkElsewhereError if a lease was lost: this process was silent for too long."""
+    def holds(self, target: str) -> bool:
+        """Whether a lease is ours, and was renewed in time."""
         with self._lock:
             renewed_s = self._renewed_s.get(target)
-        if renewed_s is None or time.monotonic() - renewed_s > self._lease_s:
+        return renewed_s is not None and time.monotonic() - renewed_s <= self._lease_s
+
+    def check(self, target: str) -> None:
+        """Raises InWorkElsewhereError if a lease was lost: this process was silent for too long."""
+        if not self.holds(target):
             raise in_work_elsewhere(None)
 
     def renew(self) -> None:

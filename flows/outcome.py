@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from cluster.accounts import Account
 from cluster.jobs import low_memory_folder
 from flows import addresses
+from flows.leases import Leases
 from flows.preflight import PlannedRow
-from flows.receipts import write_receipt
+from flows.receipts import lease_target, write_receipt
 from flows.results import BUG_REMEDY, RowResult, sentence_of
 from sonic_ops.errors import InWorkElsewhereError, SonicError
 from sonic_ops.files import names_in, remove_folder, written
@@ -33,8 +34,13 @@ class Rendered:
     video: VideoInfo
 
 
-def done(planned: PlannedRow, rendered: Rendered, spent: Spent, *, keep_work: bool) -> RowResult:
-    """The result of a finished row; its receipt is written and its work folder removed."""
+def done(
+    planned: PlannedRow, rendered: Rendered, spent: Spent, leases: Leases, *, keep_work: bool
+) -> RowResult:
+    """The result of a finished row; its receipt is written and its work folder removed.
+
+    Who has lost the lease of the row leaves the folder to the command that has it now.
+    """
     offset_s = rendered.video.audio_offset_s
     result = replace(
         _base(planned, spent),
@@ -48,7 +54,7 @@ def done(planned: PlannedRow, rendered: Rendered, spent: Spent, *, keep_work: bo
     )
     try:
         write_receipt(result)
-        if not keep_work:
+        if not keep_work and leases.holds(lease_target(planned.row.output)):
             remove_folder(planned.work)
     except (OSError, SonicError) as error:
         return replace(result, notes=_joined(result.notes, _untidy(error)))

@@ -139,7 +139,7 @@ def rendered_result(planned: PlannedRow) -> RowResult:
     if isinstance(outcome, InWorkElsewhereError):
         result = elsewhere(planned, outcome)
     elif isinstance(outcome, Rendered):
-        result = done(planned, outcome, spent, keep_work=session.config.keep_work)
+        result = done(planned, outcome, spent, session.leases, keep_work=session.config.keep_work)
     else:
         result = failed(planned, outcome, spent)
     session.reporter.finish(result)

@@ -21,7 +21,7 @@ from cluster.render import Progress
 from flows import addresses
 from flows.inputs import backdrop_of, portrait_of
 from flows.preflight import PlannedRow
-from flows.receipts import write_owner
+from flows.receipts import lease_target, write_owner
 from flows.rows import Row, blaming
 from flows.session import current_session
 from sonic_ops.audio import decode_audio, num_samples_in
@@ -190,6 +190,8 @@ def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
         )
         with blaming("audio"):
             info = finish_video(paths, target, finish)
+        # To finish takes long: who has lost the lease meanwhile must not publish.
+        current_session().leases.check(lease_target(row.output))
         _write_side_car(row, finish)
     return info
 

@@ -1,12 +1,16 @@
 """What became of a row is always known, also where nothing more can be written down."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from flows.config import RenderConfig
-from flows.outcome import Spent, failed
+from flows.leases import Leases
+from flows.outcome import Rendered, Spent, done, failed
 from flows.preflight import PlannedRow
+from flows.receipts import lease_target, write_owner
+from sonic_ops.inspection import VideoInfo
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
 SPENT = Spent(wall_s=1.0, num_failures=0)
@@ -33,6 +37,22 @@ def test_the_traceback_of_an_error_that_nobody_expected_is_kept(planned: Planned
     assert result.remedy is not None
     assert "report it" in result.remedy
     assert "Traceback" in kept.read_text()
+
+
+@pytest.mark.parametrize(("lease_s", "stays"), [(3600.0, False), (0.0, True)])
+def test_who_has_lost_the_lease_leaves_the_work_to_others(
+    planned: PlannedRow, lease_s: float, stays: bool
+) -> None:
+    leases = Leases(lease_s)
+    leases.take(lease_target(planned.row.output))
+    Path(planned.row.output).write_bytes(b"a video")
+    write_owner(planned.work, planned.row.output, planned.fingerprint)
+    rendered = Rendered(
+        25, VideoInfo(64, 64, 25, Fraction(25), 1.0, 1.0, "h264", "aac", "yuv420p", True, True)
+    )
+    result = done(planned, rendered, SPENT, leases, keep_work=False)
+    assert (result.status, result.notes) == ("done", "")
+    assert Path(planned.work).exists() == stays
 
 
 def test_what_an_earlier_run_made_in_the_low_memory_form_is_said(planned: PlannedRow) -> None:
