@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from cluster.calls import AGAIN
 from cluster.config import ClusterConfig
 from cluster.dispatcher import Dispatcher, Worker
-from sonic_ops.errors import ConfigError, SonicError, WorkerLostError
+from sonic_ops.errors import ConfigError, NoWorkersError, SonicError
 
 WATCH_S = 2.0
 """How often to look for machines that are gone, and for processes that are missing."""
@@ -197,8 +197,8 @@ class Crew:
         self._machines.end(process)
 
 
-def _nobody(timeout_s: float) -> WorkerLostError:
-    return WorkerLostError(
+def _nobody(timeout_s: float) -> NoWorkersError:
+    return NoWorkersError(
         f"there has been no worker for {timeout_s:g} s",
         remedy=f"See what the cluster lacks. {AGAIN}",
     )

@@ -5,7 +5,7 @@ Prefect decides whether something runs and runs again; the pool decides where.
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from itertools import chain
 from threading import Lock
@@ -21,7 +21,7 @@ from flows.preflight import PlannedRow
 from flows.receipts import finished_result, lease_target
 from flows.results import RowResult
 from flows.session import current_session
-from sonic_ops.errors import InWorkElsewhereError
+from sonic_ops.errors import InWorkElsewhereError, NoWorkersError
 from sonic_ops.files import storage_fault
 
 
@@ -67,7 +67,7 @@ def render_manifest(manifest: str) -> None:
     threads = ThreadPoolExecutor(num_threads, thread_name_prefix="row")
     try:
         runs = [threads.submit(copy_context().run, _render_rows, rows) for _ in range(num_threads)]
-        for run in runs:
+        for run in as_completed(runs):  # what ends the run is known before others are stopped
             run.result()
     except BaseException:  # the user or the machine ends the run: rows in flight end too
         session.stopped.set()
@@ -100,7 +100,6 @@ def _render_rows(rows: _Shared) -> None:
         try:
             session.record(result)
         except OSError as error:
-            session.stopped.set()
             raise storage_fault(error) from error
 
 
@@ -121,7 +120,10 @@ def result_of(planned: PlannedRow) -> RowResult:
 
 
 def rendered_result(planned: PlannedRow) -> RowResult:
-    """Render a row and say what became of it; only a stop by the user goes further."""
+    """Render a row and say what became of it; only what ends the run goes further.
+
+    That is a stop by the user, or NoWorkersError: the rows are not at fault, and wait.
+    """
     session, order = current_session(), planned.row.number
     session.rows[planned.row.id] = planned
     session.reporter.start(planned)
@@ -135,6 +137,8 @@ def rendered_result(planned: PlannedRow) -> RowResult:
         session.pool.drop(order)
         account = session.pool.settle(order)
         del session.rows[planned.row.id]
+    if isinstance(outcome, NoWorkersError):
+        raise outcome
     spent = Spent(time.monotonic() - started, session.failures.pop(planned.row.id, 0), account)
     if isinstance(outcome, InWorkElsewhereError):
         result = elsewhere(planned, outcome)

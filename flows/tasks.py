@@ -26,7 +26,7 @@ from flows.rows import Row, blaming
 from flows.session import current_session
 from sonic_ops.audio import decode_audio, num_samples_in
 from sonic_ops.constants import SAMPLE_RATE_HZ
-from sonic_ops.errors import DamagedFileError, RenderError
+from sonic_ops.errors import DamagedFileError, NoWorkersError, RenderError
 from sonic_ops.files import fetched, storage_fault, written
 from sonic_ops.finishing import Finish, finish_video
 from sonic_ops.formats import format_of
@@ -48,6 +48,8 @@ def is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
     error, session = state.result(raise_on_failure=False), current_session()
     if isinstance(error, DamagedFileError):
         return False  # the whole row is gone through again, and makes the file
+    if isinstance(error, NoWorkersError):
+        return False  # the run ends
     context = FlowRunContext.get()
     assert context is not None
     assert context.parameters is not None

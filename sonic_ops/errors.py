@@ -14,6 +14,7 @@ SonicError
   ConfigError            the run is wrong: nothing can start
   RenderError            the machine is wrong: retried
     WorkerLostError
+      NoWorkersError     ends the run: its rows wait for the next one
     OutOfMemoryError
     VerifyError
   InWorkElsewhereError   another command renders the row: left to it
@@ -89,6 +90,10 @@ class RenderError(SonicError):
 
 class WorkerLostError(RenderError):
     """A worker died or stopped answering."""
+
+
+class NoWorkersError(WorkerLostError):
+    """There has been no worker for too long: no row can be rendered."""
 
 
 class OutOfMemoryError(RenderError):

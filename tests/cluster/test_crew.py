@@ -7,7 +7,7 @@ import pytest
 from cluster.config import ClusterConfig
 from cluster.crew import BEATS, PAUSE_S, Crew, Process
 from cluster.dispatcher import Call, Dispatcher, Worker
-from sonic_ops.errors import ConfigError, WorkerLostError
+from sonic_ops.errors import ConfigError, NoWorkersError, WorkerLostError
 
 TIMEOUT_S = 60.0
 START_TIMEOUT_S = 600.0
@@ -176,5 +176,5 @@ def test_if_nobody_comes_back_for_too_long_all_jobs_end(yard: Yard) -> None:
     job = yard.dispatcher.submit("anything", lasting=True)
     yard.watch(START_TIMEOUT_S / 2)
     yard.watch(START_TIMEOUT_S)
-    with pytest.raises(WorkerLostError, match="no worker for 600 s"):
+    with pytest.raises(NoWorkersError, match="no worker for 600 s"):
         yard.dispatcher.get(job)

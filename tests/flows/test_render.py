@@ -1,0 +1,61 @@
+"""What ends a run, and what is only the fault of one row."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cluster.config import ClusterConfig
+from cluster.jobs import PieceJob
+from cluster.pool import LocalPool
+from flows.config import RenderConfig
+from flows.journal import Journal
+from flows.leases import Leases, holder_of
+from flows.ledger import Ledger
+from flows.progress import open_reporter
+from flows.receipts import lease_target
+from flows.render import render_manifest
+from flows.session import Session, opened
+from sonic_ops.errors import NoWorkersError
+from tests.flows.conftest import Cells, WriteManifest, sorted_rows
+
+LONG_S = 3600.0
+
+pytestmark = pytest.mark.flow
+
+
+class Deserted:
+    """A worker that says what a pool says which all workers have left."""
+
+    def __init__(self) -> None:
+        self.num_asked = 0
+
+    def encode_piece(self, job: PieceJob) -> str:
+        self.num_asked += 1
+        raise NoWorkersError(f"there is no worker for {job.target}", remedy="Start one.")
+
+
+@pytest.mark.usefixtures("prefect_home")
+def test_without_workers_a_run_ends_once_and_its_rows_wait(
+    config: RenderConfig, good: Cells, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    config = config.model_copy(update={"rows_in_flight": 1})
+    others = [{"id": name, "output": str(tmp_path / f"{name}.mp4")} for name in "bc"]
+    manifest = write_manifest(good, *(good | other for other in others))
+    planned, ledger, worker = sorted_rows(manifest, config).planned, Ledger(), Deserted()
+    for row in planned:
+        ledger.plan(row)
+    leases = Leases(LONG_S)
+    journal = Journal(str(tmp_path / "m.results.parquet"), leases)
+    pool = LocalPool(ClusterConfig(workers=0), worker)
+    with (
+        open_reporter(Console(file=StringIO())) as reporter,
+        opened(Session(config, pool, reporter, ledger, journal, leases)) as session,
+        pytest.raises(NoWorkersError, match="no worker for"),
+    ):
+        render_manifest(manifest)
+    assert session.stopped.is_set()
+    assert worker.num_asked == 1
+    assert [result.status for result in ledger.results()] == ["waiting"] * 3
+    assert holder_of(lease_target(planned[0].row.output)) is None
