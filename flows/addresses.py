@@ -99,17 +99,32 @@ def probe_folder(folder: str) -> None:
 
 
 def create(address: str, content: bytes) -> bool:
-    """Make a small file where there is none; whether it was made. Only one of many can make it."""
+    """Make a small file where there is none; whether it was made. Only one of many can make it.
+
+    What is read back decides: stores say in many ways that another was faster, and the answer to a
+    write may be lost. So `content` must be of this caller alone. Raises OSError.
+    """
+    problem: OSError | None = None
+    try:
+        _create(address, content)
+    except OSError as error:
+        problem = error
+    try:
+        with open_own(address) as file:
+            return file.read() == content
+    except FileNotFoundError:
+        if problem is None or isinstance(problem, FileExistsError):
+            return False  # it is gone already
+        raise problem from None
+
+
+def _create(address: str, content: bytes) -> None:
     with reached(address) as (filesystem, path):
         filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-        try:
-            if isinstance(filesystem, LocalFileSystem):
-                _create_local(Path(path), content)
-            else:
-                filesystem.pipe_file(path, content, mode="create")
-        except FileExistsError:
-            return False
-    return True
+        if isinstance(filesystem, LocalFileSystem):
+            _create_local(Path(path), content)
+        else:
+            filesystem.pipe_file(path, content, mode="create")
 
 
 def _create_local(path: Path, content: bytes) -> None:

@@ -58,20 +58,26 @@ class Leases:
         self._renewed_s: dict[str, float] = {}
 
     def take(self, target: str) -> None:
-        """Take the lease of a target. Raises InWorkElsewhereError, and OSError."""
+        """Take the lease of a target; one that is ours is kept.
+
+        Raises InWorkElsewhereError, and OSError, after which it may be tried again.
+        """
         found = _found(target)
         newest = max(found, default=0)
         holder = read_holder(found[newest]) if found else None
-        if holder and not holder.is_stale:
+        is_ours = holder is not None and holder.owner == self.owner
+        if holder and not is_ours and not holder.is_stale:
             raise in_work_elsewhere(holder)
-        generation = newest + 1
-        if not addresses.create(_address(target, generation), self._content()):
+        generation = newest if is_ours else newest + 1
+        if not is_ours and not addresses.create(_address(target, generation), self._content()):
             raise in_work_elsewhere(None)
         with self._lock:
             self._generations[target] = generation
             self._renewed_s[target] = time.monotonic()
-        for address in found.values():
-            remove(address)
+        for older, address in found.items():
+            with suppress(OSError):  # only the newest counts
+                if older < generation:
+                    remove(address)
 
     def release(self, target: str) -> None:
         """Give a lease back; one that was lost is left to whoever has it now."""

@@ -3,13 +3,14 @@
 Prefect decides whether something runs and runs again; the pool decides where.
 """
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from itertools import chain
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -23,6 +24,10 @@ from flows.results import RowResult
 from flows.session import current_session
 from sonic_ops.errors import InWorkElsewhereError, NoWorkersError
 from sonic_ops.files import storage_fault
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @flow(
@@ -105,18 +110,32 @@ def _render_rows(rows: _Shared) -> None:
 
 def result_of(planned: PlannedRow) -> RowResult:
     """What becomes of a row, unless another command has it or had it meanwhile."""
-    leases, target = current_session().leases, lease_target(planned.row.output)
+    session, target = current_session(), lease_target(planned.row.output)
+    leases, tries = session.leases, session.config.max_attempts
     try:
-        leases.take(target)
+        patiently(lambda: leases.take(target), tries)
         try:
-            known = finished_result(planned.row.output, planned.fingerprint)
+            known = patiently(
+                lambda: finished_result(planned.row.output, planned.fingerprint), tries
+            )
             return skipped(planned, known) if known else rendered_result(planned)
         finally:
             leases.release(target)
     except InWorkElsewhereError as error:
         return elsewhere(planned, error)
     except OSError as error:
-        return failed(planned, storage_fault(error), Spent())
+        return failed(planned, storage_fault(error), Spent(num_failures=tries))
+
+
+def patiently(act: Callable[[], T], tries: int, pause_s: float = tasks.RETRY_DELAY_S) -> T:
+    """What `act` gives; what a store refuses now, it may do in a moment. Raises OSError."""
+    for _ in range(tries - 1):
+        try:
+            return act()
+        except OSError as error:
+            _log.warning("%s; it is tried again", storage_fault(error))
+            time.sleep(pause_s)
+    return act()
 
 
 def rendered_result(planned: PlannedRow) -> RowResult:

@@ -123,6 +123,21 @@ def test_damaged_json_counts_as_none(tmp_path: Path) -> None:
     assert addresses.read_json(str(tmp_path / "a.json")) is None
 
 
+def test_what_is_read_back_says_who_has_made_a_file(folder: str) -> None:
+    address = addresses.join(folder, "leases", "a.1.lease")
+    assert addresses.create(address, b"first")
+    assert addresses.create(address, b"first")  # the same once more: its answer was lost
+    assert not addresses.create(address, b"second")
+    with fetched(address) as path:
+        assert path.read_bytes() == b"first"
+
+
+def test_a_file_that_cannot_be_made_is_no_lost_race(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"(?i)not a directory|file exists"):
+        addresses.create(str(tmp_path / "file" / "a.lease"), b"first")
+
+
 def test_json_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
     assert addresses.read_json(str(tmp_path / "a.json")) is None
     with pytest.raises(OSError, match="symbolic links"):

@@ -43,6 +43,16 @@ def test_a_lease_is_for_one_until_it_is_given_back(target: str) -> None:
     assert names_beside(target) == frozenset()
 
 
+def test_who_asks_again_for_a_lease_keeps_it(target: str) -> None:
+    leases = Leases(LONG_S)
+    leases.take(target)
+    leases.take(target)  # the answer to the first was lost, for example
+    leases.check(target)
+    assert names_beside(target) == {"a.mp4.1.lease"}
+    leases.release(target)
+    assert names_beside(target) == frozenset()
+
+
 def test_names_that_begin_alike_are_not_mixed_up(target: str) -> None:
     first, second = Leases(LONG_S), Leases(LONG_S)
     first.take(target)

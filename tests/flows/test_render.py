@@ -15,14 +15,28 @@ from flows.leases import Leases, holder_of
 from flows.ledger import Ledger
 from flows.progress import open_reporter
 from flows.receipts import lease_target
-from flows.render import render_manifest
+from flows.render import patiently, render_manifest
 from flows.session import Session, opened
 from sonic_ops.errors import NoWorkersError
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
 LONG_S = 3600.0
 
-pytestmark = pytest.mark.flow
+
+def test_what_a_store_refuses_is_tried_again() -> None:
+    answers = [ConnectionError("503"), ConnectionError("503"), 5]
+
+    def ask() -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert patiently(ask, 3, pause_s=0.0) == 5
+    answers = [ConnectionError("503"), ConnectionError("504"), 5]
+    with pytest.raises(ConnectionError, match="504"):
+        patiently(ask, 2, pause_s=0.0)
+    assert answers == [5]
 
 
 class Deserted:
@@ -36,6 +50,7 @@ class Deserted:
         raise NoWorkersError(f"there is no worker for {job.target}", remedy="Start one.")
 
 
+@pytest.mark.flow
 @pytest.mark.usefixtures("prefect_home")
 def test_without_workers_a_run_ends_once_and_its_rows_wait(
     config: RenderConfig, good: Cells, write_manifest: WriteManifest, tmp_path: Path
