@@ -20,10 +20,12 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE rows (
-    number INTEGER PRIMARY KEY, id TEXT, output TEXT, status TEXT, planned TEXT, result TEXT
+    number INTEGER PRIMARY KEY, id TEXT, output TEXT, fingerprint TEXT, status TEXT,
+    planned TEXT, result TEXT
 );
 CREATE TABLE earlier (
-    id TEXT, output TEXT, status TEXT, result TEXT, PRIMARY KEY (id, output)
+    id TEXT, output TEXT, fingerprint TEXT, status TEXT, result TEXT,
+    PRIMARY KEY (id, output, fingerprint)
 );
 BEGIN;
 """
@@ -44,24 +46,26 @@ class Ledger:
         """Note a row to render."""
         row = planned.row
         self._write(
-            "INSERT INTO rows VALUES (?, ?, ?, 'waiting', ?, NULL)",
-            (row.number, row.id, row.output, _text(planned)),
+            "INSERT INTO rows VALUES (?, ?, ?, ?, 'waiting', ?, NULL)",
+            (row.number, row.id, row.output, planned.fingerprint, _text(planned)),
         )
 
     def record(self, result: RowResult) -> None:
         """Note what became of a row."""
         self._write(
-            "INSERT INTO rows VALUES (?, ?, ?, ?, NULL, ?) ON CONFLICT (number) DO UPDATE SET "
-            "status = excluded.status, result = excluded.result",
-            (result.row, result.id, result.output, result.status, _text(result)),
+            "INSERT INTO rows VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (number) DO UPDATE "
+            "SET status = excluded.status, result = excluded.result",
+            (result.row, *_key(result), result.status, _text(result)),
         )
 
     def remember(self, result: RowResult) -> None:
-        """Note what another run says about a row; a video that is done counts most."""
+        """Note what another run says about a row: of the same form of it, a video that is done
+        counts most, and then what is said last.
+        """
         self._write(
-            "INSERT INTO earlier VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "INSERT INTO earlier VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "status = excluded.status, result = excluded.result WHERE status <> 'done'",
-            (result.id, result.output, result.status, _text(result)),
+            (*_key(result), result.status, _text(result)),
         )
 
     def planned(self, status: str = "waiting") -> Iterator[PlannedRow]:
@@ -89,7 +93,7 @@ class Ledger:
         """Rows in batches, so that others may write in between."""
         query = (
             f"SELECT {columns}, number FROM (SELECT rows.*, earlier.result AS earlier FROM rows "
-            "LEFT JOIN earlier ON rows.id = earlier.id AND rows.output = earlier.output) "
+            "LEFT JOIN earlier USING (id, output, fingerprint)) "
             f"WHERE {where} AND number > ? ORDER BY number LIMIT {_BATCH_ROWS}"
         )
         last = 0
@@ -100,6 +104,11 @@ class Ledger:
                 return
             last = batch[-1][-1]
             yield from (tuple(entry[:-1]) for entry in batch)
+
+
+def _key(result: RowResult) -> tuple[str, str | None, str | None]:
+    """A row in the form that it has: a change of its cells makes another fingerprint."""
+    return result.id, result.output, result.fingerprint
 
 
 def _text(value: PlannedRow | RowResult) -> str:
@@ -137,5 +146,4 @@ def _result_of(planned: str | None, result: str | None) -> RowResult:
 def _newest(own: RowResult, earlier: RowResult) -> RowResult:
     """What an earlier or another run says counts only where this run has nothing to say."""
     told = {"waiting": {"failed"}, "elsewhere": {"failed", "done"}}.get(own.status, set())
-    same = earlier.fingerprint == own.fingerprint
-    return replace(earlier, row=own.row) if same and earlier.status in told else own
+    return replace(earlier, row=own.row) if earlier.status in told else own

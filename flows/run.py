@@ -154,8 +154,9 @@ def _finish(target: str, manifest: Manifest, ledger: Ledger, journal: Journal) -
             yield result, passed_through(line)
 
     try:
-        # In this order: a run that ends now writes its table before it removes its journal.
-        for result in chain(journaled(target), read_results(target)):
+        # Journals are newer than the table, and what is said last counts. They are read before it
+        # as well: a run that ends now writes its table, and then removes its journal.
+        for result in chain(journaled(target), read_results(target), journaled(target)):
             if result.status in ("done", "failed"):
                 ledger.remember(result)
         write_results(target, lines)

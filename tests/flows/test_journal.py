@@ -107,6 +107,15 @@ def test_what_was_said_of_another_form_of_the_row_does_not_count(ledger: Ledger)
     assert result.status == "waiting"
 
 
+def test_a_video_of_another_form_of_the_row_hides_nothing(ledger: Ledger) -> None:
+    ledger.remember(told(ledger, status="done", fingerprint="another"))
+    ledger.remember(told(ledger, status="failed", error="first"))
+    ledger.remember(told(ledger, status="failed", error="last"))
+    ledger.remember(told(ledger, status="done", fingerprint="another"))
+    (result,) = ledger.results()
+    assert (result.status, result.error) == ("failed", "last")
+
+
 def test_a_row_in_work_elsewhere_is_done_if_that_command_says_so(ledger: Ledger) -> None:
     own = told(ledger, status="elsewhere")
     ledger.record(replace(own, row=1))
