@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import posixpath
+import time
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
@@ -60,6 +61,12 @@ def size_bytes(address: str) -> int | None:
     """The size of a file, None if there is none."""
     with reached(address) as (filesystem, path):
         return int(filesystem.size(path)) if filesystem.isfile(path) else None
+
+
+def age_s(address: str) -> float:
+    """The time since a file was last written. Raises OSError."""
+    with reached(address) as (filesystem, path):
+        return time.time() - float(filesystem.modified(path).timestamp())
 
 
 def is_folder(address: str) -> bool:

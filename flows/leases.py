@@ -65,6 +65,8 @@ class Leases:
         found = _found(target)
         newest = max(found, default=0)
         holder = read_holder(found[newest]) if found else None
+        if found and holder is None and is_being_made(found[newest], self._lease_s):
+            raise in_work_elsewhere(None)
         is_ours = holder is not None and holder.owner == self.owner
         if holder and not is_ours and not holder.is_stale:
             raise in_work_elsewhere(holder)
@@ -168,6 +170,11 @@ def read_holder(address: str) -> Holder | None:
         return Holder(**content) if isinstance(content, dict) else None
     except TypeError:
         return None
+
+
+def is_being_made(address: str, lease_s: float) -> bool:
+    """Whether a lease file is empty and new: a disk without links shows it before its content."""
+    return addresses.size_bytes(address) == 0 and addresses.age_s(address) < lease_s
 
 
 def in_work_elsewhere(holder: Holder | None) -> InWorkElsewhereError:

@@ -1,13 +1,12 @@
 """What rows and commands have left behind: work of rows that are finished, drafts, stale leases."""
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from flows.addresses import folder_of, is_remote, join, name_of, size_bytes
-from flows.leases import LEASE, holder_of, read_holder
+from flows.addresses import age_s, folder_of, is_remote, join, name_of, size_bytes
+from flows.leases import LEASE, holder_of, is_being_made, read_holder
 from flows.manifest import Manifest
 from flows.receipts import OWNER, WORK_ROOT, lease_target, read_owner, received_fingerprint
 from flows.rows import Row, parse_row
@@ -66,11 +65,12 @@ def _sorted_out(files: Sequence[tuple[str, int]], outputs: set[str] | None) -> I
     work: dict[str, int] = {}
     for address, size in files:
         if _DRAFT.fullmatch(name_of(address)):
-            if _age_s(address) > DRAFT_AGE_S:
+            if age_s(address) > DRAFT_AGE_S:
                 yield Leftover(address, size, "a draft that was never finished")
         elif name_of(folder_of(address)) == "leases" and address.endswith(LEASE):
             holder = read_holder(address)
-            if holder is None or holder.is_stale:
+            is_new = holder is None and is_being_made(address, DRAFT_AGE_S)
+            if not is_new and (holder is None or holder.is_stale):
                 yield Leftover(address, size, "the lease of a command that is gone")
         elif folder := _work_folder(address, owned):
             work[folder] = work.get(folder, 0) + size
@@ -102,8 +102,3 @@ def _judged(folder: str, size: int, outputs: set[str] | None) -> Leftover:
     if outputs is not None and output not in outputs:
         return Leftover(folder, size, f"work of {output}, which the manifest does not have")
     return Leftover(folder, size, f"work of {output}, which is not finished", True)
-
-
-def _age_s(address: str) -> float:
-    with reached(address) as (filesystem, path):
-        return time.time() - float(filesystem.modified(path).timestamp())

@@ -103,6 +103,15 @@ def test_nothing_is_removed_while_something_cannot_be_read(tmp_path: Path) -> No
     assert exists(f"{work}/latents/000.safetensors")
 
 
+def test_a_lease_that_is_just_being_made_stays(tmp_path: Path) -> None:
+    place = Place(str(tmp_path))
+    lease = Path(f"{lease_target(place.output('a'))}.1.lease")
+    lease.parent.mkdir(parents=True)
+    lease.touch()
+    place.clean(yes=True)
+    assert lease.exists()
+
+
 def test_old_drafts_go_and_new_ones_stay(tmp_path: Path) -> None:
     old, new = (tmp_path / f".{digit * 32}.draft" for digit in "ab")
     for draft in (old, new):

@@ -129,6 +129,18 @@ def test_a_damaged_lease_holds_nothing(tmp_path: Path) -> None:
     assert names_in(str(tmp_path)) == {"a.mp4.8.lease"}
 
 
+def test_an_empty_lease_is_somebodys_who_is_just_making_it(tmp_path: Path) -> None:
+    lease = tmp_path / "a.mp4.7.lease"
+    lease.touch()
+    leases = Leases(LONG_S)
+    with pytest.raises(InWorkElsewhereError):
+        leases.take(str(tmp_path / "a.mp4"))
+    then = lease.stat().st_mtime - LONG_S - 60
+    os.utime(lease, (then, then))
+    leases.take(str(tmp_path / "a.mp4"))
+    assert names_in(str(tmp_path)) == {"a.mp4.8.lease"}
+
+
 def test_a_lease_that_cannot_be_read_is_neither_taken_over_nor_lost(tmp_path: Path) -> None:
     target, lease = str(tmp_path / "a.mp4"), tmp_path / "a.mp4.1.lease"
     owner, other = Leases(LONG_S), Leases(LONG_S)
