@@ -33,8 +33,9 @@ class Journal:
         self._num_parts = 0
 
     def record(self, result: RowResult) -> None:
-        """Write a line that survives this process. Raises OSError."""
-        line = f"{json.dumps(asdict(result))}\n".encode()
+        """Write a line that survives this process. Raises OSError; then it may be tried again."""
+        # It begins on a new line, whatever a try that failed has left of the one before it.
+        line = f"\n{json.dumps(asdict(result))}\n".encode()
         with self._lock:
             if self._num_parts == 0:
                 self._leases.take(self._run)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
+from functools import partial
 from itertools import chain
 from threading import Lock
 from typing import Any, TypeVar
@@ -103,7 +104,7 @@ def _render_rows(rows: _Shared) -> None:
             return
         result = result_of(planned)
         try:
-            session.record(result)
+            patiently(partial(session.record, result), session.config.max_attempts)
         except OSError as error:
             raise storage_fault(error) from error
 

@@ -53,6 +53,19 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     assert list(journaled(results)) == [DONE]
 
 
+def test_a_line_that_could_not_be_written_can_be_tried_again(tmp_path: Path) -> None:
+    results, leases = str(tmp_path / "m.results.parquet"), Leases(LONG_S)
+    journal = Journal(results, leases)
+    file = unreadable(Path(folder_of(results)) / f"{leases.owner}.jsonl")
+    with pytest.raises(OSError, match="symbolic links"):
+        journal.record(DONE)
+    file.unlink()
+    file.write_text('{"row": 1, "id": "a", "sta')  # what a full disk took of it
+    journal.record(DONE)
+    journal.record(FAILED)
+    assert list(journaled(results)) == [DONE, FAILED]
+
+
 def test_a_journal_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path) -> None:
     results = str(tmp_path / "m.results.parquet")
     unreadable(Path(folder_of(results)) / "b.jsonl")
