@@ -18,6 +18,7 @@ SEARCHED_SAMPLES = 60 * SAMPLE_RATE_HZ  # of each third, so that the cost has a 
 MAX_LAG_SAMPLES = SAMPLE_RATE_HZ // 2
 MIN_LIKENESS = 0.5  # below, the two are not the same sound, and nothing can be said
 _SILENT_POWER = 1e-8
+_QUIETEST = 1e-3  # of the energy of the excerpt
 _TIE = 0.999  # a tone repeats itself: among equal peaks the nearest counts
 
 
@@ -43,12 +44,14 @@ def correlate(excerpt_S: NDArray[np.float32], around_S: NDArray[np.float32]) -> 
     """Where in `around_S` the excerpt is, and how alike the two are there (0 to 1)."""
     num_places = len(around_S) - len(excerpt_S) + 1
     size = 1 << (len(around_S) + len(excerpt_S)).bit_length()
-    spectrum = np.fft.rfft(around_S, size) * np.conj(np.fft.rfft(excerpt_S, size))
+    wide_S, narrow_S = around_S.astype(np.float64), excerpt_S.astype(np.float64)
+    spectrum = np.fft.rfft(wide_S, size) * np.conj(np.fft.rfft(narrow_S, size))
     products = np.fft.irfft(spectrum, size)[:num_places]
     squares = np.concatenate(([0.0], np.cumsum(np.square(around_S, dtype=np.float64))))
     energy = squares[len(excerpt_S) :] - squares[:num_places]
     own = float(np.square(excerpt_S, dtype=np.float64).sum())
-    likeness = products / np.sqrt(np.maximum(energy * own, 1e-12))
+    # Where next to nothing is heard, the rounding of the transform would be all that counts.
+    likeness = products / np.sqrt(np.maximum(energy, _QUIETEST * own) * own + 1e-12)
     best = np.flatnonzero(likeness >= _TIE * likeness.max())
     place = int(best[np.abs(best - num_places // 2).argmin()])
     return place, float(likeness[place])

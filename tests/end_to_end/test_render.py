@@ -149,12 +149,12 @@ def test_another_seed_renders_that_row_again(bench: Bench, ran: Ran, folder: Pat
 
 
 def test_the_same_row_gives_the_same_bytes_in_another_place(
-    bench: Bench, ran: Ran, manifest: str, tmp_path: Path
+    bench: Bench, ran: Ran, folder: Path, tmp_path: Path
 ) -> None:
-    rows = [BASE | ROWS[2]]
+    rows = [BASE | ROWS[2] | {"subtitles": str(folder / "ben.srt")}]
     elsewhere = bench.run(bench.manifest(rows, tmp_path / "m"), bench.preset(), str(tmp_path))
     assert elsewhere.status == 0
-    twin = tmp_path / "out" / "deep" / "ben.mp4"
+    twin = tmp_path / "out" / "deep" / "ben.webm"
     original = Path(ran.results["ben"]["output"])
     assert sha256(twin) == sha256(original)
 
@@ -171,15 +171,16 @@ def test_prefect_sees_a_run_per_row(ran: Ran, manifest: str, folder: Path) -> No
     assert runs[manifest].state_name == "Completed"
 
 
-def test_everything_may_lie_behind_urls(bench: Bench, ran: Ran) -> None:
+def test_everything_may_lie_behind_urls(bench: Bench, ran: Ran, folder: Path) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/in/face.png", FACE.read_bytes())
     memory.pipe("/in/speech.wav", SPEECH.read_bytes())
-    row = {"id": "ben", "portrait": "face.png", "audio": "speech.wav", "output": "../out/ben.mp4"}
-    memory.pipe("/in/m.jsonl", json.dumps(row | {"start": 1.0, "end": 1.5}).encode())
+    memory.pipe("/in/ben.srt", (folder / "ben.srt").read_bytes())
+    row = {"portrait": "face.png", "audio": "speech.wav", "output": "../out/ben.webm"}
+    memory.pipe("/in/m.jsonl", json.dumps(ROWS[2] | row).encode())
     request = RunRequest("memory://in/m.jsonl", bench.preset(), None)
     assert run(request, Console(file=io.StringIO())) == 0
-    assert memory.cat("/out/ben.mp4") == Path(ran.results["ben"]["output"]).read_bytes()
+    assert memory.cat("/out/ben.webm") == Path(ran.results["ben"]["output"]).read_bytes()
     assert memory.exists("/in/m.results.parquet")
     text = io.StringIO()
     assert run(request, Console(file=text)) == 0
@@ -188,11 +189,12 @@ def test_everything_may_lie_behind_urls(bench: Bench, ran: Ran) -> None:
 
 
 @pytest.mark.ray
-def test_ray_gives_the_same_bytes(bench: Bench, ran: Ran, tmp_path: Path) -> None:
+def test_ray_gives_the_same_bytes(bench: Bench, ran: Ran, folder: Path, tmp_path: Path) -> None:
     preset = bench.preset("ray", cluster={"workers": 2})
-    rows = [BASE | ROWS[2], BASE | ROWS[0] | {"id": "late", "output": "late.mp4", "seed": 3}]
+    rows = [BASE | ROWS[2] | {"subtitles": str(folder / "ben.srt")}]
+    rows += [BASE | ROWS[0] | {"id": "late", "output": "late.mp4", "seed": 3}]
     on_ray = bench.run(bench.manifest(rows, tmp_path / "m"), preset, str(tmp_path))
     assert on_ray.status == 0
     assert {row["status"] for row in on_ray.results.values()} == {"done"}
-    twin = tmp_path / "out" / "deep" / "ben.mp4"
+    twin = tmp_path / "out" / "deep" / "ben.webm"
     assert sha256(twin) == sha256(Path(ran.results["ben"]["output"]))

@@ -30,7 +30,7 @@ BAD: list[tuple[str, dict[str, object], str, str]] = [
     ("wrong-type", {"seed": "seven"}, "FieldError", "seed"),
     ("no-output", {"output": None}, "FieldError", "output"),
     ("no-folder", {"output": "text.wav/inside/a.mp4"}, "OutputNotWritableError", "output"),
-    ("paste", {"framing": "paste"}, "FieldError", "framing"),
+    ("framing", {"framing": "tiles"}, "FieldError", "framing"),
 ]
 GOOD: list[dict[str, object]] = [
     {"id": "good", "end": "0.4"},
