@@ -6,8 +6,9 @@ into the table and removes it; what a killed run has left, the next run takes in
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -17,9 +18,13 @@ from fsspec.implementations.local import LocalFileSystem
 from flows import addresses
 from flows.leases import Leases, holder_of
 from flows.results import RowResult, result_from
-from sonic_ops.files import names_in, open_own, reached, remove, remove_folder
+from sonic_ops.errors import InWorkElsewhereError
+from sonic_ops.files import names_in, open_own, reached, remove
 
 ENDING = ".jsonl"
+TABLE_PAUSE_S = 0.2
+TABLE_WAIT_S = 600.0
+"""How long a run waits for others that write the table, and how often it asks."""
 
 
 class Journal:
@@ -46,16 +51,51 @@ class Journal:
                     filesystem.pipe_file(f"{path}.{self._num_parts}{ENDING}", line)
             self._num_parts += 1
 
-    def close(self) -> None:
-        """Remove what this run and runs that have ended have written: it is in the table now."""
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One run at a time takes journals into the table and removes them; the others wait.
+
+        Raises InWorkElsewhereError after `TABLE_WAIT_S`, and OSError.
+        """
+        table = addresses.join(self._folder, "table")
+        self._wait_for(table)
+        try:
+            yield
+        finally:
+            self._leases.release(table)
+            with suppress(OSError), reached(self._folder) as (filesystem, path):
+                filesystem.rmdir(path)  # if it is empty
+
+    def ended(self) -> tuple[str, ...]:
+        """The files of this run and of runs that have ended: nobody writes to them any more."""
+        by_run: dict[str, list[str]] = {}
+        for name in sorted(names_in(self._folder)):
+            by_run.setdefault(name.split(".")[0], []).append(addresses.join(self._folder, name))
+        return tuple(
+            address for run, files in by_run.items() if self._has_ended(run) for address in files
+        )
+
+    def close(self, taken_in: Iterable[str]) -> None:
+        """Give the journal up, and remove what had ended before it was taken into the table."""
         self._leases.release(self._run)
-        for name in names_in(self._folder):
-            run = addresses.join(self._folder, name.split(".")[0])
-            holder = holder_of(run)
-            if holder is None or holder.is_stale:
-                remove(addresses.join(self._folder, name))
-        if not names_in(self._folder):
-            remove_folder(self._folder)
+        for address in taken_in:
+            remove(address)
+
+    def _has_ended(self, run: str) -> bool:
+        if run == self._leases.owner:
+            return True
+        holder = holder_of(addresses.join(self._folder, run))
+        return holder is None or holder.is_stale
+
+    def _wait_for(self, table: str) -> None:
+        until_s = time.monotonic() + TABLE_WAIT_S
+        while True:
+            try:
+                return self._leases.take(table)
+            except InWorkElsewhereError:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(TABLE_PAUSE_S)
 
 
 def folder_of(results: str) -> str:

@@ -154,13 +154,14 @@ def _finish(target: str, manifest: Manifest, ledger: Ledger, journal: Journal) -
             yield result, passed_through(line)
 
     try:
-        # Journals are newer than the table, and what is said last counts. They are read before it
-        # as well: a run that ends now writes its table, and then removes its journal.
-        for result in chain(journaled(target), read_results(target), journaled(target)):
-            if result.status in ("done", "failed"):
-                ledger.remember(result)
-        write_results(target, lines)
-        journal.close()
+        with journal.alone():
+            ended = journal.ended()
+            # Journals are newer than the table, and what is said last counts.
+            for result in chain(read_results(target), journaled(target)):
+                if result.status in ("done", "failed"):
+                    ledger.remember(result)
+            write_results(target, lines)
+            journal.close(ended)
     except OSError as error:
         raise storage_fault(error) from error
     return counts

@@ -1,5 +1,6 @@
 """What became of a row is on the disk as soon as it is known, and reaches the table in the end."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def test_results_can_be_read_while_the_run_goes_on(results: str) -> None:
     assert list(journaled(results)) == [DONE]
     journal.record(FAILED)
     assert list(journaled(results)) == [DONE, FAILED]
-    journal.close()
+    with journal.alone():
+        journal.close(journal.ended())
     assert names_in(folder_of(results)) == frozenset()
 
 
@@ -39,10 +41,38 @@ def test_a_run_removes_what_a_dead_one_left_and_not_what_a_living_one_writes(res
     dead, living, own = (Journal(results, Leases(s)) for s in (0.0, LONG_S, LONG_S))
     for journal in (dead, living, own):
         journal.record(DONE)
-    own.close()
+    own.close(own.ended())
     assert list(journaled(results)) == [DONE]
-    living.close()
+    living.close(living.ended())
     assert list(journaled(results)) == []
+
+
+def test_what_is_written_after_the_table_was_made_stays(results: str) -> None:
+    own, late = (Journal(results, Leases(s)) for s in (LONG_S, 0.0))
+    own.record(DONE)
+    ended = own.ended()
+    late.record(FAILED)
+    own.close(ended)
+    assert list(journaled(results)) == [FAILED]
+
+
+def test_of_two_runs_that_end_one_waits_for_the_other(results: str) -> None:
+    first, second = (Journal(results, Leases(LONG_S)) for _ in range(2))
+    order: list[str] = []
+
+    def end() -> None:
+        with second.alone():
+            order.append("second")
+
+    with ThreadPoolExecutor(1) as threads:
+        with first.alone():
+            waits = threads.submit(end)
+            with pytest.raises(TimeoutError):
+                waits.result(0.3)
+            order.append("first")
+        waits.result()
+    assert order == ["first", "second"]
+    assert names_in(folder_of(results)) == frozenset()
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
