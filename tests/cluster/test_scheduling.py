@@ -52,7 +52,7 @@ def test_ten_minutes_keep_eight_workers_busy(tmp_path: Path) -> None:
 
 def test_rows_of_mixed_lengths_keep_eight_workers_busy(tmp_path: Path) -> None:
     pool = VirtualPool([1.0] * 8, cost_s)
-    lengths = np.random.default_rng(1).lognormal(np.log(25), 0.9, 20).clip(4, 180)
+    lengths = np.random.default_rng(1).lognormal(np.log(25), 0.9, 50).clip(4, 180)
     render(pool, tmp_path, lengths.tolist(), rows_in_flight=8)
     assert pool.efficiency >= 0.9
 
