@@ -1,8 +1,9 @@
 """Who is drawn: everything that tells one person and one picture from another, by seed."""
 
 import colorsys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,82 +124,129 @@ def is_held_out(seed: int) -> bool:
 
 
 def draw_identity(seed: int) -> Identity:
-    """The person number `seed`, always the same."""
+    """The person number `seed`, always the same.
+
+    The order of the draws is part of what a seed means.
+    """
     rng = np.random.default_rng(seed)
     family = np.random.default_rng([seed % NUM_FAMILIES, 77])
-    uniform = rng.uniform
 
     def bone(low: float, high: float) -> float:
-        share = _LIKENESS * family.uniform(-0.1, 1.1) + (1 - _LIKENESS) * uniform(-0.1, 1.1)
+        share = _LIKENESS * family.uniform(-0.1, 1.1) + (1 - _LIKENESS) * rng.uniform(-0.1, 1.1)
         return float(low + (high - low) * share)
 
     style = int(rng.choice(list(styles.STYLES) if is_held_out(seed) else styles.TRAINED))
     look = styles.STYLES[style]
-    age = uniform() ** 1.5
-    skin = mixed(_pick(rng, _SKINS), _pick(rng, _SKINS), uniform(0, 0.5))
-    skin = scaled(skin, uniform(0.92, 1.05))
-    hair = mixed(_pick(rng, _HAIRS), _pick(rng, _HAIRS), uniform(0, 0.35))
-    hair = mixed(hair, (205, 205, 202), max(0.0, age - 0.55) * 2 * uniform(0.5, 1))
-    centre_y, half_width, half_height = bone(116, 124), bone(55, 67), bone(73, 85)
-    eye_y = centre_y - bone(4, 10)
-    lip = mixed(mixed(skin, (190, 60, 70), uniform(0.35, 0.8)), (120, 30, 40), uniform(0, 0.25))
-    hat = int(rng.choice(len(_HATS), p=_HATS))
-    hair_style = int(rng.integers(9))
-    if hat not in (BARE, BAND) and hair_style in (CURLY, BUN):
-        hair_style = CROPPED
+    age = rng.uniform() ** 1.5
+    skin = mixed(_pick(rng, _SKINS), _pick(rng, _SKINS), rng.uniform(0, 0.5))
+    skin = scaled(skin, rng.uniform(0.92, 1.05))
+    hair = mixed(_pick(rng, _HAIRS), _pick(rng, _HAIRS), rng.uniform(0, 0.35))
+    hair = mixed(hair, (205, 205, 202), max(0.0, age - 0.55) * 2 * rng.uniform(0.5, 1))
+    head: dict[str, Any] = {
+        "centre_y": bone(116, 124),
+        "half_width": bone(55, 67),
+        "half_height": bone(73, 85),
+    }
+    eye_y = head["centre_y"] - bone(4, 10)
+    lip = _lip(rng, skin)
+    hat, hair_style = _headwear(rng)
     return Identity(
         seed=seed,
-        skin=skin,
-        shadow=mixed(skin, (90, 30, 30), 0.30),
-        hair=hair,
-        brow=legible(scaled(hair, 0.7), skin, _BROW_CONTRAST),
-        lip=lip,
-        iris=_pick(rng, _IRISES),
-        cloth=_hue(rng, (0.15, 0.8), (0.25, 0.9)),
-        trim=_hue(rng, (0.0, 0.6), (0.3, 1.0)),
-        hat_colour=_hue(rng, (0.1, 0.8), (0.25, 0.9)),
-        rim=legible(
-            mixed((30, 30, 34), _hue(rng, (0.2, 0.9), (0.2, 0.6)), uniform(0, 0.7)), skin, 40
-        ),
-        ink=_ink(rng, look, skin),
         style=style,
-        saturation=uniform(*look.saturation),
-        centre_y=centre_y,
-        half_width=half_width,
-        half_height=half_height,
-        jaw_width=bone(0.74, 1.0),
-        eye_y=eye_y,
-        eye_dx=half_width * bone(0.38, 0.46),
-        eye_width=bone(11, 14.5),
-        eye_height=bone(7.6, 10.2),
-        brow_y=eye_y - bone(18, 22),
-        brow_width=uniform(3.6, 6.5),
-        brow_tilt=uniform(-2.5, 3),
-        nose_y=centre_y + bone(18, 26),
-        nose_width=bone(7, 12),
-        mouth_y=centre_y + half_height * bone(0.52, 0.60),
-        mouth_width=bone(20, 26),
-        upper_lip=bone(3.2, 6),
-        lower_lip=bone(4.5, 8),
-        opening=bone(24, 32),
-        hair_style=hair_style,
-        hair_length=uniform(0.75, 1.15),
-        hat=hat,
         age=age,
-        freckles=bool(uniform() < 0.1),
-        dot_eyes=bool(style == styles.FLAT and uniform() < 0.35 and brightness(skin) > 110),
-        cloth_style=int(rng.integers(10)),
-        backdrop=int(rng.integers(9)),
-        shoulders=uniform(88, 118),
-        glasses=bool(uniform() < 0.2),
-        square_glasses=bool(uniform() < 0.4),
-        beard=bool(uniform() < 0.16),
-        moustache=bool(uniform() < 0.14),
-        stubble_hair=bool(uniform() < 0.6),
-        light=uniform(-1, 1),
-        shading=uniform(0.5, 1.2) * look.shading,
-        zoom=uniform(0.92, 1.08),
+        hat=hat,
+        hair_style=hair_style,
+        eye_y=eye_y,
+        **head,
+        **_colours(rng, look, skin, hair),
+        lip=lip,
+        **_features(rng, bone, eye_y, **head),
+        **_wardrobe(rng, look, is_flat=style == styles.FLAT, is_fair=brightness(skin) > 110),
     )
+
+
+def _lip(rng: np.random.Generator, skin: Colour) -> Colour:
+    pale = mixed(skin, (190, 60, 70), rng.uniform(0.35, 0.8))
+    return mixed(pale, (120, 30, 40), rng.uniform(0, 0.25))
+
+
+def _headwear(rng: np.random.Generator) -> tuple[int, int]:
+    """A hat, and hair that fits under it."""
+    hat = int(rng.choice(len(_HATS), p=_HATS))
+    hair_style = int(rng.integers(9))
+    fits = hat in (BARE, BAND) or hair_style not in (CURLY, BUN)
+    return hat, hair_style if fits else CROPPED
+
+
+def _colours(
+    rng: np.random.Generator, look: styles.Style, skin: Colour, hair: Colour
+) -> dict[str, Any]:
+    rim = (30, 30, 34)
+    return {
+        "skin": skin,
+        "shadow": mixed(skin, (90, 30, 30), 0.30),
+        "hair": hair,
+        "brow": legible(scaled(hair, 0.7), skin, _BROW_CONTRAST),
+        "iris": _pick(rng, _IRISES),
+        "cloth": _hue(rng, (0.15, 0.8), (0.25, 0.9)),
+        "trim": _hue(rng, (0.0, 0.6), (0.3, 1.0)),
+        "hat_colour": _hue(rng, (0.1, 0.8), (0.25, 0.9)),
+        "rim": legible(
+            mixed(rim, _hue(rng, (0.2, 0.9), (0.2, 0.6)), rng.uniform(0, 0.7)), skin, 40
+        ),
+        "ink": _ink(rng, look, skin),
+        "saturation": rng.uniform(*look.saturation),
+    }
+
+
+def _features(
+    rng: np.random.Generator,
+    bone: Callable[[float, float], float],
+    eye_y: float,
+    *,
+    centre_y: float,
+    half_width: float,
+    half_height: float,
+) -> dict[str, Any]:
+    """Where eyes, brows, nose and mouth are, and how large."""
+    return {
+        "jaw_width": bone(0.74, 1.0),
+        "eye_dx": half_width * bone(0.38, 0.46),
+        "eye_width": bone(11, 14.5),
+        "eye_height": bone(7.6, 10.2),
+        "brow_y": eye_y - bone(18, 22),
+        "brow_width": rng.uniform(3.6, 6.5),
+        "brow_tilt": rng.uniform(-2.5, 3),
+        "nose_y": centre_y + bone(18, 26),
+        "nose_width": bone(7, 12),
+        "mouth_y": centre_y + half_height * bone(0.52, 0.60),
+        "mouth_width": bone(20, 26),
+        "upper_lip": bone(3.2, 6),
+        "lower_lip": bone(4.5, 8),
+        "opening": bone(24, 32),
+        "hair_length": rng.uniform(0.75, 1.15),
+    }
+
+
+def _wardrobe(
+    rng: np.random.Generator, look: styles.Style, *, is_flat: bool, is_fair: bool
+) -> dict[str, Any]:
+    """All that a person of any skull may have, and the light on it."""
+    return {
+        "freckles": bool(rng.uniform() < 0.1),
+        "dot_eyes": is_flat and bool(rng.uniform() < 0.35) and is_fair,
+        "cloth_style": int(rng.integers(10)),
+        "backdrop": int(rng.integers(9)),
+        "shoulders": rng.uniform(88, 118),
+        "glasses": bool(rng.uniform() < 0.2),
+        "square_glasses": bool(rng.uniform() < 0.4),
+        "beard": bool(rng.uniform() < 0.16),
+        "moustache": bool(rng.uniform() < 0.14),
+        "stubble_hair": bool(rng.uniform() < 0.6),
+        "light": rng.uniform(-1, 1),
+        "shading": rng.uniform(0.5, 1.2) * look.shading,
+        "zoom": rng.uniform(0.92, 1.08),
+    }
 
 
 def _ink(rng: np.random.Generator, look: styles.Style, skin: Colour) -> Ink | None:

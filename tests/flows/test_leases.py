@@ -55,9 +55,16 @@ def test_who_asks_again_for_a_lease_keeps_it(target: str) -> None:
 
 def test_names_that_begin_alike_are_not_mixed_up(target: str) -> None:
     first, second = Leases(LONG_S), Leases(LONG_S)
+    others = f"{target}.1", target.removesuffix(".mp4")
     first.take(target)
-    second.take(f"{target}.1")
-    second.take(target.removesuffix(".mp4"))
+    for other in others:
+        second.take(other)
+        second.check(other)
+    holder = holder_of(target)
+    assert holder is not None
+    assert holder.owner == first.owner
+    with pytest.raises(InWorkElsewhereError):
+        first.take(others[0])
 
 
 def test_who_was_silent_for_too_long_loses_the_lease(target: str) -> None:
