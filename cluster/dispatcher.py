@@ -139,6 +139,12 @@ class Dispatcher:
         """Workers that are there now."""
         return len(self._workers)
 
+    @property
+    def num_busy(self) -> int:
+        """Workers that have a job now."""
+        with self._changed:
+            return sum(worker.job is not None for worker in self._workers)
+
     def join(self, worker: Worker) -> None:
         """Give work to one more worker."""
         with self._changed:

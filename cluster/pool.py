@@ -34,6 +34,11 @@ class Pool(Protocol):
         """Workers that there are or will be: how much work is worth having under way."""
         ...
 
+    @property
+    def num_busy(self) -> int:
+        """Workers that run a job at this moment."""
+        ...
+
     def submit(
         self,
         method: str,
@@ -81,6 +86,10 @@ class LocalPool:
         self._threads = config.threads_per_worker
         self._ledger = Ledger()
         self._lock = Lock()
+
+    @property
+    def num_busy(self) -> int:
+        return int(self._lock.locked())
 
     def submit(
         self,

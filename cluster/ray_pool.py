@@ -68,6 +68,10 @@ class RayPool:
         return max(1, self._crew.size)
 
     @property
+    def num_busy(self) -> int:
+        return self._dispatcher.num_busy
+
+    @property
     def processes(self) -> tuple[Process, ...]:
         """The workers that have their weights."""
         return self._crew.processes

@@ -1,6 +1,8 @@
 """The command `sonic`.
 
 Exit status: 0 every row is finished, 1 some rows are not, 2 nothing could start, 130 stopped.
+
+A command is a function that imports what it needs when it runs: asking for help loads nothing.
 """
 
 import signal
@@ -9,18 +11,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from flows import weights
-from flows.addresses import resolve
-from flows.clean import clean as clean_up
-from flows.config import DEFAULT_PRESET
-from flows.progress import say_to
-from flows.run import EXIT_SOME_FAILED, RunRequest, run
+from flows import DEFAULT_PRESET, weights
 from sonic_ops.errors import RenderError, SonicError
 
-EXIT_USAGE = 2
+EXIT_DONE, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
 EXIT_STOPPED = 130
+
+Manifest = Annotated[
+    str, typer.Argument(metavar="MANIFEST", help="Parquet, CSV or JSON Lines; a path or a URL.")
+]
+Preset = Annotated[str, typer.Option(help="A preset by name, or the path of a YAML file.")]
+Output = Annotated[
+    str | None, typer.Option(help="Folder for relative outputs and for the results.")
+]
+Work = Annotated[
+    str | None, typer.Option(help="Folder for work in progress: a path or a URL such as s3://.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -33,23 +41,28 @@ app.add_typer(weights.app, name="weights")
 
 @app.callback()
 def sonic() -> None:
-    """One portrait and one audio track in, a talking video of the same length out."""
+    """One portrait and one audio track in, a talking video of the same length out.
+
+    \b
+    sonic render examples/manifest.parquet
+    sonic doctor
+
+    \b
+    Exit status: 0 every row is finished, nothing is wrong; 1 some rows are not, something is;
+    2 nothing could start: the command, the preset or the manifest is wrong; 130 stopped.
+    """
 
 
 @app.command()
 def render(
-    manifest: Annotated[
-        str, typer.Argument(metavar="MANIFEST", help="Parquet, CSV or JSON Lines; a path or a URL.")
-    ],
-    preset: Annotated[
-        str, typer.Option(help="A preset by name, or the path of a YAML file.")
-    ] = DEFAULT_PRESET,
-    output: Annotated[
-        str | None, typer.Option(help="Folder for relative outputs and for the results.")
-    ] = None,
-    work: Annotated[
-        str | None, typer.Option(help="Folder for work in progress: a path or a URL such as s3://.")
-    ] = None,
+    manifest: Manifest,
+    preset: Preset = DEFAULT_PRESET,
+    output: Output = None,
+    work: Work = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what is wrong.")] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json-lines", help="Say everything as a JSON object per line.")
+    ] = False,
 ) -> None:
     """Render every row of a manifest that is not finished yet.
 
@@ -57,14 +70,51 @@ def render(
     sonic render examples/manifest.parquet
     sonic render lectures.csv --preset sonic --output /data/lectures
     """
-    here = str(Path.cwd())
-    folders = [None if folder is None else resolve(folder, here) for folder in (output, work)]
+    from flows.run import RunRequest, run
+    from flows.terminal import form_of, open_terminal
+
+    request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
     try:
-        status = run(RunRequest(resolve(manifest, here), preset, *folders), Console())
+        status = run(request, open_terminal(form_of(quiet=quiet, json_lines=json_lines)))
     except KeyboardInterrupt:
         print("sonic: stopped; the same command goes on from here", file=sys.stderr)
         status = EXIT_STOPPED
     raise typer.Exit(status)
+
+
+@app.command()
+def validate(
+    manifest: Manifest, preset: Preset = DEFAULT_PRESET, output: Output = None, work: Work = None
+) -> None:
+    """Check every row of a manifest as a render does, and render nothing.
+
+    \b
+    sonic validate lectures.csv
+    sonic validate s3://bucket/lectures.parquet --preset sonic
+    """
+    from flows.run import RunRequest, validate
+    from flows.terminal import open_terminal
+
+    request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
+    raise typer.Exit(validate(request, open_terminal()))
+
+
+@app.command()
+def status(
+    manifest: Manifest, output: Output = None, work: Work = None, as_json: Json = False
+) -> None:
+    """Say where a manifest stands that is being rendered, or was; nothing is touched.
+
+    \b
+    sonic status lectures.csv
+    sonic status lectures.csv --output /data/lectures --json
+    """
+    from flows.status import show_status
+    from flows.terminal import open_terminal
+
+    folders = _folder(output), _folder(work)
+    finished = show_status(_here(manifest), *folders, open_terminal(), as_json=as_json)
+    raise typer.Exit(EXIT_DONE if finished else EXIT_SOME_FAILED)
 
 
 @app.command()
@@ -83,9 +133,10 @@ def clean(
     sonic clean lectures.csv
     sonic clean s3://bucket/work --yes
     """
-    here = str(Path.cwd())
-    folder = None if output is None else resolve(output, here)
-    clean_up(resolve(target, here), folder, say_to(Console()), yes=yes)
+    from flows.clean import clean as clean_up
+    from flows.terminal import open_terminal
+
+    clean_up(_here(target), _folder(output), open_terminal().say, yes=yes)
 
 
 def main() -> None:
@@ -96,3 +147,14 @@ def main() -> None:
     except SonicError as error:
         print(f"sonic: {error}. {error.remedy}", file=sys.stderr)
         sys.exit(EXIT_SOME_FAILED if isinstance(error, RenderError) else EXIT_USAGE)
+
+
+def _here(address: str) -> str:
+    """An address that counts from the current folder."""
+    from flows.addresses import resolve
+
+    return resolve(address, str(Path.cwd()))
+
+
+def _folder(address: str | None) -> str | None:
+    return None if address is None else _here(address)

@@ -20,7 +20,6 @@ from sonic_ops.files import PACKAGED
 from sonic_ops.formats import format_of
 
 PRESETS_FOLDER = Path(__file__).resolve().parent.parent / "configs"
-DEFAULT_PRESET = "sketch"
 
 MAX_ROWS = 32
 """Rows in flight where nobody has asked for more: each has a thread and latents in memory."""

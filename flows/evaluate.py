@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from flows.config import DEFAULT_PRESET, RenderConfig, load_preset
+from flows import DEFAULT_PRESET
+from flows.config import RenderConfig, load_preset
 from flows.fingerprint import weights_digest
 from sonic_ops.errors import SonicError
 from sonic_ops.files import weights_folder

@@ -1,14 +1,13 @@
 """Opens what a render needs, once per run: the pool, the terminal, the flow."""
 
-from rich.console import Console
-
 from flows.config import MAX_ROWS, RenderConfig
 from flows.journal import Journal
 from flows.leases import Leases
 from flows.ledger import Ledger
 from flows.plan import most_workers
 from flows.prefect_settings import prepare_prefect, reach_prefect
-from flows.progress import open_reporter, say_to
+from flows.terminal import Terminal
+from flows.watch import Tally, open_reporter
 
 
 def launch(
@@ -17,10 +16,10 @@ def launch(
     ledger: Ledger,
     journal: Journal,
     leases: Leases,
-    console: Console,
+    terminal: Terminal,
 ) -> None:
     """Render the planned rows; ledger and journal take what becomes of each as it is known."""
-    say_to(console)("starting Prefect and the workers")
+    terminal.say("starting Prefect and the workers")
     prepare_prefect()
     reach_prefect()
     from cluster.pool import open_pool
@@ -32,9 +31,10 @@ def launch(
         segment_frames=config.segment_frames,
         rows_in_flight=config.rows_in_flight or MAX_ROWS,
     )
+    tally = Tally.of(row.plan for row in ledger.planned())
     with (
-        open_reporter(console) as reporter,
         open_pool(config.cluster, config.models, most=most) as pool,
+        open_reporter(terminal, tally, pool) as reporter,
         opened(Session(config, pool, reporter, ledger, journal, leases)),
     ):
         render_manifest(manifest)

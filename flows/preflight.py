@@ -228,10 +228,14 @@ def _work_folder(row: Row, fingerprint: str, work: str | None) -> str:
     Two rows never share one, however alike their ids and inputs are.
     """
     safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:40]
+    name = f"{safe_id}-{fingerprint[:SHORT]}{work_folder_ending(row)}"
+    return addresses.join(work or work_root(row.output), name)
+
+
+def work_folder_ending(row: Row) -> str:
+    """How the names of the work folders of a row end, whatever its content is."""
     own = hashlib.sha256(f"{row.id}\n{row.output}".encode()).hexdigest()
-    return addresses.join(
-        work or work_root(row.output), f"{safe_id}-{fingerprint[:SHORT]}-{own[:SHORT_OWN]}"
-    )
+    return f"-{own[:SHORT_OWN]}"
 
 
 def _short_hash(text: str) -> bytes:

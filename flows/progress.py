@@ -1,19 +1,18 @@
-"""One line per row in flight: stage, step k of n, frames decoded, time left."""
+"""Where rows in flight stand: stage, step k of n, frames decoded, time left; in lines, or in JSON.
+
+The table that moves is in `watch.py`.
+"""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-
 from flows.preflight import PlannedRow
 from flows.results import RowResult
+from flows.terminal import Terminal
 
-PLAIN_INTERVAL_S = 5.0
+LINE_INTERVAL_S = 5.0
 FIRST_GUESS = 0.08
 """The share of a row after which its time left is said: a first step has been timed by then."""
 
@@ -70,10 +69,14 @@ class RowClock:
 
     def time_left(self) -> str:
         """An estimate in words, empty as long as there is nothing to build it on."""
-        elapsed_s, fraction = time.monotonic() - self.started, self.fraction
-        if fraction < FIRST_GUESS:
-            return ""
-        return f"about {clock(elapsed_s * (1 - fraction) / fraction)} left"
+        return time_left(time.monotonic() - self.started, self.fraction)
+
+
+def time_left(elapsed_s: float, fraction: float) -> str:
+    """What is left, if that share took so long; empty if it is too early to say."""
+    if fraction < FIRST_GUESS:
+        return ""
+    return f"about {clock(elapsed_s * (1 - fraction) / fraction)} left"
 
 
 def clock(seconds: float) -> str:
@@ -99,27 +102,11 @@ class Reporter(Protocol):
         """A row has ended."""
 
 
-@contextmanager
-def open_reporter(console: Console) -> Iterator[Reporter]:
-    """Live lines in a terminal, a plain line every few seconds elsewhere."""
-    if not console.is_terminal:
-        yield PlainReporter(say_to(console))
-        return
-    columns = TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[text]}")
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield LiveReporter(progress)
+class LineReporter:
+    """A line when a stage begins, and every few seconds; a JSON object where that is the form."""
 
-
-def say_to(console: Console) -> Callable[[str], None]:
-    """Print lines as they are: no markup, no wrapping."""
-    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-class PlainReporter:
-    """A line when a stage begins, and every few seconds."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
         self._lock = Lock()
         self._clocks: dict[str, RowClock] = {}
         self._said_at: dict[str, float] = {}
@@ -128,49 +115,45 @@ class PlainReporter:
         """A row begins."""
         with self._lock:
             self._clocks[planned.row.id] = RowClock(planned)
-            self._say(f"{planned.row.id}: starts")
+            if self._terminal.form == "json-lines":
+                plan = asdict(planned.plan)
+                self._terminal.tell("row-started", id=planned.row.id, plan=plan)
+            else:
+                self._terminal.say(f"{planned.row.id}: starts")
 
     def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
         """Say where the row stands, unless that was said a moment ago."""
         with self._lock:
             row, now = self._clocks[row_id], time.monotonic()
             begins = row.update(stage, done, total)
-            if begins or now - self._said_at.get(row_id, 0.0) >= PLAIN_INTERVAL_S:
+            if begins or now - self._said_at.get(row_id, 0.0) >= LINE_INTERVAL_S:
                 self._said_at[row_id] = now
-                parts = (row.text(), row.time_left())
-                self._say(f"{row_id}: {', '.join(part for part in parts if part)}")
+                self._say(row_id, row)
 
     def finish(self, result: RowResult) -> None:
         """Say what became of the row."""
         with self._lock:
             self._clocks.pop(result.id)
-            self._say(outcome_in_words(result))
+            self._said_at.pop(result.id, None)
+            say_outcome(result, self._terminal)
+
+    def _say(self, row_id: str, row: RowClock) -> None:
+        if self._terminal.form == "json-lines":
+            stands = {"stage": row.stage, "done": row.done, "total": row.total}
+            self._terminal.tell("row", id=row_id, **stands, share=round(row.fraction, 4))
+        else:
+            parts = (row.text(), row.time_left())
+            self._terminal.say(f"{row_id}: {', '.join(part for part in parts if part)}")
 
 
-class LiveReporter:
-    """A bar per row in flight; a row that has ended leaves its line above the bars."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._rows: dict[str, tuple[RowClock, TaskID]] = {}
-
-    def start(self, planned: PlannedRow) -> None:
-        """A row begins."""
-        bar = self._progress.add_task(planned.row.id, total=1.0, text="starts")
-        self._rows[planned.row.id] = RowClock(planned), bar
-
-    def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
-        """Move the bar of the row."""
-        row, bar = self._rows[row_id]
-        row.update(stage, done, total)
-        text = ", ".join(part for part in (row.text(), row.time_left()) if part)
-        self._progress.update(bar, completed=row.fraction, text=text)
-
-    def finish(self, result: RowResult) -> None:
-        """Replace the bar by a line."""
-        _, bar = self._rows.pop(result.id)
-        self._progress.remove_task(bar)
-        say_to(self._progress.console)(outcome_in_words(result))
+def say_outcome(result: RowResult, terminal: Terminal) -> None:
+    """Say what became of a row."""
+    if terminal.form == "json-lines":
+        terminal.tell("row-ended", **asdict(result))
+    elif result.status == "failed":
+        terminal.warn(outcome_in_words(result))
+    else:
+        terminal.say(outcome_in_words(result))
 
 
 def outcome_in_words(result: RowResult) -> str:

@@ -2,12 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-
-from rich.console import Console
 
 from flows import addresses
 from flows.config import RenderConfig, load_preset
@@ -18,7 +16,6 @@ from flows.ledger import Ledger
 from flows.manifest import Manifest, open_manifest
 from flows.plan import work_in_words
 from flows.preflight import PlannedRow, preflight
-from flows.progress import PLAIN_INTERVAL_S, say_to
 from flows.results import (
     FINISHED,
     ResultLine,
@@ -30,9 +27,13 @@ from flows.results import (
     write_results,
 )
 from flows.rows import BadRow, passed_through
+from flows.terminal import Terminal
 from sonic_ops.files import storage_fault, weights_folder, weights_notice
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
+
+CHECKED_S = 5.0
+"""How often it is said how many rows have been checked."""
 
 SAID = 100
 """Bad rows, and folders, that are named one by one; all are in the results."""
@@ -59,16 +60,34 @@ class Checked:
     an_output: str | None = None
 
 
-def run(request: RunRequest, console: Console) -> int:
+def run(request: RunRequest, terminal: Terminal) -> int:
     """Render a manifest; 0 if every row is finished, 1 if some are not.
 
     Raises ManifestError and ConfigError before anything is computed.
     """
-    config = load_preset(request.preset)
-    if request.work is not None:
-        config = config.model_copy(update={"work": request.work})
+    config = config_of(request)
     with open_manifest(request.manifest) as manifest, open_leases(config.lease_s) as leases:
-        return _run(request, config, manifest, leases, console)
+        return _run(request, config, manifest, leases, terminal)
+
+
+def validate(request: RunRequest, terminal: Terminal) -> int:
+    """Only check the rows of a manifest; 0 if all of them can be rendered or are, 1 if not."""
+    with open_manifest(request.manifest) as manifest:
+        ledger = Ledger()
+        checked = check(request, config_of(request), manifest, ledger, terminal)
+    say_bad_rows(checked, terminal)
+    num_finished = checked.num_rows - checked.num_planned - checked.num_bad
+    terminal.say(
+        f"{checked.num_rows:,} rows: {checked.num_planned:,} to render, {num_finished:,} finished, "
+        f"{checked.num_bad:,} wrong"
+    )
+    return EXIT_SOME_FAILED if checked.num_bad else EXIT_DONE
+
+
+def config_of(request: RunRequest) -> RenderConfig:
+    """The preset of a request, and what the request says instead. Raises ConfigError."""
+    config = load_preset(request.preset)
+    return config if request.work is None else config.model_copy(update={"work": request.work})
 
 
 def _run(
@@ -76,20 +95,20 @@ def _run(
     config: RenderConfig,
     manifest: Manifest,
     leases: Leases,
-    console: Console,
+    terminal: Terminal,
 ) -> int:
-    say, ledger = say_to(console), Ledger()
-    checked = check(request, config, manifest, ledger, say)
+    ledger = Ledger()
+    checked = check(request, config, manifest, ledger, terminal)
     target = _results_target(request, checked)
-    say_bad_rows(checked, say)
+    say_bad_rows(checked, terminal)
     journal = Journal(target, leases)
     try:
         if checked.num_planned:
-            say(work_in_words(row.plan for row in ledger.planned()))
-            _render(request, config, ledger, journal, leases, console)
+            terminal.say(work_in_words(row.plan for row in ledger.planned()))
+            _render(request, config, ledger, journal, leases, terminal)
     finally:
         counts = _finish(target, manifest, ledger, journal)
-    say_summary(counts, ledger, target, say)
+    say_summary(counts, ledger, target, terminal)
     return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
 
 
@@ -98,7 +117,7 @@ def check(
     config: RenderConfig,
     manifest: Manifest,
     ledger: Ledger,
-    say: Callable[[str], None],
+    terminal: Terminal,
 ) -> Checked:
     """The preflight of a request, sorted into the ledger."""
     checked, said_s = Checked(), time.monotonic()
@@ -109,9 +128,9 @@ def check(
         output_folder=request.output_folder,
     ):
         checked.num_rows += 1
-        if time.monotonic() - said_s >= PLAIN_INTERVAL_S:
+        if time.monotonic() - said_s >= CHECKED_S:
             said_s = time.monotonic()
-            say(f"{checked.num_rows:,} rows checked")
+            terminal.say(f"{checked.num_rows:,} rows checked")
         match outcome:
             case PlannedRow():
                 ledger.plan(outcome)
@@ -133,14 +152,14 @@ def _render(
     ledger: Ledger,
     journal: Journal,
     leases: Leases,
-    console: Console,
+    terminal: Terminal,
 ) -> None:
     if notice := config.models.notice or weights_notice(config.models.weights):
-        say_to(console)(notice)
+        terminal.say(notice)
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
     from flows.launch import launch
 
-    launch(request.manifest, config, ledger, journal, leases, console)
+    launch(request.manifest, config, ledger, journal, leases, terminal)
 
 
 def _finish(target: str, manifest: Manifest, ledger: Ledger, journal: Journal) -> Counter[str]:
@@ -167,31 +186,31 @@ def _finish(target: str, manifest: Manifest, ledger: Ledger, journal: Journal) -
     return counts
 
 
-def say_bad_rows(checked: Checked, say: Callable[[str], None]) -> None:
+def say_bad_rows(checked: Checked, terminal: Terminal) -> None:
     """All that is wrong with all rows, a sentence each; the rest of very many is in the results."""
     if checked.num_bad:
-        say(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
+        terminal.warn(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
     for row in checked.bad:
         for error in row.errors:
-            say(f"  row {row.name}, {sentence_of(error)}. {error.remedy}")
+            terminal.warn(f"  row {row.name}, {sentence_of(error)}. {error.remedy}")
     if checked.num_bad > len(checked.bad):
-        say(f"  and {checked.num_bad - len(checked.bad)} more, all of them in the results")
+        terminal.warn(
+            f"  and {checked.num_bad - len(checked.bad)} more, all of them in the results"
+        )
 
 
-def say_summary(
-    counts: Counter[str], ledger: Ledger, target: str, say: Callable[[str], None]
-) -> None:
+def say_summary(counts: Counter[str], ledger: Ledger, target: str, terminal: Terminal) -> None:
     """Where everything is, and how many rows came out how."""
     if counts["skipped"] == counts.total():
-        say(f"nothing to do: all {counts.total()} rows are finished")
+        terminal.say(f"nothing to do: all {counts.total()} rows are finished")
     for folder in _folders(ledger):
-        say(f"videos: {folder}")
-    say(f"results: {target}")
+        terminal.say(f"videos: {folder}")
+    terminal.say(f"results: {target}")
     if counts["skipped"] != counts.total():
         shown = ("done", "skipped", "failed", "elsewhere", "waiting")
-        say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))
+        terminal.say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))
     if counts["elsewhere"]:
-        say("another command is at work on some rows; run this again when it has ended")
+        terminal.say("another command is at work on some rows; run this again when it has ended")
 
 
 def _folders(ledger: Ledger) -> Sequence[str]:

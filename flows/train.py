@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from flows.config import DEFAULT_PRESET
+from flows import DEFAULT_PRESET
 from flows.prefect_settings import prepare_prefect, reach_prefect
 from sonic_ops.training.options import add_options, run_of
 from sonic_ops.training.stages import STAGES, Run, run_stage

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from sonic_ops.errors import ConfigError
-from sonic_ops.files import weights_folder
 
 RELEASED = Path("weights/released")
 CONVERTED = "weights/sonic"
@@ -16,7 +15,12 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions
 
 @app.callback()
 def weights() -> None:
-    """The released model: fetch it, convert it for the preset sonic, check a weights folder."""
+    """The released model: fetch it, convert it for the preset sonic, check a weights folder.
+
+    \b
+    sonic weights fetch --accept-licences
+    sonic weights check package:sketch
+    """
 
 
 @app.command()
@@ -30,6 +34,7 @@ def fetch(
 
     \b
     sonic weights fetch --accept-licences
+    sonic weights fetch /data/released --accept-licences
     """
     from sonic_ops.released import fetch as released
 
@@ -68,6 +73,7 @@ def check(
     sonic weights check
     sonic weights check package:sketch
     """
+    from sonic_ops.files import weights_folder
     from sonic_ops.released.check import check_weights
 
     reports = check_weights(weights_folder(folder))

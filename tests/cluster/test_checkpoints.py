@@ -39,6 +39,10 @@ class Watched:
         self.jobs: Counter[str] = Counter()
         self._pool, self._method, self._lives = pool, method, lives
 
+    @property
+    def num_busy(self) -> int:
+        return self._pool.num_busy
+
     def submit(self, method: str, *arguments: Any, **options: Any) -> tuple[Ref, ...]:
         if self._method and self.jobs[self._method] == self._lives:
             raise StoppedError

@@ -33,6 +33,7 @@ class PaperPool:
     """Runs nothing: it counts the handles that somebody still holds, as a store would."""
 
     num_workers = 2
+    num_busy = 0
 
     def __init__(self) -> None:
         self.held: weakref.WeakSet[Handle] = weakref.WeakSet()

@@ -38,6 +38,10 @@ class VirtualPool:
             self._dispatcher.join(worker)
 
     @property
+    def num_busy(self) -> int:
+        return self._dispatcher.num_busy
+
+    @property
     def efficiency(self) -> float:
         """What the jobs took, over what the workers could have done."""
         return self.worked_s / (self.now_s * sum(self._speeds.values()))

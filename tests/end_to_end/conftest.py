@@ -15,6 +15,7 @@ import yaml
 from rich.console import Console
 
 from flows.run import RunRequest, run
+from flows.terminal import open_terminal
 from tests.flows.conftest import prefect_home
 from tests.tiny import make_tiny_weights
 
@@ -59,7 +60,10 @@ class Bench:
 
     def run(self, manifest: str, preset: str, output_folder: str | None = None) -> Ran:
         text = io.StringIO()
-        status = run(RunRequest(manifest, preset, output_folder), Console(file=text, width=80))
+        status = run(
+            RunRequest(manifest, preset, output_folder),
+            open_terminal(console=Console(file=text, width=80)),
+        )
         name = Path(manifest).with_suffix(".results.parquet").name
         folder = Path(output_folder or Path(manifest).parent)
         table = pq.read_table(folder / name).to_pylist()

@@ -11,6 +11,7 @@ from rich.console import Console
 from flows.addresses import create
 from flows.leases import Leases
 from flows.run import RunRequest, run
+from flows.terminal import open_terminal
 from sonic_ops.errors import InWorkElsewhereError
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, SPEECH
@@ -36,7 +37,7 @@ def test_a_row_renders_through_an_object_store_to_the_same_bytes(
     preset = bench.preset("kept", keep_work=True)
     request = RunRequest(manifest, preset, "s3://bucket/out", "s3://bucket/work")
     text = io.StringIO()
-    assert run(request, Console(file=text)) == 0, text.getvalue()
+    assert run(request, open_terminal(console=Console(file=text))) == 0, text.getvalue()
     assert store.cat("bucket/out/a.mp4") == (tmp_path / "a.mp4").read_bytes()
     work = {Path(name).parts[2] for name in store.find("bucket/work")}
     assert {"latents", "segments", "sound.wav", "sonic-row.json"} <= {
@@ -47,7 +48,7 @@ def test_a_row_renders_through_an_object_store_to_the_same_bytes(
         "bucket/out/a.mp4",
         "bucket/out/m.results.parquet",
     }
-    assert run(request, Console(file=text)) == 0
+    assert run(request, open_terminal(console=Console(file=text))) == 0
     assert "nothing to do" in text.getvalue()
 
 

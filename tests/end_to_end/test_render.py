@@ -13,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from flows.run import RunRequest, run
+from flows.terminal import open_terminal
 from sonic_ops.inspection import verify_video
 from tests.end_to_end.conftest import NOTICE, Bench, Ran
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
@@ -124,7 +125,8 @@ def test_a_second_run_does_nothing_and_loads_nothing(
     before = sha256(folder / "out" / "ada.mp4")
     program = (
         "import sys; from flows.run import RunRequest, run; from rich.console import Console;"
-        "status = run(RunRequest(*sys.argv[1:3], None), Console(width=80));"
+        "from flows.terminal import open_terminal;"
+        "status = run(RunRequest(*sys.argv[1:3], None), open_terminal(console=Console(width=80)));"
         "print(status, sorted({'prefect', 'ray', 'diffusers'} & sys.modules.keys()))"
     )
     good = [BASE | row for row in ROWS if row["id"] != "lost"]
@@ -179,11 +181,11 @@ def test_everything_may_lie_behind_urls(bench: Bench, ran: Ran, folder: Path) ->
     row = {"portrait": "face.png", "audio": "speech.wav", "output": "../out/ben.webm"}
     memory.pipe("/in/m.jsonl", json.dumps(ROWS[2] | row).encode())
     request = RunRequest("memory://in/m.jsonl", bench.preset(), None)
-    assert run(request, Console(file=io.StringIO())) == 0
+    assert run(request, open_terminal(console=Console(file=io.StringIO()))) == 0
     assert memory.cat("/out/ben.webm") == Path(ran.results["ben"]["output"]).read_bytes()
     assert memory.exists("/in/m.results.parquet")
     text = io.StringIO()
-    assert run(request, Console(file=text)) == 0
+    assert run(request, open_terminal(console=Console(file=text))) == 0
     assert "nothing to do" in text.getvalue()
     assert not [path for path in memory.find("/out") if "receipts" not in path and ".sonic" in path]
 

@@ -1,15 +1,19 @@
 """What stops everything is one sentence with a remedy on stderr, and exit status 2."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import typer
 
-from flows.cli import main
+from flows.cli import app, main
 from flows.config import RenderConfig, load_preset, preset_names
 from flows.manifest import Line
 from flows.rows import Row, parse_row
@@ -49,10 +53,38 @@ def preset(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_help_shows_what_it_does_and_two_examples(sonic: Sonic) -> None:
-    status, text, _ = sonic("render", "--help")
+def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
+    """All commands, by how they are called."""
+    for name, command in (group or typer.main.get_group(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+@pytest.mark.parametrize("name", [name for name, _ in commands()])
+def test_help_shows_two_examples_that_the_command_takes(sonic: Sonic, name: str) -> None:
+    status, text, _ = sonic(*name.split(), "--help")
     assert status == 0
-    assert text.count("sonic render ") >= 2
+    examples = re.findall(rf"^ +sonic {name}( .*|$)", text, re.MULTILINE)
+    assert len(examples) >= 2
+    for example in examples:
+        dict(commands())[name].make_context(name, shlex.split(example))
+
+
+def test_help_says_the_exit_status(sonic: Sonic) -> None:
+    _, text, _ = sonic("--help")
+    assert all(said in text for said in ("0 every row", "1 some", "2 nothing", "130 stopped"))
+
+
+def test_help_loads_nothing_that_takes_long() -> None:
+    told = "import sys, flows.cli; print(*{name.partition('.')[0] for name in sys.modules})"
+    arguments = [sys.executable, "-c", told]
+    loaded = subprocess.run(
+        arguments, cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "typer" in loaded
+    assert not {"numpy", "pydantic", "pyarrow", "fsspec", "torch", "prefect", "ray"} & set(loaded)
 
 
 def test_a_manifest_is_required(sonic: Sonic) -> None:
@@ -182,6 +214,31 @@ def test_a_manifest_of_bad_rows_alone_ends_with_status_1_and_a_table(
     assert "row b, column seed: 'x' is not a whole number" in text
     table = pq.read_table(tmp_path / "manifest.results.parquet")
     assert table.column("error_class").to_pylist() == ["MissingFileError", "FieldError"]
+
+
+def test_validate_checks_as_a_render_does_and_writes_no_table(
+    sonic: Sonic, preset: str, good: Cells, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    manifest = write_manifest(good, good | {"id": "b", "seed": "x", "output": "b.mp4"})
+    status, text, _ = sonic("validate", manifest, "--preset", preset)
+    assert status == 1
+    assert "row b, column seed: 'x' is not a whole number" in text
+    assert "2 rows: 1 to render, 0 finished, 1 wrong" in text
+    assert not (tmp_path / "manifest.results.parquet").exists()
+    status, text, _ = sonic("validate", write_manifest(good), "--preset", preset)
+    assert (status, text) == (0, "1 rows: 1 to render, 0 finished, 0 wrong\n")
+
+
+def test_for_programs_and_logs_what_is_wrong_is_said_in_their_form(
+    sonic: Sonic, preset: str, good: Cells, write_manifest: WriteManifest
+) -> None:
+    manifest = write_manifest(good | {"audio": "no.wav"})
+    _, text, _ = sonic("render", manifest, "--preset", preset, "--json-lines")
+    events = [json.loads(line) for line in text.splitlines()]
+    assert {"problem", "message"} == {event["event"] for event in events}
+    _, text, _ = sonic("render", manifest, "--preset", preset, "--quiet")
+    assert len(text.splitlines()) == 2
+    assert "no.wav" in text
 
 
 def test_results_that_cannot_be_written_are_a_sentence(

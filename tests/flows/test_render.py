@@ -13,10 +13,11 @@ from flows.config import RenderConfig
 from flows.journal import Journal
 from flows.leases import Leases, holder_of
 from flows.ledger import Ledger
-from flows.progress import open_reporter
+from flows.progress import LineReporter
 from flows.receipts import lease_target
 from flows.render import patiently, render_manifest
 from flows.session import Session, opened
+from flows.terminal import open_terminal
 from sonic_ops.errors import NoWorkersError
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
@@ -64,8 +65,8 @@ def test_without_workers_a_run_ends_once_and_its_rows_wait(
     leases = Leases(LONG_S)
     journal = Journal(str(tmp_path / "m.results.parquet"), leases)
     pool = LocalPool(ClusterConfig(workers=0), worker)
+    reporter = LineReporter(open_terminal(console=Console(file=StringIO())))
     with (
-        open_reporter(Console(file=StringIO())) as reporter,
         opened(Session(config, pool, reporter, ledger, journal, leases)) as session,
         pytest.raises(NoWorkersError, match="no worker for"),
     ):

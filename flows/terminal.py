@@ -1,0 +1,50 @@
+"""What is said to the user, and in which form: to people, to logs, to other programs."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.console import Console
+
+Form = Literal["live", "lines", "quiet", "json-lines"]
+"""A table that moves, plain lines, only what is wrong, or a JSON object per line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Where text goes: lines as they are, without markup and wrapping."""
+
+    console: Console
+    form: Form
+
+    def say(self, text: str) -> None:
+        """Say what is good to know."""
+        if self.form == "json-lines":
+            self.tell("message", text=text)
+        elif self.form != "quiet":
+            self._print(text)
+
+    def warn(self, text: str) -> None:
+        """Say what is wrong, in every form."""
+        if self.form == "json-lines":
+            self.tell("problem", text=text)
+        else:
+            self._print(text)
+
+    def tell(self, event: str, **facts: object) -> None:
+        """Print an event for other programs."""
+        self._print(json.dumps({"event": event} | facts))
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def form_of(*, quiet: bool, json_lines: bool) -> Form | None:
+    """The form that was asked for; None: as the terminal can. JSON has what is wrong as well."""
+    return "json-lines" if json_lines else "quiet" if quiet else None
+
+
+def open_terminal(form: Form | None = None, console: Console | None = None) -> Terminal:
+    """The terminal of this process, or another console."""
+    console = console or Console()
+    return Terminal(console, form or ("live" if console.is_terminal else "lines"))
