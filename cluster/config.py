@@ -4,7 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sonic_ops.config import Count, DecodingConfig, MediaConfig, SamplingConfig, Settings
+from sonic_ops.config import (
+    AudioContext,
+    Count,
+    DecodingConfig,
+    MediaConfig,
+    SamplingConfig,
+    Settings,
+)
 
 
 class ClusterConfig(Settings):
@@ -33,6 +40,9 @@ class VideoConfig(Settings):
     sampling: SamplingConfig = SamplingConfig()
     decoding: DecodingConfig = DecodingConfig()
     media: MediaConfig = MediaConfig()
+    audio_context: AudioContext = Field(
+        default="blocks", description="how the 30 s pieces that the speech encoder hears follow"
+    )
     segment_frames: Count = 100
     fusion: Literal["every_step", "at_end"] = Field(
         default="every_step", description="at_end: segments are denoised alone, which is not exact"

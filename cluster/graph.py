@@ -139,8 +139,10 @@ class Graph:
         if index not in self.heard:
             segment, ring = self.segments[index], self.plan(0).rings[index]
             reach = segment.stop + self.sampling.window_frames - 1
+            pieces = self.request.pieces
             job = ConditionJob(
-                pieces=tuple(piece.target for piece in self.request.pieces),
+                pieces=tuple(job.piece for job in pieces),
+                tokens=tuple(job.target for job in pieces),
                 num_tokens=self.num_tokens,
                 frames=ring.around(segment.start, reach),
                 sampling=self.sampling,

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sonic_ops.config import DecodingConfig, MediaConfig, SamplingConfig
-from sonic_ops.constants import PIECE_SAMPLES
+from sonic_ops.config import AudioContext, DecodingConfig, MediaConfig, SamplingConfig
+from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, PIECE_SAMPLES
 from sonic_ops.exchange import Part
 from sonic_ops.timeline import (
+    Piece,
     Ring,
     Segment,
     Window,
@@ -36,6 +37,7 @@ class VideoRequest:
     seed: int = 0
     order: int = 0
     backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
+    audio_context: AudioContext = "blocks"
 
     @property
     def num_frames(self) -> int:
@@ -48,14 +50,10 @@ class VideoRequest:
     @property
     def pieces(self) -> tuple["PieceJob", ...]:
         """The 30 s pieces of the track and where their tokens are kept."""
+        overlap = PIECE_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
         return tuple(
-            PieceJob(
-                self.audio,
-                piece.start,
-                piece.stop,
-                f"{self.work}/tokens/{piece.index:05}{_TENSORS}",
-            )
-            for piece in cut_pieces(self.num_samples, PIECE_SAMPLES)
+            PieceJob(self.audio, piece, f"{self.work}/tokens/{piece.index:05}{_TENSORS}")
+            for piece in cut_pieces(self.num_samples, PIECE_SAMPLES, overlap)
         )
 
     @property
@@ -94,11 +92,10 @@ class VideoRequest:
 
 @dataclass(frozen=True, slots=True)
 class PieceJob:
-    """Encode samples `[start, stop)` of a track into a token file."""
+    """Encode a piece of a track into a token file."""
 
     audio: str
-    start: int
-    stop: int
+    piece: Piece
     target: str
 
 
@@ -113,9 +110,10 @@ class PausesJob:
 
 @dataclass(frozen=True, slots=True)
 class ConditionJob:
-    """Project the tokens around some frames; `pieces` are the token files of the track."""
+    """Project the tokens around some frames; `tokens` are the files of the pieces of the track."""
 
-    pieces: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+    tokens: tuple[str, ...]
     num_tokens: int
     frames: tuple[int, ...]
     sampling: SamplingConfig

@@ -79,7 +79,7 @@ class RenderWorker:
         """Write the tokens of one piece; its address."""
 
         def tokens() -> dict[str, Tensor]:
-            mel = log_mel(read_samples(job.audio, job.start, job.stop))
+            mel = log_mel(read_samples(job.audio, job.piece.start, job.piece.stop))
             return {"tokens": encode_piece(self.models.speech_encoder, mel).cpu()}
 
         return artifacts.write_tensors(job.target, tokens)
@@ -110,7 +110,7 @@ class RenderWorker:
         """
 
         def heard() -> dict[str, Tensor]:
-            track = TokenTrack(job.pieces, job.num_tokens)
+            track = TokenTrack(job.pieces, job.tokens, job.num_tokens)
             heard = condition_frames(self.models, track.read, job.frames, portrait.image_11E)
             return heard.scaled(job.sampling.head_motion, job.sampling.expression).tensors()
 

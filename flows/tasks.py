@@ -149,6 +149,7 @@ def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
         seed=config.seed,
         order=planned.row.number,
         backdrop=_backdrop(planned) if config.portrait.framing == "paste" else None,
+        audio_context=config.audio_context,
     )
 
 

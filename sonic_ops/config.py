@@ -11,6 +11,8 @@ from sonic_ops.formats import VideoCodec
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+AudioContext = Literal["blocks", "overlapped"]
+"""Whether the pieces that the speech encoder hears lie side by side, or overlap."""
 
 _CPU_FACTS = Path("/proc/cpuinfo")
 

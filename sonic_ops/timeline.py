@@ -6,7 +6,8 @@ row           one line of the manifest: one video to render
 frame         one model frame, 12.5 per second; an *output frame* (25 per second) is always so named
 tick          one output frame's worth of audio, 640 samples at 16 kHz
 token         one Whisper encoder position, 50 per second
-piece         the 30 s of audio that the Whisper encoder hears at once
+piece         the 30 s of audio that the Whisper encoder hears at once; pieces may overlap, and
+              their tokens then fade into each other
 window        the 25 frames of one UNet call; on the ring it may run past the last frame
 shift         frames by which the window grid moves to the left between two steps (7)
 ring          frames counted modulo their number, so that their end touches their start: all frames
@@ -24,13 +25,15 @@ take          frames as one stretch has them, with their weights in fusion at th
 stitch        joining encoded segments without encoding again; *mux* adds the audio
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from sonic_ops.constants import (
+    FADE_TOKENS,
     OUTPUT_FRAMES_PER_FRAME,
     SAMPLES_PER_TICK,
+    SAMPLES_PER_TOKEN,
     SHIFT_FRAMES,
     TICKS_PER_FRAME,
     WINDOW_FRAMES,
@@ -186,14 +189,59 @@ def ramp(segment: Segment, frame: int, num_frames: int, overlap: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Samples `[start, stop)` that the speech encoder hears at once."""
+    """Samples `[start, stop)` that the speech encoder hears at once, and where its tokens count.
+
+    They come in across the tokens `rise` of the track and go out across `fall`, where the next
+    piece comes in. Without overlap these are empty: the borders are hard.
+    """
 
     index: int
     start: int
     stop: int
+    rise: range
+    fall: range
+
+    @property
+    def first_token(self) -> int:
+        """The token of the track that the first one of the piece is."""
+        return self.start // SAMPLES_PER_TOKEN
+
+    def share(self, token: int) -> float:
+        """What the piece adds to a token of the track; the shares of all pieces have the sum 1."""
+        if not self.rise.start <= token < self.fall.stop:
+            return 0.0
+        if token in self.rise:
+            return _risen(self.rise, token)
+        return 1.0 - _risen(self.fall, token) if token in self.fall else 1.0
 
 
-def cut_pieces(num_samples: int, piece_samples: int) -> Iterator[Piece]:
-    """Cut audio into pieces without overlap; the last one is what is left."""
-    for index, start in enumerate(range(0, num_samples, piece_samples)):
-        yield Piece(index, start, min(start + piece_samples, num_samples))
+def _risen(span: range, token: int) -> float:
+    return (token - span.start + 0.5) / len(span)
+
+
+def cut_pieces(num_samples: int, piece_samples: int, overlap_samples: int = 0) -> tuple[Piece, ...]:
+    """Cut audio into pieces, each of which overlaps the next one.
+
+    They change over in the middle of an overlap. Without overlap the last piece is what is left;
+    else it begins earlier, so that it is as long as the others.
+    """
+    assert 0 <= overlap_samples < piece_samples
+    assert overlap_samples % SAMPLES_PER_TOKEN == 0
+    starts = range(0, max(num_samples - overlap_samples, 1), piece_samples - overlap_samples)
+    latest = num_samples - piece_samples if overlap_samples else num_samples
+    latest = -(-max(latest, 0) // SAMPLES_PER_TOKEN) * SAMPLES_PER_TOKEN
+    spans = [range(min(start, latest), min(start + piece_samples, num_samples)) for start in starts]
+    num_tokens = -(-num_samples // SAMPLES_PER_TOKEN)
+    inner = [_change(before, after) for before, after in pairwise(spans)]
+    changes = [range(0, 0), *inner, range(num_tokens, num_tokens)]
+    return tuple(
+        Piece(index, span.start, span.stop, rise, fall)
+        for index, (span, (rise, fall)) in enumerate(zip(spans, pairwise(changes), strict=True))
+    )
+
+
+def _change(before: range, after: range) -> range:
+    """The tokens across which one piece fades into the next."""
+    middle = (before.stop + after.start) // 2 // SAMPLES_PER_TOKEN
+    half = min(FADE_TOKENS, (before.stop - after.start) // SAMPLES_PER_TOKEN) // 2
+    return range(middle - half, middle + half)

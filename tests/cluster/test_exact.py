@@ -59,8 +59,10 @@ def whole(
     portrait = condition_portrait(
         worker.models, portrait_from(artifacts.read_tensors(request.portrait))
     )
-    pieces = sorted(str(path) for path in Path(request.work, "tokens").iterdir())
-    track = TokenTrack(pieces, request.num_frames * 4)
+    jobs = request.pieces
+    track = TokenTrack(
+        [job.piece for job in jobs], [job.target for job in jobs], request.num_frames * 4
+    )
     heard = condition_frames(worker.models, track.read, frames, portrait.image_11E)
     heard = replace(heard, frames=tuple(range(len(frames))))
     noise = video_noise(request.seed, frames, portrait.reference_CHW.shape)

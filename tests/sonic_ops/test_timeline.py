@@ -112,7 +112,35 @@ def test_output_frames_of_segments_last_as_long_as_the_audio(num_samples: int, s
 
 @given(st.integers(1, 2_000_000))
 def test_pieces_tile_the_audio(num_samples: int) -> None:
-    pieces = list(cut_pieces(num_samples, 480_000))
+    pieces = cut_pieces(num_samples, 480_000)
     assert pieces[0].start == 0
     assert pieces[-1].stop == num_samples
     assert all(a.stop == b.start for a, b in itertools.pairwise(pieces))
+    for token in {0, 1499, 1500, 3000, num_samples // 320 - 1} & set(range(num_samples // 320)):
+        assert [piece.share(token) for piece in pieces].index(1.0) == token // 1500
+
+
+@given(st.integers(1, 2_000_000), st.integers(1, 700).map(lambda n: 320 * n))
+def test_pieces_that_overlap_hear_as_much_and_share_every_token(
+    num_samples: int, overlap: int
+) -> None:
+    pieces = cut_pieces(num_samples, 480_000, overlap)
+    assert (pieces[0].start, pieces[-1].stop) == (0, num_samples)
+    assert all(piece.start % 320 == 0 for piece in pieces)
+    if len(pieces) > 1:
+        assert all(480_000 - 320 < piece.stop - piece.start <= 480_000 for piece in pieces)
+        assert all(a.stop - b.start >= overlap for a, b in itertools.pairwise(pieces))
+    for piece in pieces:  # what it adds, it has heard
+        assert piece.first_token <= piece.rise.start
+        assert 320 * (piece.fall.stop - 1) < piece.stop
+    around = {t for piece in pieces for t in (*piece.rise[:2], *piece.fall[-2:], piece.fall.start)}
+    for token in around & set(range(-(-num_samples // 320))):
+        assert abs(sum(piece.share(token) for piece in pieces) - 1) < 1e-9
+
+
+def test_up_to_one_piece_overlaps_change_nothing() -> None:
+    for num_samples in (1, 1280, 479_999, 480_000):
+        assert cut_pieces(num_samples, 480_000, 80_000) == cut_pieces(num_samples, 480_000)
+    first, second = cut_pieces(480_001, 480_000, 80_000)
+    assert (first.stop, second.start) == (480_000, 320)
+    assert first.fall == second.rise == range(725, 775)
