@@ -4,7 +4,7 @@ from cluster.config import VideoConfig
 from cluster.jobs import DecodeJob, EncodeJob, VideoRequest
 from cluster.pool import Pool, Ref
 from sonic_ops.decoding import frames_read
-from sonic_ops.timeline import Segment
+from sonic_ops.timeline import Segment, num_output_frames_of
 
 
 class Finishing:
@@ -32,16 +32,18 @@ class Finishing:
         frames, _ = self._decode(segment)
         following = self._first_after(segment)
         self.decoded.pop(segment.index)
-        output = segment.output_frames(self.request.num_frames, self.request.num_output_frames)
+        request, fps = self.request, self.config.media.fps
+        num_output_frames = num_output_frames_of(request.num_samples, fps)
+        output = segment.output_frames(request.num_frames, num_output_frames, fps)
         job = EncodeJob(
             segment,
             output.start,
             output.stop,
-            self.request.encoded(segment),
+            request.encoded(segment),
             self.config.media,
-            self.request.backdrop,
+            request.backdrop,
         )
-        near = (self.request.order, segment.index)
+        near = (request.order, segment.index)
         return self.pool.submit("encode", job, frames, following, near=near, lasting=True)[0]
 
     def _first_after(self, segment: Segment) -> Ref | None:

@@ -12,7 +12,6 @@ from sonic_ops.timeline import (
     Window,
     cut_pieces,
     num_frames_of,
-    num_output_frames_of,
 )
 
 _TENSORS = ".safetensors"
@@ -42,10 +41,6 @@ class VideoRequest:
     @property
     def num_frames(self) -> int:
         return num_frames_of(self.num_samples)
-
-    @property
-    def num_output_frames(self) -> int:
-        return num_output_frames_of(self.num_samples)
 
     @property
     def pieces(self) -> tuple["PieceJob", ...]:

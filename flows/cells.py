@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from sonic_ops.languages import track_language
+from sonic_ops.rates import frame_rate
 
 WRONG = (ValueError, TypeError, OverflowError, RecursionError)
 
@@ -86,6 +87,11 @@ def seconds(value: object) -> float:
         hours, minutes, rest = match.groups()
         return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest)
     return number(0, math.inf)(value)
+
+
+def fps(value: object) -> str:
+    """Frames per second, in the words of a fraction."""
+    return str(frame_rate(value))
 
 
 def box(value: object) -> tuple[float, float, float, float]:

@@ -15,9 +15,11 @@ from sonic_ops.config import (
     ModelsConfig,
     PortraitConfig,
 )
+from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.errors import ConfigError
 from sonic_ops.files import PACKAGED
 from sonic_ops.formats import format_of
+from sonic_ops.rates import frame_rate
 
 PRESETS_FOLDER = Path(__file__).resolve().parent.parent / "configs"
 
@@ -59,10 +61,14 @@ class RenderConfig(VideoConfig):
             "expression": row.expression,
             "audio_guidance": None if guidance is None else (guidance, guidance),
         }
-        codec = format_of(row.output).codec(self.media.codec)
+        form = format_of(row.output)
+        media = {
+            "codec": form.codec(self.media.codec),
+            "fps": OUTPUT_FPS if form.is_preview else row.fps and frame_rate(row.fps),
+        }
         return self.model_copy(
             update={
-                "media": self.media.model_copy(update={"codec": codec}),
+                "media": self.media.model_copy(update=_given(media)),
                 "portrait": self.portrait.model_copy(update=_given(portrait)),
                 "sampling": self.sampling.model_copy(update=_given(sampling)),
                 "seed": self.seed if row.seed is None else row.seed,

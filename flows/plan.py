@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from heapq import nlargest
 
 from sonic_ops.config import SamplingConfig
@@ -11,30 +12,28 @@ from sonic_ops.timeline import cut_segments, num_frames_of, num_output_frames_of
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """Frames of the video, windows of one step, and UNet calls over all steps."""
+    """Frames and seconds of the video, windows of one step, and steps."""
 
     num_frames: int
     num_output_frames: int
     num_windows: int
     num_steps: int
+    video_s: float
 
     @property
     def num_unet_calls(self) -> int:
         """One call is one window of one step, with all its guidance branches."""
         return self.num_windows * self.num_steps
 
-    @property
-    def video_s(self) -> float:
-        """Seconds of video."""
-        return self.num_output_frames / OUTPUT_FPS
 
-
-def plan_row(duration_s: float, sampling: SamplingConfig) -> RowPlan:
+def plan_row(duration_s: float, sampling: SamplingConfig, fps: Fraction = OUTPUT_FPS) -> RowPlan:
     """The plan of `duration_s` seconds of audio; the length in the header decides."""
     num_samples = round(duration_s * SAMPLE_RATE_HZ)
     num_frames = num_frames_of(num_samples)
     grid = window_grid(num_frames, 0, size=sampling.window_frames, overlap=sampling.window_overlap)
-    return RowPlan(num_frames, num_output_frames_of(num_samples), len(grid), sampling.num_run)
+    num_output_frames = num_output_frames_of(num_samples, fps)
+    video_s = float(num_output_frames / fps)
+    return RowPlan(num_frames, num_output_frames, len(grid), sampling.num_run, video_s)
 
 
 def most_workers(plans: Iterable[RowPlan], *, segment_frames: int, rows_in_flight: int) -> int:

@@ -122,12 +122,12 @@ class RowChecker:
     def _inspect(
         self, row: Row, fingerprint: str | None, errors: list[SonicError]
     ) -> PlannedRow | BadRow:
-        settings = self._config.for_row(row).portrait
+        config = self._config.for_row(row)
         facts = _kept(errors, "audio", lambda: self._audio(row.audio, row.start, row.end))
         notes = _kept(
             errors,
             "portrait",
-            lambda: self._portrait(row.portrait, row.face_box, row.face, settings),
+            lambda: self._portrait(row.portrait, row.face_box, row.face, config.portrait),
         )
         end_s = (row.start or 0.0) + (facts.duration_s if facts else 0.0)
         more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s))
@@ -139,7 +139,7 @@ class RowChecker:
             row,
             fingerprint,
             _work_folder(row, fingerprint, self._config.work),
-            plan_row(facts.duration_s, self._config.sampling),
+            plan_row(facts.duration_s, config.sampling, config.media.fps),
             (*facts.notes, *notes, *more),
         )
 

@@ -12,6 +12,7 @@ from flows.addresses import is_remote, resolve
 from flows.manifest import REQUIRED, Line
 from sonic_ops.errors import FieldError, InputError, SonicError
 from sonic_ops.formats import format_of
+from sonic_ops.rates import EXPECTED
 
 FaceBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
@@ -44,6 +45,7 @@ class Row:
     audio_guidance: float | None
     start: float | None
     end: float | None
+    fps: str | None
     subtitles: str | None
     language: str | None
     consent: str | None
@@ -105,6 +107,7 @@ COLUMNS = (
     Column("audio_guidance", cells.number(0, 50), "a number from 0 to 50", "7.5"),
     Column("start", cells.seconds, "seconds or a clock time", "12.5"),
     Column("end", cells.seconds, "seconds or a clock time", "1:02:03"),
+    Column("fps", cells.fps, EXPECTED, "30"),
     Column("subtitles", cells.address, "the address of an SRT or WebVTT file", "speech.srt"),
     Column("language", cells.language, "a language tag", "en"),
     Column("consent", cells.text, "text that says who agreed", "form 12, 2026-11-02"),

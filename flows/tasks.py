@@ -35,6 +35,7 @@ from sonic_ops.pasting import backdrop_tensors
 from sonic_ops.portrait import portrait_tensors
 from sonic_ops.soundtrack import Soundtrack
 from sonic_ops.subtitles import Cue, cut, in_text, read_subtitles, side_car
+from sonic_ops.timeline import num_output_frames_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -187,8 +188,9 @@ def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
             ),
             wav=stack.enter_context(fetched(request.audio)),
             num_samples=request.num_samples,
-            num_output_frames=request.num_output_frames,
+            num_output_frames=num_output_frames_of(request.num_samples, media.fps),
             codec=media.codec,
+            fps=media.fps,
             subtitles=_subtitles_of(row, request),
         )
         with blaming("audio"):

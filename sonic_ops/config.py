@@ -1,16 +1,30 @@
 """Settings of the mathematics and the media. Defaults are the values of the released model."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
 
-from sonic_ops.constants import SHIFT_FRAMES, WINDOW_FRAMES
+from sonic_ops.constants import OUTPUT_FPS, SHIFT_FRAMES, WINDOW_FRAMES
 from sonic_ops.formats import VideoCodec
+from sonic_ops.rates import frame_rate
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+FrameRate = Annotated[
+    Fraction,
+    PlainValidator(frame_rate, json_schema_input_type=float | str),
+    PlainSerializer(str, return_type=str),
+]
 AudioContext = Literal["blocks", "overlapped"]
 """Whether the pieces that the speech encoder hears lie side by side, or overlap."""
 
@@ -113,6 +127,7 @@ class DecodingConfig(Settings):
 class MediaConfig(Settings):
     """How videos are encoded."""
 
+    fps: FrameRate = Field(default=OUTPUT_FPS, description="frames per second of the video")
     codec: VideoCodec | None = Field(
         default=None, description="of containers that can hold it; None: what each usually holds"
     )

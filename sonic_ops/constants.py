@@ -13,7 +13,7 @@ SAMPLE_RATE_HZ: Final = 16_000
 TICKS_PER_SECOND: Final = 25
 TOKENS_PER_SECOND: Final = 50
 MODEL_FPS: Final = Fraction(25, 2)
-OUTPUT_FPS: Final = 25
+OUTPUT_FPS: Final = Fraction(25)  # unless a preset or a row says otherwise
 PIECE_SECONDS: Final = 30
 NUM_MEL_BINS: Final = 80
 

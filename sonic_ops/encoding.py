@@ -22,7 +22,7 @@ from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.files import draft_of
 from sonic_ops.formats import VideoCodec
 
-FRAME_TIME = Fraction(1, OUTPUT_FPS)
+GOP_S = 2
 _MAX_CRF = 51  # of x264, whose scale the settings use
 # The macroblock tree of x264 reads memory that it never wrote, in its AVX-512 code at widths that
 # are no multiple of 128: equal frames gave other bytes. SSE4 gives the bits of AVX2.
@@ -67,6 +67,7 @@ class EncodeSettings:
     preset: str = "medium"
     gop_frames: int = 50
     threads: int = 1
+    fps: Fraction = OUTPUT_FPS
 
     @property
     def encoder(self) -> Encoder:
@@ -75,7 +76,13 @@ class EncodeSettings:
 
 def settings_of(config: MediaConfig) -> EncodeSettings:
     """The settings of a configuration."""
-    return EncodeSettings(config.codec or "h264", config.crf, config.speed)
+    return EncodeSettings(
+        config.codec or "h264",
+        config.crf,
+        config.speed,
+        gop_frames=round(GOP_S * config.fps),
+        fps=config.fps,
+    )
 
 
 def encode_frames(
@@ -87,7 +94,8 @@ def encode_frames(
         stream: VideoStream | None = None
         for frame_HWC in frames:
             stream = stream or _add_video(container, frame_HWC.shape, settings)
-            picture = _to_bt709(frame_HWC, num_frames, settings.encoder.pixel_format)
+            picture = _to_bt709(frame_HWC, settings.encoder.pixel_format)
+            picture.pts, picture.time_base = num_frames, 1 / settings.fps
             container.mux(stream.encode(picture))
             num_frames += 1
         assert stream is not None, "a segment has at least one output frame"
@@ -113,11 +121,11 @@ def _add_video(
     assert height % 2 == 0
     assert width % 2 == 0
     encoder = settings.encoder
-    stream = container.add_stream(encoder.name, rate=OUTPUT_FPS, options=_options(settings))
+    stream = container.add_stream(encoder.name, rate=settings.fps, options=_options(settings))
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = width, height, encoder.pixel_format
-    context.time_base, context.gop_size = FRAME_TIME, settings.gop_frames
+    context.time_base, context.gop_size = 1 / settings.fps, settings.gop_frames
     context.thread_count = settings.threads
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
     context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
@@ -141,9 +149,9 @@ def _options(settings: EncodeSettings) -> dict[str, str]:
             return {"crf": quality, "b": "0", "cpu-used": str(_VP9_SPEEDS[preset]), "row-mt": "0"}
 
 
-def _to_bt709(frame_HWC: NDArray[np.uint8], index: int, pixel_format: str) -> av.VideoFrame:
+def _to_bt709(frame_HWC: NDArray[np.uint8], pixel_format: str) -> av.VideoFrame:
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_HWC), format="rgb24")
-    frame = rgb.reformat(
+    return rgb.reformat(
         format=pixel_format,
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG,
@@ -151,5 +159,3 @@ def _to_bt709(frame_HWC: NDArray[np.uint8], index: int, pixel_format: str) -> av
         interpolation=_EXACT,
         threads=1,
     )
-    frame.pts, frame.time_base = index, FRAME_TIME
-    return frame

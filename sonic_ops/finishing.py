@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from sonic_ops.alignment import sound_offset_s
-from sonic_ops.constants import SAMPLE_RATE_HZ
+from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.formats import VideoCodec, format_of
 from sonic_ops.inspection import VideoInfo, verify_video, wrong
 from sonic_ops.media import mux, stitch
@@ -26,6 +27,7 @@ class Finish:
     num_output_frames: int
     codec: VideoCodec | None = None  # None: the usual one of the format
     subtitles: tuple[Cue, ...] = ()
+    fps: Fraction = OUTPUT_FPS
 
     @property
     def duration_s(self) -> float:
@@ -41,7 +43,7 @@ def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> Vide
     """
     silent = target.with_name(f"silent-{target.stem}.mp4")
     try:
-        stitch(segments, silent)
+        stitch(segments, silent, finish.fps)
         if format_of(target.name).is_preview:
             write_preview(silent, target)
             return verify_preview(target, num_output_frames=finish.num_output_frames)
@@ -53,6 +55,7 @@ def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> Vide
         num_output_frames=finish.num_output_frames,
         duration_s=finish.duration_s,
         codec=finish.codec,
+        fps=finish.fps,
     )
     offset_s = sound_offset_s(target, finish.wav, finish.num_samples)
     if offset_s is not None and abs(offset_s) > MAX_OFFSET_S:

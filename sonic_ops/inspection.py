@@ -1,6 +1,7 @@
 """What a finished video file holds, and whether it is what was planned."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +15,9 @@ from sonic_ops.encoding import ENCODERS
 from sonic_ops.errors import VerifyError
 from sonic_ops.formats import Format, VideoCodec, format_of
 
-TOLERANCE_S = Fraction(1, OUTPUT_FPS)
+TOLERANCE_S = Fraction(1, 25)
 _EMPTY_TEXT_BYTES = 2  # a subtitle of MP4 that shows nothing
+_RATE_ROUNDING = 1e-6
 _BT709 = 1  # primaries, transfer and matrix have the same number in ITU-T H.273
 _SOUND_OF = {"libopus": "opus"}  # codecs by the names of their encoders, where these differ
 
@@ -42,25 +44,33 @@ class VideoInfo:
     audio_offset_s: float | None = None  # measured where the original is at hand
 
 
-def probe_video(path: Path) -> VideoInfo:
-    """Read the headers and the packets of a video. Raises VerifyError if there is no picture."""
+def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
+    """Read the headers and the packets of a video that should have `fps` frames per second.
+
+    Raises VerifyError if there is no picture.
+    """
     try:
         with av.open(str(path)) as container:
-            return _info(path, container)
+            return _info(path, container, fps)
     except (av.error.FFmpegError, OSError) as error:
         raise wrong(path, f"cannot be read: {error.strerror or error}") from error
 
 
 def verify_video(
-    path: Path, *, num_output_frames: int, duration_s: float, codec: VideoCodec | None = None
+    path: Path,
+    *,
+    num_output_frames: int,
+    duration_s: float,
+    codec: VideoCodec | None = None,
+    fps: Fraction = OUTPUT_FPS,
 ) -> VideoInfo:
     """Check a finished file against its plan; the format is the one that its name says.
 
     `codec` is the wished one. Raises VerifyError that names all that is wrong.
     """
     form = format_of(path.name)
-    info = probe_video(path)
-    differences = _differences(info, form, form.codec(codec), num_output_frames, duration_s)
+    info = probe_video(path, fps)
+    differences = _differences(info, form, form.codec(codec), num_output_frames, duration_s, fps)
     if differences:
         raise wrong(path, "is not what was planned: " + ", ".join(differences))
     return info
@@ -74,7 +84,12 @@ def wrong(path: Path, what: str) -> VerifyError:
 
 
 def _differences(
-    info: VideoInfo, form: Format, codec: VideoCodec, num_output_frames: int, duration_s: float
+    info: VideoInfo,
+    form: Format,
+    codec: VideoCodec,
+    num_output_frames: int,
+    duration_s: float,
+    fps: Fraction,
 ) -> list[str]:
     planned_sound = _SOUND_OF.get(form.sound, form.sound)
     copied = info.audio_codec in form.copied
@@ -84,7 +99,7 @@ def _differences(
             ("the video codec", info.video_codec, codec),
             ("the pixel format", info.pix_fmt, ENCODERS[codec].pixel_format),
             ("the number of frames", info.num_frames, num_output_frames),
-            ("the frame rate", info.fps, OUTPUT_FPS),
+            ("the frame rate", info.fps, fps),
         )
         if found != planned
     ]
@@ -100,7 +115,7 @@ def _differences(
     return found
 
 
-def _info(path: Path, container: InputContainer) -> VideoInfo:
+def _info(path: Path, container: InputContainer, fps: Fraction) -> VideoInfo:
     if not container.streams.video:
         raise wrong(path, "has no picture")
     stream = container.streams.video[0]
@@ -113,19 +128,33 @@ def _info(path: Path, container: InputContainer) -> VideoInfo:
         width=context.width,
         height=context.height,
         num_frames=len(shown),
-        fps=stream.average_rate or Fraction(0),
+        fps=_rate(stream, fps),
         duration_s=_duration_s(stream, times),
         audio_duration_s=0.0 if sound is None else _duration_s(sound, times),
         video_codec=context.codec.canonical_name,
         audio_codec="" if sound is None else sound.codec_context.codec.canonical_name,
         pix_fmt=context.pix_fmt or "",
-        is_constant_rate=shown == [Fraction(n, OUTPUT_FPS) for n in range(len(shown))],
+        is_constant_rate=_is_constant(shown, fps, stream),
         is_bt709=tags == {_BT709},
         num_channels=0 if sound is None else sound.channels,
         sample_rate_hz=0 if sound is None else sound.rate or 0,
         language="" if sound is None else sound.metadata.get("language", ""),
         num_subtitles=sum(len(times[s.index]) for s in container.streams.subtitles),
     )
+
+
+def _rate(stream: VideoStream, expected: Fraction) -> Fraction:
+    """Frames per second; Matroska keeps the time of a frame in whole nanoseconds."""
+    found = stream.average_rate or Fraction(0)
+    return expected if abs(found - expected) < _RATE_ROUNDING * expected else found
+
+
+def _is_constant(shown: Sequence[Fraction], fps: Fraction, stream: VideoStream) -> bool:
+    """Whether frame n is shown at n / `fps` s, as nearly as Matroska can say, which counts ms."""
+    assert stream.time_base is not None, "every stream that is read has one"
+    is_exact = (1 / fps) % stream.time_base == 0
+    allowed_s = 0 if is_exact else stream.time_base / 2
+    return all(abs(start - n / fps) <= allowed_s for n, start in enumerate(shown))
 
 
 def _times(container: InputContainer) -> dict[int, list[tuple[Fraction, Fraction]]]:

@@ -16,7 +16,6 @@ from av.video.stream import VideoStream
 
 from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.encoding import (
-    FRAME_TIME,
     EncodeSettings,
     create_file,
     encode_frames,
@@ -45,8 +44,8 @@ __all__ = [
 AnyPacket: TypeAlias = "Packet[Any]"
 
 
-def stitch(segments: Sequence[Path], target: Path) -> None:
-    """Join segments without encoding again: frame n of the video is shown at n / 25 s.
+def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -> None:
+    """Join segments without encoding again: frame n of the video is shown at n / `fps` s.
 
     Raises VerifyError if the segments were encoded with different settings.
     """
@@ -63,7 +62,7 @@ def stitch(segments: Sequence[Path], target: Path) -> None:
                         f"The segment {segment} is encoded unlike those before it",
                         remedy="Delete the segments of this row and render it again.",
                     )
-                for packet in _segment_packets(container, stream, num_frames):
+                for packet in _segment_packets(container, stream, num_frames, fps):
                     output.mux(packet)
                     num_frames += 1
 
@@ -106,7 +105,7 @@ def _form(stream: VideoStream) -> tuple[str, int, int, bytes]:
 
 
 def _segment_packets(
-    container: InputContainer, stream: VideoStream, first_frame: int
+    container: InputContainer, stream: VideoStream, first_frame: int, fps: Fraction
 ) -> Iterator[AnyPacket]:
     """The packets of a segment whose first frame becomes frame `first_frame` of `stream`.
 
@@ -117,8 +116,8 @@ def _segment_packets(
     depth = source.codec_context.reorder_depth
     packets = (packet for packet in container.demux(source) if packet.pts is not None)
     for index, packet in enumerate(packets):
-        shown = round((packet.pts or 0) * packet.time_base * OUTPUT_FPS)
-        packet.stream, packet.time_base, packet.duration = stream, FRAME_TIME, 1
+        shown = round((packet.pts or 0) * packet.time_base * fps)
+        packet.stream, packet.time_base, packet.duration = stream, 1 / fps, 1
         packet.pts, packet.dts = first_frame + shown, first_frame + index - depth
         assert packet.pts >= packet.dts
         yield packet

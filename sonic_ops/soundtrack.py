@@ -14,7 +14,6 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.formats import Format
 from sonic_ops.loudness import measure_loudness
 from sonic_ops.sound import SoundBlock, can_be_copied, frame_of, open_sound, read_sound, unreadable
@@ -23,6 +22,7 @@ AnyPacket: TypeAlias = "Packet[Any]"
 
 BITS_PER_CHANNEL = 96_000
 MAX_CHANNELS = 8
+MAX_COPIED_BLOCK_S = Fraction(1, 25)  # by which the lengths of sound and picture may differ
 _USUAL_RATE_HZ = 48_000
 _AAC_RATES_HZ = frozenset(
     {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000}
@@ -58,7 +58,7 @@ def add_sound(
     Raises MissingFileError or AudioUnreadableError.
     """
     if track.is_whole and can_be_copied(
-        track.source, form.copied, max_block_s=Fraction(1, OUTPUT_FPS)
+        track.source, form.copied, max_block_s=MAX_COPIED_BLOCK_S
     ):
         with open_sound(track.source) as (_, template):
             stream = output.add_stream_from_template(template)

@@ -3,8 +3,9 @@
 Glossary of the project:
 
 row           one line of the manifest: one video to render
-frame         one model frame, 12.5 per second; an *output frame* (25 per second) is always so named
-tick          one output frame's worth of audio, 640 samples at 16 kHz
+frame         one model frame, 12.5 per second; an *output frame* (25 per second, or the rate that was
+              asked for) is always so named
+tick          1/25 s of audio, 640 samples at 16 kHz
 token         one Whisper encoder position, 50 per second
 piece         the 30 s of audio that the Whisper encoder hears at once; pieces may overlap, and
               their tokens then fade into each other
@@ -27,11 +28,15 @@ stitch        joining encoded segments without encoding again; *mux* adds the au
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 
 from sonic_ops.constants import (
     FADE_TOKENS,
-    OUTPUT_FRAMES_PER_FRAME,
+    MODEL_FPS,
+    OUTPUT_FPS,
+    SAMPLE_RATE_HZ,
     SAMPLES_PER_TICK,
     SAMPLES_PER_TOKEN,
     SHIFT_FRAMES,
@@ -45,9 +50,9 @@ def num_frames_of(num_samples: int) -> int:
     return (num_samples // SAMPLES_PER_TICK) // TICKS_PER_FRAME
 
 
-def num_output_frames_of(num_samples: int) -> int:
+def num_output_frames_of(num_samples: int, fps: Fraction = OUTPUT_FPS) -> int:
     """Output frames that last as long as the audio, to within half an output frame."""
-    return max(1, round(num_samples / SAMPLES_PER_TICK))
+    return max(1, round(num_samples * fps / SAMPLE_RATE_HZ))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +126,14 @@ class Segment:
         """The name of its files, which says the frames: another cut means other files."""
         return f"{self.start:07}-{self.stop:07}"
 
-    def output_frames(self, num_frames: int, num_output_frames: int) -> range:
-        """Output frames of this segment; the last segment holds its last frame to the end."""
+    def output_frames(
+        self, num_frames: int, num_output_frames: int, fps: Fraction = OUTPUT_FPS
+    ) -> range:
+        """Output frames of moments in this segment; the last one holds its last frame to the end."""
+        per_frame = fps / MODEL_FPS
         last = self.stop == num_frames
-        stop = num_output_frames if last else OUTPUT_FRAMES_PER_FRAME * self.stop
-        return range(min(OUTPUT_FRAMES_PER_FRAME * self.start, stop), stop)
+        stop = num_output_frames if last else ceil(self.stop * per_frame)
+        return range(min(ceil(self.start * per_frame), stop), stop)
 
 
 def cut_segments(

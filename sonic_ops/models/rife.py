@@ -1,4 +1,4 @@
-"""The flow network of RIFE 3.8: where each pixel of the frame in the middle comes from.
+"""The flow network of RIFE 3.8: where each pixel between two frames comes from.
 
 Shape letters: N pairs, C channels, H, W rows and columns. A flow has 4 channels: the way (x, y)
 into the first frame, then into the second.
@@ -6,6 +6,7 @@ Source: RIFE (arXiv:2011.06294); layout of the released weights of Practical-RIF
 """
 
 from itertools import pairwise
+from math import log
 from pathlib import Path
 
 import torch
@@ -48,7 +49,7 @@ class FlowBlock(nn.Module):
 
 
 class FlowNet(nn.Module):
-    """The frame in the middle of two, from coarse to fine; both orders of the pair are averaged."""
+    """The motion between two frames, from coarse to fine; both orders of the pair are averaged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,8 +58,12 @@ class FlowNet(nn.Module):
         self.block2 = FlowBlock(_PAIR_CHANNELS)
         self.block_tea = FlowBlock(_PAIR_CHANNELS + 3)  # a teacher of the training, never called
 
-    def forward(self, a_NCHW: Tensor, b_NCHW: Tensor) -> Tensor:
-        """Frames in [0, 1] whose sides are multiples of 32 -> the frames in the middle."""
+    def forward(self, a_NCHW: Tensor, b_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the frame in the middle of two comes from: its flow N4HW, its mask N1HW.
+
+        The mask is the logit of the share of the first frame. Frames are in [0, 1], and their sides
+        are multiples of 32.
+        """
         num_pairs, _, height, width = a_NCHW.shape
         assert height % SIZE_MULTIPLE == 0
         assert width % SIZE_MULTIPLE == 0
@@ -66,14 +71,29 @@ class FlowNet(nn.Module):
         mask = a_NCHW.new_zeros(num_pairs, 1, height, width)
         from_a, from_b = a_NCHW, b_NCHW
         for block, scale in zip((self.block0, self.block1, self.block2), SCALES, strict=True):
+            if scale != SCALES[0]:
+                from_a, from_b = warp(a_NCHW, flow[:, :2]), warp(b_NCHW, flow[:, 2:])
             forth = torch.cat((from_a, from_b, mask), dim=1)
             back = torch.cat((from_b, from_a, -mask), dim=1)
             flows, masks = block(torch.cat((forth, back)), torch.cat((flow, _turned(flow))), scale)
             flow = flow + (flows[:num_pairs] + _turned(flows[num_pairs:])) / 2
             mask = mask + (masks[:num_pairs] - masks[num_pairs:]) / 2
-            from_a, from_b = warp(a_NCHW, flow[:, :2]), warp(b_NCHW, flow[:, 2:])
-        share = torch.sigmoid(mask)
-        return from_a * share + from_b * (1 - share)
+        return flow, mask
+
+
+def frame_at(
+    a_NCHW: Tensor, b_NCHW: Tensor, flow_N4HW: Tensor, mask_N1HW: Tensor, instant: float
+) -> Tensor:
+    """The frames at an instant between two frames, by what `FlowNet` says of their middle.
+
+    `instant` is above 0 (the first) and below 1 (the second). Ways are as long as the time that
+    they take, and the nearer frame weighs more; at 1/2 nothing changes, to the bit.
+    Source of the weights: Super SloMo (arXiv:1712.00080), equation 4.
+    """
+    from_a = warp(a_NCHW, flow_N4HW[:, :2] * (2 * instant))
+    from_b = warp(b_NCHW, flow_N4HW[:, 2:] * (2 * (1 - instant)))
+    share = torch.sigmoid(mask_N1HW + log((1 - instant) / instant))
+    return from_a * share + from_b * (1 - share)
 
 
 def warp(image_NCHW: Tensor, flow_N2HW: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from cluster.pool import open_pool
 from sonic_ops.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
 from sonic_ops.inspection import probe_video
 from sonic_ops.media import stitch
+from sonic_ops.timeline import num_output_frames_of
 from tests.bench.simulation import Costs, SimulatedWorker, prepare, render
 
 SIDE = 64
@@ -83,7 +84,7 @@ def run(minutes: float, folder: Path) -> Watch:
     with ExitStack() as stack:
         segments = [stack.enter_context(fetched_whole(each)) for each in encoded]
         stitch(segments, folder / "video.mp4")
-    assert probe_video(folder / "video.mp4").num_frames == request.num_output_frames
+    assert probe_video(folder / "video.mp4").num_frames == num_output_frames_of(request.num_samples)
     return watch
 
 

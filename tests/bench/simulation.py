@@ -33,7 +33,7 @@ from sonic_ops.config import ModelsConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ
 from sonic_ops.faces import Box
 from sonic_ops.portrait import CLIP_SIDE, Portrait, portrait_tensors
-from sonic_ops.timeline import window_grid
+from sonic_ops.timeline import num_output_frames_of, window_grid
 
 LATENT_CHANNELS = 4
 PIXELS_PER_LATENT = 8
@@ -74,8 +74,10 @@ class _UNet(_Network):
 
 
 class _FlowNet(_Network):
-    def __call__(self, a_NCHW: Tensor, b_NCHW: Tensor) -> Tensor:
-        return (a_NCHW + b_NCHW) / 2
+    def __call__(self, a_NCHW: Tensor, b_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        num_pairs, _, height, width = a_NCHW.shape
+        mask_N1HW = a_NCHW.new_zeros(num_pairs, 1, height, width)
+        return mask_N1HW.expand(-1, 4, -1, -1), mask_N1HW
 
 
 class _AudioToToken(_Network):
@@ -200,6 +202,6 @@ def ideal_s(request: VideoRequest, config: VideoConfig, costs: Costs) -> float:
             costs.piece_s * len(request.pieces),
             costs.window_s * num_windows * config.sampling.num_run,
             costs.decode_s * request.num_frames,
-            costs.encode_s * request.num_output_frames,
+            costs.encode_s * num_output_frames_of(request.num_samples),
         )
     )

@@ -94,6 +94,7 @@ def test_cells_that_decide_pixels_move_it(row: Row) -> None:
         replace(row, expression=0.5),
         replace(row, audio_guidance=3.0),
         replace(row, start=1.0),
+        replace(row, fps="30"),
         replace(row, end=1.0),
         replace(row, output="o.mkv"),
         replace(row, output="o.webm"),
@@ -104,9 +105,14 @@ def test_cells_that_decide_pixels_move_it(row: Row) -> None:
 
 
 def test_a_cell_that_repeats_the_preset_does_not(row: Row) -> None:
-    same = replace(row, seed=0, framing="face", head_motion=1.0, audio_guidance=7.5)
+    same = replace(row, seed=0, framing="face", head_motion=1.0, audio_guidance=7.5, fps="25")
     assert of(same) == of(row)
     assert of(replace(row, id="b", output="/x.mp4", consent="yes")) == of(row)
+
+
+def test_a_preview_has_one_rate(row: Row) -> None:
+    preview = replace(row, output="o.gif")
+    assert of(preview, media={"fps": "60"}) == of(replace(preview, fps="30")) == of(preview)
 
 
 def test_weights_are_known_by_content_and_name(

@@ -72,6 +72,10 @@ def test_cells_may_be_typed_or_text() -> None:
     assert (typed.seed, typed.face_box, typed.end) == (7, (1, 2, 3, 4), 62.5)
 
 
+def test_a_rate_is_kept_as_a_fraction() -> None:
+    assert [parsed(fps=fps).fps for fps in (30, "30.0", 29.97)] == ["30", "30", "30000/1001"]
+
+
 def test_an_empty_cell_leaves_the_choice_to_the_preset() -> None:
     row = parsed(seed=None, framing=" ", head_motion=math.nan)
     assert (row.seed, row.framing, row.head_motion) == (None, None, None)
@@ -106,6 +110,10 @@ def test_a_number_may_be_an_id() -> None:
         ("seed", -1),
         ("seed", 1.5),
         ("seed", True),
+        ("fps", 12),
+        ("fps", "25 per second"),
+        ("fps", "1/0"),
+        ("fps", math.inf),
         ("resolution", 100),
         ("resolution", 8192),
         ("framing", "wide"),

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKLTemporalDecoder
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from sonic_ops.interpolation import midpoint
+from sonic_ops.interpolation import frames_between
 from sonic_ops.models.rife import FlowNet
 from tests.parity import recipe
 from tests.parity.harness import Cases, Outcome, compare
@@ -50,10 +50,10 @@ def _rife(golden: dict[str, Tensor], seed: int, case: dict[str, Any]) -> Iterato
     recipe.fill_(flownet, case["weights_seed"], case["overrides"])
     a = _first_frame(seed, case["i0"])
     b = _second_frame(a, case["i1"])
-    middle = midpoint(flownet, a[0], b[0])[None]
-    yield _compare("rife", "frame in the middle", middle, golden["rife.mid"])
-    turned = midpoint(flownet, b[0], a[0])[None]
-    yield _compare("rife", "the pair turned round", turned, golden["rife.mid"])
+    (middle,) = frames_between(flownet, a[0], b[0], [0.5])
+    yield _compare("rife", "frame in the middle", middle[None], golden["rife.mid"])
+    (turned,) = frames_between(flownet, b[0], a[0], [0.5])
+    yield _compare("rife", "the pair turned round", turned[None], golden["rife.mid"])
 
 
 def _drawn(seed: int, recipe_of_image: list[Any]) -> Tensor:

@@ -1,6 +1,7 @@
-"""The frame in the middle, and the order of output frames."""
+"""Frames between frames, and which output frame is which."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sonic_ops.errors import ConfigError
-from sonic_ops.interpolation import midpoint, output_frames
+from sonic_ops.interpolation import frames_between, output_frames
 from sonic_ops.models.rife import FlowNet, load_flownet, warp
+from sonic_ops.timeline import cut_segments, num_output_frames_of
 
 INVENTORY = Path(__file__).parents[1] / "golden" / "inventory" / "rife_flownet_keys.json"
 
@@ -28,6 +30,11 @@ def square_at(left: int, top: int, width: int = 96, height: int = 64) -> Tensor:
     texture = torch.linspace(0.6, 1.0, 20)[:, None] * torch.linspace(0.8, 1.0, 20)
     background[:, top : top + 20, left : left + 20] = texture
     return background
+
+
+def midpoint(flownet: FlowNet, a_CHW: Tensor, b_CHW: Tensor) -> Tensor:
+    (middle,) = frames_between(flownet, a_CHW, b_CHW, [0.5])
+    return middle
 
 
 def centre_of_light(frame_CHW: Tensor) -> tuple[float, float]:
@@ -51,6 +58,21 @@ def test_a_moving_square_is_half_way_in_the_middle(flownet: FlowNet, dx: int, dy
     assert y == pytest.approx((y0 + y1) / 2, abs=0.5)
     half_way = square_at(30 + dx // 2, 16 + dy // 2)
     assert (middle - half_way).abs().mean() < 0.5 * ((a + b) / 2 - half_way).abs().mean()
+
+
+def test_a_moving_square_is_where_it_is_at_any_instant(flownet: FlowNet) -> None:
+    a, b = square_at(30, 16), square_at(38, 20)
+    instants = [1 / 48, 1 / 12, 0.25, 0.5, 0.8, 47 / 48]
+    for instant, seen in zip(instants, frames_between(flownet, a, b, instants), strict=True):
+        (x0, y0), (x1, y1), (x, y) = (centre_of_light(frame) for frame in (a, b, seen))
+        assert x == pytest.approx(x0 + instant * (x1 - x0), abs=0.5)
+        assert y == pytest.approx(y0 + instant * (y1 - y0), abs=0.5)
+
+
+def test_an_instant_is_as_far_from_one_frame_as_from_the_other_turned(flownet: FlowNet) -> None:
+    a, b = square_at(30, 16), square_at(36, 18)
+    (early,), (late,) = frames_between(flownet, a, b, [0.2]), frames_between(flownet, b, a, [0.8])
+    assert torch.allclose(early, late, atol=1e-5)
 
 
 def test_the_middle_of_equal_frames_is_the_frame(flownet: FlowNet) -> None:
@@ -109,6 +131,25 @@ def test_segments_with_one_more_frame_give_the_output_frames_of_the_whole(
     second = list(output_frames(flownet, frames[2:], 2, range(4, 10)))
     for a, b in zip(whole, first + second, strict=True):
         assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("rate", ["24000/1001", "24", "25", "30", "50", "60", "120"])
+def test_any_rate_and_any_cut_give_the_frames_of_their_moments(flownet: FlowNet, rate: str) -> None:
+    frames, fps = pictures(4), Fraction(rate)
+    num_output_frames = num_output_frames_of(4 * 1280, fps)
+    whole = list(output_frames(flownet, frames, 0, range(num_output_frames), fps))
+    for n, picture in enumerate(whole):
+        seen = torch.from_numpy(picture).permute(2, 0, 1) / 255
+        moment = min(float(n * Fraction(25, 2) / fps), 3)
+        assert centre_of_light(seen)[0] == pytest.approx(
+            centre_of_light(square_at(20, 16))[0] + 4 * moment, abs=0.6
+        )
+    cut = []
+    for segment in cut_segments(4, 1):
+        span = segment.output_frames(4, num_output_frames, fps)
+        own = frames[segment.start : segment.stop + 1]  # and the first of the next segment
+        cut += list(output_frames(flownet, own, segment.start, span, fps))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
 
 
 def test_released_keys_with_a_prefix_are_taken_and_others_refused(tmp_path: Path) -> None:

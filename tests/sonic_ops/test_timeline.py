@@ -1,6 +1,7 @@
 """Facts about windows and segments, over random videos."""
 
 import itertools
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +109,20 @@ def test_output_frames_of_segments_last_as_long_as_the_audio(num_samples: int, s
     parts = [s.output_frames(num_frames, total) for s in cut_segments(num_frames, size)]
     assert [k for part in parts for k in part] == list(range(total))
     assert abs(640 * total - num_samples) <= 320  # half an output frame
+
+
+@given(st.integers(1280, 400_000), st.integers(1, 60), st.fractions(20, 120, max_denominator=1001))
+def test_segments_share_the_output_frames_of_any_rate(
+    num_samples: int, size: int, fps: Fraction
+) -> None:
+    num_frames, total = num_samples // 1280, num_output_frames_of(num_samples, fps)
+    segments = cut_segments(num_frames, size)
+    parts = [segment.output_frames(num_frames, total, fps) for segment in segments]
+    assert all(parts)
+    assert [k for part in parts for k in part] == list(range(total))
+    assert abs(total / fps - Fraction(num_samples, 16_000)) <= 1 / fps / 2
+    for segment, part in zip(segments[:-1], parts[:-1], strict=True):
+        assert all(n * Fraction(25, 2) / fps // 1 in segment for n in (part[0], part[-1]))
 
 
 @given(st.integers(1, 2_000_000))
