@@ -213,7 +213,11 @@ class RenderWorker:
         """Interpolate a segment to output frames and encode them; the address of the file."""
         pictures = frames if following is None else np.concatenate([frames, following])
         stream = output_frames(
-            self.models.flownet, pictures, job.segment.start, range(job.start, job.stop)
+            self.models.flownet,
+            pictures,
+            job.segment.start,
+            range(job.start, job.stop),
+            job.media.fps,
         )
         if job.backdrop is not None:
             stream = paste(stream, backdrop_from(artifacts.read_tensors(job.backdrop)))
