@@ -46,7 +46,11 @@ def fingerprint_of(
         "language": row.language,
         "subtitles": None if row.subtitles is None else digest(row.subtitles),
         "seed": ours.seed,
-        "settings": ours.model_dump(mode="json", include={"portrait", *ours.deciding}),
+        "settings": ours.model_dump(
+            mode="json",
+            include={"portrait", *ours.deciding},
+            exclude={"portrait": {"max_megapixels"}},
+        ),
     }
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 

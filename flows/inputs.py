@@ -9,7 +9,8 @@ from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.errors import AudioTooShortError, FieldError
 from sonic_ops.faces import Box
 from sonic_ops.pasting import Backdrop, prepare_backdrop
-from sonic_ops.portrait import Portrait, load_image, place_face, prepare_portrait
+from sonic_ops.pictures import load_picture
+from sonic_ops.portrait import Portrait, place_face, prepare_portrait
 from sonic_ops.sound import probe_audio, read_sound, unreadable
 from sonic_ops.subtitles import cut, read_subtitles
 
@@ -60,7 +61,7 @@ def portrait_of(
 ) -> Portrait:
     """The portrait as the model reads it. Raises InputError."""
     return prepare_portrait(
-        load_image(portrait),
+        load_picture(portrait, settings.max_megapixels).image,
         resolution=settings.resolution,
         framing=settings.framing,
         face_box=_box(face_box),
@@ -70,27 +71,32 @@ def portrait_of(
     )
 
 
-def backdrop_of(portrait: str, crop: Sequence[int]) -> Backdrop:
+def backdrop_of(portrait: str, settings: PortraitConfig, crop: Sequence[int]) -> Backdrop:
     """The whole picture, of which the part `crop` is animated. Raises InputError."""
     left, top, right, bottom = crop
-    return prepare_backdrop(load_image(portrait), (left, top, right, bottom))
+    image = load_picture(portrait, settings.max_megapixels).image
+    return prepare_backdrop(image, (left, top, right, bottom))
 
 
 def inspect_portrait(
     portrait: str, face_box: FaceBox | None, face: int | None, settings: PortraitConfig
 ) -> tuple[str, ...]:
     """Find the face as the render will; what the user should know about it. Raises InputError."""
+    picture = load_picture(portrait, settings.max_megapixels)
     num_faces = place_face(
-        load_image(portrait),
+        picture.image,
         resolution=settings.resolution,
         framing=settings.framing,
         face_box=_box(face_box),
         expand=settings.expand,
         face=face,
     ).num_faces
-    if num_faces < 2 or face_box is not None or face is not None:
-        return ()
-    return (f"{num_faces} faces in the portrait: the largest is used",)
+    notes = []
+    if picture.is_first_of_many:
+        notes.append("the portrait is an animation or an album: its first picture is used")
+    if num_faces > 1 and face_box is None and face is None:
+        notes.append(f"{num_faces} faces in the portrait: the largest is used")
+    return tuple(notes)
 
 
 def _box(face_box: FaceBox | None) -> Box | None:

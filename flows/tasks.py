@@ -124,7 +124,7 @@ def prepare_portrait(planned: PlannedRow) -> str:
 
     def backdrop() -> dict[str, Tensor]:
         crop = artifacts.read_tensors(target)["crop"].tolist()
-        return backdrop_tensors(backdrop_of(row.portrait, crop))
+        return backdrop_tensors(backdrop_of(row.portrait, settings, crop))
 
     with blaming("portrait"):
         artifacts.write_tensors(target, portrait)

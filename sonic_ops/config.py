@@ -72,6 +72,9 @@ class PortraitConfig(Settings):
     framing: Literal["face", "full", "paste"] = "face"
     expand: NotNegative = 0.5
     mask_area: Annotated[float, Field(gt=0)] = 1.1
+    max_megapixels: Annotated[float, Field(gt=0, le=178)] = Field(
+        default=89, description="of a picture; larger ones are refused before they are decoded"
+    )
 
 
 class SamplingConfig(Settings):

@@ -9,25 +9,22 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from sonic_ops.errors import FieldError, ImageUnreadableError, NoFaceError
 from sonic_ops.faces import Box, find_faces
-from sonic_ops.files import open_address
 
 Corners = tuple[int, int, int, int]
 Framing = Literal["face", "full", "paste"]
 
 SIZE_MULTIPLE = 64
 MAX_ASPECT = 8
+MIN_SIDE = 16  # pixels of what is animated
 MAX_SIDE = 2048  # rendered pixels
 CLIP_SIDE = 224
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-# What Pillow raises for files that are damaged or far too large.
-_DAMAGE = (OSError, RuntimeError, SyntaxError, ValueError, Image.DecompressionBombError)
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +37,6 @@ class Portrait:
     box: Box  # the face, in pixels of the original picture
     num_faces: int  # seen in the picture; 0 if the whole of it is animated for want of one
     crop: Corners
-
-
-def load_image(source: str) -> Image.Image:
-    """The picture as a viewer shows it: RGB, turned by its EXIF, transparency on white.
-
-    Raises MissingFileError or ImageUnreadableError.
-    """
-    with open_address(source) as file:
-        try:
-            with Image.open(file, formats=_FORMATS) as image:
-                return _flatten(ImageOps.exif_transpose(image))
-        except _DAMAGE as error:
-            known = not isinstance(error, UnidentifiedImageError)
-            reason = f"it is damaged or too large ({error})" if known else "its format is unknown"
-            raise ImageUnreadableError(
-                f"The picture {source} cannot be read: {reason}",
-                remedy="Give a PNG, JPEG, WebP or TIFF file that a picture viewer can show.",
-            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +62,8 @@ def place_face(
     With several faces the largest is animated, or number `face` from the left, which counts from
     1. `framing="full"` keeps the whole picture, and animates all of it if there is no face. Raises
     NoFaceError, FieldError for a `face_box` outside the picture, and ImageUnreadableError for a
-    picture more than 8 times as long as wide, or one that would be rendered larger than 2048.
+    picture more than 8 times as long as wide, one that would be rendered larger than 2048, or fewer
+    than 16 pixels a side.
     """
     faces = find_faces(image) if face_box is None else (_inside(face_box, image),)
     whole = Box(0, 0, image.width, image.height)
@@ -203,15 +183,6 @@ def portrait_from(tensors: dict[str, Tensor]) -> Portrait:
     )
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) // 256).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
-
-
 def _inside(box: Box, image: Image.Image) -> Box:
     beside = box.x >= image.width or box.y >= image.height
     if beside or box.x + box.width <= 1 or box.y + box.height <= 1 or box.area < 1:
@@ -235,6 +206,12 @@ def _from_left(faces: Sequence[Box], face: int) -> Box:
 
 
 def _check_shape(width: int, height: int, resolution: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise ImageUnreadableError(
+            f"What would be animated is {width} x {height} pixels, and fewer than {MIN_SIDE} a "
+            "side show no face",
+            remedy="Give a larger picture, or a larger face_box.",
+        )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageUnreadableError(
             f"The picture of {width} x {height} pixels is too long and narrow",

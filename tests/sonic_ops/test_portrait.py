@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 import torch
@@ -12,15 +11,15 @@ from PIL import Image
 from safetensors.torch import load, save
 from transformers import CLIPImageProcessor
 
-from sonic_ops.errors import FieldError, ImageUnreadableError, MissingFileError, NoFaceError
+from sonic_ops.errors import FieldError, ImageUnreadableError, NoFaceError
 from sonic_ops.faces import Box, find_faces
+from sonic_ops.pictures import load_image
 from sonic_ops.portrait import (
     Framing,
     Portrait,
     clip_pixels,
     crop_around,
     face_mask,
-    load_image,
     picture_tensors,
     place_face,
     portrait_from,
@@ -181,58 +180,6 @@ def test_a_portrait_survives_its_tensors() -> None:
         assert torch.equal(portrait_tensors(again)[name], tensor)
 
 
-def test_exif_turns_the_picture(tmp_path: Path) -> None:
-    picture = Image.new("RGB", (64, 32), "red")
-    picture.paste("blue", (0, 0, 16, 32))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to view
-    picture.save(tmp_path / "a.png", exif=exif)
-    upright = load_image(str(tmp_path / "a.png"))
-    assert upright.size == (32, 64)
-    assert upright.getpixel((16, 4)) == (0, 0, 255)
-    assert upright.getpixel((16, 60)) == (255, 0, 0)
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "PA", "RGBA", "CMYK", "I;16", "1"])
-def test_every_pixel_format_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    suffix = "tiff" if mode in {"CMYK", "PA"} else "png"
-    if mode == "I;16":
-        picture = Image.fromarray(np.full((8, 8), 0x8000, np.uint16))
-    else:
-        picture = Image.new("RGB", (8, 8), (128, 128, 128)).convert("L").convert(mode)
-    picture.save(tmp_path / f"a.{suffix}")
-    image = load_image(str(tmp_path / f"a.{suffix}"))
-    assert image.mode == "RGB"
-    if mode != "1":
-        assert image.getpixel((4, 4)) == (128, 128, 128)
-
-
-def test_transparency_becomes_white(tmp_path: Path) -> None:
-    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "a.png")
-    assert load_image(str(tmp_path / "a.png")).getpixel((4, 4)) == (255, 255, 255)
-
-
-def test_an_address_of_another_file_system_is_read() -> None:
-    with fsspec.open("memory://pictures/face.png", "wb") as file:
-        file.write(FACE.read_bytes())
-    assert load_image("memory://pictures/face.png").tobytes() == load_image(str(FACE)).tobytes()
-
-
-@pytest.mark.parametrize("content", [b"", b"a sentence, not a picture", FACE.read_bytes()[:2000]])
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ImageUnreadableError, match=r"a\.png") as caught:
-        load_image(str(tmp_path / "a.png"))
-    assert "PNG" in caught.value.remedy
-
-
-def test_a_missing_picture_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match=r"nowhere\.png"):
-        load_image(str(tmp_path / "nowhere.png"))
-    with pytest.raises(MissingFileError):
-        load_image(str(tmp_path))
-
-
 def two_faces() -> Image.Image:
     """A small face on the left, a large one on the right."""
     face = load_image(str(FACE))
@@ -265,6 +212,11 @@ def test_a_face_that_is_not_there_is_named() -> None:
         place_face(blank, resolution=128, framing="full", face_box=None, expand=0.5, face=1)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (7, 400)])
+def test_no_detector_minds_a_tiny_picture(size: tuple[int, int]) -> None:
+    assert find_faces(Image.new("RGB", size)) == ()
+
+
 def test_pasting_needs_a_face() -> None:
     with pytest.raises(NoFaceError, match="No face"):
         prepare(Image.new("RGB", (200, 200), "gray"), "paste")
@@ -274,6 +226,7 @@ def test_pasting_needs_a_face() -> None:
     ("size", "resolution", "reason"),
     [
         ((100, 5000), 128, "too long and narrow"),
+        ((1, 1), 128, "is 1 x 1 pixels, and fewer than 16 a side show no face"),
         ((4000, 1000), 1024, "would be rendered at 4096 x 1024, and 2048 is the most for a side"),
     ],
 )
