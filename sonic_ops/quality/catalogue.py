@@ -1,0 +1,122 @@
+"""What the figures of a video mean: definition, unit, range and source of each."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One figure; `name` is its field in `Measures`, `good` says where a good one lies."""
+
+    name: str
+    label: str
+    unit: str
+    good: str
+    definition: str
+    source: str = "this project"
+    digits: int = 2
+
+
+ENTRIES: Final = (
+    Entry(
+        "lip_sync",
+        "Lip sync",
+        "r",
+        "-1 to 1; .5 to .8 for a true mouth",
+        "Pearson correlation of the change of the mouth against its rest, the face held still, "
+        "with the level of the voice (300 to 3000 Hz, 80 ms, 40 dB deep). The opening of true "
+        "mouths of painted people has .54 to .77, so 1 cannot be reached",
+    ),
+    Entry(
+        "lip_lag_ms",
+        "Lip lag",
+        "ms",
+        "-200 to 200; within 40 of 0",
+        "The lag at which that correlation is highest, between frames by a parabola; positive "
+        "means that the lips come late",
+        digits=0,
+    ),
+    Entry(
+        "mouth_motion",
+        "Mouth motion",
+        "greys",
+        "0 to 255",
+        "Standard deviation over time of the mean change of the mouth against its rest",
+        digits=1,
+    ),
+    Entry(
+        "silence",
+        "Mouth in pauses",
+        "ratio",
+        "0 is still, 1 as in speech",
+        "Change of the mouth from frame to frame in pauses of the speech of at least 0.3 s, "
+        "against that in speech",
+    ),
+    Entry(
+        "sharpness_pct",
+        "Sharpness",
+        "%",
+        "from 0; 100 is as in the first second",
+        "Variance of the Laplacian of the upper face, against the first second",
+        "Pech-Pacheco et al., ICPR 2000",
+        digits=0,
+    ),
+    Entry(
+        "colour_drift",
+        "Colour drift",
+        "dE",
+        "from 0; below 1 is hard to see",
+        "CIEDE2000 between the mean colours and those of the first second: the median over 4 x 4 "
+        "cells of the picture, so that a mouth or a head that moves does not count",
+        "Sharma, Wu and Dalal, Color Research and Application 30, 2005",
+    ),
+    Entry(
+        "likeness",
+        "Face likeness",
+        "cosine",
+        "0 to 1; 1 is equal",
+        "Cosine of histograms of oriented gradients of the face without mouth and chin, to those "
+        "of the portrait (of the first frame where the portrait is not at hand). A description of "
+        "shapes and no trained embedding: it says whether a face stays, not who it is",
+        "Dalal and Triggs, CVPR 2005",
+    ),
+    Entry(
+        "head_motion",
+        "Head motion",
+        "% of face",
+        "from 0",
+        "Root mean square way of the middle of the face from its mean place, against its width",
+        "Lucas and Kanade, IJCAI 1981, for the tracking",
+        digits=1,
+    ),
+    Entry(
+        "expression",
+        "Expression",
+        "greys",
+        "0 to 255",
+        "Standard deviation over time of the change of eyes and brows, the face held still",
+        digits=1,
+    ),
+    Entry(
+        "flicker",
+        "Flicker",
+        "greys",
+        "from 0; below 0.3 is hard to see",
+        "How far the light of a frame is from the mean of its two neighbours, over 4 x 4 cells",
+    ),
+    Entry(
+        "smoothness",
+        "Smoothness",
+        "ratio",
+        "0 to 1; noise has .13, even motion 1",
+        "1 less the mean change of the change of pixels against twice their mean change",
+    ),
+    Entry(
+        "seam_ratio",
+        "Seam ratio",
+        "ratio",
+        "from 0; 1 is no seam",
+        "Change of the picture at key frames, where segments begin, against that 2, 4 and 6 frames "
+        "before and after",
+    ),
+)

@@ -1,0 +1,177 @@
+"""From what was seen and heard to figures of a whole video, or of a part of it.
+
+Shape letters: N output frames, L lags, T seconds.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonic_ops.inspection import VideoInfo
+from sonic_ops.quality.colour import ciede2000
+from sonic_ops.quality.speech import Speech
+from sonic_ops.quality.watching import Tracks
+
+LAG_S: Final = 0.2
+"""How far lips and sound may be apart for the lag to be found."""
+WINDOW_S: Final = 30
+"""Length of the parts that drift is looked for in."""
+
+_STILL: Final = 1e-6
+_NEAR_FRAMES: Final = (-6, -4, -2, 2, 4, 6)
+_MIN_PAUSE_FRAMES: Final = 10
+_MIN_PART_S: Final = 5
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Figures as `catalogue` defines them; None where a video does not let them be measured."""
+
+    lip_sync: float | None
+    lip_lag_ms: float | None
+    mouth_motion: float
+    silence: float | None
+    sharpness_pct: float | None
+    colour_drift: float
+    likeness: float
+    head_motion: float
+    expression: float
+    flicker: float
+    smoothness: float | None
+    seam_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The figures of the output frames of some seconds."""
+
+    start_s: float
+    stop_s: float
+    measures: Measures
+
+
+def measure(tracks: Tracks, speech: Speech | None, span: slice | None = None) -> Measures:
+    """The figures of a span of output frames; what they are compared with is the first second."""
+    start, stop, _ = (span or slice(None)).indices(len(tracks))
+    part = slice(start, stop)
+    fps = float(tracks.fps)
+    voice_N = None if speech is None else speech.voice_db_N[part]
+    sync, lag_ms = (
+        (None, None) if voice_N is None else _lip_sync(tracks.mouth_N[part], voice_N, fps)
+    )
+    first = slice(0, max(round(fps), 1))
+    at_first = float(tracks.sharpness_N[first].mean())
+    return Measures(
+        lip_sync=sync,
+        lip_lag_ms=lag_ms,
+        mouth_motion=float(tracks.mouth_N[part].std()),
+        silence=None if speech is None else _silence(tracks.mouth_N[part], speech.pause_N[part]),
+        sharpness_pct=100 * float(tracks.sharpness_N[part].mean()) / at_first if at_first else None,
+        colour_drift=_colour_drift(tracks.colour_TK3, start / fps, stop / fps),
+        likeness=float(tracks.likeness_N[part].mean()),
+        head_motion=100 * _spread(tracks.head_N2[part]),
+        expression=float(tracks.eyes_N[part].std()),
+        flicker=float(tracks.flicker_N[part].mean()),
+        smoothness=_smoothness(tracks.change_N[part][1:], tracks.bend_N[part][2:]),
+        seam_ratio=_seam_ratio(tracks.change_N, [k for k in tracks.keys if start <= k < stop]),
+    )
+
+
+def measure_parts(tracks: Tracks, speech: Speech | None) -> list[Part]:
+    """The figures of every 30 s; a rest of less than 5 s belongs to the part before it."""
+    length = round(WINDOW_S * tracks.fps)
+    starts = list(range(0, len(tracks), length))
+    if len(starts) > 1 and len(tracks) - starts[-1] < _MIN_PART_S * tracks.fps:
+        starts.pop()
+    stops = [*starts[1:], len(tracks)]
+    fps = float(tracks.fps)
+    return [
+        Part(start / fps, stop / fps, measure(tracks, speech, slice(start, stop)))
+        for start, stop in zip(starts, stops, strict=True)
+    ]
+
+
+def length_error_ms(info: VideoInfo) -> float | None:
+    """How much longer the picture is than the sound; None without sound."""
+    return 1000 * (info.duration_s - info.audio_duration_s) if info.audio_duration_s else None
+
+
+def lagged(mouth_N: Floats, voice_N: Floats, max_lag: int) -> Floats:
+    """Correlation at each lag from -max_lag to max_lag: L. At a positive lag the mouth is late."""
+    num = len(mouth_N)
+
+    def at(lag: int) -> float:
+        late, early = max(lag, 0), max(-lag, 0)
+        return _correlation(mouth_N[late : num - early], voice_N[early : num - late])
+
+    return np.array([at(lag) for lag in range(-max_lag, max_lag + 1)])
+
+
+def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | None, float | None]:
+    """The correlation at lag 0, and the lag of its peak in milliseconds."""
+    max_lag = round(LAG_S * fps)
+    if len(mouth_N) < 4 * max_lag or voice_N.std() < _STILL:
+        return None, None
+    found_L = lagged(mouth_N, voice_N, max_lag)
+    peak = int(np.argmax(found_L))
+    if found_L[peak] <= 0:
+        return float(found_L[max_lag]), None
+    between = _vertex(found_L, peak)
+    return float(found_L[max_lag]), 1000 * (peak + between - max_lag) / fps
+
+
+def _vertex(found_L: Floats, peak: int) -> float:
+    """How far the top of the parabola through a peak and its neighbours is from the peak."""
+    if peak in (0, len(found_L) - 1):
+        return 0.0
+    before, at, after = found_L[peak - 1 : peak + 2]
+    bend = before - 2 * at + after
+    return float((before - after) / (2 * bend)) if bend < 0 else 0.0
+
+
+def _correlation(a_N: Floats, b_N: Floats) -> float:
+    if a_N.std() < _STILL or b_N.std() < _STILL:
+        return 0.0
+    return float(np.corrcoef(a_N, b_N)[0, 1])
+
+
+def _silence(mouth_N: Floats, pause_N: NDArray[np.bool_]) -> float | None:
+    """Motion of the mouth from frame to frame in pauses, against that in speech."""
+    moves_N, in_pause_N = np.abs(np.diff(mouth_N)), pause_N[1:] & pause_N[:-1]
+    if not _MIN_PAUSE_FRAMES <= in_pause_N.sum() <= len(in_pause_N) - _MIN_PAUSE_FRAMES:
+        return None
+    spoken = float(moves_N[~in_pause_N].mean())
+    return float(moves_N[in_pause_N].mean()) / spoken if spoken > _STILL else None
+
+
+def _colour_drift(colour_TK3: Floats, start_s: float, stop_s: float) -> float:
+    """The median over cells: a head that moves changes some of them, a drift changes all."""
+    first = min(int(start_s), len(colour_TK3) - 1)
+    last = max(min(int(stop_s), len(colour_TK3)), first + 1)
+    return float(np.median(ciede2000(colour_TK3[first:last].mean(0), colour_TK3[0])))
+
+
+def _spread(places_N2: Floats) -> float:
+    """Root mean square way from the mean place."""
+    return float(np.sqrt(((places_N2 - places_N2.mean(0)) ** 2).sum(1).mean()))
+
+
+def _smoothness(change_N: Floats, bend_N: Floats) -> float | None:
+    """1 if every change goes on as it was, 0 if every change is taken back by the next one."""
+    moved = float(change_N.mean()) if len(change_N) else 0.0
+    return 1 - float(bend_N.mean()) / (2 * moved) if moved > _STILL and len(bend_N) else None
+
+
+def _seam_ratio(change_N: Floats, borders: list[int]) -> float | None:
+    """The change at borders against that nearby, between frames that were made in the same way.
+
+    Every other output frame is interpolated, so neighbours are an even number of frames away.
+    """
+    inner = [b for b in borders if 0 < b < len(change_N)]
+    around = [[change_N[b + d] for d in _NEAR_FRAMES if 0 < b + d < len(change_N)] for b in inner]
+    beside = sum(float(np.mean(near)) for near in around if near)
+    at = sum(float(change_N[b]) for b, near in zip(inner, around, strict=True) if near)
+    return at / beside if beside > _STILL else None
