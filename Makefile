@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render test test-faults check lint types parity bench setup clean evaluate-sketch train-sketch train-bundle
+.PHONY: help render test test-faults check lint types parity bench setup docs clean evaluate-sketch train-sketch train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -60,6 +60,9 @@ evaluate-sketch: $(READY)  ## measure the embedded model: make evaluate-sketch [
 	@$(BIN)/python -m flows.evaluate "$(or $(OUT),runs/evaluation/sketch)" \
 		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(RUN),--run "$(RUN)") \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEEDS),--seeds $(SEEDS))
+
+docs: $(READY)  ## write the pages that are made from the code
+	@$(BIN)/python -m tests.pages
 
 clean:  ## remove .venv and caches
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

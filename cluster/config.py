@@ -19,13 +19,27 @@ class ClusterConfig(Settings):
     `threads_per_worker`, because sums inside a matrix product are cut by threads."""
 
     workers: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="0: in this process; none: as many as the machine can hold"
+        default=None, description="0: in this process; none: as many as the machine holds"
     )
-    threads_per_worker: Count = 1
-    cpus_per_worker: Annotated[float, Field(gt=0)] = 1.0
-    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
-    address: str | None = Field(default=None, description="a Ray cluster; none: one is started")
-    start_timeout_s: Annotated[float, Field(gt=0)] = 600
+    threads_per_worker: Count = Field(
+        default=1,
+        description="CPU threads; part of the numerics, so the same on every worker",
+    )
+    cpus_per_worker: Annotated[float, Field(gt=0)] = Field(
+        default=1.0,
+        description="CPUs that Ray reserves for a worker",
+    )
+    gpus_per_worker: Annotated[float, Field(ge=0)] = Field(
+        default=0.0,
+        description="GPUs that Ray reserves for a worker",
+    )
+    address: str | None = Field(
+        default=None, description="a Ray cluster to join; none: one is started on this machine"
+    )
+    start_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=600,
+        description="how long workers may wait for room in the cluster and for their weights",
+    )
     worker_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=60, description="a worker that answers no ping for so long counts as lost"
     )
@@ -41,23 +55,42 @@ class VideoConfig(Settings):
     decoding: DecodingConfig = DecodingConfig()
     media: MediaConfig = MediaConfig()
     audio_context: AudioContext = Field(
-        default="blocks", description="how the 30 s pieces that the speech encoder hears follow"
+        default="blocks",
+        description="`blocks`: the speech encoder hears 30 s after 30 s, as the released code "
+        "does, and what it hears jumps at every border; `overlapped`: its pieces "
+        "overlap by 5 s and fade into each other; the same bits up to 30 s",
     )
-    segment_frames: Count = 100
+    segment_frames: Count = Field(
+        default=100,
+        description="frames that one worker owns; it changes no latent, but where the video has "
+        "key frames",
+    )
     fusion: Literal["every_step", "at_end"] = Field(
-        default="every_step", description="at_end: segments are denoised alone, which is not exact"
+        default="every_step",
+        description="`every_step`: neighbours exchange frames at every step, and the result is "
+        "exact; `at_end`: segments are denoised alone and their overlaps fused once, "
+        "for slow links (the bench log says how far that is from exact)",
     )
     overlap: Annotated[int, Field(ge=0)] = Field(
-        default=12, description="at_end: frames that two segments have in common"
+        default=12, description="with `at_end`: frames that two neighbours have in common"
     )
     border_tolerance_frames: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="how far a border between segments may move into a pause"
+        default=0,
+        description="how far a border of the segments that are denoised may move into a pause of "
+        "the speech; below half of `segment_frames`. With `every_step` it changes no "
+        "bit",
     )
     checkpoint_every: Annotated[int, Field(ge=0)] = Field(
-        default=4, description="steps after which the latents are kept in the work folder; 0: never"
+        default=4,
+        description="steps after which the latents are kept in the work folder, so that a "
+        "restart redoes no more than these; 0: only when they are finished. It "
+        "changes no bit",
     )
     low_memory: bool = Field(
-        default=False, description="guidance branches one by one, and decoding in tiles"
+        default=False,
+        description="guidance branches one by one and decoding in tiles; nearly the same "
+        "pictures. A worker that runs out of memory falls back to it for one "
+        "segment, and the results say so",
     )
 
     @property

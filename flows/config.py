@@ -33,18 +33,25 @@ class RenderConfig(VideoConfig):
     models: ModelsConfig
     portrait: PortraitConfig = PortraitConfig()
     cluster: ClusterConfig = ClusterConfig()
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
+        default=0, description="the seed of rows that name none"
+    )
     rows_in_flight: Count | None = Field(
         default=None,
-        description="Rows rendered at the same time; None: as many as workers, 2 to 32",
+        description="rows rendered at the same time; none: 1 without workers, else as many as "
+        "workers, from 2 to 32",
     )
-    max_attempts: Count = Field(default=3, description="Tries of a task that a machine failed")
-    keep_work: bool = Field(default=False, description="Keep the work folder of a finished row")
+    max_attempts: Count = Field(
+        default=3, description="how often a machine may fail a row before it is set aside"
+    )
+    keep_work: bool = Field(default=False, description="keep the work folder of a finished row")
     work: str | None = Field(
-        default=None, description="Folder for work, any address; None: beside each output"
+        default=None,
+        description="folder for work, any fsspec address, such as `s3://bucket/work`; none: "
+        "`.sonic` beside each output; `--work` speaks first",
     )
     lease_s: Annotated[float, Field(gt=0)] = Field(
-        default=120, description="How long a command may be silent before others take its row over"
+        default=120, description="how long a command may be silent before others take its row over"
     )
 
     def num_rows_in_flight(self, num_workers: int) -> int:

@@ -40,10 +40,24 @@ class Settings(BaseModel):
 class ModelsConfig(Settings):
     """Which weights, where and in which precision."""
 
-    weights: str = Field(description="`package:NAME` for weights that ship, or a folder")
-    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = "cpu"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    notice: str | None = Field(default=None, description="said whenever these weights are loaded")
+    weights: str = Field(
+        description="`package:NAME` for weights that ship, or a folder in diffusers layout, such "
+        "as `sonic weights convert` writes; a relative one counts from the current folder"
+    )
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = Field(
+        default="cpu", description="where the networks run", examples=["cpu", "cuda", "cuda:1"]
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32",
+        description="precision of the networks, but for the speech side, which is always float32; "
+        "`auto` is `bfloat16` where the device computes in it natively, else `float32`. With "
+        "`bfloat16` the autoencoder stays in `float32`",
+    )
+    notice: str | None = Field(
+        default=None,
+        description="a sentence that is said whenever these weights are loaded; none: the first "
+        "line of `NOTICE` in their folder, where there is one",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -68,10 +82,21 @@ def native_dtype(device: str) -> str:
 class PortraitConfig(Settings):
     """How the picture is cut, resized and masked."""
 
-    resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = 512
-    framing: Literal["face", "full", "paste"] = "face"
-    expand: NotNegative = 0.5
-    mask_area: Annotated[float, Field(gt=0)] = 1.1
+    resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = Field(
+        default=512, description="short side of what is animated, in pixels"
+    )
+    framing: Literal["face", "full", "paste"] = Field(
+        default="face",
+        description="`face`: the square around the face; `full`: the picture as it is, at most "
+        "2048 pixels a side; `paste`: the square put back into the whole picture (at most 4096 "
+        "pixels a side), with a soft border and its colours",
+    )
+    expand: NotNegative = Field(
+        default=0.5, description="how far the square grows beyond the face, in sizes of the face"
+    )
+    mask_area: Annotated[float, Field(gt=0)] = Field(
+        default=1.1, description="size of the face mask against the face"
+    )
     max_megapixels: Annotated[float, Field(gt=0, le=178)] = Field(
         default=89, description="of a picture; larger ones are refused before they are decoded"
     )
@@ -80,19 +105,44 @@ class PortraitConfig(Settings):
 class SamplingConfig(Settings):
     """The sampler: steps, window grid, guidance, and what it diffuses around."""
 
-    steps: Count = 25
-    window_frames: Count = WINDOW_FRAMES
-    window_overlap: Annotated[int, Field(ge=0)] = 0
-    shift_frames: Annotated[int, Field(ge=0)] = SHIFT_FRAMES
-    image_guidance: tuple[float, float] = (2.0, 2.0)
-    audio_guidance: tuple[float, float] = (7.5, 7.5)
-    strength: Annotated[float, Field(gt=0, le=1)] = 1.0
-    head_motion: NotNegative = 1.0
-    expression: NotNegative = 1.0
-    condition_noise: NotNegative = 0.0
-    around: Literal["zero", "reference"] = "zero"
-    residual_scale: Annotated[float, Field(gt=0)] = 1.0
-    shared_noise: Share = 0.0
+    steps: Count = Field(default=25, description="noise levels")
+    window_frames: Count = Field(default=WINDOW_FRAMES, description="frames of a UNet call")
+    window_overlap: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="frames that two windows of a step have in common"
+    )
+    shift_frames: Annotated[int, Field(ge=0)] = Field(
+        default=SHIFT_FRAMES, description="how far the grid of windows moves at every step"
+    )
+    image_guidance: tuple[float, float] = Field(
+        default=(2.0, 2.0),
+        description="towards the portrait, at the first and the last step; a branch that has no "
+        "weight is not computed",
+    )
+    audio_guidance: tuple[float, float] = Field(
+        default=(7.5, 7.5), description="towards the sound, at the first and the last step"
+    )
+    strength: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="share of the steps that is run"
+    )
+    head_motion: NotNegative = Field(
+        default=1.0, description="how much the head moves: scales its motion bucket"
+    )
+    expression: NotNegative = Field(
+        default=1.0, description="how much the face moves: scales its motion bucket"
+    )
+    condition_noise: NotNegative = Field(
+        default=0.0, description="noise on the picture before it conditions the UNet"
+    )
+    around: Literal["zero", "reference"] = Field(
+        default="zero",
+        description="what is diffused: the latents, or their difference to the portrait's",
+    )
+    residual_scale: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="the scale of what is diffused"
+    )
+    shared_noise: Share = Field(
+        default=0.0, description="share of the noise that all frames have in common"
+    )
 
     @property
     def num_run(self) -> int:
@@ -115,10 +165,18 @@ class DecodingConfig(Settings):
     `tile_overlap` count rows and columns of latents; the low-memory form decodes in tiles.
     """
 
-    chunk_frames: Count = 8
-    context_frames: Annotated[int, Field(ge=0)] = 3
-    tile: Count = 32
-    tile_overlap: Annotated[int, Field(ge=0)] = 8
+    chunk_frames: Count = Field(default=8, description="frames decoded at once")
+    context_frames: Annotated[int, Field(ge=0)] = Field(
+        default=3,
+        description="frames seen on both sides of those; 0 is the grid of the released code",
+    )
+    tile: Count = Field(
+        default=32,
+        description="rows and columns of latents that the low-memory form decodes at once",
+    )
+    tile_overlap: Annotated[int, Field(ge=0)] = Field(
+        default=8, description="how many of them two tiles have in common"
+    )
 
     @model_validator(mode="after")
     def _moves_on(self) -> Self:
@@ -130,12 +188,24 @@ class DecodingConfig(Settings):
 class MediaConfig(Settings):
     """How videos are encoded."""
 
-    fps: FrameRate = Field(default=OUTPUT_FPS, description="frames per second of the video")
+    fps: FrameRate = Field(
+        default=OUTPUT_FPS,
+        description="frames per second of the video, from 20 to 120, also fractions such as "
+        "`24000/1001` (which 23.976 means); what is between two frames of the model "
+        "is interpolated for its moment. GIF and WebP keep their 12.5",
+    )
     codec: VideoCodec | None = Field(
-        default=None, description="of containers that can hold it; None: what each usually holds"
+        default=None,
+        description="codec of every container that can hold it; none: the usual one of each",
     )
     loudness_lufs: Annotated[float, Field(ge=-70, le=0)] | None = Field(
-        default=None, description="EBU R 128; None: as loud as the audio is"
+        default=None,
+        description="EBU R 128 loudness of the sound, such as -23; the peak stays below -1 dB; "
+        "none: as it is",
     )
-    crf: Annotated[int, Field(ge=0, le=51)] = 18
-    speed: Literal["ultrafast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = "medium"
+    crf: Annotated[int, Field(ge=0, le=51)] = Field(
+        default=18, description="quality in the terms of x264, for all codecs but ProRes"
+    )
+    speed: Literal["ultrafast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = Field(
+        default="medium", description="speed of the encoder in the terms of x264"
+    )

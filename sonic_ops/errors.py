@@ -21,9 +21,14 @@ SonicError
     DamagedFileError     the file is removed and made again
 """
 
+from typing import ClassVar
+
 
 class SonicError(Exception):
     """One sentence that says what is wrong, one that says what to do about it."""
+
+    then: ClassVar[str] = "The command ends."
+    """What the program does about it, for `flows/ERRORS.md`."""
 
     def __init__(self, message: str, *, remedy: str, field: str | None = None) -> None:
         super().__init__(message)
@@ -42,6 +47,8 @@ def _rebuild(kind: type[SonicError], message: str, remedy: str, field: str | Non
 
 class InputError(SonicError):
     """The row is wrong; another machine would not help."""
+
+    then = "The row fails and is not tried again; the others render."
 
 
 class MissingFileError(InputError):
@@ -79,13 +86,19 @@ class OutputNotWritableError(InputError):
 class ManifestError(SonicError):
     """The manifest cannot be read at all."""
 
+    then = "Nothing starts."
+
 
 class ConfigError(SonicError):
     """The run is wrong: a preset, a key or a weights folder."""
 
+    then = "Nothing starts."
+
 
 class RenderError(SonicError):
     """The machine is wrong; the same work may succeed when tried again."""
+
+    then = "It is tried again; after `max_attempts` failures the row fails, and the others render."
 
 
 class WorkerLostError(RenderError):
@@ -94,6 +107,8 @@ class WorkerLostError(RenderError):
 
 class NoWorkersError(WorkerLostError):
     """There has been no worker for too long: no row can be rendered."""
+
+    then = "The run ends; its rows wait for the next one."
 
 
 class OutOfMemoryError(RenderError):
@@ -107,9 +122,13 @@ class VerifyError(RenderError):
 class InWorkElsewhereError(SonicError):
     """Another command renders the row."""
 
+    then = "The row is left to that command."
+
 
 class DamagedFileError(RenderError):
     """A file of the work folder is missing, or is not what was written."""
+
+    then = "The file is removed and made again."
 
     def __init__(self, address: str) -> None:
         super().__init__(
