@@ -47,6 +47,7 @@ from sonic_ops.models.loading import Models, load_models
 from sonic_ops.pasting import backdrop_from, paste
 from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
+from sonic_ops.scaling import scale
 from sonic_ops.timeline import Segment
 
 KEPT_SEGMENTS = 16
@@ -221,6 +222,8 @@ class RenderWorker:
         )
         if job.backdrop is not None:
             stream = paste(stream, backdrop_from(artifacts.read_tensors(job.backdrop)))
+        if job.media.scale_to is not None:
+            stream = scale(stream, job.media.scale_to)
         settings = settings_of(job.media)
         return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
 

@@ -18,7 +18,7 @@ from sonic_ops.config import (
 from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.errors import ConfigError
 from sonic_ops.files import PACKAGED
-from sonic_ops.formats import format_of
+from sonic_ops.formats import likely_format
 from sonic_ops.rates import frame_rate
 
 PRESETS_FOLDER = Path(__file__).resolve().parent.parent / "configs"
@@ -68,10 +68,11 @@ class RenderConfig(VideoConfig):
             "expression": row.expression,
             "audio_guidance": None if guidance is None else (guidance, guidance),
         }
-        form = format_of(row.output)
+        form = likely_format(row.output)
         media = {
             "codec": form.codec(self.media.codec),
             "fps": OUTPUT_FPS if form.is_preview else row.fps and frame_rate(row.fps),
+            "scale_to": row.scale_to,
         }
         return self.model_copy(
             update={

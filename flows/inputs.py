@@ -8,9 +8,10 @@ from sonic_ops.config import PortraitConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.errors import AudioTooShortError, FieldError
 from sonic_ops.faces import Box
-from sonic_ops.pasting import Backdrop, prepare_backdrop
+from sonic_ops.pasting import Backdrop, backdrop_size, prepare_backdrop
 from sonic_ops.pictures import load_picture
-from sonic_ops.portrait import Portrait, place_face, prepare_portrait
+from sonic_ops.portrait import Corners, Portrait, place_face, prepare_portrait, render_size
+from sonic_ops.sizes import scaled_size
 from sonic_ops.sound import probe_audio, read_sound, unreadable
 from sonic_ops.subtitles import cut, read_subtitles
 
@@ -79,24 +80,40 @@ def backdrop_of(portrait: str, settings: PortraitConfig, crop: Sequence[int]) ->
 
 
 def inspect_portrait(
-    portrait: str, face_box: FaceBox | None, face: int | None, settings: PortraitConfig
+    portrait: str,
+    face_box: FaceBox | None,
+    face: int | None,
+    settings: PortraitConfig,
+    scale_to: int | None = None,
 ) -> tuple[str, ...]:
     """Find the face as the render will; what the user should know about it. Raises InputError."""
     picture = load_picture(portrait, settings.max_megapixels)
-    num_faces = place_face(
+    place = place_face(
         picture.image,
         resolution=settings.resolution,
         framing=settings.framing,
         face_box=_box(face_box),
         expand=settings.expand,
         face=face,
-    ).num_faces
+    )
+    if scale_to is not None:
+        scaled_size(_video_size(picture.image.size, place.crop, settings), scale_to)
     notes = []
     if picture.is_first_of_many:
         notes.append("the portrait is an animation or an album: its first picture is used")
-    if num_faces > 1 and face_box is None and face is None:
-        notes.append(f"{num_faces} faces in the portrait: the largest is used")
+    if place.num_faces > 1 and face_box is None and face is None:
+        notes.append(f"{place.num_faces} faces in the portrait: the largest is used")
     return tuple(notes)
+
+
+def _video_size(
+    picture: tuple[int, int], crop: Corners, settings: PortraitConfig
+) -> tuple[int, int]:
+    """Width and height of the video as it is rendered."""
+    if settings.framing == "paste":
+        return backdrop_size(picture)
+    left, top, right, bottom = crop
+    return render_size((right - left, bottom - top), settings.resolution)
 
 
 def _box(face_box: FaceBox | None) -> Box | None:

@@ -127,7 +127,9 @@ class RowChecker:
         notes = _kept(
             errors,
             "portrait",
-            lambda: self._portrait(row.portrait, row.face_box, row.face, config.portrait),
+            lambda: self._portrait(
+                row.portrait, row.face_box, row.face, config.portrait, config.media.scale_to
+            ),
         )
         end_s = (row.start or 0.0) + (facts.duration_s if facts else 0.0)
         more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s))
@@ -196,11 +198,15 @@ def _inspect_audio(audio: str, start: float | None, end: float | None) -> "Audio
 
 
 def _inspect_portrait(
-    portrait: str, face_box: FaceBox | None, face: int | None, settings: PortraitConfig
+    portrait: str,
+    face_box: FaceBox | None,
+    face: int | None,
+    settings: PortraitConfig,
+    scale_to: int | None,
 ) -> tuple[str, ...]:
     from flows.inputs import inspect_portrait
 
-    return inspect_portrait(portrait, face_box, face, settings)
+    return inspect_portrait(portrait, face_box, face, settings, scale_to)
 
 
 def _inspect_subtitles(row: Row, end_s: float) -> tuple[str, ...]:

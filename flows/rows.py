@@ -13,6 +13,7 @@ from flows.manifest import REQUIRED, Line
 from sonic_ops.errors import FieldError, InputError, SonicError
 from sonic_ops.formats import format_of
 from sonic_ops.rates import EXPECTED
+from sonic_ops.sizes import MAX_SIDE, MIN_SCALE
 
 FaceBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
@@ -46,6 +47,7 @@ class Row:
     start: float | None
     end: float | None
     fps: str | None
+    scale_to: int | None
     subtitles: str | None
     language: str | None
     consent: str | None
@@ -91,6 +93,13 @@ def _resolution(value: object) -> int:
     return resolution
 
 
+def _short_side(value: object) -> int:
+    side = cells.whole_number(MIN_SCALE, MAX_SIDE)(value)
+    if side % 2:
+        raise ValueError
+    return side
+
+
 _STRENGTH = "a number from 0 to 3"
 COLUMNS = (
     Column("id", cells.name, "text that names the row", "lecture-01"),
@@ -108,6 +117,7 @@ COLUMNS = (
     Column("start", cells.seconds, "seconds or a clock time", "12.5"),
     Column("end", cells.seconds, "seconds or a clock time", "1:02:03"),
     Column("fps", cells.fps, EXPECTED, "30"),
+    Column("scale_to", _short_side, f"an even number from {MIN_SCALE} to {MAX_SIDE}", "1080"),
     Column("subtitles", cells.address, "the address of an SRT or WebVTT file", "speech.srt"),
     Column("language", cells.language, "a language tag", "en"),
     Column("consent", cells.text, "text that says who agreed", "form 12, 2026-11-02"),

@@ -16,6 +16,7 @@ from pydantic import (
 from sonic_ops.constants import OUTPUT_FPS, SHIFT_FRAMES, WINDOW_FRAMES
 from sonic_ops.formats import VideoCodec
 from sonic_ops.rates import frame_rate
+from sonic_ops.sizes import MAX_SIDE, MIN_SCALE
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -193,6 +194,12 @@ class MediaConfig(Settings):
         description="frames per second of the video, from 20 to 120, also fractions such as "
         "`24000/1001` (which 23.976 means); what is between two frames of the model "
         "is interpolated for its moment. GIF and WebP keep their 12.5",
+    )
+    scale_to: Annotated[int, Field(ge=MIN_SCALE, le=MAX_SIDE, multiple_of=2)] | None = Field(
+        default=None,
+        description="short side of the finished video in pixels, an even number from 64 to 4096, "
+        "which is also the most for its long side; `paste` scales the whole picture; none: as it "
+        "is rendered",
     )
     codec: VideoCodec | None = Field(
         default=None,

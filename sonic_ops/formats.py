@@ -57,3 +57,8 @@ def format_of(output: str) -> Format:
             field="output",
         )
     return FORMATS[ending]
+
+
+def likely_format(output: str) -> Format:
+    """The format of an output, or the usual one: a row without a format is checked all the same."""
+    return FORMATS.get(PurePath(output).suffix.lower(), FORMATS[ENDINGS[0]])

@@ -37,13 +37,20 @@ class Backdrop:
 def prepare_backdrop(image: Image.Image, crop: Corners) -> Backdrop:
     """The picture and its part in at most 4096 pixels a side, cut by a row or column if odd."""
     scale = min(MAX_SIDE / max(image.size), 1)
+    width, height = backdrop_size(image.size)
     if scale < 1:
         size = (round(image.width * scale), round(image.height * scale))
         image = image.resize(size, Image.Resampling.LANCZOS)
-    width, height = image.width - image.width % 2, image.height - image.height % 2
     left, top, right, bottom = (round(corner * scale) for corner in crop)
     picture_HWC = np.asarray(image.convert("RGB"))[:height, :width].copy()
     return Backdrop(picture_HWC, (left, top, min(right, width), min(bottom, height)))
+
+
+def backdrop_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a picture that is pasted into."""
+    scale = min(MAX_SIDE / max(size), 1)
+    width, height = (round(side * scale) // 2 * 2 for side in size)
+    return width, height
 
 
 def backdrop_tensors(backdrop: Backdrop) -> dict[str, Tensor]:

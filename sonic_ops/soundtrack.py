@@ -57,9 +57,7 @@ def add_sound(
 
     Raises MissingFileError or AudioUnreadableError.
     """
-    if track.is_whole and can_be_copied(
-        track.source, form.copied, max_block_s=MAX_COPIED_BLOCK_S
-    ):
+    if track.is_whole and can_be_copied(track.source, form.copied, max_block_s=MAX_COPIED_BLOCK_S):
         with open_sound(track.source) as (_, template):
             stream = output.add_stream_from_template(template)
         _tag(stream, language)

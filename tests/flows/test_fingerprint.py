@@ -95,6 +95,7 @@ def test_cells_that_decide_pixels_move_it(row: Row) -> None:
         replace(row, audio_guidance=3.0),
         replace(row, start=1.0),
         replace(row, fps="30"),
+        replace(row, scale_to=720),
         replace(row, end=1.0),
         replace(row, output="o.mkv"),
         replace(row, output="o.webm"),
