@@ -1,6 +1,5 @@
 """What can be known about the inputs of a row at a bounded cost, before any compute."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.rows import FaceBox
@@ -72,11 +71,10 @@ def portrait_of(
     )
 
 
-def backdrop_of(portrait: str, settings: PortraitConfig, crop: Sequence[int]) -> Backdrop:
-    """The whole picture, of which the part `crop` is animated. Raises InputError."""
-    left, top, right, bottom = crop
-    image = load_picture(portrait, settings.max_megapixels).image
-    return prepare_backdrop(image, (left, top, right, bottom))
+def backdrop_of(source: str, settings: PortraitConfig, portrait: Portrait) -> Backdrop:
+    """The whole picture, of which the portrait shows a part. Raises InputError."""
+    image = load_picture(source, settings.max_megapixels).image
+    return prepare_backdrop(image, portrait.crop, portrait.box)
 
 
 def inspect_portrait(

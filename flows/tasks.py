@@ -32,7 +32,7 @@ from sonic_ops.finishing import Finish, finish_video
 from sonic_ops.formats import format_of
 from sonic_ops.inspection import VideoInfo
 from sonic_ops.pasting import backdrop_tensors
-from sonic_ops.portrait import portrait_tensors
+from sonic_ops.portrait import portrait_from, portrait_tensors
 from sonic_ops.soundtrack import Soundtrack
 from sonic_ops.subtitles import Cue, cut, in_text, read_subtitles, side_car
 from sonic_ops.timeline import num_output_frames_of
@@ -123,8 +123,8 @@ def prepare_portrait(planned: PlannedRow) -> str:
         return portrait_tensors(portrait_of(row.portrait, row.face_box, settings, row.face))
 
     def backdrop() -> dict[str, Tensor]:
-        crop = artifacts.read_tensors(target)["crop"].tolist()
-        return backdrop_tensors(backdrop_of(row.portrait, settings, crop))
+        shown = portrait_from(artifacts.read_tensors(target))
+        return backdrop_tensors(backdrop_of(row.portrait, settings, shown))
 
     with blaming("portrait"):
         artifacts.write_tensors(target, portrait)

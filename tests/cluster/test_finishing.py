@@ -13,6 +13,7 @@ from cluster.jobs import VideoRequest
 from cluster.pool import Pool
 from cluster.render import denoise_video, encode_video
 from sonic_ops.config import MediaConfig
+from sonic_ops.faces import Box
 from sonic_ops.pasting import Backdrop, backdrop_tensors
 from tests.cluster.conftest import Prepare
 
@@ -48,7 +49,7 @@ def test_pasted_segments_hold_the_pictures_of_the_whole_in_the_size_of_the_pictu
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
-    backdrop = backdrop_tensors(Backdrop(pixels, (40, 20, 110, 90)))
+    backdrop = backdrop_tensors(Backdrop(pixels, (40, 20, 110, 90), Box(55, 35, 40, 40)))
     address = write_tensors(str(tmp_path / "backdrop.safetensors"), lambda: backdrop)
     made = []
     for name, length in (("whole", NUM_FRAMES), ("cut", 4)):

@@ -1,9 +1,13 @@
-"""What is pasted moves, the rest of the picture stays as it is, and no edge shows between them."""
+"""What is pasted moves, the rest of the picture stays as it is, and no edge shows between them.
+
+Shape letters: H, W rows and columns, C colours.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonic_ops.encoding import EncodeSettings, encode_frames
+from sonic_ops.faces import Box
 from sonic_ops.pasting import (
-    FEATHER,
+    RIM,
     Backdrop,
     backdrop_from,
     backdrop_tensors,
@@ -20,9 +25,13 @@ from sonic_ops.pasting import (
     paste,
     prepare_backdrop,
 )
+from sonic_ops.portrait import place_face
+from tests.scene import draw_scene
 
 FACE = Path(__file__).parents[1] / "golden" / "faces" / "glasses.png"
+HEIGHT = 270
 CROP = (600, 200, 1200, 800)
+FACE_BOX = Box(807, 382, 186, 210)
 Pixels = NDArray[np.uint8]
 
 
@@ -34,7 +43,7 @@ def backdrop() -> Backdrop:
     picture = Image.fromarray(np.clip(ramp + wave, 0, 255).astype(np.uint8))
     with Image.open(FACE) as face:
         picture.paste(face.convert("RGB").resize((280, 280)), (760, 340))
-    return prepare_backdrop(picture, CROP)
+    return prepare_backdrop(picture, CROP, FACE_BOX)
 
 
 def part(backdrop: Backdrop) -> Pixels:
@@ -111,17 +120,17 @@ def test_other_colours_are_drawn_to_those_of_the_picture(backdrop: Backdrop) -> 
 
 def test_a_part_at_the_border_of_the_picture_fades_only_inwards() -> None:
     picture = np.full((100, 160, 3), 90, np.uint8)
-    weights = feather(Backdrop(picture, (0, 20, 80, 100)))
+    weights = feather(Backdrop(picture, (0, 20, 80, 100), Box(20, 40, 40, 40)), RIM)
     assert weights[-1, 0] == 1
     assert weights[0].max() == 0
     assert weights[:, -1].max() == 0
-    assert (weights[round(80 * FEATHER) + 1 :, : round(80 * (1 - FEATHER)) - 1] == 1).all()
-    assert (feather(Backdrop(picture, (0, 0, 160, 100))) == 1).all()
+    assert (weights[round(80 * RIM) + 1 :, : round(80 * (1 - RIM)) - 1] == 1).all()
+    assert (feather(Backdrop(picture, (0, 0, 160, 100), Box(0, 0, 9, 9)), RIM) == 1).all()
 
 
 def test_a_frame_as_large_as_the_picture_is_the_frame() -> None:
-    frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    (pasted,) = paste([frame], Backdrop(np.zeros_like(frame), (0, 0, 96, 64)))
+    frame = np.random.default_rng(0).integers(99, 256, (64, 96, 3), np.uint8)
+    (pasted,) = paste([frame], Backdrop(np.zeros_like(frame), (0, 0, 96, 64), Box(0, 0, 9, 9)))
     assert np.array_equal(pasted, frame)
 
 
@@ -132,10 +141,11 @@ def test_every_frame_is_pasted_by_itself(backdrop: Backdrop) -> None:
 
 
 def test_large_and_odd_pictures() -> None:
-    large = prepare_backdrop(Image.new("RGB", (6000, 3001)), (1000, 500, 3000, 2500))
+    large = prepare_backdrop(Image.new("RGB", (6000, 3001)), (1000, 500, 3000, 2500), FACE_BOX)
     assert large.picture_HWC.shape == (2048, 4096, 3)
     assert large.crop == (683, 341, 2048, 1707)
-    odd = prepare_backdrop(Image.new("RGB", (101, 81)), (21, 1, 101, 81))
+    assert large.face == FACE_BOX.scaled(4096 / 6000)
+    odd = prepare_backdrop(Image.new("RGB", (101, 81)), (21, 1, 101, 81), Box(40, 20, 30, 30))
     assert odd.picture_HWC.shape == (80, 100, 3)
     assert odd.crop == (21, 1, 100, 80)
 
@@ -144,5 +154,67 @@ def test_a_backdrop_is_kept_as_tensors(backdrop: Backdrop) -> None:
     tensors = backdrop_tensors(backdrop)
     assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
     again = backdrop_from(tensors)
-    assert again.crop == backdrop.crop
+    assert (again.crop, again.face) == (backdrop.crop, backdrop.face)
     assert np.array_equal(again.picture_HWC, backdrop.picture_HWC)
+
+
+@pytest.fixture(scope="module")
+def slide() -> Backdrop:
+    """A person at rest in front of lines and texture."""
+    image = draw_scene(HEIGHT)
+    place = place_face(image, resolution=64, framing="paste", face_box=None, expand=0.5)
+    return prepare_backdrop(image, place.crop, place.box)
+
+
+def as_rendered(whole: Pixels, slide: Backdrop, side: int) -> Pixels:
+    """The part of a picture as a model gives it that makes no mistake."""
+    left, top, right, bottom = slide.crop
+    return np.asarray(
+        cv2.resize(whole[top:bottom, left:right], (side, side), interpolation=cv2.INTER_AREA)
+    )
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_what_has_not_moved_is_the_picture_in_all_its_detail(slide: Backdrop, side: int) -> None:
+    noisy = as_rendered(slide.picture_HWC, slide, side).astype(float)
+    noisy += np.random.default_rng(0).normal(0, 4, noisy.shape)
+    (pasted,) = paste([noisy.clip(0, 255).astype(np.uint8)], slide)
+    left, top, right, bottom = slide.crop
+    background = [slice(top, bottom), slice(left, left + (right - left) // 8)]
+    error = np.abs(pasted.astype(int) - slide.picture_HWC)[tuple(background)]
+    assert error.mean() < 0.1
+
+
+@pytest.mark.parametrize("pose", [{"shift_x": 1.0}, {"roll": 1.0}, {"shift_y": -0.5}])
+def test_a_head_that_moves_into_the_rim_leaves_no_ghost(
+    slide: Backdrop, pose: dict[str, float]
+) -> None:
+    truth = np.asarray(draw_scene(HEIGHT, **pose))
+    rendered = as_rendered(truth, slide, 128)
+    (pasted,) = paste([rendered], slide)
+    left, top, right, bottom = slide.crop
+    inside = (slice(top, bottom), slice(left, right))
+    rim = feather(slide, RIM)[:, :, None]
+    large = cv2.resize(rendered, rim.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    mixed = slide.picture_HWC[inside] * (1 - rim) + large * rim
+    is_rim = (rim[:, :, 0] > 0) & (rim[:, :, 0] < 1)
+    ghost, found = (
+        np.abs(picture[is_rim] - truth[inside][is_rim]).mean()
+        for picture in (mixed, pasted[inside].astype(float))
+    )
+    assert found < 0.6 * ghost
+
+
+def test_the_colour_match_does_not_pump(slide: Backdrop) -> None:
+    """What is left of the noise of the frames is no more in the rim than inside."""
+    rng = np.random.default_rng(0)
+    still = as_rendered(slide.picture_HWC, slide, 64).astype(float)
+    casts = rng.normal(0, 2, (8, 1, 1, 3)) + rng.normal(0, 3, (8, 64, 64, 3))
+    frames = (still + casts).clip(0, 255).astype(np.uint8)
+    left, top, right, bottom = slide.crop
+    parts = np.stack([frame[top:bottom, left:right] for frame in paste(frames, slide)])
+    rim = feather(slide, RIM)
+    outer, inner = (parts[:, place].mean(1).std(0).max() for place in (rim < 1, rim == 1))
+    assert outer < 0.1
+    assert inner < 0.5
+    assert frames.mean((1, 2)).std(0).max() > 1.5
