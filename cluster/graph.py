@@ -77,10 +77,10 @@ class Graph:
             return
         self.denoised.add((step, writer))
         plan = self.plan(step)
-        sources = plan.touched[writer]
+        sources = plan.sources[writer]
         for owner in sources:
             self.make(step, owner)
-        targets = [owner for owner in sources if owner in self.needs.made[step + 1]]
+        targets = [owner for owner in plan.targets[writer] if owner in self.needs.made[step + 1]]
         job = DenoiseJob(
             step,
             plan.rings[writer],
@@ -100,7 +100,7 @@ class Graph:
     def _fuse(self, step: int, owner: int) -> None:
         """Submit the fusion that makes (step, owner); what is stored is handed out by no one."""
         plan, segment = self.plan(step - 1), self.segments[owner]
-        writers = plan.touching[owner]
+        writers = plan.writers[owner]
         for writer in writers:
             self._denoise(step - 1, writer)
         parts = tuple(plan.parts(writer, owner) for writer in writers)
@@ -132,7 +132,7 @@ class Graph:
     def _readers(self, step: int, owner: int) -> dict[int, tuple[int, ...]]:
         """Who reads which frames of (step, owner)."""
         plan, writers = self.plan(step), self.needs.writers[step]
-        return {r: plan.reads(r, owner) for r in plan.touching[owner] if r in writers}
+        return {r: plan.reads(r, owner) for r in plan.readers[owner] if r in writers}
 
     def _heard(self, index: int) -> Ref:
         """What the windows of a segment hear; projected when the first of them is submitted."""

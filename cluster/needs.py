@@ -29,7 +29,7 @@ def needs_of(
     """Walk back from the segments that are `wanted` after the last step.
 
     `kept(k)` are the segments that have a file of their latents after k steps. Such a file needs
-    nothing; what has none needs the windows that touch it, and these need all that they read.
+    nothing; what has none needs the windows that write to it, and these need all that they read.
     """
     made, writers = [NONE] * (num_steps + 1), [NONE] * num_steps
     for step in reversed(range(num_steps)):
@@ -37,6 +37,6 @@ def needs_of(
         if not made[step + 1]:
             break
         part = plan(step)
-        writers[step] = NONE.union(*(part.touching[owner] for owner in made[step + 1]))
-        wanted = NONE.union(*(part.touched[writer] for writer in writers[step]))
+        writers[step] = NONE.union(*(part.writers[owner] for owner in made[step + 1]))
+        wanted = NONE.union(*(part.sources[writer] for writer in writers[step]))
     return Needs(tuple(made), tuple(writers))

@@ -58,7 +58,7 @@ def denoise_video(
                 pool,
                 request,
                 config,
-                lambda step: plan_step(segments, _grid(config, step)),
+                lambda step: plan_step(segments, _grid(config, step), config.sampling.edges),
                 target=request.latents,
                 wanted=frozenset(segment.index for segment in missing),
             ).run(on_progress)
@@ -125,7 +125,7 @@ def _denoise_apart(
         pool,
         request,
         config,
-        lambda step: plan_apart(stretches, _grid(config, step)),
+        lambda step: plan_apart(stretches, _grid(config, step), config.sampling.edges),
         target=request.stretch,
         wanted=frozenset(take.stretch.index for parts in takes.values() for take in parts),
     ).run(on_progress)
@@ -146,6 +146,7 @@ def _grid(config: VideoConfig, step: int) -> Grid:
         size=sampling.window_frames,
         overlap=sampling.window_overlap,
         shift=sampling.shift_frames,
+        edges=sampling.edges,
     )
 
 

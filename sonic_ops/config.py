@@ -17,6 +17,7 @@ from sonic_ops.constants import OUTPUT_FPS, SHIFT_FRAMES, WINDOW_FRAMES
 from sonic_ops.formats import VideoCodec
 from sonic_ops.rates import frame_rate
 from sonic_ops.sizes import MAX_SIDE, MIN_SCALE
+from sonic_ops.timeline import Edges
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -113,6 +114,12 @@ class SamplingConfig(Settings):
     )
     shift_frames: Annotated[int, Field(ge=0)] = Field(
         default=SHIFT_FRAMES, description="how far the grid of windows moves at every step"
+    )
+    edges: Edges = Field(
+        default="wrap",
+        description="what a window finds past the first and the last frame: `wrap`: the other end "
+        "of the video, as in the released code; `reflect`: the frames again in a mirror, which "
+        "costs up to one more window a step",
     )
     image_guidance: tuple[float, float] = Field(
         default=(2.0, 2.0),

@@ -9,10 +9,12 @@ tick          1/25 s of audio, 640 samples at 16 kHz
 token         one Whisper encoder position, 50 per second
 piece         the 30 s of audio that the Whisper encoder hears at once; pieces may overlap, and
               their tokens then fade into each other
-window        the 25 frames of one UNet call; on the ring it may run past the last frame
+window        the 25 frames of one UNet call; it may run past the ends of the ring
 shift         frames by which the window grid moves to the left between two steps (7)
 ring          frames counted modulo their number, so that their end touches their start: all frames
               of the video, or those of a stretch
+edges         what a window finds past the ends of a ring: it goes round (wrap), or sees the frames
+              again in a mirror (reflect)
 stretch       a segment and its overlaps, denoised alone and fused at the end
 segment       frames `[start, stop)` that one worker owns
 halo          frames that a segment reads, or computes, but does not own
@@ -26,11 +28,12 @@ take          frames as one stretch has them, with their weights in fusion at th
 stitch        joining encoded segments without encoding again; *mux* adds the audio
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
+from typing import Literal, TypeAlias
 
 from sonic_ops.constants import (
     FADE_TOKENS,
@@ -43,6 +46,8 @@ from sonic_ops.constants import (
     TICKS_PER_FRAME,
     WINDOW_FRAMES,
 )
+
+Edges: TypeAlias = Literal["wrap", "reflect"]
 
 
 def num_frames_of(num_samples: int) -> int:
@@ -57,15 +62,11 @@ def num_output_frames_of(num_samples: int, fps: Fraction = OUTPUT_FPS) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Frames `start, start + 1, ...` on the ring; `index` is its place in the grid of the step."""
+    """Places `start, start + 1, ...` on a ring; `index` is its place in the grid of the step."""
 
     index: int
     start: int
     size: int
-
-    def frames(self, num_frames: int) -> tuple[int, ...]:
-        """The frames of the UNet call, in order; they repeat if the video is shorter."""
-        return tuple((self.start + j) % num_frames for j in range(self.size))
 
 
 def window_grid(
@@ -75,36 +76,56 @@ def window_grid(
     size: int = WINDOW_FRAMES,
     overlap: int = 0,
     shift: int = SHIFT_FRAMES,
+    edges: Edges = "wrap",
 ) -> tuple[Window, ...]:
     """Cover the ring with windows, moved to the left by `shift * step`.
 
-    If the grid does not divide the ring, the last window wraps and some frames are covered twice.
+    If the grid does not divide a ring that goes round, the last window wraps and some frames are
+    covered twice. Where the ends are mirrors, windows begin and end in these.
     Source: time-aware position shift, Sonic (arXiv:2411.16331), section 3.4.
     """
     assert num_frames > 0
     assert 0 <= overlap < size
-    starts = range(0, num_frames, size - overlap)
-    return tuple(
-        Window(index, (start - shift * step) % num_frames, size)
-        for index, start in enumerate(starts)
-    )
+    stride, moved = size - overlap, shift * step
+    starts: Sequence[int] = range(-(moved % stride), num_frames, stride)
+    if edges == "wrap":
+        starts = [(start - moved) % num_frames for start in range(0, num_frames, stride)]
+    return tuple(Window(index, start, size) for index, start in enumerate(starts))
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Frames `[first, first + num_frames)`, whose end touches their start."""
+    """Frames `[first, first + num_frames)`, whose end touches their start, unless it is a mirror.
+
+    Places count from the first frame. What a window sees in a mirror is only seen: no part of it
+    is fused.
+    """
 
     first: int
     num_frames: int
+    edges: Edges = "wrap"
 
     def frames(self, window: Window) -> tuple[int, ...]:
-        """The frames of a window that counts from the first frame of the ring."""
-        return tuple(self.first + frame for frame in window.frames(self.num_frames))
+        """The frames of a UNet call, in order; they repeat if the ring is shorter."""
+        return tuple(map(self._frame, range(window.start, window.start + window.size)))
+
+    def parts(self, window: Window) -> Iterator[tuple[int, int]]:
+        """(position in the window, frame) of all that a window makes, in order."""
+        for position, frame in enumerate(self.frames(window)):
+            if self.edges == "wrap" or 0 <= window.start + position < self.num_frames:
+                yield position, frame
 
     def around(self, start: int, stop: int) -> tuple[int, ...]:
-        """The frames `[start, stop)`, counted on the ring, ascending and each once."""
-        counted = range(start, min(stop, start + self.num_frames))
-        return tuple(sorted(self.first + (f - self.first) % self.num_frames for f in counted))
+        """The frames that are seen at the places of `[start, stop)`, ascending and each once."""
+        return tuple(sorted({self._frame(place - self.first) for place in range(start, stop)}))
+
+    def _frame(self, place: int) -> int:
+        """The frame that is seen at a place."""
+        if self.edges == "wrap":
+            return self.first + place % self.num_frames
+        there_and_back = max(2 * (self.num_frames - 1), 1)
+        place %= there_and_back
+        return self.first + min(place, there_and_back - place)
 
 
 @dataclass(frozen=True, slots=True)

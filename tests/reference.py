@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,8 @@ from sonic_ops.sampling import Sampler
 from sonic_ops.timeline import window_grid
 
 
-def grid_of(sampler: Sampler, num_frames: int, step: int) -> list[tuple[int, ...]]:
+def grid_of(sampler: Sampler, num_frames: int, step: int) -> list[tuple[list[int], range]]:
+    """The frames of every window, and the positions of those that count."""
     config = sampler.config
     windows = window_grid(
         num_frames,
@@ -20,8 +22,16 @@ def grid_of(sampler: Sampler, num_frames: int, step: int) -> list[tuple[int, ...
         size=config.window_frames,
         overlap=config.window_overlap,
         shift=config.shift_frames,
+        edges=config.edges,
     )
-    return [window.frames(num_frames) for window in windows]
+    size = config.window_frames
+    seen = np.pad(np.arange(num_frames), size, mode=config.edges).tolist()
+    grid = []
+    for window in windows:
+        last = window.size if config.edges == "wrap" else num_frames - window.start
+        counted = range(max(-window.start, 0), min(last, window.size))
+        grid.append((seen[window.start + size :][: window.size], counted))
+    return grid
 
 
 @torch.inference_mode()
@@ -40,11 +50,11 @@ def denoise_whole(
         watch(step.index, y_FCHW)
         grid = grid_of(sampler, num_frames, step.index)
         rows = [
-            sampler.step(
-                step, y_FCHW[list(window)], window_denoiser(unet, portrait, *frames.take(window))
-            )
-            for window in grid
+            sampler.step(step, y_FCHW[seen], window_denoiser(unet, portrait, *frames.take(seen)))[
+                counted.start : counted.stop
+            ]
+            for seen, counted in grid
         ]
-        targets = [frame for window in grid for frame in window]
+        targets = [seen[position] for seen, counted in grid for position in counted]
         y_FCHW = fuse(torch.cat(rows), targets, num_frames)
     return sampler.finish(y_FCHW, portrait.reference_CHW)

@@ -110,8 +110,8 @@ def test_what_is_missing_is_made_from_what_is_kept(
     for step in range(num_steps):
         part = plan(num_frames, size, step)
         for owner in needs.made[step + 1]:
-            assert set(part.touching[owner]) <= needs.writers[step]
-        read = {owner for writer in needs.writers[step] for owner in part.touched[writer]}
+            assert set(part.writers[owner]) <= needs.writers[step]
+        read = {owner for writer in needs.writers[step] for owner in part.sources[writer]}
         assert needs.made[step] == (read - kept[step] if step else frozenset())
         for writer in needs.writers[step]:
-            assert needs.made[step + 1].intersection(part.touched[writer])
+            assert needs.made[step + 1].intersection(part.targets[writer])

@@ -60,6 +60,24 @@ def test_stretches_are_denoised_alone_and_fused_by_ramps(
     assert torch.allclose(latents[8:12], falling * left[8:] + (1 - falling) * right[:4], atol=1e-5)
 
 
+@pytest.mark.parametrize(("num_frames", "segment_frames"), [(20, 20), (20, 3), (4, 3)])
+def test_mirrored_edges_give_the_bits_of_the_whole(
+    num_frames: int,
+    segment_frames: int,
+    tmp_path: Path,
+    prepare: Prepare,
+    video: VideoConfig,
+    local_pool: Pool,
+    worker: RenderWorker,
+) -> None:
+    sampling = video.sampling.model_copy(update={"edges": "reflect"})
+    mirrored = video.model_copy(update={"sampling": sampling})
+    request = prepare(num_frames, tmp_path)
+    latents = render(local_pool, request, mirrored, segment_frames=segment_frames)
+    assert torch.equal(latents, whole(worker, request, mirrored))
+    assert not torch.equal(latents, whole(worker, request, video))
+
+
 def test_one_segment_is_exact_in_both_modes(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:

@@ -16,7 +16,7 @@ from sonic_ops.decoding import decode_frames
 from sonic_ops.guidance import guide
 from sonic_ops.models.unet import AudioUNet
 from sonic_ops.sampling import Sampler
-from sonic_ops.timeline import window_grid
+from sonic_ops.timeline import Ring, window_grid
 from tests.parity import recipe
 from tests.parity.harness import Cases, Outcome, compare, same
 from tests.parity.unet_cases import load_unet
@@ -45,9 +45,10 @@ def _windows(folder: Cases) -> Iterator[Outcome]:
         starts = [[window.start for window in grid] for grid in grids]
         golden = [[start % num_frames for start in starts] for starts in case["window_starts"]]
         yield same(name, "window starts", starts, golden)
+        ring = Ring(0, num_frames)
         counts = [
             torch.bincount(
-                torch.tensor([f for window in grid for f in window.frames(num_frames)]),
+                torch.tensor([f for window in grid for f in ring.frames(window)]),
                 minlength=num_frames,
             )
             for grid in grids
@@ -136,13 +137,13 @@ class _Loop:
     def first_prediction(self) -> Tensor:
         """The guided prediction of the first window of the first step."""
         step, window = self.sampler.steps[0], self.grid(0)[0]
-        scaled = self.seen[0][list(window)] / (step.sigma**2 + 1) ** 0.5
+        scaled = self.seen[0][window] / (step.sigma**2 + 1) ** 0.5
         denoise = window_denoiser(self.unet, self.portrait, *self.frames.take(window))
         predicted = denoise(step.branches, scaled, step.timestep)
         return guide(predicted, step.image_scale, step.audio_scale)
 
-    def grid(self, step: int) -> list[tuple[int, ...]]:
-        return grid_of(self.sampler, self.case["num_frames"], step)
+    def grid(self, step: int) -> list[list[int]]:
+        return [seen for seen, _ in grid_of(self.sampler, self.case["num_frames"], step)]
 
     def time_ids(self, step: int) -> Tensor:
         buckets = [self.frames.take(window)[1].mean(0) for window in self.grid(step)]

@@ -3,11 +3,14 @@
 import itertools
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_ops.timeline import (
+    Edges,
     Ring,
+    Window,
     cut_pieces,
     cut_segments,
     num_output_frames_of,
@@ -20,24 +23,48 @@ LENGTHS = st.integers(1, 400)
 STEPS = st.integers(0, 60)
 
 
-@given(LENGTHS, STEPS, st.integers(1, 30), st.integers(0, 12), st.data())
+EDGES: st.SearchStrategy[Edges] = st.sampled_from(["wrap", "reflect"])
+
+
+@given(LENGTHS, STEPS, st.integers(1, 30), st.integers(0, 12), EDGES, st.data())
 def test_every_frame_is_in_a_window_at_every_step(
-    num_frames: int, step: int, size: int, shift: int, data: st.DataObject
+    num_frames: int, step: int, size: int, shift: int, edges: Edges, data: st.DataObject
 ) -> None:
     overlap = data.draw(st.integers(0, size - 1))
-    grid = window_grid(num_frames, step, size=size, overlap=overlap, shift=shift)
-    assert {f for w in grid for f in w.frames(num_frames)} == set(range(num_frames))
+    grid = window_grid(num_frames, step, size=size, overlap=overlap, shift=shift, edges=edges)
+    ring = Ring(0, num_frames, edges)
+    assert {frame for w in grid for _, frame in ring.parts(w)} == set(range(num_frames))
+    assert all(next(ring.parts(w), None) for w in grid)
 
 
 @given(st.integers(1, 16).map(lambda n: 25 * n), STEPS)
 def test_a_whole_number_of_windows_covers_each_frame_once(num_frames: int, step: int) -> None:
-    frames = [f for w in window_grid(num_frames, step) for f in w.frames(num_frames)]
+    ring = Ring(0, num_frames)
+    frames = [f for w in window_grid(num_frames, step) for f in ring.frames(w)]
     assert sorted(frames) == list(range(num_frames))
+
+
+@given(LENGTHS, STEPS)
+def test_between_mirrors_each_frame_is_made_once(num_frames: int, step: int) -> None:
+    ring = Ring(0, num_frames, "reflect")
+    grid = window_grid(num_frames, step, edges="reflect")
+    assert [f for w in grid for _, f in ring.parts(w)] == list(range(num_frames))
+    assert len(grid) <= -(-num_frames // 25) + 1
+
+
+@given(st.integers(0, 50), st.integers(1, 40), st.integers(-30, 40))
+def test_a_mirror_shows_the_frames_again(first: int, num_frames: int, start: int) -> None:
+    window = Window(0, min(start, num_frames - 1), 25)
+    seen = np.pad(np.arange(num_frames), 200, mode="reflect") + first
+    expected = seen[window.start + 200 :][:25]
+    assert Ring(first, num_frames, "reflect").frames(window) == tuple(expected)
 
 
 def test_the_grid_moves_to_the_left_on_the_ring() -> None:
     starts = [[w.start for w in window_grid(50, step)] for step in range(3)]
     assert starts == [[0, 25], [43, 18], [36, 11]]
+    starts = [[w.start for w in window_grid(50, step, edges="reflect")] for step in range(5)]
+    assert starts == [[0, 25], [-7, 18, 43], [-14, 11, 36], [-21, 4, 29], [-3, 22, 47]]
 
 
 @given(LENGTHS, st.integers(1, 130))

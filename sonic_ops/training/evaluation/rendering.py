@@ -33,7 +33,7 @@ from sonic_ops.media import EncodeSettings, encode_frames
 from sonic_ops.models.loading import Models
 from sonic_ops.portrait import Portrait
 from sonic_ops.sampling import Sampler, video_noise
-from sonic_ops.timeline import num_frames_of, window_grid
+from sonic_ops.timeline import Ring, num_frames_of, window_grid
 
 Bytes = NDArray[np.uint8]
 
@@ -115,6 +115,7 @@ class Renderer:
         shape, config = shown.reference_CHW.shape, self.sampling
         noise = video_noise(seed, range(num_frames), shape, shared=config.shared_noise)
         y_FCHW = sampler.start(noise, shown.reference_CHW)
+        ring = Ring(0, num_frames, config.edges)
         for step in sampler.steps:
             parts: list[Tensor] = []
             targets: list[int] = []
@@ -124,11 +125,14 @@ class Renderer:
                 size=config.window_frames,
                 overlap=config.window_overlap,
                 shift=config.shift_frames,
+                edges=config.edges,
             ):
-                frames = window.frames(num_frames)
+                frames = ring.frames(window)
                 denoise = window_denoiser(self.models.unet, shown, *heard.take(frames))
-                parts.append(sampler.step(step, y_FCHW[list(frames)], denoise))
-                targets += frames
+                stepped_TCHW = sampler.step(step, y_FCHW[list(frames)], denoise)
+                positions, owners = zip(*ring.parts(window), strict=True)
+                parts.append(stepped_TCHW[list(positions)])
+                targets += owners
             y_FCHW = fuse(torch.cat(parts), targets, num_frames)
         return sampler.finish(y_FCHW, shown.reference_CHW)
 
