@@ -1,30 +1,54 @@
 """What the jobs of a row have cost, and which of them have to save memory."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 Near = tuple[int, int]
 """Where a job belongs: (order, segment). Rows of a lower order go first; a worker keeps what it
 needs for a segment, so it is the first choice for the other jobs of that segment."""
 
 
+STAGES: Final = {"encode_piece": "listen", "decode": "decode", "encode": "decode"}
+"""The stage that a method belongs to, where it is not denoising."""
+
+_MAX_SPANS: Final = 500
+_PAUSE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One worker at one stage of a row for a while; seconds count from any moment."""
+
+    worker: int
+    stage: str
+    start_s: float
+    stop_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """What the jobs of a row have cost.
 
-    `redone` counts jobs that were run again because a worker was lost, by method.
+    `redone` counts jobs that were run again because a worker was lost, `seconds` is what workers
+    spent, both by method.
     """
 
     jobs: int = 0
     worker_s: float = 0.0
     redone: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(slots=True)
 class _Row:
     jobs: int = 0
     worker_s: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+    pause_s: float = _PAUSE_S
     redone: Counter[str] = field(default_factory=Counter)
     lowered: set[tuple[int, str]] = field(default_factory=set)  # segment, method
 
@@ -39,11 +63,26 @@ class Ledger:
         """A job is run again."""
         self._row(near).redone[method] += 1
 
-    def ran(self, near: Near, method: str, worker_s: float, *, low_memory: bool) -> None:
-        """A worker has run a job, in the low-memory form if that was needed."""
+    def ran(
+        self,
+        near: Near,
+        method: str,
+        worker_s: float,
+        *,
+        low_memory: bool,
+        worker: int = 0,
+        stop_s: float = 0.0,
+    ) -> None:
+        """A worker has run a job until `stop_s`, in the low-memory form if that was needed."""
         row = self._row(near)
         row.jobs += 1
         row.worker_s += worker_s
+        row.seconds[method] = row.seconds.get(method, 0.0) + worker_s
+        stage = STAGES.get(method, "denoise")
+        row.spans.append(Span(worker, stage, stop_s - worker_s, stop_s))
+        while len(row.spans) > _MAX_SPANS:
+            row.spans = joined(row.spans, row.pause_s)
+            row.pause_s *= 2
         if low_memory:
             self.lower(near, method)
 
@@ -58,7 +97,21 @@ class Ledger:
     def settle(self, order: int) -> Account:
         """The account of a row, which is forgotten."""
         row = self._rows.pop(order, _Row())
-        return Account(row.jobs, row.worker_s, dict(row.redone))
+        spans = tuple(joined(row.spans, row.pause_s))
+        return Account(row.jobs, row.worker_s, dict(row.redone), dict(row.seconds), spans)
 
     def _row(self, near: Near) -> _Row:
         return self._rows.setdefault(near[0], _Row())
+
+
+def joined(spans: Sequence[Span], pause_s: float) -> list[Span]:
+    """Spans of one worker at one stage made one, if no more than `pause_s` is between them."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.worker, span.start_s)):
+        last = found[-1] if found else span
+        same = (last.worker, last.stage) == (span.worker, span.stage)
+        if found and same and span.start_s - last.stop_s <= pause_s:
+            found[-1] = replace(last, stop_s=max(last.stop_s, span.stop_s))
+        else:
+            found.append(span)
+    return found

@@ -29,6 +29,8 @@ class Worker:
     node: str
     job: Job | None = None
     num_jobs: int = 0
+    number: int = 0
+    """In the order in which workers joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Dispatcher:
         self._workers: list[Worker] = []
         self._homes: dict[Near, Worker] = {}
         self._ledger = Ledger()
+        self._num_joined = 0
         self._closed: SonicError | None = None
 
     # What a submitter calls
@@ -149,6 +152,8 @@ class Dispatcher:
         """Give work to one more worker."""
         with self._changed:
             self._closed = None
+            worker.number = self._num_joined
+            self._num_joined += 1
             self._workers.append(worker)
 
     def pump(self) -> float | None:
@@ -179,7 +184,7 @@ class Dispatcher:
         """A worker has run a job: `results` are values if it is lasting, else handles of them."""
         with self._changed:
             if self._freed(worker, job):
-                self._ledger.ran(job.near, job.method, worker_s, low_memory=low_memory)
+                self._ran(worker, job, worker_s, low_memory=low_memory)
                 if job.state is State.SENT:
                     self._graph.done(job, results, worker.node)
                     self._changed.notify_all()
@@ -188,7 +193,7 @@ class Dispatcher:
         """A job could not be run, and would fail again."""
         with self._changed:
             if self._freed(worker, job):
-                self._ledger.ran(job.near, job.method, worker_s, low_memory=False)
+                self._ran(worker, job, worker_s, low_memory=False)
                 self._fail(job, error)
 
     def input_lost(self, worker: Worker, job: Job) -> None:
@@ -252,6 +257,16 @@ class Dispatcher:
         worker.num_jobs += 1
         self._homes[job.near] = worker
         return Call(job, self._graph.send(job), self._ledger.is_low(job.near, job.method))
+
+    def _ran(self, worker: Worker, job: Job, worker_s: float, *, low_memory: bool) -> None:
+        self._ledger.ran(
+            job.near,
+            job.method,
+            worker_s,
+            low_memory=low_memory,
+            worker=worker.number,
+            stop_s=self._clock(),
+        )
 
     def _freed(self, worker: Worker, job: Job) -> bool:
         """Take a job off its worker; False if it is no longer there, since that counts as lost."""

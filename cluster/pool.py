@@ -7,6 +7,7 @@ tensor passes through whoever submits them.
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,13 @@ class LocalPool:
             outcome = call(
                 self._worker, method, values, num_returns=num_returns, low_memory=low_memory
             )
-            self._ledger.ran(near, method, outcome.worker_s, low_memory=outcome.low_memory)
+            self._ledger.ran(
+                near,
+                method,
+                outcome.worker_s,
+                low_memory=outcome.low_memory,
+                stop_s=time.monotonic(),
+            )
         if outcome.error:
             raise outcome.error
         return tuple(_Value(result) for result in outcome.results)

@@ -15,6 +15,9 @@ from sonic_ops.files import reached, remove, remove_folder
 DRAFT_AGE_S = 3600.0
 """A draft that nobody has touched for so long is nobody's."""
 
+KEPT = ("leases", "receipts", "looks")
+"""Folders beside work that are no work."""
+
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.(draft|probe)")
 
 
@@ -83,7 +86,7 @@ def _work_folder(address: str, owned: set[str]) -> str | None:
     folder = folder_of(address)
     while folder != folder_of(folder):
         beside_output = name_of(folder_of(folder)) == WORK_ROOT
-        if folder in owned or (beside_output and name_of(folder) not in ("leases", "receipts")):
+        if folder in owned or (beside_output and name_of(folder) not in KEPT):
             return folder
         folder = folder_of(folder)
     return None

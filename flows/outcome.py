@@ -53,7 +53,7 @@ def done(
         attempts=spent.num_failures + 1,
     )
     try:
-        write_receipt(result)
+        write_receipt(result, spent.account)
         if not keep_work and leases.holds(lease_target(planned.row.output)):
             remove_folder(planned.work)
     except (OSError, SonicError) as error:
@@ -93,6 +93,7 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         id=planned.row.id,
         status="failed",
         output=planned.row.output,
+        portrait=planned.row.portrait,
         wall_s=spent.wall_s,
         worker_s=spent.account.worker_s,
         peak_memory_mb=peak_memory_mb(),

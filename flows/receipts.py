@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from cluster.accounts import Account
 from flows import addresses
 from flows.results import RowResult, result_from
 from sonic_ops.files import exists, written
@@ -51,10 +52,11 @@ def read_owner(work: str) -> tuple[str, str] | None:
     return output, fingerprint
 
 
-def write_receipt(result: RowResult) -> None:
-    """Keep the result of a finished row beside its output."""
+def write_receipt(result: RowResult, account: Account) -> None:
+    """Keep the result of a finished row beside its output, and where its time went."""
     assert result.output is not None
-    receipt = {"result": asdict(result)} | _stamp(result.output)
+    timings = {"seconds": dict(account.seconds), "spans": [asdict(s) for s in account.spans]}
+    receipt = {"result": asdict(result), "timings": timings} | _stamp(result.output)
     with written(receipt_address(result.output)) as path:
         path.write_text(json.dumps(receipt, indent=1))
 
@@ -70,6 +72,12 @@ def finished_result(output: str, fingerprint: str) -> RowResult | None:
 def received_fingerprint(output: str) -> object:
     """The fingerprint of the last finished render of an output, None if there is none."""
     return _read_receipt(output)["result"].get("fingerprint")
+
+
+def received_timings(output: str) -> dict[str, Any]:
+    """Where the time of the last finished render of an output went; empty if that is not known."""
+    timings = _read_receipt(output).get("timings")
+    return timings if isinstance(timings, dict) else {}
 
 
 def _read_receipt(output: str) -> dict[str, Any]:
@@ -90,4 +98,4 @@ def _stamp(output: str) -> dict[str, object]:
 
 
 def _stamp_in(receipt: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in receipt.items() if key != "result"}
+    return {key: value for key, value in receipt.items() if key not in ("result", "timings")}

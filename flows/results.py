@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         ("error", pa.string()),
         ("remedy", pa.string()),
         ("output", pa.string()),
+        ("portrait", pa.string()),
         ("num_frames", pa.int64()),
         ("video_s", pa.float64()),
         ("wall_s", pa.float64()),
@@ -60,6 +61,7 @@ class RowResult:
     error: str | None = None
     remedy: str | None = None
     output: str | None = None
+    portrait: str | None = None
     num_frames: int | None = None
     video_s: float | None = None
     wall_s: float | None = None

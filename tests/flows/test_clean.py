@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.accounts import Account
 from flows.clean import clean, size_in_words
 from flows.leases import Leases
 from flows.leftovers import DRAFT_AGE_S
@@ -36,7 +37,8 @@ class Place:
     def finish(self, name: str, fingerprint: str = "f") -> None:
         with written(self.output(name)) as path:
             path.write_bytes(b"a video")
-        write_receipt(RowResult(1, name, "done", output=self.output(name), fingerprint=fingerprint))
+        result = RowResult(1, name, "done", output=self.output(name), fingerprint=fingerprint)
+        write_receipt(result, Account())
 
     def clean(self, target: str = "", *, yes: bool) -> str:
         said: list[str] = []

@@ -15,6 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
+from cluster.accounts import Account
 from flows.config import RenderConfig
 from flows.manifest import open_manifest
 from flows.plan import most_workers
@@ -370,7 +371,8 @@ def test_a_finished_row_is_known_by_receipt_output_and_content(
     planned = check.rows().planned[0]
     output = Path(planned.row.output)
     output.write_bytes(b"a video")
-    write_receipt(RowResult(1, "good", "done", output=str(output), fingerprint=planned.fingerprint))
+    result = RowResult(1, "good", "done", output=str(output), fingerprint=planned.fingerprint)
+    write_receipt(result, Account())
 
     def again(cells: Cells) -> Sorted:
         return sorted_rows(write_manifest(cells), config)
