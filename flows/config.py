@@ -12,6 +12,7 @@ from flows.addresses import resolve
 from flows.rows import MAX_SEED, Row
 from sonic_ops.config import (
     Count,
+    MediaConfig,
     ModelsConfig,
     PortraitConfig,
 )
@@ -111,7 +112,26 @@ def load_preset(preset: str) -> RenderConfig:
         weights = resolve(weights, here)
     models = config.models.model_copy(update={"weights": weights})
     work = None if config.work is None else resolve(config.work, here)
-    return config.model_copy(update={"models": models, "work": work})
+    return config.model_copy(
+        update={"models": models, "work": work, "media": _with_encoder(config)}
+    )
+
+
+def _with_encoder(config: RenderConfig) -> MediaConfig:
+    """The settings of the media with an encoder that is known, so that all workers take it.
+
+    Raises ConfigError where it is missing here and work is done here.
+    """
+    if config.media.encoder == "cpu":
+        return config.media
+    from sonic_ops.nvenc import has_nvenc, require_nvenc
+
+    if config.media.encoder == "auto":
+        found = "nvenc" if has_nvenc() else "cpu"
+        return config.media.model_copy(update={"encoder": found})
+    if config.cluster.address is None:
+        require_nvenc()
+    return config.media
 
 
 def preset_names() -> list[str]:

@@ -13,7 +13,7 @@ from flows.manifest import REQUIRED, Line
 from sonic_ops.errors import FieldError, InputError, SonicError
 from sonic_ops.formats import format_of
 from sonic_ops.rates import EXPECTED
-from sonic_ops.sizes import MAX_SIDE, MIN_SCALE
+from sonic_ops.sizes import MAX_VIDEO_SIDE, MIN_SCALE
 
 FaceBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
@@ -94,7 +94,7 @@ def _resolution(value: object) -> int:
 
 
 def _short_side(value: object) -> int:
-    side = cells.whole_number(MIN_SCALE, MAX_SIDE)(value)
+    side = cells.whole_number(MIN_SCALE, MAX_VIDEO_SIDE)(value)
     if side % 2:
         raise ValueError
     return side
@@ -117,7 +117,7 @@ COLUMNS = (
     Column("start", cells.seconds, "seconds or a clock time", "12.5"),
     Column("end", cells.seconds, "seconds or a clock time", "1:02:03"),
     Column("fps", cells.fps, EXPECTED, "30"),
-    Column("scale_to", _short_side, f"an even number from {MIN_SCALE} to {MAX_SIDE}", "1080"),
+    Column("scale_to", _short_side, f"an even number from {MIN_SCALE} to {MAX_VIDEO_SIDE}", "1080"),
     Column("subtitles", cells.address, "the address of an SRT or WebVTT file", "speech.srt"),
     Column("language", cells.language, "a language tag", "en"),
     Column("consent", cells.text, "text that says who agreed", "form 12, 2026-11-02"),

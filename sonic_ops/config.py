@@ -16,7 +16,7 @@ from pydantic import (
 from sonic_ops.constants import OUTPUT_FPS, SHIFT_FRAMES, WINDOW_FRAMES
 from sonic_ops.formats import VideoCodec
 from sonic_ops.rates import frame_rate
-from sonic_ops.sizes import MAX_SIDE, MIN_SCALE
+from sonic_ops.sizes import MAX_VIDEO_SIDE, MIN_SCALE
 from sonic_ops.timeline import Edges
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -202,11 +202,10 @@ class MediaConfig(Settings):
         "`24000/1001` (which 23.976 means); what is between two frames of the model "
         "is interpolated for its moment. GIF and WebP keep their 12.5",
     )
-    scale_to: Annotated[int, Field(ge=MIN_SCALE, le=MAX_SIDE, multiple_of=2)] | None = Field(
+    scale_to: Annotated[int, Field(ge=MIN_SCALE, le=MAX_VIDEO_SIDE, multiple_of=2)] | None = Field(
         default=None,
-        description="short side of the finished video in pixels, an even number from 64 to 4096, "
-        "which is also the most for its long side; `paste` scales the whole picture; none: as it "
-        "is rendered",
+        description="short side of the finished video in pixels; 4096 is the most for its long "
+        "side; `paste` scales the whole picture; none: as it is rendered",
     )
     codec: VideoCodec | None = Field(
         default=None,
@@ -216,6 +215,12 @@ class MediaConfig(Settings):
         default=None,
         description="EBU R 128 loudness of the sound, such as -23; the peak stays below -1 dB; "
         "none: as it is",
+    )
+    encoder: Literal["cpu", "auto", "nvenc"] = Field(
+        default="cpu",
+        description="what encodes H.264 and H.265: `cpu`; `nvenc`, the encoder of NVIDIA's cards "
+        "(A100, H100 and H200 have none), whose files are larger and not the same on every card; "
+        "`auto`: `nvenc` if the machine of the command has it, else `cpu`",
     )
     crf: Annotated[int, Field(ge=0, le=51)] = Field(
         default=18, description="quality in the terms of x264, for all codecs but ProRes"

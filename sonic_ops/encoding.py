@@ -4,6 +4,7 @@ Equal frames give equal bytes: one encoder thread, bit-exact conversion, no date
 Shape letters: H, W, C rows, columns, RGB.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,8 +22,10 @@ from sonic_ops.config import MediaConfig
 from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.files import draft_of
 from sonic_ops.formats import VideoCodec
+from sonic_ops.nvenc import require_nvenc
 
 GOP_S = 2
+_SVT_PARAMS = "lp=1"  # one thread
 _MAX_CRF = 51  # of x264, whose scale the settings use
 # The macroblock tree of x264 reads memory that it never wrote, in its AVX-512 code at widths that
 # are no multiple of 128: equal frames gave other bytes. SSE4 gives the bits of AVX2.
@@ -34,10 +37,18 @@ _EXACT = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.BITEXACT
 )
-# x264's names of speeds in the numbers of VP9.
+# x264's names of speeds in the numbers of VP9 and of AV1, which both count quality to 63.
 _VP9_SPEEDS = {
     "ultrafast": 8, "veryfast": 6, "faster": 5, "fast": 4, "medium": 3, "slow": 2, "slower": 1,
 }  # fmt: skip
+_AV1_SPEEDS = {
+    "ultrafast": 12, "veryfast": 10, "faster": 9, "fast": 8, "medium": 6, "slow": 4, "slower": 3,
+}  # fmt: skip
+_NVENC_SPEEDS = {
+    "ultrafast": "p1", "veryfast": "p2", "faster": "p3", "fast": "p4", "medium": "p5", "slow": "p6",
+    "slower": "p7",
+}  # fmt: skip
+_MAX_QUALITY = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,11 @@ ENCODERS: dict[VideoCodec, Encoder] = {
     "hevc": Encoder("libx265", tag="hvc1"),
     "prores": Encoder("prores_ks", "yuv422p10le", "mov"),
     "vp9": Encoder("libvpx-vp9"),
+    "av1": Encoder("libsvtav1"),
+}
+NVENC_ENCODERS: dict[VideoCodec, Encoder] = {
+    "h264": Encoder("h264_nvenc"),
+    "hevc": Encoder("hevc_nvenc", tag="hvc1"),
 }
 
 
@@ -68,10 +84,12 @@ class EncodeSettings:
     gop_frames: int = 50
     threads: int = 1
     fps: Fraction = OUTPUT_FPS
+    nvenc: bool = False  # for the codecs that it has
 
     @property
     def encoder(self) -> Encoder:
-        return ENCODERS[self.codec]
+        usual = ENCODERS[self.codec]
+        return NVENC_ENCODERS.get(self.codec, usual) if self.nvenc else usual
 
 
 def settings_of(config: MediaConfig) -> EncodeSettings:
@@ -82,14 +100,20 @@ def settings_of(config: MediaConfig) -> EncodeSettings:
         config.speed,
         gop_frames=round(GOP_S * config.fps),
         fps=config.fps,
+        nvenc=config.encoder == "nvenc",
     )
 
 
 def encode_frames(
     frames: Iterable[NDArray[np.uint8]], target: Path, settings: EncodeSettings
 ) -> int:
-    """Encode RGB output frames (H W C) as one segment of closed GOPs; the number of frames."""
+    """Encode RGB output frames (H W C) as one segment of closed GOPs; the number of frames.
+
+    Raises ConfigError if the settings ask for NVENC where there is none.
+    """
     num_frames = 0
+    if settings.encoder != ENCODERS[settings.codec]:
+        require_nvenc()
     with draft_of(target) as draft, create_file(draft, settings.encoder.muxer) as container:
         stream: VideoStream | None = None
         for frame_HWC in frames:
@@ -136,6 +160,9 @@ def _add_video(
 
 def _options(settings: EncodeSettings) -> dict[str, str]:
     crf, preset, gop = str(settings.crf), settings.preset, settings.gop_frames
+    if settings.encoder != ENCODERS[settings.codec]:
+        speed = _NVENC_SPEEDS[preset]
+        return {"preset": speed, "rc": "vbr", "cq": crf, "b": "0", "bf": "0", "forced-idr": "1"}
     match settings.codec:
         case "h264":
             return {"crf": crf, "preset": preset, "x264-params": _X264_PARAMS}
@@ -145,8 +172,16 @@ def _options(settings: EncodeSettings) -> dict[str, str]:
         case "prores":
             return {"profile": "hq", "vendor": "apl0"}
         case "vp9":
-            quality = str(round(settings.crf * 63 / _MAX_CRF))  # VP9 counts to 63
-            return {"crf": quality, "b": "0", "cpu-used": str(_VP9_SPEEDS[preset]), "row-mt": "0"}
+            speed = str(_VP9_SPEEDS[preset])
+            return {"crf": _quality(settings), "b": "0", "cpu-used": speed, "row-mt": "0"}
+        case "av1":
+            os.environ.setdefault("SVT_LOG", "1")  # the only way to let it say nothing but errors
+            speed = str(_AV1_SPEEDS[preset])
+            return {"crf": _quality(settings), "preset": speed, "svtav1-params": _SVT_PARAMS}
+
+
+def _quality(settings: EncodeSettings) -> str:
+    return str(round(settings.crf * _MAX_QUALITY / _MAX_CRF))
 
 
 def _to_bt709(frame_HWC: NDArray[np.uint8], pixel_format: str) -> av.VideoFrame:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from sonic_ops.errors import FieldError
 
-VideoCodec = Literal["h264", "hevc", "prores", "vp9"]
+VideoCodec = Literal["h264", "hevc", "prores", "vp9", "av1"]
 CODECS: tuple[VideoCodec, ...] = get_args(VideoCodec)
 
 _PCM = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"})
@@ -35,12 +35,12 @@ class Format:
 
 
 FORMATS = {
-    ".mp4": Format("mp4", ("h264", "hevc"), frozenset({"aac"}), "aac", "mov_text"),
+    ".mp4": Format("mp4", ("h264", "hevc", "av1"), frozenset({"aac"}), "aac", "mov_text"),
     ".mov": Format(
         "mov", ("prores", "h264", "hevc"), _PCM | {"aac", "alac"}, "pcm_s24le", "mov_text"
     ),
     ".mkv": Format("matroska", CODECS, _PCM | {"flac", "opus"}, "flac", "subrip"),
-    ".webm": Format("webm", ("vp9",), frozenset({"opus"}), "libopus", "webvtt"),
+    ".webm": Format("webm", ("vp9", "av1"), frozenset({"opus"}), "libopus", "webvtt"),
     ".gif": Format("gif", ()),
     ".webp": Format("webp", ()),
 }

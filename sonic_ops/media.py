@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -55,7 +55,7 @@ def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -
         for segment in segments:
             with av.open(str(segment)) as container:
                 source = container.streams.video[0]
-                stream = stream or output.add_stream_from_template(source)
+                stream = stream or copied_stream(output, source)
                 form = form or _form(source)
                 if _form(source) != form:
                     raise VerifyError(
@@ -81,7 +81,7 @@ def mux(video: Path, track: Soundtrack, target: Path, subtitles: Sequence[Cue] =
         create_file(draft, form.muxer) as output,
     ):
         picture = source.streams.video[0]
-        copied = output.add_stream_from_template(picture)
+        copied = copied_stream(output, picture)
         streams = [
             _retarget(source.demux(picture), copied),
             add_sound(output, form, track, language),
@@ -90,6 +90,12 @@ def mux(video: Path, track: Soundtrack, target: Path, subtitles: Sequence[Cue] =
             streams.append(add_subtitles(output, form.subtitles, subtitles, language))
         for packet in merge(*streams, key=_decode_time):
             output.mux(packet)
+
+
+def copied_stream(output: OutputContainer, template: VideoStream) -> VideoStream:
+    """An empty stream for packets of the template."""
+    # Opaque: by its parameters. FFmpeg reads AV1 with a library that has no encoder to look up.
+    return output.add_stream_from_template(template, opaque=True)
 
 
 def _muxer_of(segment: Path) -> str:

@@ -2,7 +2,8 @@
 
 from sonic_ops.errors import FieldError
 
-MIN_SCALE, MAX_SIDE = 64, 4096  # of the short side, of any side
+MIN_SCALE = 64  # pixels of the short side
+MAX_VIDEO_SIDE = 4096
 
 
 def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
@@ -12,9 +13,9 @@ def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     """
     scale = short_side / min(size)
     width, height = (2 * round(side * scale / 2) for side in size)
-    if max(width, height) > MAX_SIDE:
+    if max(width, height) > MAX_VIDEO_SIDE:
         raise FieldError(
-            f"the video would be {width} x {height} pixels, and {MAX_SIDE} is the most for a side",
+            f"the video would be {width} x {height} pixels, and {MAX_VIDEO_SIDE} is the most for a side",
             remedy="Choose a smaller scale_to, or set framing to face.",
             field="scale_to",
         )

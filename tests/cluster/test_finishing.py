@@ -15,14 +15,23 @@ from cluster.render import denoise_video, encode_video
 from sonic_ops.config import MediaConfig
 from sonic_ops.faces import Box
 from sonic_ops.pasting import Backdrop, backdrop_tensors
+from sonic_ops.rates import frame_rate
+from sonic_ops.timeline import num_output_frames_of
 from tests.cluster.conftest import Prepare
 
 NUM_FRAMES = 9
+DEFAULT = MediaConfig()
 
 
-def finish(pool: Pool, request: VideoRequest, video: VideoConfig, segment_frames: int) -> list[str]:
-    lossless = {"segment_frames": segment_frames, "media": MediaConfig(crf=0, speed="ultrafast")}
-    config = video.model_copy(update=lossless)
+def finish(
+    pool: Pool,
+    request: VideoRequest,
+    video: VideoConfig,
+    segment_frames: int,
+    media: MediaConfig = DEFAULT,
+) -> list[str]:
+    lossless = media.model_copy(update={"crf": 0, "speed": "ultrafast"})
+    config = video.model_copy(update={"segment_frames": segment_frames, "media": lossless})
     denoise_video(pool, request, config, lambda progress: None)
     return encode_video(pool, request, config, lambda progress: None)
 
@@ -43,6 +52,18 @@ def test_segments_hold_the_pictures_of_the_whole(
     assert (len(whole), len(cut)) == (1, 3)
     assert np.array_equal(pictures_of(whole), pictures_of(cut))
     assert len(pictures_of(cut)) == 2 * NUM_FRAMES
+
+
+def test_segments_hold_the_pictures_of_the_whole_at_any_rate_and_size(
+    tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
+) -> None:
+    media, made = MediaConfig(fps=frame_rate("24000/1001"), scale_to=96), []
+    for name, length in (("whole", NUM_FRAMES), ("cut", 2)):
+        request = prepare(NUM_FRAMES, tmp_path / name)
+        made.append(pictures_of(finish(local_pool, request, video, length, media)))
+    assert np.array_equal(made[0], made[1])
+    num_output_frames = num_output_frames_of(request.num_samples, media.fps)
+    assert made[0].shape == (num_output_frames, 144, 96)  # of luma and both chromas
 
 
 def test_pasted_segments_hold_the_pictures_of_the_whole_in_the_size_of_the_picture(

@@ -43,6 +43,7 @@ def of(row: Row, weights: str = "w", content: str = "", **settings: object) -> s
         {"sampling": {"steps": 24}},
         {"decoding": {"context_frames": 0}},
         {"media": {"crf": 20}},
+        {"media": {"encoder": "nvenc"}},
         {"portrait": {"expand": 0.6}},
         {"models": {"dtype": "float32"}},
         {"models": {"device": "cpu"}},

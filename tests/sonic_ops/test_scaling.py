@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sonic_ops.errors import FieldError
 from sonic_ops.scaling import scale
-from sonic_ops.sizes import MAX_SIDE, scaled_size
+from sonic_ops.sizes import MAX_VIDEO_SIDE, scaled_size
 
 SIDES = st.integers(1, 20_000)
 
@@ -20,10 +20,10 @@ def test_sizes_are_even_and_keep_their_shape_or_are_refused(
     try:
         scaled = scaled_size((width, height), short_side)
     except FieldError:
-        assert longer > MAX_SIDE
+        assert longer > MAX_VIDEO_SIDE
         return
     assert min(scaled) == short_side
-    assert max(scaled) <= MAX_SIDE
+    assert max(scaled) <= MAX_VIDEO_SIDE
     assert max(scaled) % 2 == 0
     assert abs(max(scaled) - longer) <= 1
     assert (scaled[0] > scaled[1]) <= (width > height)
