@@ -63,6 +63,9 @@ def render(
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="Say everything as a JSON object per line.")
     ] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Measure no video and write no report.html.")
+    ] = False,
 ) -> None:
     """Render every row of a manifest that is not finished yet.
 
@@ -73,7 +76,8 @@ def render(
     from flows.run import RunRequest, run
     from flows.terminal import form_of, open_terminal
 
-    request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
+    folders = _folder(output), _folder(work)
+    request = RunRequest(_here(manifest), preset, *folders, report=not no_report)
     try:
         status = run(request, open_terminal(form_of(quiet=quiet, json_lines=json_lines)))
     except KeyboardInterrupt:
@@ -115,6 +119,26 @@ def status(
     folders = _folder(output), _folder(work)
     finished = show_status(_here(manifest), *folders, open_terminal(), as_json=as_json)
     raise typer.Exit(EXIT_DONE if finished else EXIT_SOME_FAILED)
+
+
+@app.command()
+def report(
+    results: Annotated[
+        str, typer.Argument(metavar="RESULTS|MANIFEST", help="A results table, or its manifest.")
+    ],
+    output: Output = None,
+) -> None:
+    """Write report.html beside the results: every video, its curves, and how good it is.
+
+    \b
+    sonic report lectures.results.parquet
+    sonic report lectures.csv --output /data/lectures
+    """
+    from flows.report.writing import results_of, write_report
+    from flows.terminal import open_terminal
+
+    say = open_terminal().say
+    say(f"report: {write_report(results_of(_here(results), _folder(output)), say)}")
 
 
 @app.command()

@@ -28,7 +28,8 @@ from flows.results import (
 )
 from flows.rows import BadRow, passed_through
 from flows.terminal import Terminal
-from sonic_ops.files import storage_fault, weights_folder, weights_notice
+from sonic_ops.errors import SonicError
+from sonic_ops.files import exists, storage_fault, weights_folder, weights_notice
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
 
@@ -47,6 +48,7 @@ class RunRequest:
     preset: str
     output_folder: str | None
     work: str | None = None
+    report: bool = False
 
 
 @dataclass(slots=True)
@@ -109,7 +111,21 @@ def _run(
     finally:
         counts = _finish(target, manifest, ledger, journal)
     say_summary(counts, ledger, target, terminal)
+    if request.report:
+        _report(target, counts, terminal)
     return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
+
+
+def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
+    """Write the report, unless nothing has happened since the last one."""
+    # What measures videos takes seconds to load.
+    from flows.report.writing import report_address, write_report
+
+    try:
+        if counts["skipped"] != counts.total() or not exists(report_address(target)):
+            terminal.say(f"report: {write_report(target, terminal.say)}")
+    except (SonicError, OSError) as error:
+        terminal.warn(f"there is no report: {error}")
 
 
 def check(

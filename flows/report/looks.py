@@ -1,0 +1,110 @@
+"""What videos look like, kept beside their outputs, so that a second report has nothing to do."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flows import addresses
+from flows.receipts import work_root
+from flows.results import FINISHED, RowResult
+from sonic_ops.errors import FieldError, InputError
+from sonic_ops.files import fetched, written
+from sonic_ops.formats import format_of
+from sonic_ops.pictures import load_image
+from sonic_ops.quality.looking import Curves, Look, look_at
+from sonic_ops.quality.measures import Measures, Part
+
+VERSION: Final = 1
+"""Raised when what is kept, or how it is measured, changes."""
+FOLDER: Final = "looks"
+
+_PICTURES: Final = ("thumb", "poster", "sheet")
+_PORTRAIT_SIDE: Final = 1024
+
+
+def look_address(output: str) -> str:
+    """Where what an output looks like is kept."""
+    return addresses.join(work_root(output), FOLDER, f"{addresses.name_of(output)}.json")
+
+
+def can_be_watched(result: RowResult) -> bool:
+    """Whether there is a video of the row; pictures that move are not measured."""
+    if result.status not in FINISHED or not result.output:
+        return False
+    try:
+        return not format_of(result.output).is_preview
+    except FieldError:
+        return False
+
+
+def kept_look(result: RowResult) -> Look | None:
+    """What is known of the video of a row, if the file is still the one that was looked at."""
+    assert result.output is not None
+    content = addresses.read_json(look_address(result.output))
+    if not isinstance(content, dict) or content.get("of") != _stamp(result):
+        return None
+    try:
+        return _look_from(content["look"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def new_look(result: RowResult) -> Look:
+    """Go through the video of a row.
+
+    Raises SonicError if the video cannot be decoded, and OSError if it cannot be read.
+    """
+    assert result.output is not None
+    with fetched(result.output) as video:
+        return look_at(video, _portrait(result))
+
+
+def keep_look(result: RowResult, look: Look) -> None:
+    """Keep a look beside its video. Raises OSError."""
+    assert result.output is not None
+    with written(look_address(result.output)) as path:
+        path.write_text(json.dumps({"of": _stamp(result), "look": _as_json(look)}))
+
+
+def _portrait(result: RowResult) -> NDArray[np.uint8] | None:
+    """The portrait of a row, not larger than is of use; None where it is not at hand any more."""
+    if not result.portrait:
+        return None
+    try:
+        image = load_image(result.portrait)
+    except InputError:
+        return None
+    image.thumbnail((_PORTRAIT_SIDE, _PORTRAIT_SIDE), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def _stamp(result: RowResult) -> dict[str, object]:
+    assert result.output is not None
+    size = addresses.size_bytes(result.output)
+    return {"version": VERSION, "fingerprint": result.fingerprint, "size_bytes": size}
+
+
+def _as_json(look: Look) -> dict[str, Any]:
+    pictures = {name: base64.b64encode(getattr(look, name)).decode() for name in _PICTURES}
+    return asdict(look) | pictures
+
+
+def _look_from(content: Mapping[str, Any]) -> Look:
+    curves = {name: tuple(values) for name, values in content["curves"].items()}
+    parts = (
+        Part(part["start_s"], part["stop_s"], Measures(**part["measures"]))
+        for part in content["parts"]
+    )
+    known = {
+        "measures": Measures(**content["measures"]),
+        "parts": tuple(parts),
+        "curves": Curves(**curves),
+    }
+    pictures = {name: base64.b64decode(content[name]) for name in _PICTURES}
+    return Look(**{**content, **known, **pictures})

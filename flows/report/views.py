@@ -1,0 +1,247 @@
+"""What the page says of a row: texts and numbers, ready to be shown.
+
+Nothing here is HTML: the template escapes all of it.
+"""
+
+import base64
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+from urllib.parse import quote
+
+from flows import addresses
+from flows.report.drawing import Chart, Line, bands, line, voiced_path, wave_path
+from flows.report.timings import StageBar, Timeline
+from flows.results import RowResult
+from sonic_ops.quality.catalogue import ENTRIES, Entry
+from sonic_ops.quality.looking import Look
+from sonic_ops.quality.measures import Measures, Part
+
+IN_TABLE: Final = ("lip_sync", "lip_lag_ms", "sharpness_pct", "colour_drift", "seam_ratio")
+"""Figures that have a column of their own."""
+DRIFT: Final = (
+    "lip_sync",
+    "lip_lag_ms",
+    "sharpness_pct",
+    "colour_drift",
+    "likeness",
+    "head_motion",
+)
+PICTURES: Final = (".gif", ".webp")
+
+ENTRY: Final = {entry.name: entry for entry in ENTRIES}
+"""Figures by their names."""
+_SAID_ELSEWHERE: Final = {
+    "row", "id", "status", "error_class", "error", "remedy", "output", "notes",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number as it is shown and as it is sorted; nothing sorts last."""
+
+    text: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure with what it means."""
+
+    entry: Entry
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One row of the page."""
+
+    result: RowResult
+    notes: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    words: str
+    """What the search looks through."""
+    link: str | None
+    is_picture: bool
+    facts: tuple[tuple[str, str], ...]
+    look: Look | None = None
+    problem: str | None = None
+    """Why there is no look."""
+    figures: tuple[Figure, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    drift: tuple[Chart, ...] = ()
+    parts: tuple[tuple[str, ...], ...] = ()
+    stages: tuple[StageBar, ...] = ()
+    timeline: Timeline | None = None
+
+    @property
+    def pictures(self) -> dict[str, str]:
+        """Data addresses of the pictures; none without a look."""
+        if self.look is None:
+            return {}
+        return {
+            name: f"data:image/webp;base64,{base64.b64encode(getattr(self.look, name)).decode()}"
+            for name in ("thumb", "poster", "sheet")
+        }
+
+
+def view_of(
+    result: RowResult,
+    extras: Mapping[str, object],
+    folder: str,
+    *,
+    look: Look | None = None,
+    problem: str | None = None,
+    stages: Sequence[StageBar] = (),
+    timeline: Timeline | None = None,
+) -> RowView:
+    """Everything about a row; `folder` is the one that the page lies in."""
+    output = result.output or ""
+    return RowView(
+        result=result,
+        notes=tuple(note for note in result.notes.split("; ") if note),
+        cells=_cells(result, look),
+        words=" ".join(
+            str(v)
+            for v in (
+                result.id,
+                result.status,
+                output,
+                result.notes,
+                result.error or "",
+                *extras.values(),
+            )
+        ).lower(),
+        link=link_to(output, folder) if look or output.lower().endswith(PICTURES) else None,
+        is_picture=output.lower().endswith(PICTURES),
+        facts=_facts(result, extras),
+        look=look,
+        problem=problem,
+        figures=() if look is None else _figures(look.measures),
+        charts=() if look is None else _charts(look),
+        drift=() if look is None or len(look.parts) < 2 else _drift(look.parts),
+        parts=() if look is None or len(look.parts) < 2 else tuple(map(_part, look.parts)),
+        stages=tuple(stages),
+        timeline=timeline,
+    )
+
+
+def _words(result: RowResult, extras: Mapping[str, object]) -> str:
+    own = (result.id, result.status, result.output, result.notes, result.error_class, result.error)
+    return " ".join(str(text) for text in (*own, *extras.values()) if text).lower()
+
+
+def link_to(output: str, folder: str) -> str | None:
+    """An address that a browser can open from `folder`; None if it cannot reach the output."""
+    if output.startswith(("http://", "https://")):
+        return output
+    if addresses.is_remote(output) != addresses.is_remote(folder):
+        return None
+    scheme, there = _split(output)
+    own_scheme, here = _split(folder)
+    return quote(posixpath.relpath(there, here)) if scheme == own_scheme else None
+
+
+def _split(address: str) -> tuple[str, str]:
+    scheme, _, path_in_it = address.rpartition("://")
+    return scheme, f"/{path_in_it.lstrip('/')}"
+
+
+def shown(value: float | None, digits: int) -> str:
+    """A number as text, a dash for nothing."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _cells(result: RowResult, look: Look | None) -> tuple[Cell, ...]:
+    per_s = None
+    if result.worker_s is not None and result.video_s:
+        per_s = result.worker_s / result.video_s
+    measured = [
+        Cell(shown(value, ENTRY[name].digits), value)
+        for name in IN_TABLE
+        for value in [None if look is None else getattr(look.measures, name)]
+    ]
+    return (
+        Cell(shown(result.video_s, 1), result.video_s),
+        *measured,
+        Cell(shown(result.wall_s, 0), result.wall_s),
+        Cell(shown(per_s, 1), per_s),
+    )
+
+
+def _facts(result: RowResult, extras: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    own = (
+        (field.name, getattr(result, field.name))
+        for field in fields(RowResult)
+        if field.name not in _SAID_ELSEWHERE
+    )
+    return tuple(
+        (name, f"{value:,.6g}" if isinstance(value, float) else str(value))
+        for name, value in (*own, *extras.items())
+        if value not in (None, "")
+    )
+
+
+def _figures(measures: Measures) -> tuple[Figure, ...]:
+    return tuple(
+        Figure(entry, shown(getattr(measures, entry.name), entry.digits)) for entry in ENTRIES
+    )
+
+
+def _charts(look: Look) -> tuple[Chart, ...]:
+    curves, silent = look.curves, bands(look.curves.pauses_s, look.duration_s)
+    heard = (
+        Chart("Sound", (Line("wave", wave_path(curves.wave), "wave", "waveform"),), silent),
+        Chart(
+            "Pitch and loudness",
+            (
+                _pitch(curves.pitch_hz),
+                line("loudness", curves.loudness_db, "two", "dB"),
+            ),
+            silent,
+        ),
+    )
+    lips = (
+        line("mouth", curves.mouth, "one", "greys"),
+        line("voice", curves.voice_db, "two", "dB"),
+    )
+    return (
+        *(heard if curves.wave else ()),
+        Chart("Mouth against voice", tuple(curve for curve in lips if curve.path), silent),
+        Chart(
+            "Head and expression",
+            (
+                line("head, sideways", curves.head_x, "one", "% of face", 2),
+                line("head, up and down", curves.head_y, "two", "% of face", 2),
+                line("eyes and brows", curves.eyes, "three", "greys", 2),
+            ),
+        ),
+    )
+
+
+def _pitch(pitch_hz: Sequence[float]) -> Line:
+    voiced = [value for value in pitch_hz if value > 0]
+    if not voiced:
+        return Line("pitch", "", "one", "no voice")
+    low, high = min(voiced), max(voiced)
+    drawn = voiced_path(pitch_hz, low, high)
+    return Line("pitch", drawn, "one", f"pitch {low:.0f} to {high:.0f} Hz")
+
+
+def _drift(parts: Sequence[Part]) -> tuple[Chart, ...]:
+    """A small chart for each figure that must not drift."""
+    charts = []
+    for name in DRIFT:
+        values = [getattr(part.measures, name) for part in parts]
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            entry = ENTRY[name]
+            drawn = line(entry.label, known, "one", entry.unit, entry.digits)
+            charts.append(Chart(entry.label, (drawn,)))
+    return tuple(charts)
+
+
+def _part(part: Part) -> tuple[str, ...]:
+    figures = (shown(getattr(part.measures, e.name), e.digits) for e in ENTRIES)
+    return (f"{part.start_s:.0f} to {part.stop_s:.0f} s", *figures)

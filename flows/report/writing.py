@@ -1,0 +1,183 @@
+"""From a results table to its report: look at what was not looked at yet, then write the page."""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows import addresses
+from flows.receipts import received_timings
+from flows.report.looks import can_be_watched, keep_look, kept_look, new_look
+from flows.report.page import Summary, Tile, write_page
+from flows.report.timings import stages_of, timeline_of
+from flows.report.views import ENTRY, IN_TABLE, RowView, shown, view_of
+from flows.results import BATCH_ROWS, FINISHED, RowResult, result_from, results_address
+from sonic_ops.errors import ManifestError, SonicError
+from sonic_ops.files import fetched, storage_fault, written
+from sonic_ops.quality.looking import Look
+
+SAY_EVERY_S: Final = 10.0
+MAX_DETAILED: Final = 1000
+"""Rows with pictures and curves: a browser should not have to hold more."""
+
+RESULTS_ENDING: Final = ".results.parquet"
+Say = Callable[[str], None]
+Lines = Iterator[tuple[RowResult, dict[str, object]]]
+
+
+def results_of(address: str, output_folder: str | None) -> str:
+    """The results table that an address means: it is one, or a manifest that has been rendered."""
+    if address.endswith(RESULTS_ENDING):
+        return address
+    return results_address(address, output_folder)
+
+
+def report_address(results: str) -> str:
+    """Beside the results table."""
+    return f"{results.removesuffix(RESULTS_ENDING)}.report.html"
+
+
+def write_report(results: str, say: Say) -> str:
+    """Write the report of a results table; its address.
+
+    Videos are gone through once; what was seen is kept beside them. Raises ManifestError if there
+    are no results, RenderError if the report cannot be written.
+    """
+    target = report_address(results)
+    try:
+        with fetched(results) as table:
+            gallery = Gallery(say)
+            total = _summed(_lines(results, table), gallery)
+            rows = _rows(_lines(results, table), gallery, addresses.folder_of(target))
+            with written(target) as path:
+                write_page(path, _summary(results, total), rows)
+    except OSError as error:
+        raise storage_fault(error) from error
+    return target
+
+
+@dataclass(slots=True)
+class Gallery:
+    """Looks at videos; what cannot be kept beside them stays in memory."""
+
+    say: Say
+    looks: dict[str, Look] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    num_new: int = 0
+    said_s: float = field(default_factory=time.monotonic)
+
+    def look_at(self, result: RowResult) -> Look | None:
+        """What the video of a row looks like; None if that cannot be seen."""
+        output = result.output
+        if not can_be_watched(result) or output is None or output in self.problems:
+            return None
+        try:
+            return self.looks.get(output) or kept_look(result) or self._new(result, output)
+        except Exception as error:  # the report of the other rows is worth more than a stop
+            said = str(error) if isinstance(error, SonicError | OSError) else repr(error)
+            self.problems[output] = f"The video could not be measured: {said}"
+            return None
+
+    def _new(self, result: RowResult, output: str) -> Look:
+        look = new_look(result)
+        self.num_new += 1
+        try:
+            keep_look(result, look)
+        except OSError:
+            self.looks[output] = look
+        if time.monotonic() - self.said_s > SAY_EVERY_S:
+            self.said_s = time.monotonic()
+            self.say(f"report: {self.num_new} videos measured")
+        return look
+
+
+@dataclass(slots=True)
+class _Total:
+    counts: Counter[str] = field(default_factory=Counter)
+    video_s: float = 0.0
+    worker_s: float = 0.0
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+
+def _lines(results: str, table: Path) -> Lines:
+    """The results of a table, and all other columns."""
+    try:
+        for batch in pq.ParquetFile(table).iter_batches(BATCH_ROWS):
+            for content in batch.to_pylist():
+                result = result_from(content)
+                yield result, {k: v for k, v in content.items() if not hasattr(result, k)}
+    except (FileNotFoundError, pa.ArrowException, TypeError) as error:
+        raise ManifestError(
+            f"{results} holds no results that can be read",
+            remedy="Render the manifest first, or give the address of its results.",
+        ) from error
+
+
+def _summed(lines: Lines, gallery: Gallery) -> _Total:
+    total = _Total()
+    for result, _ in lines:
+        total.counts[result.status] += 1
+        if result.status in FINISHED:
+            total.video_s += result.video_s or 0.0
+            total.worker_s += result.worker_s or 0.0
+        if look := gallery.look_at(result):
+            for name in IN_TABLE:
+                if (value := getattr(look.measures, name)) is not None:
+                    total.figures.setdefault(name, []).append(value)
+    return total
+
+
+def _rows(lines: Lines, gallery: Gallery, folder: str) -> Iterator[RowView]:
+    num_detailed = 0
+    for result, extras in lines:
+        look, timings = None, _timings(result)
+        if num_detailed < MAX_DETAILED:
+            look = gallery.look_at(result)
+            num_detailed += look is not None
+        yield view_of(
+            result,
+            extras,
+            folder,
+            look=look,
+            problem=gallery.problems.get(result.output or ""),
+            stages=stages_of(timings),
+            timeline=timeline_of(timings),
+        )
+
+
+def _timings(result: RowResult) -> Mapping[str, Any]:
+    if result.status in FINISHED and result.output:
+        with suppress(OSError):
+            return received_timings(result.output)
+    return {}
+
+
+def _summary(results: str, total: _Total) -> Summary:
+    per_s = total.worker_s / total.video_s if total.video_s else None
+    medians = (
+        Tile(
+            f"{ENTRY[name].label}, median, {ENTRY[name].unit}",
+            shown(statistics.median(values), ENTRY[name].digits),
+        )
+        for name, values in total.figures.items()
+    )
+    return Summary(
+        title=PurePosixPath(report_address(results)).name.removesuffix(".report.html"),
+        results=results,
+        made_at=time.strftime("%Y-%m-%d %H:%M"),
+        tiles=(
+            Tile("rows", f"{total.counts.total():,}"),
+            Tile("seconds of video", f"{total.video_s:,.0f}"),
+            Tile("seconds of workers", f"{total.worker_s:,.0f}"),
+            Tile("of workers per second of video", shown(per_s, 1)),
+            *medians,
+        ),
+        counts=sorted(total.counts.items()),
+    )
