@@ -26,6 +26,23 @@
     cell.append(row.querySelector("template").content.cloneNode(true));
     row.after(detail);
     detailOf.set(row, detail);
+    follow(cell);
+  }
+
+  // A line in the curves goes with the video; a click in a curve goes to its time.
+  function follow(cell) {
+    const video = cell.querySelector("video");
+    const charts = cell.querySelector(".timed");
+    if (!video || !charts) return;
+    video.addEventListener("timeupdate", () => {
+      charts.style.setProperty("--now", video.duration ? video.currentTime / video.duration : 0);
+    });
+    charts.addEventListener("click", (event) => {
+      const plot = event.target.closest(".plot");
+      if (!plot || !video.duration) return; // nothing is loaded before it plays
+      const place = plot.getBoundingClientRect();
+      video.currentTime = video.duration * (event.clientX - place.left) / place.width;
+    });
   }
 
   function filter() {

@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Final
 from urllib.parse import quote
 
+import numpy as np
+
 from flows import addresses
 from flows.report.drawing import Chart, Line, bands, line, voiced_path, wave_path
 from flows.report.timings import StageBar, Timeline
@@ -224,8 +226,9 @@ def _pitch(pitch_hz: Sequence[float]) -> Line:
     voiced = [value for value in pitch_hz if value > 0]
     if not voiced:
         return Line("pitch", "", "one", "no voice")
-    low, high = min(voiced), max(voiced)
-    drawn = voiced_path(pitch_hz, low, high)
+    low, high = (float(np.percentile(voiced, share)) for share in (5, 95))
+    # A single frame that was misheard must not press all others into a corner.
+    drawn = voiced_path([min(max(v, low), high) if v > 0 else 0 for v in pitch_hz], low, high)
     return Line("pitch", drawn, "one", f"pitch {low:.0f} to {high:.0f} Hz")
 
 

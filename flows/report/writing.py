@@ -175,8 +175,8 @@ def _summary(results: str, total: _Total) -> Summary:
         tiles=(
             Tile("rows", f"{total.counts.total():,}"),
             Tile("seconds of video", f"{total.video_s:,.0f}"),
-            Tile("seconds of workers", f"{total.worker_s:,.0f}"),
-            Tile("of workers per second of video", shown(per_s, 1)),
+            Tile("worker seconds", f"{total.worker_s:,.0f}"),
+            Tile("worker seconds per second of video", shown(per_s, 1)),
             *medians,
         ),
         counts=sorted(total.counts.items()),

@@ -1,0 +1,146 @@
+"""Facts of the report: what is in the page, and what is not."""
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from cluster.accounts import Account, Span
+from flows.receipts import write_receipt
+from flows.report.looks import look_address
+from flows.report.views import link_to
+from flows.report.writing import results_of, write_report
+from flows.results import RowResult
+from sonic_ops.errors import ManifestError
+from tests.flows.reporting import ERROR, EVIL, done, make_video, write_table
+
+
+class Page(HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.source = path.read_text("utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def addresses(self) -> Iterator[str]:
+        for _, attributes in self.tags:
+            yield from (v for k, v in attributes.items() if k in ("src", "href", "poster"))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_video(tmp_path_factory.mktemp("video") / "a video #1.mp4")
+
+
+def report(folder: Path, *results: RowResult, **extras: object) -> Page:
+    said: list[str] = []
+    return Page(Path(write_report(write_table(folder, results, extras), said.append)))
+
+
+def test_a_finished_row_has_its_video_figures_curves_and_timings(video: Path) -> None:
+    result = done(1, video)
+    spans = (Span(0, "listen", 1.0, 2.0), Span(1, "denoise", 2.0, 6.0))
+    write_receipt(result, Account(2, 5.0, seconds={"denoise": 4.0, "decode": 1.0}, spans=spans))
+    page = report(video.parent, result, course="Analysis")
+    (shown,) = page.all("video")
+    assert shown["src"] == "a%20video%20%231.mp4"
+    assert shown["poster"].startswith("data:image/webp;base64,")
+    assert shown["preload"] == "none"
+    for said in ("Lip sync", "Sharpness", "Pitch and loudness", "2 workers over 5.0 s", "Analysis"):
+        assert said in page.text
+    assert len(page.all("path")) >= 7
+
+
+def test_a_row_that_failed_says_why_and_what_to_do(tmp_path: Path) -> None:
+    page = report(tmp_path, RowResult(1, "one", "failed", output="/nowhere.mp4", **ERROR))
+    assert "MissingFileError" in page.text
+    assert "Check it." in page.text
+    assert not page.all("video")
+
+
+def test_nothing_from_the_manifest_becomes_a_tag(video: Path) -> None:
+    bad = RowResult(2, EVIL, "failed", EVIL, EVIL, EVIL, f"/x/{EVIL}.mp4", notes=EVIL)
+    page = report(video.parent, done(1, video, notes=f"{EVIL}; {EVIL}"), bad, **{EVIL: EVIL})
+    assert len(page.all("script")) == 1
+    assert not [name for _, attributes in page.tags for name in attributes if name[:2] == "on"]
+    assert EVIL not in page.source
+    assert EVIL in page.text
+
+
+def test_the_page_needs_nothing_but_itself_and_the_videos(video: Path) -> None:
+    page = report(video.parent, done(1, video))
+    assert {"stylesheet"} & {link.get("rel", "") for link in page.all("link")} == set()
+    for address in page.addresses():
+        assert address.startswith(("data:image/", "#")) or address == "a%20video%20%231.mp4"
+    (policy,) = (meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
+    assert "default-src 'none'" in policy
+
+
+def test_a_video_is_looked_at_once_and_again_when_it_has_changed(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "video.mp4", 30)
+    look = Path(look_address(str(video)))
+    report(tmp_path, done(1, video))
+    first = look.stat().st_mtime_ns
+    report(tmp_path, done(1, video))
+    assert look.stat().st_mtime_ns == first
+    make_video(video, 40)
+    report(tmp_path, done(1, video))
+    assert look.stat().st_mtime_ns > first
+
+
+def test_a_video_that_is_damaged_or_gone_is_said_and_the_others_are_shown(
+    tmp_path: Path, video: Path
+) -> None:
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(b"no video")
+    page = report(tmp_path, done(1, damaged), done(2, tmp_path / "gone.mp4"), done(3, video))
+    assert page.text.count("could not be measured") == 2
+    assert len(page.all("video")) == 1
+
+
+def test_without_results_there_is_no_report(tmp_path: Path) -> None:
+    (tmp_path / "text.results.parquet").write_text("no table")
+    for name in ("none.results.parquet", "text.results.parquet"):
+        with pytest.raises(ManifestError):
+            write_report(str(tmp_path / name), print)
+
+
+def test_the_results_of_a_manifest_are_found() -> None:
+    assert results_of("/a/b.csv", None) == "/a/b.results.parquet"
+    assert results_of("/a/b.csv", "/out") == "/out/b.results.parquet"
+    assert results_of("/a/b.results.parquet", "/out") == "/a/b.results.parquet"
+
+
+@pytest.mark.parametrize(
+    ("output", "folder", "link"),
+    [
+        ("/a/out/v.mp4", "/a", "out/v.mp4"),
+        ("/b/v.mp4", "/a", "../b/v.mp4"),
+        ("/a/javascript:alert(1).mp4", "/a", "javascript%3Aalert%281%29.mp4"),
+        ("s3://bucket/out/v.mp4", "s3://bucket", "out/v.mp4"),
+        ("s3://bucket/v.mp4", "/a", None),
+        ("/a/v.mp4", "s3://bucket", None),
+        ("https://host/v.mp4", "/a", "https://host/v.mp4"),
+    ],
+)
+def test_links_count_from_the_folder_of_the_page(
+    output: str, folder: str, link: str | None
+) -> None:
+    assert link_to(output, folder) == link
