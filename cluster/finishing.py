@@ -42,6 +42,7 @@ class Finishing:
             request.encoded(segment),
             self.config.media,
             request.backdrop,
+            request.tints() if self.config.media.hold_colour else None,
         )
         near = (request.order, segment.index)
         return self.pool.submit("encode", job, frames, following, near=near, lasting=True)[0]

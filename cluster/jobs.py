@@ -68,6 +68,10 @@ class VideoRequest:
         """Where the latents of a segment are kept after `step` steps."""
         return f"{self.checkpoints(step)}/{segment.name}{_TENSORS}"
 
+    def tints(self, segment: Segment | None = None) -> str:
+        """Where the tints of a segment, or of the whole video, are kept."""
+        return f"{self.work}/tints/{'all' if segment is None else segment.name}{_TENSORS}"
+
     def stretch(self, segment: Segment) -> str:
         """Where the finished latents of a stretch are kept until they are fused."""
         return f"{self.work}/stretches/{segment.name}{_TENSORS}"
@@ -216,6 +220,17 @@ class DecodeJob:
 
 
 @dataclass(frozen=True, slots=True)
+class TintJob:
+    """Decode some frames of a segment and keep their tints."""
+
+    segment: Segment
+    frames: tuple[int, ...]
+    latents: str
+    portrait: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class EncodeJob:
     """Interpolate and encode one segment: output frames `[start, stop)`."""
 
@@ -225,3 +240,4 @@ class EncodeJob:
     target: str
     media: MediaConfig
     backdrop: str | None = None
+    tints: str | None = None  # those of the video, if they are held

@@ -13,10 +13,11 @@ from cluster import artifacts
 from cluster.config import VideoConfig
 from cluster.denoising import Denoising
 from cluster.finishing import Finishing
-from cluster.jobs import BlendJob, PausesJob, VideoRequest
+from cluster.jobs import BlendJob, PausesJob, TintJob, VideoRequest
 from cluster.pool import Pool, Ref
 from cluster.progress import OnProgress, Progress
 from cluster.stretches import takes_of
+from sonic_ops.colour_hold import Tints, joined, tinted_frames
 from sonic_ops.exchange import Grid, plan_apart, plan_step
 from sonic_ops.timeline import Segment, cut_segments, stretches_of, window_grid
 
@@ -80,15 +81,36 @@ def encode_video(
     todo = [segment for segment in segments if request.encoded(segment) not in existing]
     if todo:
         with _dropping(pool, request):
-            finishing = Finishing(
-                pool, request, config, segments, todo, latent_segments(pool, request, config)
-            )
+            sources = latent_segments(pool, request, config)
+            if config.media.hold_colour:
+                _measure_tints(pool, request, sources)
+            finishing = Finishing(pool, request, config, segments, todo, sources)
             done = request.num_frames - sum(map(len, todo))
             submitted = ((segment, finishing.encode(segment)) for segment in todo)
             for segment in _in_turn(pool, submitted):
                 done += len(segment)
                 on_progress(Progress("decode", done, request.num_frames))
     return targets
+
+
+def _measure_tints(pool: Pool, request: VideoRequest, segments: tuple[Segment, ...]) -> None:
+    """Keep the tints of the whole video, by which the colours of all segments are held."""
+    if artifacts.existing([request.tints()]):
+        return
+    jobs = [
+        TintJob(s, frames, request.latents(s), request.portrait, request.tints(s))
+        for s in segments
+        if (frames := tinted_frames(s.start, s.stop, request.num_frames))
+    ]
+    order = request.order
+    submitted = (
+        (job, pool.submit("measure_tints", job, near=(order, job.segment.index), lasting=True)[0])
+        for job in jobs
+    )
+    for _ in _in_turn(pool, submitted):
+        pass
+    parts = [Tints.from_tensors(artifacts.read_tensors(job.target)) for job in jobs]
+    artifacts.write_tensors(request.tints(), lambda: joined(parts).tensors())
 
 
 def latent_segments(pool: Pool, request: VideoRequest, config: VideoConfig) -> tuple[Segment, ...]:

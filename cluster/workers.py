@@ -25,9 +25,11 @@ from cluster.jobs import (
     ResumeJob,
     StartJob,
     StoreJob,
+    TintJob,
 )
 from cluster.tracks import LatentTrack, TokenTrack
 from sonic_ops.audio import SampleFile, encode_piece, log_mel, read_samples
+from sonic_ops.colour_hold import Tints, held, measure_tints
 from sonic_ops.conditioning import (
     FrameCondition,
     PortraitCondition,
@@ -208,6 +210,17 @@ class RenderWorker:
         frames = np.concatenate([_pictures(chunk) for chunk in chunks])
         return frames, frames[:1].copy()
 
+    def measure_tints(self, job: TintJob) -> str:
+        """Write the tints of some frames; the address."""
+
+        def tints() -> dict[str, Tensor]:
+            track = LatentTrack((job.segment,), (job.latents,))
+            portrait = portrait_from(artifacts.read_tensors(job.portrait))
+            frames = ((f, self._decoded(track.read(f, f + 1))) for f in job.frames)
+            return measure_tints(frames, portrait.image_CHW * 0.5 + 0.5, portrait.face_HW).tensors()
+
+        return artifacts.write_tensors(job.target, tints)
+
     def encode(
         self, job: EncodeJob, frames: NDArray[np.uint8], following: NDArray[np.uint8] | None
     ) -> str:
@@ -220,12 +233,20 @@ class RenderWorker:
             range(job.start, job.stop),
             job.media.fps,
         )
+        if job.tints is not None:
+            tints = Tints.from_tensors(artifacts.read_tensors(job.tints))
+            stream = held(stream, tints, job.start, job.media.fps)
         if job.backdrop is not None:
             stream = paste(stream, backdrop_from(artifacts.read_tensors(job.backdrop)))
         if job.media.scale_to is not None:
             stream = scale(stream, job.media.scale_to)
         settings = settings_of(job.media)
         return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
+
+    @torch.inference_mode()
+    def _decoded(self, latents_1CHW: Tensor) -> Tensor:
+        """A frame by itself, in [0, 1]: good enough for its colours."""
+        return (self.models.decode_latents(latents_1CHW)[0] * 0.5 + 0.5).clamp(0, 1)
 
     def _new_sampler(self, config: SamplingConfig) -> Sampler:
         scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)

@@ -207,6 +207,11 @@ class MediaConfig(Settings):
         description="short side of the finished video in pixels; 4096 is the most for its long "
         "side; `paste` scales the whole picture; none: as it is rendered",
     )
+    hold_colour: bool = Field(
+        default=False,
+        description="draw the colours of the whole video to those of the portrait, slowly and "
+        "without the mouth, so that a long video does not drift; one frame in 25 is decoded twice",
+    )
     codec: VideoCodec | None = Field(
         default=None,
         description="codec of every container that can hold it; none: the usual one of each",

@@ -1,0 +1,133 @@
+"""Colours stay those of the portrait, nothing pumps, and no cut of the video shows.
+
+Shape letters: C colours, H, W rows and columns.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from sonic_ops.colour_hold import (
+    TINT_FRAMES,
+    Tints,
+    held,
+    joined,
+    measure_tints,
+    tinted_frames,
+)
+from sonic_ops.constants import OUTPUT_FPS
+from sonic_ops.quality.colour import ciede2000, lab_of
+from tests.scene import draw_scene
+
+SIDE = 128
+NUM_FRAMES = 60 * TINT_FRAMES  # two minutes
+LAST = 2 * NUM_FRAMES - 1
+Pixels = NDArray[np.uint8]
+
+
+def portrait() -> tuple[Tensor, Tensor]:
+    """A face with all around it, in [0, 1], and where it is."""
+    image = draw_scene(200).crop((200, 60, 320, 180)).resize((SIDE, SIDE), Image.Resampling.BOX)
+    face_HW = torch.zeros(SIDE, SIDE)
+    face_HW[24:104, 32:96] = 1
+    return torch.from_numpy(np.asarray(image) / np.float32(255)).movedim(-1, 0), face_HW
+
+
+PORTRAIT_CHW, FACE_HW = portrait()
+
+
+def shown(frame: float) -> Tensor:
+    """A frame of a video that fades and turns red, with a mouth that opens and shuts."""
+    share = frame / NUM_FRAMES
+    image_CHW = PORTRAIT_CHW * (1 - 0.1 * share) + share * torch.tensor([0.08, 0, 0])[:, None, None]
+    image_CHW[:, 80:100, 48:80] *= 0.6 + 0.4 * np.sin(1.7 * frame)
+    return image_CHW.clamp(0, 1)
+
+
+def as_picture(image_CHW: Tensor) -> Pixels:
+    return np.asarray((image_CHW * 255).round().to(torch.uint8).movedim(0, -1))
+
+
+def tints_of(frames: Sequence[int], noise: float = 0.0) -> Tints:
+    rng = np.random.default_rng(0)
+    return measure_tints(
+        ((f, shown(f) + noise * float(rng.standard_normal())) for f in frames),
+        PORTRAIT_CHW,
+        FACE_HW,
+    )
+
+
+def distance(picture_HWC: Pixels) -> float:
+    """Median CIEDE2000 of the colours of cells from those of the portrait."""
+    cells = (
+        picture.reshape(8, 16, 8, 16, 3).mean((1, 3)).astype(np.uint8)
+        for picture in (picture_HWC, as_picture(PORTRAIT_CHW))
+    )
+    return float(np.median(ciede2000(*map(lab_of, cells))))
+
+
+def test_a_drift_over_minutes_is_taken_back() -> None:
+    tints = tints_of(tinted_frames(0, NUM_FRAMES, NUM_FRAMES))
+    for number in (0, LAST):
+        drifted = as_picture(shown(number / 2))
+        (found,) = held([drifted], tints, number, OUTPUT_FPS)
+        assert distance(found) < 0.8
+    assert distance(as_picture(shown(LAST / 2))) > 3
+
+
+def test_nothing_pumps() -> None:
+    """Tints that jump by 2.5 levels move neighbouring output frames by less than a tenth of one."""
+    tints = tints_of(tinted_frames(0, NUM_FRAMES, NUM_FRAMES), noise=0.01)
+    grey = np.full((1, 1, 3), 100, np.uint8)
+    ramp = np.concatenate([grey, grey + 100])
+    means = []
+    for picture in held([np.tile(ramp, (1, 500, 1))] * 400, tints, 0, OUTPUT_FPS):
+        means.append(picture.astype(float).mean(1))
+    assert max(np.abs(b - a).max() for a, b in pairwise(means)) <= 1  # whole levels, one at a time
+    changed = [float(np.abs(b - a).max()) for a, b in pairwise(means)]
+    assert np.mean(changed) < 0.1
+
+
+def test_the_mouth_has_no_say() -> None:
+    shut = measure_tints([(0, PORTRAIT_CHW)], PORTRAIT_CHW, FACE_HW)
+    opened = PORTRAIT_CHW.clone()
+    opened[:, 72:100, 40:88] = 0
+    wide = measure_tints([(0, opened)], PORTRAIT_CHW, FACE_HW)
+    assert np.array_equal(shut.means_NC, wide.means_NC)
+    assert np.array_equal(shut.means_NC[0], shut.portrait_mean_C)
+    picture = as_picture(PORTRAIT_CHW)
+    (same,) = held([picture], shut, 7, OUTPUT_FPS)
+    assert np.array_equal(same, picture)
+
+
+def test_any_part_of_the_video_gets_what_the_whole_gets() -> None:
+    tints = tints_of(tinted_frames(0, 100, 100))
+    pictures = [as_picture(shown(n / 2)) for n in range(40, 60)]
+    whole = list(held(pictures, tints, 40, OUTPUT_FPS))
+    assert np.array_equal(whole[7:], list(held(pictures[7:], tints, 47, OUTPUT_FPS)))
+    parts = [tints_of(tinted_frames(0, 31, 100)), tints_of(tinted_frames(31, 100, 100))]
+    again = Tints.from_tensors(joined(parts).tensors())
+    assert np.array_equal(whole, list(held(pictures, again, 40, OUTPUT_FPS)))
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 400), st.data())
+def test_the_grid_of_tints_does_not_depend_on_the_cut(num_frames: int, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, num_frames))
+    whole = tinted_frames(0, num_frames, num_frames)
+    parts = (tinted_frames(0, cut, num_frames), tinted_frames(cut, num_frames, num_frames))
+    assert whole == parts[0] + parts[1]
+    assert whole
+    assert all(b - a == TINT_FRAMES for a, b in pairwise(whole))
+
+
+def test_a_face_that_fills_the_picture_is_looked_at_whole() -> None:
+    everywhere = measure_tints([(0, PORTRAIT_CHW)], PORTRAIT_CHW, torch.ones(SIDE, SIDE))
+    assert np.allclose(everywhere.means_NC[0], PORTRAIT_CHW.mean((1, 2)), atol=1e-6)
