@@ -78,9 +78,11 @@ class Batch:
     mask_B1HW: Tensor
     weight_BTHW: Tensor
 
-    def deaf(self) -> "Batch":
-        """The same batch, hearing silence."""
-        return replace(self, audio_BTKE=self.silence_KE.expand_as(self.audio_BTKE))
+    def at_rest(self) -> "Batch":
+        """The same batch, hearing silence and told to keep still."""
+        fps = torch.tensor([1.0, 0.0, 0.0], device=self.ids_B3.device)
+        silence = self.silence_KE.expand_as(self.audio_BTKE)
+        return replace(self, audio_BTKE=silence, ids_B3=self.ids_B3 * fps)
 
 
 def draw_batch(
@@ -125,13 +127,13 @@ def face_masks(boxes_B4: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def face_weight(mouths_BT2: Tensor) -> Tensor:
-    """How much an error counts at each latent: most at the mouth, then the eyes."""
+    """How much an error counts at each latent: most at the eyes and brows, then the mouth."""
     axis = torch.arange(LATENT_SIZE, device=mouths_BT2.device) * 8 + 3.5
     x = axis - mouths_BT2[..., 0, None, None]
     y = axis[:, None] - mouths_BT2[..., 1, None, None]
     mouth = torch.exp(-((x / 17) ** 2) - (y / 15) ** 2)
     eyes = torch.exp(-((x / 26) ** 2) - ((y + 31) / 11) ** 2)
-    return 1 + 3 * mouth + 2 * eyes
+    return 1 + 3 * mouth + 4 * eyes
 
 
 def add_noise(
@@ -185,9 +187,9 @@ def denoising_loss(
 ) -> Loss:
     """Weighted squared error of v, on windows of `num_frames`.
 
-    With `guidance` g > 1 the network learns what it would give with audio guidance of scale g, so
-    that one call per step does: its target moves by (1 - 1/g) times the difference that the audio
-    makes (model guidance, arXiv:2502.12154).
+    With `guidance` g > 1 the network learns what it would give with guidance of scale g, so that
+    one call per step does: its target moves by (1 - 1/g) times the difference that audio and motion
+    buckets make (model guidance, arXiv:2502.12154).
     """
 
     def loss(generator: torch.Generator) -> Tensor:
@@ -198,8 +200,8 @@ def denoising_loss(
             predicted = predict(unet, batch, noisy, sigma)
             if guidance != 1:
                 with torch.no_grad():
-                    unheard = predict(unet, batch.deaf(), noisy, sigma)
-                v = v + (1 - 1 / guidance) * (predicted.detach() - unheard)
+                    resting = predict(unet, batch.at_rest(), noisy, sigma)
+                v = v + (1 - 1 / guidance) * (predicted.detach() - resting)
         error = (predicted - v).square().mean(2)
         return (error * batch.weight_BTHW).mean()
 

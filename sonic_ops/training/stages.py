@@ -31,11 +31,11 @@ SHARES: Final = {
     "autoencoder": 0.12, "decoder": 0.05, "token": 0.02, "bucket": 0.01,
     "frames": 0.35, "windows": 0.33, "guided": 0.12,
 }  # fmt: skip
-"""The parts of the budget; those of stages that have nothing to do go to the others."""
+"""The parts of the budget."""
 GUIDANCE: Final = 1.5
-"""The audio guidance that the network learns to give by itself: it makes mouths move as much as in
-the data, where 1 gives too little and 2 too much."""
-SAMPLED_SHARED_NOISE: Final = 0.75
+"""The guidance that the network learns to give by itself: it makes mouths move as much as in the
+data, where 1 gives too little and 2 too much."""
+SAMPLED_SHARED_NOISE: Final = 0.85
 """The share of the noise that frames have in common when videos are made."""
 
 
@@ -47,7 +47,7 @@ class Run:
     speech_encoder: Path
     budget_s: float
     start: Path | None = None
-    """Weights to go on from; their encoder stays, so that their UNet understands the latents."""
+    """Weights to go on from; latents stay near theirs, so that their UNet understands them."""
     bundled: bool = False
     """The speech came in a bundle, without features."""
     clips: int = 240
@@ -68,8 +68,7 @@ class Run:
 
     def share(self, stage: str) -> Budget:
         """The budget of a stage."""
-        left_out = SHARES["autoencoder"] if self.start else 0.0
-        return Budget(seconds=self.budget_s * SHARES[stage] / (sum(SHARES.values()) - left_out))
+        return Budget(seconds=self.budget_s * SHARES[stage] / sum(SHARES.values()))
 
 
 Stage = Callable[[Run], None]
@@ -111,13 +110,16 @@ def make_windows(run: Run) -> None:
 
 def train_autoencoder(run: Run) -> None:
     """Encoder and decoder."""
-    if run.start or (run.folder / "vae").exists():
+    if (run.folder / "vae").exists():
         return
-    torch.manual_seed(1)
-    vae = autoencoder.make_autoencoder()
     pictures = dataset.read_pictures(samples.finished(run.folder, "images"))
     autoencoder.train_whole(
-        vae, pictures, run.folder / "autoencoder", run.share("autoencoder"), seed=1
+        weights.start_autoencoder(run.start),
+        pictures,
+        run.folder / "autoencoder",
+        run.share("autoencoder"),
+        seed=1,
+        held=run.start is not None,
     )
 
 
@@ -126,11 +128,9 @@ def train_decoder(run: Run) -> None:
     if (run.folder / "vae").exists():
         return
     pictures = dataset.read_pictures(samples.finished(run.folder, "images"))
-    vae = (
-        weights.load_autoencoder(run.start / "vae") if run.start else autoencoder.make_autoencoder()
-    )
+    vae = weights.start_autoencoder(run.start)
+    load_average(vae, run.folder / "autoencoder")
     if not run.start:
-        load_average(vae, run.folder / "autoencoder")
         every = max(1, len(pictures.pictures) // 100)
         autoencoder.normalise_latents(vae, autoencoder.to_tensor(pictures.pictures[::every, 0]))
     autoencoder.train_decoder(vae, pictures, run.folder / "decoder", run.share("decoder"), seed=2)

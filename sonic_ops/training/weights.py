@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from sonic_ops.models.unet import AudioUNet
+from sonic_ops.training.autoencoder import make_autoencoder
 from sonic_ops.training.unet_stage import make_unet
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -31,6 +32,14 @@ def start_unet(start: Path | None) -> AudioUNet:
     if start:
         fill(unet.unet, start / "unet")
     return unet
+
+
+def start_autoencoder(start: Path | None) -> AutoencoderDC:
+    """A new autoencoder from a fixed seed, or that of the weights that training goes on from."""
+    if start:
+        return load_autoencoder(start / "vae")
+    torch.manual_seed(1)
+    return make_autoencoder()
 
 
 def load_autoencoder(folder: Path) -> AutoencoderDC:
