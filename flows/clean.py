@@ -5,9 +5,8 @@ from collections.abc import Callable
 from flows.addresses import is_folder
 from flows.leftovers import Leftover, leftovers_in, leftovers_of
 from flows.manifest import open_manifest
+from flows.words import size_in_words
 from sonic_ops.files import storage_fault
-
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def clean(target: str, output_folder: str | None, say: Callable[[str], None], *, yes: bool) -> None:
@@ -42,12 +41,3 @@ def _say_all(title: str, leftovers: list[Leftover], say: Callable[[str], None]) 
     say(f"{title}: {len(leftovers)}, {size_in_words(total)}")
     for leftover in leftovers:
         say(f"  {size_in_words(leftover.size_bytes):>9}  {leftover.address}  ({leftover.what})")
-
-
-def size_in_words(size_bytes: float) -> str:
-    """Bytes as people read them."""
-    power = 0
-    while size_bytes >= 1000 and power + 1 < len(_UNITS):
-        size_bytes /= 1000
-        power += 1
-    return f"{size_bytes:.{min(power, 1)}f} {_UNITS[power]}"

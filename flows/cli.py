@@ -28,7 +28,11 @@ Output = Annotated[
 Work = Annotated[
     str | None, typer.Option(help="Folder for work in progress: a path or a URL such as s3://.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+Calibration = Annotated[
+    str | None,
+    typer.Option(envvar="SONIC_CALIBRATION", help="The file of a calibration; else the cache's."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, an object per line.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -101,6 +105,62 @@ def validate(
 
     request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
     raise typer.Exit(validate(request, open_terminal()))
+
+
+@app.command()
+def plan(
+    manifest: Manifest,
+    preset: Preset = DEFAULT_PRESET,
+    output: Output = None,
+    work: Work = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers; as many as the preset has here.")
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Of an hour of a worker, in any currency.")
+    ] = None,
+    calibration: Calibration = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a manifest will take: time, memory, disk, money; nothing is rendered.
+
+    \b
+    sonic plan lectures.csv
+    sonic plan lectures.csv --preset sonic --workers 8 --price 2.5
+    """
+    from flows.planning import plan as plan_rows
+    from flows.run import RunRequest
+    from flows.terminal import form_of, open_terminal
+
+    request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
+    terminal = open_terminal(form_of(json_lines=as_json))
+    raise typer.Exit(
+        plan_rows(request, terminal, workers=workers, price=price, calibration=calibration)
+    )
+
+
+@app.command()
+def doctor(
+    preset: Preset = DEFAULT_PRESET,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure what the preset costs here, for plans.")
+    ] = False,
+    calibration: Calibration = None,
+) -> None:
+    """Check this machine: Python, disk, memory, GPU, codecs, weights, Ray, Prefect, folders.
+
+    \b
+    sonic doctor
+    sonic doctor --calibrate --preset sonic
+    """
+    from flows.doctor import examine, measure
+    from flows.terminal import open_terminal
+
+    terminal = open_terminal()
+    is_well = examine(preset, terminal)
+    if is_well and calibrate:
+        measure(preset, calibration, terminal)
+    raise typer.Exit(EXIT_DONE if is_well else EXIT_SOME_FAILED)
 
 
 @app.command()

@@ -96,6 +96,7 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         portrait=planned.row.portrait,
         wall_s=spent.wall_s,
         worker_s=spent.account.worker_s,
+        planned_worker_s=planned.planned_worker_s,
         peak_memory_mb=peak_memory_mb(),
         fingerprint=planned.fingerprint,
         notes=_joined(*planned.notes, _redone(spent.account), _lowered(planned.work)),

@@ -55,6 +55,7 @@ class PlannedRow:
     work: str
     plan: RowPlan
     notes: tuple[str, ...]
+    planned_worker_s: float | None = None
 
 
 Outcome: TypeAlias = PlannedRow | RowResult | BadRow

@@ -11,6 +11,7 @@ from typing import Protocol
 from flows.preflight import PlannedRow
 from flows.results import RowResult
 from flows.terminal import Terminal
+from flows.words import clock
 
 LINE_INTERVAL_S = 5.0
 FIRST_GUESS = 0.08
@@ -77,16 +78,6 @@ def time_left(elapsed_s: float, fraction: float) -> str:
     if fraction < FIRST_GUESS:
         return ""
     return f"about {clock(elapsed_s * (1 - fraction) / fraction)} left"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as people read them: 42 s, 3:05, 1:02:03."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Reporter(Protocol):

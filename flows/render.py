@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from threading import Lock
@@ -24,7 +25,7 @@ from flows.receipts import finished_result, lease_target
 from flows.results import RowResult
 from flows.session import current_session
 from sonic_ops.errors import InWorkElsewhereError, NoWorkersError
-from sonic_ops.files import storage_fault
+from sonic_ops.files import exists, storage_fault
 
 T = TypeVar("T")
 
@@ -145,6 +146,8 @@ def rendered_result(planned: PlannedRow) -> RowResult:
     That is a stop by the user, or NoWorkersError: the rows are not at fault, and wait.
     """
     session, order = current_session(), planned.row.number
+    if exists(planned.work):  # the plan is that of the whole row
+        planned = replace(planned, planned_worker_s=None)
     session.rows[planned.row.id] = planned
     session.reporter.start(planned)
     started = time.monotonic()

@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
         ("video_s", pa.float64()),
         ("wall_s", pa.float64()),
         ("worker_s", pa.float64()),
+        ("planned_worker_s", pa.float64()),
         ("peak_memory_mb", pa.float64()),
         ("width", pa.int64()),
         ("height", pa.int64()),
@@ -50,7 +51,8 @@ class RowResult:
     """What became of one row; None where there is nothing to say.
 
     `video_s` is the length of the video, `wall_s` the time from the row's start to its end,
-    `worker_s` what the workers spent on it, `peak_memory_mb` the most this process has held,
+    `worker_s` what the workers spent on it, `planned_worker_s` what the plan said, where no part of
+    it was done before, `peak_memory_mb` the most this process has held,
     `audio_offset_ms` how late the sound of the file is, None where that cannot be measured.
     """
 
@@ -66,6 +68,7 @@ class RowResult:
     video_s: float | None = None
     wall_s: float | None = None
     worker_s: float | None = None
+    planned_worker_s: float | None = None
     peak_memory_mb: float | None = None
     width: int | None = None
     height: int | None = None

@@ -1,43 +1,41 @@
 """One run of a manifest: check all rows, say what is wrong, render the rest, write the results."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from flows import addresses
+from flows.calibration import load_calibration
+from flows.checking import (
+    SAID,
+    Checked,
+    check,
+    say_estimate,
+    say_how_far_off,
+    say_problems,
+)
 from flows.config import RenderConfig, load_preset
-from flows.fingerprint import weights_digest
+from flows.estimator import Estimator
 from flows.journal import Journal, journaled
 from flows.leases import Leases, open_leases
 from flows.ledger import Ledger
 from flows.manifest import Manifest, open_manifest
 from flows.plan import work_in_words
-from flows.preflight import PlannedRow, preflight
 from flows.results import (
     FINISHED,
     ResultLine,
-    RowResult,
     read_results,
-    rejected,
     results_address,
-    sentence_of,
     write_results,
 )
-from flows.rows import BadRow, passed_through
+from flows.rows import passed_through
 from flows.terminal import Terminal
 from sonic_ops.errors import SonicError
-from sonic_ops.files import exists, storage_fault, weights_folder, weights_notice
+from sonic_ops.files import exists, storage_fault, weights_notice
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
-
-CHECKED_S = 5.0
-"""How often it is said how many rows have been checked."""
-
-SAID = 100
-"""Bad rows, and folders, that are named one by one; all are in the results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +47,6 @@ class RunRequest:
     output_folder: str | None
     work: str | None = None
     report: bool = False
-
-
-@dataclass(slots=True)
-class Checked:
-    """What the preflight has found: numbers, and the bad rows that are said."""
-
-    num_rows: int = 0
-    num_planned: int = 0
-    num_bad: int = 0
-    bad: list[BadRow] = field(default_factory=list)
-    an_output: str | None = None
 
 
 def run(request: RunRequest, terminal: Terminal) -> int:
@@ -76,14 +63,16 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
     """Only check the rows of a manifest; 0 if all of them can be rendered or are, 1 if not."""
     with open_manifest(request.manifest) as manifest:
         ledger = Ledger()
-        checked = check(request, config_of(request), manifest, ledger, terminal)
-    say_bad_rows(checked, terminal)
+        config = config_of(request)
+        estimator = Estimator(config, load_calibration(config))
+        checked = check(manifest, request.output_folder, estimator, ledger, terminal)
+    say_problems(checked, estimator, terminal)
     num_finished = checked.num_rows - checked.num_planned - checked.num_bad
     terminal.say(
         f"{checked.num_rows:,} rows: {checked.num_planned:,} to render, {num_finished:,} finished, "
         f"{checked.num_bad:,} wrong"
     )
-    return EXIT_SOME_FAILED if checked.num_bad else EXIT_DONE
+    return EXIT_SOME_FAILED if checked.num_bad or checked.num_unfit else EXIT_DONE
 
 
 def config_of(request: RunRequest) -> RenderConfig:
@@ -99,18 +88,20 @@ def _run(
     leases: Leases,
     terminal: Terminal,
 ) -> int:
-    ledger = Ledger()
-    checked = check(request, config, manifest, ledger, terminal)
+    ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
+    checked = check(manifest, request.output_folder, estimator, ledger, terminal)
     target = _results_target(request, checked)
-    say_bad_rows(checked, terminal)
+    say_problems(checked, estimator, terminal)
     journal = Journal(target, leases)
     try:
         if checked.num_planned:
             terminal.say(work_in_words(row.plan for row in ledger.planned()))
+            say_estimate(checked, estimator, ledger, terminal)
             _render(request, config, ledger, journal, leases, terminal)
     finally:
         counts = _finish(target, manifest, ledger, journal)
     say_summary(counts, ledger, target, terminal)
+    say_how_far_off(estimator, ledger, terminal)
     if request.report:
         _report(target, counts, terminal)
     return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
@@ -126,40 +117,6 @@ def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
             terminal.say(f"report: {write_report(target, terminal.say)}")
     except (SonicError, OSError) as error:
         terminal.warn(f"there is no report: {error}")
-
-
-def check(
-    request: RunRequest,
-    config: RenderConfig,
-    manifest: Manifest,
-    ledger: Ledger,
-    terminal: Terminal,
-) -> Checked:
-    """The preflight of a request, sorted into the ledger."""
-    checked, said_s = Checked(), time.monotonic()
-    for outcome in preflight(
-        manifest,
-        config,
-        weights_sha256=weights_digest(weights_folder(config.models.weights)),
-        output_folder=request.output_folder,
-    ):
-        checked.num_rows += 1
-        if time.monotonic() - said_s >= CHECKED_S:
-            said_s = time.monotonic()
-            terminal.say(f"{checked.num_rows:,} rows checked")
-        match outcome:
-            case PlannedRow():
-                ledger.plan(outcome)
-                checked.num_planned += 1
-                checked.an_output = checked.an_output or outcome.row.output
-            case RowResult():
-                ledger.record(outcome)
-                checked.an_output = checked.an_output or outcome.output
-            case BadRow():
-                ledger.record(rejected(outcome))
-                checked.num_bad += 1
-                checked.bad += [outcome] if len(checked.bad) < SAID else []
-    return checked
 
 
 def _render(
@@ -200,19 +157,6 @@ def _finish(target: str, manifest: Manifest, ledger: Ledger, journal: Journal) -
     except OSError as error:
         raise storage_fault(error) from error
     return counts
-
-
-def say_bad_rows(checked: Checked, terminal: Terminal) -> None:
-    """All that is wrong with all rows, a sentence each; the rest of very many is in the results."""
-    if checked.num_bad:
-        terminal.warn(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
-    for row in checked.bad:
-        for error in row.errors:
-            terminal.warn(f"  row {row.name}, {sentence_of(error)}. {error.remedy}")
-    if checked.num_bad > len(checked.bad):
-        terminal.warn(
-            f"  and {checked.num_bad - len(checked.bad)} more, all of them in the results"
-        )
 
 
 def say_summary(counts: Counter[str], ledger: Ledger, target: str, terminal: Terminal) -> None:

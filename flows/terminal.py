@@ -39,7 +39,7 @@ class Terminal:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def form_of(*, quiet: bool, json_lines: bool) -> Form | None:
+def form_of(*, quiet: bool = False, json_lines: bool = False) -> Form | None:
     """The form that was asked for; None: as the terminal can. JSON has what is wrong as well."""
     return "json-lines" if json_lines else "quiet" if quiet else None
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from cluster.accounts import Account
-from flows.clean import clean, size_in_words
+from flows.clean import clean
 from flows.leases import Leases
 from flows.leftovers import DRAFT_AGE_S
 from flows.receipts import lease_target, write_owner, write_receipt
 from flows.results import RowResult
+from flows.words import size_in_words
 from sonic_ops.errors import RenderError
 from sonic_ops.files import exists, written
 from tests.flows.conftest import Cells, WriteManifest, unreadable

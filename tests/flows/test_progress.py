@@ -13,10 +13,11 @@ from cluster.config import ClusterConfig
 from cluster.pool import LocalPool
 from flows.config import RenderConfig
 from flows.preflight import PlannedRow
-from flows.progress import STAGES, RowClock, clock
+from flows.progress import STAGES, RowClock
 from flows.results import RowResult
 from flows.terminal import Form, Terminal
 from flows.watch import MOST_ROWS, LiveReporter, Tally, open_reporter
+from flows.words import clock
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
 POOL = LocalPool(ClusterConfig(workers=0), object())

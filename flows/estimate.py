@@ -1,0 +1,167 @@
+"""What a row and a run will take: seconds of workers, wall time, memory, disk, money.
+
+A row costs what its plan says, by the costs of a calibration. Costs of pictures grow with their
+pixels. The wall time is that of the start, of all work shared by the workers, or of the longest
+row, whose segments are no more than its workers, whatever is longer.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from flows.calibration import Calibration
+from flows.config import RenderConfig
+from flows.plan import RowPlan
+from sonic_ops.config import SamplingConfig
+from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, PIECE_SAMPLES, SAMPLE_RATE_HZ
+from sonic_ops.formats import VideoCodec
+from sonic_ops.guidance import branches_of, guidance_scales
+from sonic_ops.timeline import cut_pieces, cut_segments
+
+STAGES = ("listen", "denoise", "decode", "encode")
+
+_PIXEL_BYTES: dict[VideoCodec, float] = {
+    "h264": 0.05, "hevc": 0.04, "vp9": 0.04, "av1": 0.03, "prores": 0.5,
+}  # fmt: skip
+"""Bytes of a finished video per pixel of an output frame; a talking face moves little."""
+
+SOUND_SECOND_BYTES = 200_000
+"""Sound in the finished file and its work folder, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Pixels of what is animated and of what is encoded."""
+
+    animated: int
+    encoded: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowEstimate:
+    """What a row will take; `driver_s` is outside of the workers."""
+
+    stages_s: Mapping[str, float]
+    driver_s: float
+    num_segments: int
+    memory_bytes: Mapping[str, int]
+    work_bytes: int
+    output_bytes: int
+
+    @property
+    def worker_s(self) -> float:
+        """Seconds of workers."""
+        return sum(self.stages_s.values())
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that a worker holds."""
+        return max(self.memory_bytes.values())
+
+
+def estimate_row(
+    plan: RowPlan, config: RenderConfig, sizes: Sizes, calibration: Calibration
+) -> RowEstimate:
+    """What a row will take; `config` is that of the row."""
+    costs = calibration.costs
+    area, encoded = sizes.animated / costs.pixels, sizes.encoded / costs.pixels
+    codec = config.media.codec or "h264"
+    num_pieces = _num_pieces(plan, config)
+    denoise_s = (
+        plan.num_windows * num_branches(config.sampling) * costs.branch_s
+        + plan.num_frames * plan.num_steps * costs.step_frame_s
+    )
+    stages_s = {
+        "listen": num_pieces * costs.piece_s + plan.num_frames * costs.frame_s,
+        "denoise": area * (costs.portrait_s + denoise_s),
+        "decode": area * plan.num_frames * costs.decode_s,
+        "encode": area * plan.num_frames * costs.middle_s
+        + encoded * plan.num_output_frames * costs.encode_s[codec],
+    }
+    output_bytes = int(
+        plan.num_output_frames * sizes.encoded * _PIXEL_BYTES[codec]
+        + plan.video_s * SOUND_SECOND_BYTES
+    )
+    return RowEstimate(
+        stages_s,
+        costs.driver_row_s + plan.video_s * costs.driver_second_s,
+        len(cut_segments(plan.num_frames, config.segment_frames)),
+        {
+            stage: int(calibration.kept_bytes + area * max(peak - calibration.kept_bytes, 0))
+            for stage, peak in calibration.peak_bytes.items()
+        },
+        int(num_pieces * calibration.work_piece_bytes)
+        + int(area * plan.num_frames * calibration.work_frame_bytes)
+        + output_bytes,
+        output_bytes,
+    )
+
+
+def _num_pieces(plan: RowPlan, config: RenderConfig) -> int:
+    """Pieces of sound that the speech encoder hears."""
+    overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
+    return len(cut_pieces(round(plan.video_s * SAMPLE_RATE_HZ), PIECE_SAMPLES, overlap))
+
+
+def num_branches(sampling: SamplingConfig) -> int:
+    """Guidance branches that are computed, over all steps of a window."""
+    scales = (
+        guidance_scales(pair, sampling.num_run)
+        for pair in (sampling.image_guidance, sampling.audio_guidance)
+    )
+    return sum(len(branches_of(*pair)) for pair in zip(*scales, strict=True))
+
+
+@dataclass(slots=True)
+class RunEstimate:
+    """The sum of what rows will take. Work of finished rows is removed, so what counts is the
+    most that rows in flight can need.
+
+    `_longest` has the most seconds of workers, and of the driver, by the number of segments.
+    """
+
+    num_rows: int = 0
+    worker_s: float = 0.0
+    driver_s: float = 0.0
+    output_bytes: int = 0
+    stages_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    peak_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
+    largest_work_bytes: int = 0
+    _longest: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Iterable[RowEstimate]) -> "RunEstimate":
+        """The sum of rows."""
+        run = cls()
+        for row in rows:
+            run.add(row)
+        return run
+
+    def add(self, row: RowEstimate) -> None:
+        """Count a row."""
+        self.num_rows += 1
+        self.worker_s += row.worker_s
+        self.driver_s += row.driver_s
+        self.output_bytes += row.output_bytes
+        self.largest_work_bytes = max(self.largest_work_bytes, row.work_bytes)
+        worker_s, driver_s = self._longest.get(row.num_segments, (0.0, 0.0))
+        longest = max(worker_s, row.worker_s), max(driver_s, row.driver_s)
+        self._longest[row.num_segments] = longest
+        for stage in STAGES:
+            self.stages_s[stage] += row.stages_s[stage]
+            self.peak_bytes[stage] = max(self.peak_bytes[stage], row.memory_bytes.get(stage, 0))
+
+    def work_bytes(self, rows_in_flight: int) -> int:
+        """The most that the work of rows in flight needs on disk."""
+        return self.largest_work_bytes * min(rows_in_flight, self.num_rows)
+
+    def wall_s(self, num_workers: int, start_s: float) -> float:
+        """How long the run lasts on so many workers."""
+        if not self.num_rows:
+            return 0.0
+        shared_s = self.worker_s / num_workers
+        shared_s += self.driver_s / min(num_workers, self.num_rows)
+        alone_s = max(
+            worker_s / min(num_workers, segments) + driver_s
+            for segments, (worker_s, driver_s) in self._longest.items()
+        )
+        return start_s + max(shared_s, alone_s)

@@ -1,0 +1,141 @@
+"""Estimates for the rows of a run, and what does not fit into this machine."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from flows import addresses
+from flows.calibration import Calibration
+from flows.config import MAX_ROWS, RenderConfig
+from flows.estimate import RowEstimate, RunEstimate, Sizes, estimate_row
+from flows.plan import RowPlan, most_workers
+from flows.preflight import PlannedRow
+from flows.words import size_in_words
+
+KEPT_PICTURES = 4096
+NEAR_LIMIT = 0.9
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What there is: memory for a worker, and how much free disk a folder has; None: not known."""
+
+    memory_bytes: int | None
+
+    def free_bytes(self, folder: str) -> int | None:
+        """Free space where a folder is or will be; None if it is not on this machine."""
+        if addresses.is_remote(folder):
+            return None
+        place = Path(folder)
+        while not place.exists():
+            place = place.parent
+        return shutil.disk_usage(place).free
+
+
+class Estimator:
+    """What rows will take, by one calibration."""
+
+    def __init__(self, config: RenderConfig, calibration: Calibration) -> None:
+        self.config, self.calibration = config, calibration
+        self.limits = Limits(_memory_bytes(config, calibration))
+        self._picture_size = lru_cache(KEPT_PICTURES)(_picture_size)
+        self._free_bytes = lru_cache(KEPT_PICTURES)(self.limits.free_bytes)
+
+    def row(self, planned: PlannedRow) -> RowEstimate:
+        """What a row will take."""
+        config = self.config.for_row(planned.row)
+        return estimate_row(planned.plan, config, self._sizes(planned, config), self.calibration)
+
+    def problems(self, planned: PlannedRow, estimate: RowEstimate) -> Iterator[str]:
+        """Why a row does not fit here, each with a remedy."""
+        memory_bytes = self.limits.memory_bytes
+        stage, peak = max(estimate.memory_bytes.items(), key=lambda entry: entry[1])
+        if memory_bytes is not None and peak > memory_bytes:
+            yield (
+                f"a worker needs about {size_in_words(peak)} of memory to {stage}, and there are "
+                f"{size_in_words(memory_bytes)}. Lower its resolution, or set low_memory: true"
+            )
+        folder = addresses.folder_of(planned.work)
+        free = self._free_bytes(folder)
+        if free is not None and estimate.work_bytes > free:
+            yield (
+                f"its work needs about {size_in_words(estimate.work_bytes)} of disk, and {folder} "
+                f"has {size_in_words(free)}. Free space, or let --work name another folder"
+            )
+
+    def run_problem(self, run: RunEstimate, an_output: str | None) -> str:
+        """Why all rows together do not fit; empty if they do."""
+        free = self._free_bytes(addresses.folder_of(an_output)) if an_output else None
+        if free is None or run.output_bytes < NEAR_LIMIT * free:
+            return ""
+        return (
+            f"all videos together need about {size_in_words(run.output_bytes)} of disk, and "
+            f"{size_in_words(free)} are free. Free space, or let --output name another folder"
+        )
+
+    def num_workers(self, plans: Iterator[RowPlan]) -> int:
+        """Workers that the preset will have on this machine."""
+        cluster = self.config.cluster
+        if cluster.workers is not None:
+            return max(cluster.workers, 1)
+        fit = int(len(os.sched_getaffinity(0)) / cluster.cpus_per_worker)
+        if cluster.gpus_per_worker:
+            num_gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+            fit = min(fit, int(num_gpus / cluster.gpus_per_worker))
+        most = most_workers(
+            plans,
+            segment_frames=self.config.segment_frames,
+            rows_in_flight=self.config.rows_in_flight or MAX_ROWS,
+        )
+        return max(1, min(fit, most))
+
+    def _sizes(self, planned: PlannedRow, config: RenderConfig) -> Sizes:
+        """Pixels of a row's pictures. A portrait that is not cut is opened to see its shape."""
+        settings, scale_to = config.portrait, config.media.scale_to
+        side = settings.resolution
+        size = (side, side)
+        if settings.framing == "face":
+            return Sizes(side * side, scale_to**2 if scale_to else side * side)
+        from sonic_ops.pasting import backdrop_size
+        from sonic_ops.portrait import render_size
+        from sonic_ops.sizes import scaled_size
+
+        picture = self._picture_size(planned.row.portrait)
+        encoded = size = render_size(picture, side)
+        if settings.framing == "paste":
+            size, encoded = (side, side), backdrop_size(picture)
+        if scale_to:
+            encoded = scaled_size(encoded, scale_to)
+        return Sizes(size[0] * size[1], encoded[0] * encoded[1])
+
+
+def _picture_size(portrait: str) -> tuple[int, int]:
+    """Width and height, from the header; the preflight has read the picture already."""
+    from PIL import Image
+
+    from sonic_ops.files import open_address
+
+    with open_address(portrait) as file, Image.open(file) as image:
+        return image.size
+
+
+def _memory_bytes(config: RenderConfig, calibration: Calibration) -> int | None:
+    """Memory that a worker may take: of its device, or its part of that of this machine."""
+    if config.models.device != "cpu":
+        return calibration.limit_bytes or None
+    if config.cluster.address is not None:
+        return None
+    return machine_memory_bytes()
+
+
+def machine_memory_bytes() -> int:
+    """The memory of this machine, or of the container that this is."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # ValueError: "max"
+        total = min(total, int(_CGROUP.read_text()))
+    return total

@@ -1,0 +1,52 @@
+"""A calibration measures every cost, with real networks of the smallest size."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.calibrate import calibrate
+from flows.config import RenderConfig
+from flows.estimate import Sizes, estimate_row
+from flows.plan import plan_row
+from sonic_ops.formats import CODECS
+from tests.tiny import make_tiny_weights
+
+SIDE = 64
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RenderConfig:
+    return RenderConfig.model_validate(
+        {
+            "models": {"weights": str(make_tiny_weights(tmp_path / "weights"))},
+            "portrait": {"resolution": SIDE},
+            "sampling": {"window_frames": 6, "shift_frames": 2},
+            "decoding": {"chunk_frames": 4, "context_frames": 1},
+            "media": {"speed": "ultrafast"},
+            "segment_frames": 8,
+            "cluster": {"workers": 0},
+        }
+    )
+
+
+@pytest.mark.flow
+@pytest.mark.usefixtures("prefect_home")
+def test_everything_is_measured(config: RenderConfig) -> None:
+    said: list[str] = []
+    found = calibrate(config, said.append, budget_s=0)
+    costs = found.costs
+    assert found.is_measured
+    assert found.start_s > 0
+    assert costs.pixels == SIDE * SIDE
+    assert set(costs.encode_s) == set(CODECS)
+    assert min(costs.encode_s.values()) > 0
+    others = [name for name in costs.__slots__ if name.endswith("_s") and name != "encode_s"]
+    assert all(getattr(costs, name) > 0 for name in others)
+    assert set(found.peak_bytes) == {"listen", "denoise", "decode", "encode"}
+    assert min(found.peak_bytes.values()) >= found.kept_bytes > 0
+    assert found.work_piece_bytes > 0
+    assert found.work_frame_bytes > 0
+    plan = plan_row(1, config.sampling)
+    estimate = estimate_row(plan, config, Sizes(SIDE * SIDE, SIDE * SIDE), found)
+    assert 0 < estimate.worker_s < 600
+    assert any("1 rounds of 1 videos" in line for line in said)

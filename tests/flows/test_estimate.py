@@ -1,0 +1,124 @@
+"""Estimates follow from the plan of a row and from what was measured."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flows.calibration import (
+    Calibration,
+    Costs,
+    calibration_path,
+    guess,
+    load_calibration,
+    save_calibration,
+)
+from flows.config import RenderConfig, load_preset
+from flows.estimate import RowEstimate, RunEstimate, Sizes, estimate_row, num_branches
+from flows.plan import plan_row
+from sonic_ops.config import SamplingConfig
+from sonic_ops.errors import ConfigError
+from sonic_ops.formats import CODECS
+
+SIDE = 64 * 64
+ONES = Costs(SIDE, 1, 1, 1, 1, 1, 1, 1, dict.fromkeys(CODECS, 1.0), 1, 1)
+CALIBRATION = Calibration(ONES, 10, 100, {"denoise": 300, "decode": 500}, 7, 11, is_measured=True)
+CONFIG = RenderConfig.model_validate(
+    {"models": {"weights": "package:sketch"}, "sampling": {"steps": 3}, "segment_frames": 50}
+)
+ROW = RowEstimate({"listen": 1, "denoise": 6, "decode": 2, "encode": 1}, 2, 4, {}, 100, 10)
+
+
+def costing(**costs: float) -> Calibration:
+    """A calibration in which only this costs something."""
+    encode_s: dict[str, float] = dict.fromkeys(CODECS, costs.pop("encode_s", 0.0))
+    nothing = Costs(SIDE, 0, 0, 0, 0, 0, 0, 0, encode_s, 0, 0)
+    return replace(CALIBRATION, costs=replace(nothing, **costs))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cost", "units"),
+    [
+        ("piece_s", 3),  # 70 s of sound
+        ("frame_s", 875),
+        ("portrait_s", 1),
+        ("branch_s", 35 * 3 * 3),  # windows, steps, branches
+        ("step_frame_s", 875 * 3),
+        ("decode_s", 875),
+        ("middle_s", 875),
+        ("encode_s", 1750),
+    ],
+)
+def test_every_cost_counts_by_its_unit(cost: str, units: int) -> None:
+    plan = plan_row(70, CONFIG.sampling)
+    estimate = estimate_row(plan, CONFIG, Sizes(SIDE, SIDE), costing(**{cost: 0.5}))
+    assert estimate.worker_s == pytest.approx(units / 2)
+    assert estimate.num_segments == 18
+
+
+def test_pictures_cost_by_their_pixels_and_sound_does_not() -> None:
+    plan = plan_row(10, CONFIG.sampling)
+    small, large = (
+        estimate_row(plan, CONFIG, Sizes(area, area), CALIBRATION) for area in (SIDE, 4 * SIDE)
+    )
+    for stage in ("denoise", "decode", "encode"):
+        assert large.stages_s[stage] == pytest.approx(4 * small.stages_s[stage])
+    assert large.stages_s["listen"] == small.stages_s["listen"]
+    assert small.memory_bytes == {"denoise": 300, "decode": 500}
+    assert large.memory_bytes == {"denoise": 900, "decode": 1700}
+    assert large.peak_bytes == 1700
+
+
+def test_branches_without_weight_cost_nothing() -> None:
+    one = SamplingConfig(steps=5, image_guidance=(1, 1), audio_guidance=(1, 1))
+    assert num_branches(one) == 5
+    assert num_branches(SamplingConfig(steps=5)) == 15
+
+
+def test_a_row_alone_is_held_up_by_its_segments_and_many_rows_are_not() -> None:
+    one, many = RunEstimate.of([ROW]), RunEstimate.of([ROW] * 8)
+    assert one.wall_s(1, 10) == pytest.approx(10 + 12)
+    assert one.wall_s(4, 0) == pytest.approx(10 / 4 + 2)
+    assert one.wall_s(100, 0) == one.wall_s(4, 0)
+    assert many.wall_s(8, 0) == pytest.approx(8 * 12 / 8)
+    assert RunEstimate.of([]).wall_s(3, 10) == 0
+
+
+def test_disk_is_what_stays_and_the_work_of_rows_in_flight() -> None:
+    run = RunEstimate.of([ROW, replace(ROW, work_bytes=900)])
+    assert run.output_bytes == 20
+    assert run.work_bytes(rows_in_flight=8) == 2 * 900
+    assert run.work_bytes(rows_in_flight=1) == 900
+
+
+def test_a_calibration_is_kept_and_found_by_its_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = calibration_path(CONFIG)
+    assert path is not None
+    assert not load_calibration(CONFIG).is_measured
+    save_calibration(CALIBRATION, path)
+    assert load_calibration(CONFIG) == CALIBRATION
+    larger = CONFIG.portrait.model_copy(update={"resolution": 256})
+    assert not load_calibration(CONFIG.model_copy(update={"portrait": larger})).is_measured
+    assert load_calibration(CONFIG.model_copy(update={"seed": 5})).is_measured
+    path.write_text("{")
+    assert not load_calibration(CONFIG).is_measured
+
+
+def test_a_calibration_that_is_named_must_be_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        load_calibration(CONFIG, str(tmp_path / "none.json"))
+    assert "--calibrate" in caught.value.remedy
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        save_calibration(CALIBRATION, tmp_path / "a file" / "c.json")
+
+
+def test_a_guess_grows_with_the_preset() -> None:
+    sketch = load_preset("sketch")
+    larger = sketch.portrait.model_copy(update={"resolution": 512})
+    small, large = guess(sketch), guess(sketch.model_copy(update={"portrait": larger}))
+    assert large.costs.branch_s == pytest.approx(16 * small.costs.branch_s)
+    assert large.peak_bytes["decode"] > small.peak_bytes["decode"]
