@@ -64,7 +64,7 @@ class Encoder:
 ENCODERS: dict[VideoCodec, Encoder] = {
     "h264": Encoder("libx264"),
     "hevc": Encoder("libx265", tag="hvc1"),
-    "prores": Encoder("prores_ks", "yuv422p10le", "mov"),
+    "prores": Encoder("prores_ks", "yuv422p10le", "mov", tag="apch"),
     "vp9": Encoder("libvpx-vp9"),
     "av1": Encoder("libsvtav1"),
 }

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.encoding import (
+    ENCODERS,
     EncodeSettings,
     create_file,
     encode_frames,
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 AnyPacket: TypeAlias = "Packet[Any]"
+
+_TAGGED = frozenset(codec for codec, encoder in ENCODERS.items() if encoder.tag)
 
 
 def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -> None:
@@ -95,7 +98,10 @@ def mux(video: Path, track: Soundtrack, target: Path, subtitles: Sequence[Cue] =
 def copied_stream(output: OutputContainer, template: VideoStream) -> VideoStream:
     """An empty stream for packets of the template."""
     # Opaque: by its parameters. FFmpeg reads AV1 with a library that has no encoder to look up.
-    return output.add_stream_from_template(template, opaque=True)
+    stream = output.add_stream_from_template(template, opaque=True)
+    if template.codec_context.name in _TAGGED:
+        stream.codec_context.codec_tag = template.codec_context.codec_tag
+    return stream
 
 
 def _muxer_of(segment: Path) -> str:
