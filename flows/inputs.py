@@ -1,5 +1,6 @@
 """What can be known about the inputs of a row at a bounded cost, before any compute."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flows.rows import FaceBox
@@ -11,10 +12,13 @@ from sonic_ops.pasting import Backdrop, backdrop_size, prepare_backdrop
 from sonic_ops.pictures import load_picture
 from sonic_ops.portrait import Corners, Portrait, place_face, prepare_portrait, render_size
 from sonic_ops.sizes import scaled_size
-from sonic_ops.sound import probe_audio, read_sound, unreadable
+from sonic_ops.sound import probe_audio, read_sound_near, unreadable
+from sonic_ops.soundcheck import check_sound, length_warnings
 from sonic_ops.subtitles import cut, read_subtitles
 
 MIN_SOUND_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
+LISTENED_S = 600
+"""How much of a part is listened to, so that very long ones do not hold up the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,8 @@ class AudioFacts:
 
 
 def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFacts:
-    """Probe the header and decode one block. Raises InputError."""
+    """Probe the header and listen to the first ten minutes of the part. Raises InputError."""
     total_s = probe_audio(audio).duration_s
-    if next(read_sound(audio), None) is None:
-        raise unreadable(audio, "no sound comes out of it")
     start_s, end_s = start or 0.0, total_s if end is None else end
     if start_s >= total_s > 0:
         raise FieldError(
@@ -38,13 +40,27 @@ def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFa
             field="start",
         )
     duration_s = min(end_s, total_s) - start_s
+    heard = tuple(_heard(audio, start_s, duration_s))
     if duration_s < MIN_SOUND_S:
         raise AudioTooShortError(
             f"{audio} has {duration_s:.3f} s of sound to use, less than a frame",
             remedy=f"Give at least {MIN_SOUND_S:g} s of sound.",
         )
     late = f"the end at {end_s:g} s is past the {total_s:.2f} s of audio: rendered to its end"
-    return AudioFacts(duration_s, (late,) if end_s > total_s + MIN_SOUND_S else ())
+    notes = (late,) if end_s > total_s + MIN_SOUND_S else ()
+    return AudioFacts(duration_s, (*notes, *heard))
+
+
+def _heard(audio: str, start_s: float, duration_s: float) -> Iterator[str]:
+    """What the user should know about the sound of a part. Raises InputError."""
+    listened_s = min(duration_s, LISTENED_S)
+    checked = check_sound(read_sound_near(audio, start_s, listened_s))
+    if checked is None:
+        raise unreadable(audio, "no sound comes out of it")
+    yield from length_warnings(duration_s)
+    where = "" if listened_s == duration_s else f" (of the first {LISTENED_S // 60} minutes)"
+    for warning in checked.warnings():
+        yield warning + where
 
 
 def inspect_subtitles(subtitles: str, start: float | None, end_s: float) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ Shape letters: C channels, S samples.
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -20,6 +20,8 @@ from sonic_ops.errors import AudioUnreadableError
 from sonic_ops.files import open_address
 
 MAX_DAMAGED_SHARE = 0.1
+MIN_GAP_S = 0.04  # less is how files round their times
+_UNKNOWN_DURATION_S = 600.0  # for the limit of what may be missing
 _GUESSED_DURATIONS = frozenset({"mp3", "aac", "amr"})  # from the bit rate and the size
 _MAX_PLANES = 8  # from here on PyAV reads past the last plane
 _OPTIONS = {"protocol_whitelist": "file,pipe"}  # a playlist may not reach for other machines
@@ -42,6 +44,7 @@ class SoundBlock:
     samples: NDArray[np.float32]
     sample_rate_hz: int
     layout: str  # of the channels, as FFmpeg calls it
+    is_missing: bool = False  # silence in the place of what is damaged
 
 
 @contextmanager
@@ -83,29 +86,50 @@ def read_sound(
 ) -> Iterator[SoundBlock]:
     """Decode the seconds `[start_s, end_s)` of a track block by block, all at one sample rate.
 
-    Damaged packets are left out, as players do. Raises as `open_sound`, and AudioUnreadableError
-    if more than a tenth is damaged or missing, or the sample rate changes on the way.
+    What is damaged or missing is silent, so that all that follows keeps its time; formats without
+    times, such as MP3, lose it. Raises as `open_sound`, and AudioUnreadableError if more than a
+    tenth is damaged or missing, or the sample rate changes on the way.
     """
     with open_sound(source) as (container, stream):
         position, rate = 0, 0
-        for frame in _decode(source, container, stream):
-            if rate not in (0, frame.sample_rate):
+        for block in _decode(source, container, stream):
+            if rate not in (0, block.sample_rate_hz):
                 raise unreadable(source, "its sample rate changes on the way")
-            rate = frame.sample_rate
+            rate, num_samples = block.sample_rate_hz, block.samples.shape[1]
             start = max(round(start_s * rate) - position, 0)
-            stop = frame.samples if end_s is None else round(end_s * rate) - position
-            position += frame.samples
+            stop = num_samples if end_s is None else round(end_s * rate) - position
+            position += num_samples
             if stop <= 0:
                 return
-            if start < min(stop, frame.samples):
-                yield SoundBlock(_samples(frame)[:, start:stop], rate, frame.layout.name)
+            if start < min(stop, num_samples):
+                yield replace(block, samples=block.samples[:, start:stop])
+
+
+def read_sound_near(source: str, start_s: float, length_s: float) -> Iterator[SoundBlock]:
+    """Decode `length_s` seconds from about `start_s` on, without what is before them.
+
+    For a first look: where it begins is as exact as the file can be entered, and damage in a format
+    without times shows as an empty block. Raises as `read_sound`.
+    """
+    with open_sound(source) as (container, stream):
+        if start_s > 0:
+            container.seek(round(start_s * av.time_base))
+        heard_s = 0.0
+        for block in _decode(source, container, stream, start_s):
+            yield block
+            heard_s += block.samples.shape[1] / block.sample_rate_hz
+            if heard_s >= length_s:
+                return
 
 
 def first_sound_s(source: str) -> float:
     """When the sound of a file starts. Raises as `open_sound`."""
     with open_sound(source) as (container, stream):
-        frame = next(_decode(source, container, stream), None)
-        return float(frame.time or 0.0) if frame is not None else 0.0
+        for packet in container.demux(stream):
+            with suppress(av.error.InvalidDataError):
+                for frame in packet.decode():
+                    return float(frame.time or 0.0)
+    return 0.0
 
 
 def frame_of(block: SoundBlock, position: int) -> AudioFrame:
@@ -157,22 +181,68 @@ def unreadable(source: str, reason: str) -> AudioUnreadableError:
     )
 
 
-def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+def _decode(
+    source: str, container: InputContainer, stream: AudioStream, start_s: float = 0.0
+) -> Iterator[SoundBlock]:
+    """The blocks of a stream that was entered at `start_s`, and silence where some are missing."""
     num_packets = num_damaged = 0
-    decoded_s = 0.0
+    clock = _Clock(source, start_s, _duration_stated_s(container, stream))
     for packet in container.demux(stream):
         num_packets += 1
         try:
             for frame in packet.decode():
-                decoded_s += frame.samples / frame.sample_rate
-                yield frame
+                block = SoundBlock(_samples(frame), frame.sample_rate, frame.layout.name)
+                yield from clock.missing(block, frame.time)
+                yield block
         except av.error.InvalidDataError:
             num_damaged += 1
+            clock.note_damage()
     if num_damaged > MAX_DAMAGED_SHARE * num_packets:
-        raise unreadable(source, f"{num_damaged} of its {num_packets} packets are damaged")
+        where = f", the first at {clock.first_damage_s:.1f} s"
+        raise unreadable(source, f"{num_damaged} of its {num_packets} packets are damaged{where}")
     declared_s = _declared_s(container, stream)
-    if decoded_s < (1 - MAX_DAMAGED_SHARE) * declared_s:
-        raise unreadable(source, f"it breaks off after {decoded_s:.1f} of {declared_s:.1f} s")
+    if clock.now_s < (1 - MAX_DAMAGED_SHARE) * declared_s:
+        raise unreadable(source, f"it breaks off after {clock.now_s:.1f} of {declared_s:.1f} s")
+
+
+class _Clock:
+    """Tells by the times of the blocks how much is missing before each."""
+
+    def __init__(self, source: str, start_s: float, duration_s: float) -> None:
+        self._source = source
+        self._limit_s = MAX_DAMAGED_SHARE * (duration_s or _UNKNOWN_DURATION_S)
+        self._origin_s: float | None = None
+        self._missing_s = 0.0
+        self.now_s = start_s
+        self._is_damaged = False
+        self.first_damage_s: float | None = None
+
+    def note_damage(self) -> None:
+        """Something cannot be decoded here."""
+        self._is_damaged = True
+        self.first_damage_s = self.now_s if self.first_damage_s is None else self.first_damage_s
+
+    def missing(self, block: SoundBlock, time_s: float | None) -> Iterator[SoundBlock]:
+        """Silence of the form of a block up to its time; then the clock stands at its end."""
+        rate, gap = block.sample_rate_hz, 0
+        if time_s is not None:
+            origin_s = time_s - self.now_s if self._origin_s is None else self._origin_s
+            self._origin_s = origin_s
+            gap = round((time_s - origin_s - self.now_s) * rate)
+        if gap > MIN_GAP_S * rate:
+            self.note_damage()
+            self._missing_s += gap / rate
+            if self._missing_s > self._limit_s:
+                reason = f"{self._missing_s:.1f} s of it are missing, the first"
+                raise unreadable(self._source, f"{reason} at {self.first_damage_s:.1f} s")
+            for start in range(0, gap, rate):
+                silence = np.zeros((len(block.samples), min(rate, gap - start)), np.float32)
+                yield replace(block, samples=silence, is_missing=True)
+            self.now_s += gap / rate
+        elif self._is_damaged:
+            yield replace(block, samples=block.samples[:, :0], is_missing=True)
+        self._is_damaged = False
+        self.now_s += block.samples.shape[1] / rate
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.float32]:
@@ -190,10 +260,8 @@ def _samples(frame: AudioFrame) -> NDArray[np.float32]:
 
 
 def _duration_s(container: InputContainer, stream: AudioStream) -> float:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if container.duration:
-        return float(container.duration / av.time_base)
+    if stated_s := _duration_stated_s(container, stream):
+        return stated_s
     ends_s = (
         float((packet.pts + (packet.duration or 0)) * packet.time_base)
         for packet in container.demux(stream)
@@ -202,11 +270,15 @@ def _duration_s(container: InputContainer, stream: AudioStream) -> float:
     return max(ends_s, default=0.0)
 
 
-def _declared_s(container: InputContainer, stream: AudioStream) -> float:
-    """The duration that a file states for its sound; 0 where it states none or it is a guess."""
-    if container.format.name in _GUESSED_DURATIONS:
-        return 0.0
+def _duration_stated_s(container: InputContainer, stream: AudioStream) -> float:
+    """What the headers say of the duration; 0 if nothing."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    alone = len(container.streams) == 1
-    return float((container.duration or 0) / av.time_base) if alone else 0.0
+    return float((container.duration or 0) / av.time_base)
+
+
+def _declared_s(container: InputContainer, stream: AudioStream) -> float:
+    """The duration that a file states for its sound; 0 where it states none or it is a guess."""
+    of_all = not stream.duration and len(container.streams) > 1
+    guessed = of_all or container.format.name in _GUESSED_DURATIONS
+    return 0.0 if guessed else _duration_stated_s(container, stream)
