@@ -3,6 +3,7 @@
 import hashlib
 import math
 import resource
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -222,6 +223,54 @@ def test_a_file_that_breaks_off_is_refused(tmp_path: Path, suffix: str, codec: s
     with pytest.raises(AudioUnreadableError, match=r"breaks off after [12]\.\d of 4\.\d s"):
         decode_audio(str(source), tmp_path / "b.wav")
     assert decode_audio(str(source), tmp_path / "b.wav", end_s=1.0) == 16_000
+
+
+def write_phone_call(path: Path) -> Path:
+    path = path.with_suffix(".wav")
+    soundfile.write(path, tone(2.0, 8_000, channels=1), 8_000, subtype="PCM_U8")
+    return path
+
+
+def write_surround(path: Path) -> Path:
+    path = path.with_suffix(".wav")
+    soundfile.write(path, tone(2.0, 96_000, channels=6), 96_000, subtype="PCM_24")
+    return path
+
+
+def write_video_of_uneven_frames(path: Path) -> Path:
+    """A screen recording: frames come when something moves, sound goes on."""
+    path = path.with_suffix(".mp4")
+    sound = tone(2.0, 44_100)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=30, width=64, height=64)
+        video.time_base = video.codec_context.time_base = Fraction(1, 1000)
+        audio = container.add_stream("aac", rate=44_100, layout="stereo")
+        for time_ms in (0, 40, 55, 700, 712, 1900):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), time_ms % 255, np.uint8))
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        heard = av.AudioFrame.from_ndarray(sound.reshape(1, -1), format="flt", layout="stereo")
+        heard.sample_rate, heard.pts, heard.time_base = 44_100, 0, Fraction(1, 44_100)
+        converter = av.AudioResampler(format="fltp", layout="stereo", rate=44_100)
+        for converted in converter.resample(heard):
+            container.mux(audio.encode(converted))
+        container.mux([*video.encode(None), *audio.encode(None)])
+    return path
+
+
+@pytest.mark.parametrize(
+    "write", [write_phone_call, write_surround, write_video_of_uneven_frames], ids=lambda w: w.__name__
+)
+def test_odd_inputs_keep_their_length_and_tones(
+    tmp_path: Path, write: Callable[[Path], Path]
+) -> None:
+    source = write(tmp_path / "odd")
+    num_samples = decode_audio(str(source), tmp_path / "decoded.wav")
+    assert num_samples == pytest.approx(2 * SAMPLE_RATE_HZ, abs=0.04 * SAMPLE_RATE_HZ)
+    heard = read_samples(tmp_path / "decoded.wav", 0, num_samples)
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    assert np.argmax(spectrum) * SAMPLE_RATE_HZ / len(heard) == pytest.approx(220, abs=1)
+    assert probe_audio(str(source)).duration_s == pytest.approx(2, abs=0.04)
 
 
 def test_less_than_a_frame_is_too_short(tmp_path: Path) -> None:
