@@ -202,6 +202,30 @@ def report(
 
 
 @app.command()
+def mux(
+    video: Annotated[str, typer.Argument(help="The video whose pictures are kept as they are.")],
+    audio: Annotated[
+        list[str],
+        typer.Option(metavar="LANGUAGE=FILE", help="A sound; the first one is the usual one."),
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", help="The video to write.")],
+    subtitles: Annotated[
+        list[str], typer.Option(metavar="LANGUAGE=FILE", help="SRT or WebVTT.", default_factory=list)
+    ],
+) -> None:
+    """Join the languages of a video in one file: sounds and subtitles, each with its tag.
+
+    \b
+    sonic mux talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.mkv
+    sonic mux talk.mp4 --audio en=talk.mp4 --audio de=de.wav --subtitles de=de.srt -o both.mp4
+    """
+    from flows.mux import mux as join
+    from flows.terminal import open_terminal
+
+    join(video, audio, subtitles, output, str(Path.cwd()), open_terminal().say)
+
+
+@app.command()
 def clean(
     target: Annotated[
         str, typer.Argument(metavar="FOLDER|MANIFEST", help="Where outputs or work lie.")

@@ -8,6 +8,8 @@ SonicError
     ImageUnreadableError
     NoFaceError
     SubtitlesUnreadableError
+    VideoUnreadableError
+    LengthsDifferError
     FieldError
     OutputNotWritableError
   ManifestError          the manifest is wrong: nothing can start
@@ -73,6 +75,14 @@ class NoFaceError(InputError):
 
 class SubtitlesUnreadableError(InputError):
     """The subtitles are not SRT or WebVTT."""
+
+
+class VideoUnreadableError(InputError):
+    """A video has no pictures that can be used."""
+
+
+class LengthsDifferError(InputError):
+    """Sound and pictures that are to be joined are not as long as each other."""
 
 
 class FieldError(InputError):

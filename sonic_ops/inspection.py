@@ -42,6 +42,7 @@ class VideoInfo:
     language: str = ""
     num_subtitles: int = 0
     audio_offset_s: float | None = None  # measured where the original is at hand
+    provenance: str = ""  # what the file says of its making, where it was asked
 
 
 def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
@@ -54,6 +55,14 @@ def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
             return _info(path, container, fps)
     except (av.error.FFmpegError, OSError) as error:
         raise wrong(path, f"cannot be read: {error.strerror or error}") from error
+
+
+def track_lengths_s(path: Path) -> tuple[float, ...]:
+    """Seconds of the pictures and of every sound of a video."""
+    with av.open(str(path)) as container:
+        tracks = [container.streams.video[0], *container.streams.audio]
+        times = _times(container)
+        return tuple(_duration_s(track, times) for track in tracks)
 
 
 def verify_video(

@@ -3,7 +3,7 @@
 Nothing here encodes a picture again, or holds more than a few packets.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from heapq import merge
 from pathlib import Path
@@ -70,11 +70,17 @@ def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -
                     num_frames += 1
 
 
-def mux(video: Path, track: Soundtrack, target: Path, subtitles: Sequence[Cue] = ()) -> None:
+def mux(
+    video: Path,
+    track: Soundtrack,
+    target: Path,
+    subtitles: Sequence[Cue] = (),
+    tags: Mapping[str, str] | None = None,
+) -> None:
     """Join a silent video with the original sound and with subtitles, in the format of `target`.
 
     Sound that the format takes is copied, other sound is encoded with its channels and sample
-    rate. Raises MissingFileError or AudioUnreadableError.
+    rate; `tags` become metadata. Raises MissingFileError or AudioUnreadableError.
     """
     form = format_of(target.name)
     language = track_language(track.language, form.muxer) if track.language else None
@@ -83,6 +89,7 @@ def mux(video: Path, track: Soundtrack, target: Path, subtitles: Sequence[Cue] =
         av.open(str(video)) as source,
         create_file(draft, form.muxer) as output,
     ):
+        output.metadata.update(tags or {})
         picture = source.streams.video[0]
         copied = copied_stream(output, picture)
         streams = [
@@ -91,7 +98,7 @@ def mux(video: Path, track: Soundtrack, target: Path, subtitles: Sequence[Cue] =
         ]
         if subtitles:
             streams.append(add_subtitles(output, form.subtitles, subtitles, language))
-        for packet in merge(*streams, key=_decode_time):
+        for packet in merge(*streams, key=decode_time):
             output.mux(packet)
 
 
@@ -142,6 +149,7 @@ def _retarget(packets: Iterator[AnyPacket], stream: VideoStream) -> Iterator[Any
             yield packet
 
 
-def _decode_time(packet: AnyPacket) -> Fraction:
+def decode_time(packet: AnyPacket) -> Fraction:
+    """When a packet is decoded, in seconds."""
     assert packet.dts is not None
     return packet.dts * packet.time_base
