@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render test test-faults check lint types parity bench setup docs clean evaluate-sketch train-sketch train-bundle
+.PHONY: help render test test-faults test-ui check lint types parity bench setup docs clean evaluate-sketch train-sketch train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -33,6 +33,17 @@ test: $(READY)  ## run the tests
 
 test-faults: $(READY)  ## kill, stop and fill everything: the whole set of tests of it
 	@$(BIN)/python -m pytest tests/faults -m ""
+
+UI_READY := .venv/ui
+
+$(UI_READY): $(READY)
+	@echo "installing a browser into .venv (once; 70 MB)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ui]'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.ui.chromium
+	@touch $@
+
+test-ui: $(UI_READY)  ## open reports in a browser, and deploy to a Prefect server
+	@$(BIN)/python -m pytest tests -m ui
 
 check: lint types  ## check style, types and layers
 

@@ -1,5 +1,6 @@
 "use strict";
-// Rows are shown, hidden and put in order where they are; nothing from the manifest is ever parsed as HTML.
+// Rows are shown, hidden and put in order where they are. Their details were escaped when the page was
+// written, and become elements when they are opened.
 (() => {
   const body = document.querySelector("#rows tbody");
   const rows = [...body.rows];
@@ -23,7 +24,7 @@
     const cell = detail.insertCell();
     detail.className = "detail";
     cell.colSpan = row.cells.length;
-    cell.append(row.querySelector("template").content.cloneNode(true));
+    cell.innerHTML = row.querySelector("script").textContent;
     row.after(detail);
     detailOf.set(row, detail);
     follow(cell);

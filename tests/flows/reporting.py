@@ -14,13 +14,13 @@ from flows.report.looks import keep_look
 from flows.results import ResultLine, RowResult, write_results
 from sonic_ops.encoding import EncodeSettings, encode_frames
 from sonic_ops.media import mux
-from sonic_ops.quality.looking import Look, look_at
+from sonic_ops.quality.looking import Curves, Look, look_at
 from sonic_ops.quality.measures import Part
 from sonic_ops.soundtrack import Soundtrack
 
 FACE = Path(__file__).parents[1] / "golden" / "faces" / "glasses.png"
 EVIL = '"><script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
-ERROR = {
+ERROR: dict[str, Any] = {
     "error_class": "MissingFileError",
     "error": "column audio: there is nothing",
     "remedy": "Check it.",
@@ -46,11 +46,20 @@ def make_video(target: Path, num_frames: int = 50) -> Path:
 
 def done(row: int, output: Path, **known: Any) -> RowResult:
     """The result of a finished row."""
-    facts: dict[str, Any] = {
-        "num_frames": 25, "video_s": 2.0, "wall_s": 10.0 + row, "worker_s": 8.0,
-        "audio_offset_ms": 0.1, "fingerprint": f"{row:064x}", "attempts": 1,
-    }  # fmt: skip
-    return RowResult(row, f"row-{row:03}", "done", output=str(output), **{**facts, **known})
+    result = RowResult(
+        row,
+        f"row-{row:03}",
+        "done",
+        output=str(output),
+        num_frames=25,
+        video_s=2.0,
+        wall_s=10.0 + row,
+        worker_s=8.0,
+        audio_offset_ms=0.1,
+        fingerprint=f"{row:064x}",
+        attempts=1,
+    )
+    return replace(result, **known)
 
 
 def write_table(
@@ -93,7 +102,7 @@ def _varied(look: Look, parts: tuple[Part, ...], rng: np.random.Generator) -> Lo
         look,
         measures=measures,
         parts=parts,
-        curves=replace(look.curves, **values, **motion),
+        curves=Curves(**values, **motion, pauses_s=look.curves.pauses_s),
         poster=look.poster + padding,
         sheet=look.sheet + padding,
     )

@@ -1,0 +1,77 @@
+"""One Chromium for all tests, and pages that note what goes wrong in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flows.report.writing import write_report
+from tests.flows.reporting import ERROR, EVIL, done, make_video, many_rows, write_table
+from tests.ui.chromium import known_chromium, library_path
+
+if TYPE_CHECKING:  # `make test` passes by here without a browser
+    from playwright.sync_api import Browser, Page
+
+SCREENS = Path(__file__).parents[2] / "runs" / "ui"
+"""Where screenshots go, to be looked at."""
+
+OpenPage = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=known_chromium(),
+            args=["--headless", "--no-sandbox", "--disable-gpu"],
+            env=library_path(),
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Open a report from the disk; at the end nothing may have gone wrong in it."""
+    problems: list[str] = []
+    pages: list[Page] = []
+
+    def opened(report: str, *, scheme: str = "light") -> Page:
+        page = browser.new_page(viewport={"width": 1300, "height": 900}, color_scheme=scheme)
+        page.on("console", lambda said: problems.append(said.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("requestfailed", lambda asked: problems.append(f"{asked.failure} {asked.url}"))
+        page.goto(f"file://{report}")
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of two videos and a row that failed; all texts of the third try to break out."""
+    folder = tmp_path_factory.mktemp("few")
+    video = make_video(folder / "first & last.mp4")
+    failed = {name: f"{text} {EVIL}" for name, text in ERROR.items()}
+    rows = (
+        done(1, video, notes="the face is small; the sound clips"),
+        done(2, make_video(folder / "second.mp4", 60)),
+        done(3, video, status="failed", output=f"/gone/{EVIL}.mp4", id=EVIL, notes=EVIL, **failed),
+    )
+    return write_report(write_table(folder, rows, {"course": EVIL}), print)
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of 500 rows, of which every tenth has failed."""
+    return write_report(many_rows(tmp_path_factory.mktemp("many"), 500), print)

@@ -1,0 +1,165 @@
+"""Facts of the report in a real browser, opened from the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.ui.conftest import SCREENS, OpenPage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.ui
+
+OPENS_MS = 2000
+LIP_SYNC, STATUS = 5, 3  # cells of a row
+
+
+def column(page: Page, index: int) -> list[Any]:
+    """The sorting values of the rows that are shown, from top to bottom."""
+    return page.evaluate(
+        """index => [...document.querySelectorAll('#rows > tbody > tr:not(.detail)')]
+            .filter(row => !row.hidden).map(row => row.cells[index].dataset.value)""",
+        index,
+    )
+
+
+def test_a_row_opens_to_its_video_with_poster_curves_and_timings(
+    few: str, open_page: OpenPage
+) -> None:
+    page = open_page(few)
+    page.get_by_role("button", name="row-001", exact=True).click()
+    details = page.locator("tr.detail")
+    assert details.locator(".chart path").count() >= 7
+    loaded = page.evaluate(
+        """async () => {
+            const video = document.querySelector('video'), poster = new Image();
+            poster.src = video.poster;
+            await poster.decode();
+            const known = new Promise(done => video.addEventListener('loadedmetadata', done));
+            video.preload = 'metadata';
+            video.load();
+            await known;
+            return [poster.naturalWidth, video.duration, video.videoWidth];
+        }"""
+    )
+    assert loaded == [64, pytest.approx(2.0, abs=0.1), 64]
+    for image in details.locator("img").all():
+        assert image.evaluate("image => image.naturalWidth") > 0
+    page.screenshot(path=SCREENS / "three-rows-open.png", full_page=True)
+    page.get_by_role("button", name="row-001", exact=True).click()
+    assert details.count() == 0
+
+
+def test_what_the_manifest_says_never_runs(few: str, open_page: OpenPage) -> None:
+    page = open_page(few)
+    for button in page.locator(".open").all():
+        button.click()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("script:not([type])").count() == 1
+    assert page.locator("tr.detail .problem").first.is_visible()
+
+
+def test_rows_sort_both_ways_and_what_has_no_figure_comes_last(
+    many: str, open_page: OpenPage
+) -> None:
+    page = open_page(many)
+    page.get_by_role("button", name="row-002", exact=True).click()
+    head = page.locator("#rows > thead").get_by_role("columnheader", name="Lip sync")
+    for direction, sign in (("ascending", 1), ("descending", -1)):
+        head.get_by_role("button").click()
+        values = column(page, LIP_SYNC)
+        known = [float(value) for value in values if value]
+        assert known == sorted(known, key=lambda value: sign * value)
+        assert values[len(known) :] == [""] * 50
+        assert head.get_attribute("aria-sort") == direction
+    following = page.evaluate(
+        "document.querySelector('tr.detail').previousElementSibling.cells[2].dataset.value"
+    )
+    assert following == "row-002"
+
+
+def test_rows_are_filtered_and_searched_and_it_is_said(many: str, open_page: OpenPage) -> None:
+    page = open_page(many)
+    page.get_by_role("button", name="row-010", exact=True).click()
+    page.get_by_label("failed").uncheck()
+    assert set(column(page, STATUS)) == {"done"}
+    assert page.locator("#shown").inner_text() == "450 of 500 rows"
+    assert not page.locator("tr.detail").is_visible()
+    page.get_by_label("Search").fill("ROW-12 analysis")
+    assert page.locator("#shown").inner_text() == "9 of 500 rows"
+    page.get_by_label("only with notes").check()
+    assert page.locator("#shown").inner_text() == "1 of 500 rows"
+
+
+def test_the_keyboard_is_enough(few: str, open_page: OpenPage) -> None:
+    page = open_page(few)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.className") == "open":
+            break
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    assert page.locator("tr.detail").count() == 1
+    assert page.evaluate("document.activeElement.getAttribute('aria-expanded')") == "true"
+
+
+def test_everything_has_a_name_for_those_who_do_not_see_it(few: str, open_page: OpenPage) -> None:
+    page = open_page(few)
+    page.get_by_role("button", name="row-001", exact=True).click()
+    nameless = page.evaluate(
+        """[...document.querySelectorAll('button, input, video, svg[role=img], img')].filter(e =>
+            !(e.textContent.trim() || e.getAttribute('aria-label') || e.hasAttribute('alt') ||
+              (e.labels && e.labels.length))).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert nameless == []
+    assert page.get_by_role("table").first.is_visible()
+    assert page.get_by_role("row", name="row-002").get_by_role("cell").count() > 8
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_can_be_read_and_changed(few: str, open_page: OpenPage, scheme: str) -> None:
+    page = open_page(few, scheme=scheme)
+    contrast = """() => {
+        const style = getComputedStyle(document.body);
+        return [style.backgroundColor, style.color];
+    }"""
+    back, text = (brightness(colour) for colour in page.evaluate(contrast))
+    assert (back < text) == (scheme == "dark")
+    assert (max(back, text) + 0.05) / (min(back, text) + 0.05) > 7
+    page.screenshot(path=SCREENS / f"three-rows-{scheme}.png")
+    page.get_by_role("button", name="Dark").click()
+    other, _ = (brightness(colour) for colour in page.evaluate(contrast))
+    assert (other > 0.5) == (scheme == "dark")
+
+
+def brightness(colour: str) -> float:
+    """Relative luminance of `rgb(r, g, b)`, as WCAG 2 defines it."""
+    parts = [int(part) / 255 for part in colour.strip("rgba()").split(",")[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_500_rows_open_in_two_seconds_and_stay_fluid(many: str, open_page: OpenPage) -> None:
+    page = open_page(many)
+    opened_ms = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    page.screenshot(path=SCREENS / "500-rows.png")
+    spent_ms = page.evaluate(
+        """() => {
+            const started = performance.now(), search = document.getElementById('search');
+            for (const head of document.querySelectorAll('#rows thead button')) head.click();
+            search.value = 'row-4';
+            search.dispatchEvent(new Event('input'));
+            document.body.getBoundingClientRect();
+            return performance.now() - started;
+        }"""
+    )
+    print(f"500 rows open in {opened_ms:.0f} ms; 12 sorts and a search take {spent_ms:.0f} ms")
+    assert opened_ms < OPENS_MS
+    assert spent_ms < OPENS_MS
