@@ -210,7 +210,8 @@ def mux(
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="The video to write.")],
     subtitles: Annotated[
-        list[str], typer.Option(metavar="LANGUAGE=FILE", help="SRT or WebVTT.", default_factory=list)
+        list[str],
+        typer.Option(metavar="LANGUAGE=FILE", help="SRT or WebVTT.", default_factory=list),
     ],
 ) -> None:
     """Join the languages of a video in one file: sounds and subtitles, each with its tag.
