@@ -139,7 +139,7 @@ def _project_block(
     image_FE = image_11E[:, 0].float().expand(BLOCK_FRAMES, -1).to(models.device)
     raw_F2 = models.audio2bucket(motion_spans(read, start, stop).to(models.device), image_FE)
     # Tokens are kept for all steps, so in the precision that the UNet reads them in.
-    kept_FKE = tokens_FKE.to("cpu", models.unet.unet.dtype)
+    kept_FKE = tokens_FKE.to("cpu", models.unet_dtype)
     return kept_FKE, raw_F2.cpu() * BUCKET_GAIN + BUCKET_OFFSET
 
 

@@ -52,8 +52,17 @@ class ModelsConfig(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32",
         description="precision of the networks, but for the speech side, which is always float32; "
-        "`auto` is `bfloat16` where the device computes in it natively, else `float32`. With "
-        "`bfloat16` the autoencoder stays in `float32`",
+        "`auto` is `bfloat16` where the device computes in it natively, else `float32`",
+    )
+    vae_dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
+        default=None,
+        description="precision of the autoencoder; none: that of `dtype`, but `float32` with "
+        "`bfloat16`, which has fewer bits than a picture shows",
+    )
+    offload: Literal["none", "parts"] = Field(
+        default="none",
+        description="`parts`: on the device are only the networks of the stage that runs, and the "
+        "others wait in the memory of the CPU, for small cards. It changes no bit",
     )
     notice: str | None = Field(
         default=None,

@@ -6,7 +6,7 @@ unet/ vae/ image_encoder/ audio2token/ audio2bucket/ speech_encoder/ scheduler/ 
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import diffusers
 import torch
@@ -21,6 +21,7 @@ from sonic_ops.errors import ConfigError
 from sonic_ops.files import weights_folder
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.inventory import compare, read_config, shapes_of
+from sonic_ops.models.parts import Parts
 from sonic_ops.models.rife import FlowNet, load_flownet
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
@@ -30,25 +31,46 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The networks of one preset on one device."""
+    """The networks of one preset; who asks for one has it on the device."""
 
-    unet: AudioUNet
-    vae: Any
-    image_encoder: CLIPVisionModelWithProjection
-    audio2token: AudioToToken
-    audio2bucket: AudioToBucket
-    speech_encoder: WhisperEncoder
+    parts: Parts
     scheduler: EulerDiscreteScheduler
-    flownet: FlowNet
     device: str
+    unet_dtype: torch.dtype
+    latent_scale: float
 
     @property
-    def latent_scale(self) -> float:
-        return float(self.vae.config.scaling_factor)
+    def unet(self) -> AudioUNet:
+        return cast(AudioUNet, self.parts["unet"])
+
+    @property
+    def vae(self) -> Any:
+        return self.parts["vae"]
+
+    @property
+    def image_encoder(self) -> CLIPVisionModelWithProjection:
+        return cast(CLIPVisionModelWithProjection, self.parts["image_encoder"])
+
+    @property
+    def audio2token(self) -> AudioToToken:
+        return cast(AudioToToken, self.parts["audio2token"])
+
+    @property
+    def audio2bucket(self) -> AudioToBucket:
+        return cast(AudioToBucket, self.parts["audio2bucket"])
+
+    @property
+    def speech_encoder(self) -> WhisperEncoder:
+        return cast(WhisperEncoder, self.parts["speech_encoder"])
+
+    @property
+    def flownet(self) -> FlowNet:
+        return cast(FlowNet, self.parts["flownet"])
 
     def encode_image(self, image_NCHW: Tensor) -> Tensor:
         """The mode of the latents of pictures in [-1, 1], not scaled, float32 on the CPU."""
-        encoded = self.vae.encode(image_NCHW.to(self.vae.device, self.vae.dtype))
+        vae = self.vae
+        encoded = vae.encode(image_NCHW.to(vae.device, vae.dtype))
         latents: Tensor = (
             encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latent
         )
@@ -56,8 +78,9 @@ class Models:
 
     def decode_latents(self, latents_FCHW: Tensor) -> Tensor:
         """Frames in [-1, 1], float32 on the CPU; frames of one call see each other."""
-        latents = (latents_FCHW / self.latent_scale).to(self.vae.device, self.vae.dtype)
-        decode = self.vae.decode
+        vae = self.vae
+        latents = (latents_FCHW / self.latent_scale).to(vae.device, vae.dtype)
+        decode = vae.decode
         timed = "num_frames" in inspect.signature(decode).parameters
         frames: Tensor = decode(latents, **({"num_frames": len(latents)} if timed else {})).sample
         return frames.float().cpu()
@@ -75,22 +98,28 @@ def load_models(config: ModelsConfig) -> Models:
     half = getattr(torch, config.dtype)
     # Eight bits of mantissa are fewer than a picture shows.
     precise = torch.float32 if half == torch.bfloat16 else half
-    device = config.device
+    offload = config.offload == "parts"
+    place = "cpu" if offload else config.device
 
     def loaded(part: str, dtype: torch.dtype = torch.float32) -> Any:
-        return _ready(_fill(build_network(folder, part), folder, part), device, dtype)
+        return _ready(_fill(build_network(folder, part), folder, part), place, dtype)
 
     # The speech side stays in float32: it runs once, and its tokens decide the lips.
+    networks = {
+        "unet": loaded("unet", half),
+        "vae": loaded("vae", getattr(torch, config.vae_dtype) if config.vae_dtype else precise),
+        "image_encoder": loaded("image_encoder", precise),
+        "audio2token": loaded("audio2token"),
+        "audio2bucket": loaded("audio2bucket"),
+        "speech_encoder": loaded("speech_encoder"),
+        "flownet": _ready(load_flownet(folder / "rife"), place),
+    }
     return Models(
-        unet=loaded("unet", half),
-        vae=loaded("vae", precise),
-        image_encoder=loaded("image_encoder", precise),
-        audio2token=loaded("audio2token"),
-        audio2bucket=loaded("audio2bucket"),
-        speech_encoder=loaded("speech_encoder"),
+        parts=Parts(networks, config.device, offload=offload),
         scheduler=EulerDiscreteScheduler.from_config(read_config(folder, "scheduler")),
-        flownet=_ready(load_flownet(folder / "rife"), device),
-        device=device,
+        device=config.device,
+        unet_dtype=half,
+        latent_scale=float(networks["vae"].config.scaling_factor),
     )
 
 

@@ -67,8 +67,6 @@ class _Network:
 
 
 class _UNet(_Network):
-    unet = SimpleNamespace(dtype=torch.float16)
-
     def __call__(self, sample_BTCHW: Tensor, *context: object) -> Tensor:
         return sample_BTCHW[:, :, :LATENT_CHANNELS] * 0.5
 
@@ -99,6 +97,7 @@ class SimulatedModels:
     """What `Models` offers to the jobs, without a network."""
 
     device = "cpu"
+    unet_dtype = torch.float16
     latent_scale = 1.0
 
     def __init__(self) -> None:

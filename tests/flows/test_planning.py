@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 
 from flows.calibration import save_calibration
+from flows.estimator import machine_memory_bytes
 from flows.planning import SHOWN, plan
 from flows.run import RunRequest
 from flows.terminal import open_terminal
 from tests.flows.conftest import Cells, WriteManifest
-from tests.flows.test_estimate import CALIBRATION, costing
+from tests.flows.test_estimate import CALIBRATION, ONES, costing
 
 
 @pytest.fixture
@@ -25,11 +26,16 @@ def measured(tmp_path: Path) -> str:
 
 
 def planned(
-    manifest: str, calibration: str | None = None, *, as_json: bool = False, **options: float
+    manifest: str,
+    calibration: str | None = None,
+    *,
+    as_json: bool = False,
+    preset: str = "sketch",
+    **options: float,
 ) -> tuple[int, str]:
     text = io.StringIO()
     terminal = open_terminal("json-lines" if as_json else None, Console(file=text, width=140))
-    request = RunRequest(manifest, "sketch", None)
+    request = RunRequest(manifest, preset, None)
     return plan(request, terminal, calibration=calibration, **options), text.getvalue()  # type: ignore[arg-type]
 
 
@@ -92,3 +98,21 @@ def test_a_bad_row_is_said_and_the_others_are_planned(
     assert status == 1
     assert "row b, column seed: 'x' is not a whole number" in text
     assert "work: 1.6 h of a worker" in text
+
+
+def test_workers_that_do_not_fit_together_are_told(
+    good: Cells, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.json"
+    most = {"denoise": int(0.6 * machine_memory_bytes()), "decode": 0}
+    save_calibration(
+        replace(CALIBRATION, costs=replace(ONES, pixels=128 * 128), peak_bytes=most), path
+    )
+    preset = tmp_path / "four.yaml"
+    preset.write_text(
+        "models: {weights: 'package:sketch'}\nportrait: {resolution: 128}\ncluster: {workers: 4}"
+    )
+    status, text = planned(write_manifest(good), str(path), preset=str(preset))
+    assert status == 0
+    assert "4 workers need about" in text
+    assert "Set cluster.workers: 1" in text

@@ -108,3 +108,10 @@ def test_a_run_that_is_over_is_finished(
         ("rows", None),
     ]
     assert events[-1]["skipped"] == 1
+
+
+def test_results_beside_the_first_output_are_found(manifest: str, tmp_path: Path) -> None:
+    done = RowResult(1, "a", "done", output=output(tmp_path, "a"))
+    beside = results_address(manifest, str(tmp_path / "out"))
+    write_results(beside, lambda: [(done, {})])
+    assert "1 done, 3 waiting" in said(manifest)[1]
