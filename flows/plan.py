@@ -12,7 +12,7 @@ from sonic_ops.timeline import cut_segments, num_frames_of, num_output_frames_of
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """Frames and seconds of the video, windows of one step, and steps."""
+    """Frames and seconds of the video, most windows of one step, and steps."""
 
     num_frames: int
     num_output_frames: int
@@ -30,7 +30,16 @@ def plan_row(duration_s: float, sampling: SamplingConfig, fps: Fraction = OUTPUT
     """The plan of `duration_s` seconds of audio; the length in the header decides."""
     num_samples = round(duration_s * SAMPLE_RATE_HZ)
     num_frames = num_frames_of(num_samples)
-    grid = window_grid(num_frames, 0, size=sampling.window_frames, overlap=sampling.window_overlap)
+    # With mirrors at the ends a grid that has moved has a window more; the first step has not.
+    moved = min(1, sampling.num_run - 1)
+    grid = window_grid(
+        num_frames,
+        moved,
+        size=sampling.window_frames,
+        overlap=sampling.window_overlap,
+        shift=sampling.shift_frames,
+        edges=sampling.edges,
+    )
     num_output_frames = num_output_frames_of(num_samples, fps)
     video_s = float(num_output_frames / fps)
     return RowPlan(num_frames, num_output_frames, len(grid), sampling.num_run, video_s)

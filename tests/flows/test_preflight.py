@@ -11,6 +11,7 @@ import av
 import fsspec
 import numpy as np
 import pytest
+import soundfile
 from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
@@ -261,6 +262,22 @@ def test_a_part_of_the_audio(check: Checked) -> None:
     assert check.planned(start=1, end=2).plan.num_frames == 12
     (note,) = check.planned(start=1, end=60).notes
     assert note.startswith("the end at 60 s is past the 2.99 s")
+
+
+def test_what_is_odd_about_the_sound_is_noted_and_the_row_renders(
+    check: Checked, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    loud = np.clip(rng.standard_normal((32_000, 2)), -1, 1).astype(np.float32)
+    soundfile.write(tmp_path / "loud.wav", loud * (1, 0), 16_000)
+    clipped, quiet, channel = check.planned(audio="loud.wav").notes
+    assert clipped == "clipping in 4.8 % of the samples"
+    assert "quietest tenth" in quiet
+    assert channel == "channel 2 of 2 is silent"
+    write_wav(tmp_path / "long.wav", 601 * 8_000, 8_000)
+    (silent,) = check.planned(audio="long.wav").notes
+    assert "hardly anything is heard" in silent
+    assert silent.endswith("(of the first 10 minutes)")
 
 
 def test_all_that_is_wrong_with_a_row_comes_at_once(check: Checked, blank_picture: str) -> None:
