@@ -94,7 +94,7 @@ def test_the_good_rows_are_rendered(ran: Run, folder: Path) -> None:
 
 def test_several_faces_are_noted(ran: Run) -> None:
     _, _, results = ran
-    assert results[1]["notes"] == "2 faces in the portrait: the largest is used"
+    assert "2 faces in the portrait: the largest is used" in results[1]["notes"]
 
 
 @pytest.mark.parametrize("index", range(len(BAD)), ids=[case[0] for case in BAD])
