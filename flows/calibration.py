@@ -77,10 +77,8 @@ class Calibration:
 
 def calibration_path(config: RenderConfig, named: str | None = None) -> Path | None:
     """The file of a calibration: as it is named, or by preset and machine in the user's cache."""
-    if named is not None:
+    if named := named or os.environ.get(NAMED):
         return Path(named)
-    if NAMED in os.environ:
-        return Path(os.environ[NAMED])
     folder = cache_folder("calibrations")
     key = hashlib.sha256(f"{_deciding(config)} {machine_name()}".encode()).hexdigest()
     return folder / f"{key[:SHORT]}.json" if folder else None
@@ -104,12 +102,12 @@ def load_calibration(config: RenderConfig, named: str | None = None) -> Calibrat
 
     Raises ConfigError if a file is named that cannot be read.
     """
-    path = calibration_path(config, named)
+    path, named = calibration_path(config, named), named or os.environ.get(NAMED)
     try:
         content: dict[str, Any] = json.loads(path.read_text()) if path else {}
         return Calibration(**content | {"costs": Costs(**content["costs"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
-        if named is None:
+        if not named:
             return guess(config)
         raise ConfigError(
             f"The calibration {path} cannot be read ({error})",

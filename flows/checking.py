@@ -85,7 +85,9 @@ def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: L
         checked.unfit += named if len(checked.unfit) < SAID else []
 
 
-def say_problems(checked: Checked, estimator: Estimator, terminal: Terminal) -> None:
+def say_problems(
+    checked: Checked, estimator: Estimator, ledger: Ledger, terminal: Terminal
+) -> None:
     """All that is wrong with all rows, a sentence each; the rest of very many is in the results."""
     if checked.num_bad:
         terminal.warn(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
@@ -99,7 +101,8 @@ def say_problems(checked: Checked, estimator: Estimator, terminal: Terminal) -> 
         terminal.warn(f"{checked.num_unfit} rows will hardly fit into this machine:")
     for name, problem in checked.unfit:
         terminal.warn(f"  row {name}: {problem}")
-    if problem := estimator.run_problem(checked.estimate, checked.an_output):
+    num_workers = estimator.num_workers(row.plan for row in ledger.planned())
+    for problem in estimator.run_problems(checked.estimate, checked.an_output, num_workers):
         terminal.warn(problem)
 
 

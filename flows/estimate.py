@@ -7,6 +7,7 @@ row, whose segments are no more than its workers, whatever is longer.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from flows.calibration import Calibration
 from flows.config import RenderConfig
@@ -15,7 +16,7 @@ from sonic_ops.config import SamplingConfig
 from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, PIECE_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.formats import VideoCodec
 from sonic_ops.guidance import branches_of, guidance_scales
-from sonic_ops.timeline import cut_pieces, cut_segments
+from sonic_ops.timeline import cut_pieces
 
 STAGES = ("listen", "denoise", "decode", "encode")
 
@@ -84,7 +85,7 @@ def estimate_row(
     return RowEstimate(
         stages_s,
         costs.driver_row_s + plan.video_s * costs.driver_second_s,
-        len(cut_segments(plan.num_frames, config.segment_frames)),
+        -(-plan.num_frames // config.segment_frames),
         {
             stage: int(calibration.kept_bytes + area * max(peak - calibration.kept_bytes, 0))
             for stage, peak in calibration.peak_bytes.items()
@@ -104,10 +105,12 @@ def _num_pieces(plan: RowPlan, config: RenderConfig) -> int:
 
 def num_branches(sampling: SamplingConfig) -> int:
     """Guidance branches that are computed, over all steps of a window."""
-    scales = (
-        guidance_scales(pair, sampling.num_run)
-        for pair in (sampling.image_guidance, sampling.audio_guidance)
-    )
+    return _num_branches(sampling.image_guidance, sampling.audio_guidance, sampling.num_run)
+
+
+@lru_cache
+def _num_branches(image: tuple[float, float], audio: tuple[float, float], num_steps: int) -> int:
+    scales = (guidance_scales(pair, num_steps) for pair in (image, audio))
     return sum(len(branches_of(*pair)) for pair in zip(*scales, strict=True))
 
 

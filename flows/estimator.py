@@ -68,15 +68,26 @@ class Estimator:
                 f"has {size_in_words(free)}. Free space, or let --work name another folder"
             )
 
-    def run_problem(self, run: RunEstimate, an_output: str | None) -> str:
-        """Why all rows together do not fit; empty if they do."""
+    def run_problems(
+        self, run: RunEstimate, an_output: str | None, num_workers: int
+    ) -> Iterator[str]:
+        """Why all rows together do not fit, each with a remedy."""
         free = self._free_bytes(addresses.folder_of(an_output)) if an_output else None
-        if free is None or run.output_bytes < NEAR_LIMIT * free:
-            return ""
-        return (
-            f"all videos together need about {size_in_words(run.output_bytes)} of disk, and "
-            f"{size_in_words(free)} are free. Free space, or let --output name another folder"
-        )
+        if free is not None and run.output_bytes > NEAR_LIMIT * free:
+            yield (
+                f"all videos together need about {size_in_words(run.output_bytes)} of disk, and "
+                f"{size_in_words(free)} are free. Free space, or let --output name another folder"
+            )
+        memory_bytes, peak = self.limits.memory_bytes, max(run.peak_bytes.values())
+        on_cpu = self.config.models.device == "cpu"
+        if on_cpu and memory_bytes is not None and num_workers > 1:
+            num_fit = max(int(memory_bytes / max(peak, 1)), 1)
+            if num_fit < num_workers:
+                together, there = map(size_in_words, (num_workers * peak, memory_bytes))
+                yield (
+                    f"{num_workers} workers need about {together} of memory, and there are "
+                    f"{there}. Set cluster.workers: {num_fit}"
+                )
 
     def num_workers(self, plans: Iterator[RowPlan]) -> int:
         """Workers that the preset will have on this machine."""

@@ -7,7 +7,6 @@ from rich.table import Table
 
 from flows.calibration import load_calibration
 from flows.checking import check, say_problems
-from flows.config import MAX_ROWS
 from flows.estimate import STAGES, RowEstimate, RunEstimate
 from flows.estimator import Estimator
 from flows.ledger import Ledger
@@ -40,7 +39,7 @@ def plan(
     estimator = Estimator(config, load_calibration(config, calibration))
     with open_manifest(request.manifest) as manifest:
         checked = check(manifest, request.output_folder, estimator, ledger, terminal)
-    say_problems(checked, estimator, terminal)
+    say_problems(checked, estimator, ledger, terminal)
     num_workers = workers or estimator.num_workers(row.plan for row in ledger.planned())
     if terminal.form == "json-lines":
         for row in ledger.planned():
@@ -110,7 +109,7 @@ def _source(estimator: Estimator) -> str:
 
 
 def _rows_in_flight(estimator: Estimator, num_workers: int) -> int:
-    return min(estimator.config.num_rows_in_flight(num_workers), MAX_ROWS)
+    return estimator.config.num_rows_in_flight(num_workers)
 
 
 def _row_facts(row: PlannedRow, estimate: RowEstimate, price: float | None) -> dict[str, object]:

@@ -66,7 +66,7 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
         config = config_of(request)
         estimator = Estimator(config, load_calibration(config))
         checked = check(manifest, request.output_folder, estimator, ledger, terminal)
-    say_problems(checked, estimator, terminal)
+    say_problems(checked, estimator, ledger, terminal)
     num_finished = checked.num_rows - checked.num_planned - checked.num_bad
     terminal.say(
         f"{checked.num_rows:,} rows: {checked.num_planned:,} to render, {num_finished:,} finished, "
@@ -91,7 +91,7 @@ def _run(
     ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
     checked = check(manifest, request.output_folder, estimator, ledger, terminal)
     target = _results_target(request, checked)
-    say_problems(checked, estimator, terminal)
+    say_problems(checked, estimator, ledger, terminal)
     journal = Journal(target, leases)
     try:
         if checked.num_planned:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import chain
 
 from flows import addresses
-from flows.journal import journaled
+from flows.journal import folder_of, journaled
 from flows.leases import LEASE, holder_of
 from flows.manifest import Manifest, open_manifest
 from flows.preflight import work_folder_ending
@@ -18,7 +18,7 @@ from flows.receipts import lease_target, work_root
 from flows.results import FINISHED, RowResult, read_results, results_address
 from flows.rows import BadRow, Row, parse_row
 from flows.terminal import Terminal
-from sonic_ops.files import names_in, storage_fault
+from sonic_ops.files import exists, names_in, storage_fault
 
 SHOWN = 30
 """Rows in work, and rows that have failed, that are shown one by one."""
@@ -75,7 +75,8 @@ def standings(
 ) -> Iterator[Standing]:
     """Where every row stands, in the order of the manifest. Raises OSError."""
     folder = addresses.folder_of(manifest.address)
-    known = _known(results_address(manifest.address, output_folder))
+    rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
+    known = _known(_results_of(manifest.address, output_folder, next(rows)))
     names_of = lru_cache(maxsize=64)(names_in)
     for line in manifest.lines():
         row = parse_row(line, folder, output_folder)
@@ -90,6 +91,16 @@ def standings(
             yield Standing(row.number, row.id, "wrong", "; ".join(sentences))
         else:
             yield Standing(row.number, row.id, "waiting")
+
+
+def _results_of(manifest: str, output_folder: str | None, first: Row | BadRow) -> str:
+    """Where a run writes its results: beside the first output where the usual place is closed."""
+    results = results_address(manifest, output_folder)
+    beside = results_address(manifest, addresses.folder_of(first.output)) if first.output else ""
+    for found in (results, beside):
+        if found and (exists(found) or names_in(folder_of(found))):
+            return found
+    return results
 
 
 def _known(results: str) -> dict[tuple[str, str | None], RowResult]:
