@@ -27,11 +27,12 @@ def work_folder(folder: Path, row_id: str) -> Path:
 
 
 def damaged_flac(path: Path) -> None:
-    """Sound whose header and first blocks are right, and whose second half is not."""
-    noise = np.random.default_rng(1).normal(scale=0.1, size=64_000)
-    soundfile.write(path, noise, 16_000, format="FLAC")
+    """A quarter of an hour whose last quarter is damaged, which is more than a preflight hears."""
+    noise = np.tile(np.random.default_rng(1).normal(scale=0.1, size=8_000), 900)
+    soundfile.write(path, noise, 8_000, format="FLAC")
     content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    kept = len(content) * 3 // 4
+    path.write_bytes(content[:kept] + bytes(len(content) - kept))
 
 
 def test_damaged_audio_is_the_rows_fault_and_is_not_tried_again(
