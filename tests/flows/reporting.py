@@ -14,7 +14,7 @@ from flows.report.looks import keep_look
 from flows.results import ResultLine, RowResult, write_results
 from sonic_ops.encoding import EncodeSettings, encode_frames
 from sonic_ops.media import mux
-from sonic_ops.quality.looking import Curves, Look, look_at
+from sonic_ops.quality.looking import NUM_BINS, Curves, Look, look_at
 from sonic_ops.quality.measures import Part
 from sonic_ops.soundtrack import Soundtrack
 
@@ -109,4 +109,4 @@ def _varied(look: Look, parts: tuple[Part, ...], rng: np.random.Generator) -> Lo
 
 
 def _bumpy(rng: np.random.Generator) -> tuple[float, ...]:
-    return tuple(rng.uniform(0, 1, 240).round(3).tolist())
+    return tuple(rng.uniform(0, 1, NUM_BINS).round(3).tolist())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flows.report.writing import write_report
+from flows.results import RowResult
 from tests.flows.reporting import ERROR, EVIL, done, make_video, many_rows, write_table
 from tests.ui.chromium import known_chromium, library_path
 
@@ -62,11 +63,11 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report of two videos and a row that failed; all texts of the third try to break out."""
     folder = tmp_path_factory.mktemp("few")
     video = make_video(folder / "first & last.mp4")
-    failed = {name: f"{text} {EVIL}" for name, text in ERROR.items()}
+    failed: dict[str, Any] = {name: f"{text} {EVIL}" for name, text in ERROR.items()}
     rows = (
         done(1, video, notes="the face is small; the sound clips"),
         done(2, make_video(folder / "second.mp4", 60)),
-        done(3, video, status="failed", output=f"/gone/{EVIL}.mp4", id=EVIL, notes=EVIL, **failed),
+        RowResult(3, EVIL, "failed", output=f"/gone/{EVIL}.mp4", notes=EVIL, **failed),
     )
     return write_report(write_table(folder, rows, {"course": EVIL}), print)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.ui
 
-OPENS_MS = 2000
+OPENS_S = 2.0
 LIP_SYNC, STATUS = 5, 3  # cells of a row
 
 
@@ -146,20 +146,33 @@ def brightness(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def processor_s(page: Page) -> float:
+    """What the process of a page has computed: on a machine with other work, clocks say nothing."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    metrics = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
+    return float(metrics["ProcessTime"])
+
+
 def test_500_rows_open_in_two_seconds_and_stay_fluid(many: str, open_page: OpenPage) -> None:
     page = open_page(many)
-    opened_ms = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
-    page.screenshot(path=SCREENS / "500-rows.png")
-    spent_ms = page.evaluate(
+    opened_s = processor_s(page)
+    clock_ms = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+    page.evaluate(
         """() => {
-            const started = performance.now(), search = document.getElementById('search');
-            for (const head of document.querySelectorAll('#rows thead button')) head.click();
+            const search = document.getElementById('search');
+            for (const head of document.querySelectorAll('#rows > thead button')) {
+                head.click();
+                document.body.getBoundingClientRect();
+            }
             search.value = 'row-4';
             search.dispatchEvent(new Event('input'));
-            document.body.getBoundingClientRect();
-            return performance.now() - started;
         }"""
     )
-    print(f"500 rows open in {opened_ms:.0f} ms; 12 sorts and a search take {spent_ms:.0f} ms")
-    assert opened_ms < OPENS_MS
-    assert spent_ms < OPENS_MS
+    changed_s = processor_s(page) - opened_s
+    print(f"500 rows: opened in {opened_s:.2f} s of the processor and {clock_ms / 1000:.1f} s of")
+    print(f"the clock; sorted by every column and searched in {changed_s:.2f} s of the processor")
+    assert opened_s < OPENS_S
+    assert changed_s < OPENS_S
+    page.locator("#search").fill("")
+    page.screenshot(path=SCREENS / "500-rows.png")

@@ -1,0 +1,162 @@
+"""Everything that a report shows of one finished video: figures, curves, and small pictures.
+
+Shape letters: N output frames, F model frames, B bins of a curve, H, W rows and columns.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sonic_ops.audio import SampleFile, decode_audio, num_samples_in
+from sonic_ops.constants import MODEL_FPS, SAMPLE_RATE_HZ
+from sonic_ops.errors import AudioTooShortError, AudioUnreadableError
+from sonic_ops.inspection import probe_video
+from sonic_ops.prosody import pauses
+from sonic_ops.quality.measures import Measures, Part, length_error_ms, measure, measure_parts
+from sonic_ops.quality.speech import MIN_PAUSE_S, Speech, hear
+from sonic_ops.quality.watching import Shown, Tracks, Watcher, frames_of
+
+NUM_BINS: Final = 160
+"""Points of a curve at most: what a screen can show, and a page of many videos can hold."""
+NUM_PICTURES: Final = 6
+"""Pictures of a contact sheet."""
+
+_THUMB_SIDE, _SHEET_SIDE, _POSTER_SIDE = 56, 96, 240
+_WEBP_QUALITY: Final = 62
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.floating[Any]]
+Curve = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """At most `NUM_BINS` means each, evenly spaced over the video; empty without sound."""
+
+    wave: Curve  # the loudest sample of each bin, 0 to 1
+    pitch_hz: Curve  # 0 where there is no voice
+    loudness_db: Curve
+    voice_db: Curve
+    mouth: Curve
+    head_x: Curve
+    head_y: Curve
+    eyes: Curve
+    pauses_s: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is shown of a video; the pictures are WebP files."""
+
+    duration_s: float
+    length_error_ms: float | None
+    has_face: bool
+    measures: Measures
+    parts: tuple[Part, ...]
+    curves: Curves
+    thumb: bytes
+    poster: bytes
+    sheet: bytes
+
+
+def look_at(video: Path, portrait_HW3: Bytes | None = None) -> Look:
+    """Go through a video once, picture and sound. Raises VerifyError."""
+    info = probe_video(video)
+    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
+        wav = _sound_of(video, Path(scratch))
+        speech = None if wav is None else hear(wav, info.num_frames, info.fps)
+        pause_N = None if speech is None else speech.pause_N
+        watcher = Watcher(info.fps, pause_N=pause_N, portrait_HW3=portrait_HW3)
+        chosen = _chosen(watched(watcher, frames_of(video)), info.num_frames)
+        tracks = watcher.tracks()
+        curves = _curves(tracks, speech, wav)
+    return Look(
+        duration_s=info.duration_s,
+        length_error_ms=length_error_ms(info),
+        has_face=tracks.has_face,
+        measures=measure(tracks, speech),
+        parts=tuple(measure_parts(tracks, speech)),
+        curves=curves,
+        thumb=_webp(_within(chosen[0], _THUMB_SIDE)),
+        poster=_webp(_within(chosen[0], _POSTER_SIDE)),
+        sheet=_webp(np.hstack([_of_height(picture, _SHEET_SIDE) for picture in chosen])),
+    )
+
+
+def watched(watcher: Watcher, frames: Iterator[Shown]) -> Iterator[Bytes]:
+    """The pictures, each after the watcher has seen it."""
+    for shown in frames:
+        watcher.add(shown)
+        yield shown.picture_HW3
+
+
+def _sound_of(video: Path, scratch: Path) -> Path | None:
+    wav = scratch / "sound.wav"
+    try:
+        decode_audio(str(video), wav)
+    except (AudioUnreadableError, AudioTooShortError):
+        return None
+    return wav
+
+
+def _chosen(pictures: Iterator[Bytes], num_frames: int) -> list[Bytes]:
+    """Pictures from the first to the last, evenly spaced."""
+    wanted = set(np.linspace(0, max(num_frames - 1, 0), NUM_PICTURES).astype(int).tolist())
+    return [picture for index, picture in enumerate(pictures) if index in wanted]
+
+
+def _curves(tracks: Tracks, speech: Speech | None, wav: Path | None) -> Curves:
+    prosody = speech.prosody if speech else None
+    runs = pauses(prosody, MIN_PAUSE_S) if prosody else []
+    return Curves(
+        wave=() if wav is None else _wave(wav),
+        pitch_hz=_binned(prosody.pitch_hz_F) if prosody else (),
+        loudness_db=_binned(prosody.loudness_db_F) if prosody else (),
+        voice_db=_binned(speech.voice_db_N) if speech else (),
+        mouth=_binned(tracks.mouth_N),
+        head_x=_binned(100 * tracks.head_N2[:, 0]),
+        head_y=_binned(100 * tracks.head_N2[:, 1]),
+        eyes=_binned(tracks.eyes_N),
+        pauses_s=tuple((float(r.start / MODEL_FPS), float(r.stop / MODEL_FPS)) for r in runs),
+    )
+
+
+def _binned(track_N: Floats) -> Curve:
+    bins = np.array_split(track_N, min(NUM_BINS, len(track_N)))
+    return tuple(round(float(part.mean()), 3) for part in bins)
+
+
+def _wave(wav: Path) -> Curve:
+    samples, num_samples = SampleFile(str(wav)), num_samples_in(wav)
+    edges = np.linspace(0, num_samples, NUM_BINS + 1).astype(int).tolist()
+    longest = SAMPLE_RATE_HZ  # of a bin of a long video, the first second is enough
+    spans = [samples[slice(start, min(stop, start + longest))] for start, stop in pairwise(edges)]
+    return tuple(round(float(np.abs(span).max(initial=0)), 3) for span in spans)
+
+
+def _within(picture_HW3: Bytes, side: int) -> Bytes:
+    height, width = picture_HW3.shape[:2]
+    return _scaled(picture_HW3, min(side / max(height, width), 1.0))
+
+
+def _of_height(picture_HW3: Bytes, height: int) -> Bytes:
+    return _scaled(picture_HW3, height / picture_HW3.shape[0])
+
+
+def _scaled(picture_HW3: Bytes, scale: float) -> Bytes:
+    height, width = (max(round(side * scale), 1) for side in picture_HW3.shape[:2])
+    return np.asarray(cv2.resize(picture_HW3, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _webp(picture_HW3: Bytes) -> bytes:
+    file = BytesIO()
+    Image.fromarray(picture_HW3).save(file, "WEBP", quality=_WEBP_QUALITY)
+    return file.getvalue()
