@@ -19,6 +19,7 @@ LAG_S: Final = 0.2
 WINDOW_S: Final = 30
 """Length of the parts that drift is looked for in."""
 
+_MIN_PEAK: Final = 0.2  # below, the highest of many correlations is chance
 _STILL: Final = 1e-6
 _NEAR_FRAMES: Final = (-6, -4, -2, 2, 4, 6)
 _MIN_PAUSE_FRAMES: Final = 10
@@ -117,7 +118,7 @@ def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | Non
         return None, None
     found_L = lagged(mouth_N, voice_N, max_lag)
     peak = int(np.argmax(found_L))
-    if found_L[peak] <= 0:
+    if found_L[peak] < _MIN_PEAK:
         return float(found_L[max_lag]), None
     between = _vertex(found_L, peak)
     return float(found_L[max_lag]), 1000 * (peak + between - max_lag) / fps
