@@ -39,7 +39,7 @@ from sonic_ops.conditioning import (
     window_denoiser,
 )
 from sonic_ops.config import ModelsConfig, SamplingConfig
-from sonic_ops.decoding import decode_frames, in_tiles
+from sonic_ops.decoding import decode_frame, decode_frames, in_tiles
 from sonic_ops.encoding import encode_frames, settings_of
 from sonic_ops.errors import DamagedFileError
 from sonic_ops.exchange import Part, fusion_order
@@ -55,6 +55,9 @@ from sonic_ops.timeline import Segment
 KEPT_SEGMENTS = 16
 """Segments whose conditions a worker keeps in memory from one step to the next."""
 
+KEPT_PORTRAITS = 16
+"""Portraits that a worker keeps encoded, since rows share them."""
+
 KEPT_SAMPLERS = 16
 """Settings of sampling, of rows in flight, whose samplers a worker keeps."""
 
@@ -68,6 +71,7 @@ class RenderWorker:
         self._config = models
         self._sampler = lru_cache(KEPT_SAMPLERS)(self._new_sampler)
         self._read_heard = lru_cache(KEPT_SEGMENTS)(_read_heard)
+        self._conditions: dict[tuple[str, float, int], PortraitCondition] = {}
 
     @cached_property
     def models(self) -> Models:
@@ -100,11 +104,16 @@ class RenderWorker:
         return artifacts.write_tensors(job.target, found)
 
     def condition_portrait(self, address: str, seed: int, noise: float) -> PortraitCondition:
-        """Encode the prepared portrait."""
+        """Encode the prepared portrait; one that an earlier row had is not encoded again."""
         portrait = portrait_from(artifacts.read_tensors(address))
-        shape = portrait.image_CHW.shape
-        pixel_noise = noise * frame_noise(seed, PICTURE, shape) if noise else None
-        return condition_portrait(self.models, portrait, pixel_noise)
+        key = (portrait.digest, noise, seed if noise else 0)
+        if key not in self._conditions:
+            shape = portrait.image_CHW.shape
+            pixel_noise = noise * frame_noise(seed, PICTURE, shape) if noise else None
+            self._conditions[key] = condition_portrait(self.models, portrait, pixel_noise)
+            if len(self._conditions) > KEPT_PORTRAITS:
+                self._conditions.pop(next(iter(self._conditions)))
+        return self._conditions[key]
 
     def condition_frames(self, job: ConditionJob, portrait: PortraitCondition) -> str:
         """Project the tokens of some frames, and scale head and expression; the file's address.
@@ -216,7 +225,8 @@ class RenderWorker:
         def tints() -> dict[str, Tensor]:
             track = LatentTrack((job.segment,), (job.latents,))
             portrait = portrait_from(artifacts.read_tensors(job.portrait))
-            frames = ((f, self._decoded(track.read(f, f + 1))) for f in job.frames)
+            decode = self.models.decode_latents
+            frames = ((f, decode_frame(decode, track.read, f)) for f in job.frames)
             return measure_tints(frames, portrait.image_CHW * 0.5 + 0.5, portrait.face_HW).tensors()
 
         return artifacts.write_tensors(job.target, tints)
@@ -242,11 +252,6 @@ class RenderWorker:
             stream = scale(stream, job.media.scale_to)
         settings = settings_of(job.media)
         return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
-
-    @torch.inference_mode()
-    def _decoded(self, latents_1CHW: Tensor) -> Tensor:
-        """A frame by itself, in [0, 1]: good enough for its colours."""
-        return (self.models.decode_latents(latents_1CHW)[0] * 0.5 + 0.5).clamp(0, 1)
 
     def _new_sampler(self, config: SamplingConfig) -> Sampler:
         scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)

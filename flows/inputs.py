@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
 
+from flows.addresses import sha256_of
 from flows.rows import FaceBox
 from sonic_ops.config import PortraitConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
@@ -19,6 +22,9 @@ from sonic_ops.subtitles import cut, read_subtitles
 MIN_SOUND_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 LISTENED_S = 600
 """How much of a part is listened to, so that very long ones do not hold up the others."""
+
+KEPT_PORTRAITS = 8
+"""Portraits that are remembered for other rows that use them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,25 @@ def inspect_subtitles(subtitles: str, start: float | None, end_s: float) -> tupl
 def portrait_of(
     portrait: str, face_box: FaceBox | None, settings: PortraitConfig, face: int | None = None
 ) -> Portrait:
-    """The portrait as the model reads it. Raises InputError."""
+    """The portrait as the model reads it; rows that share it share the work. Raises InputError."""
+    content = sha256_of(portrait)
+    with _PREPARING:
+        return _prepared(portrait, content, face_box, settings, face)
+
+
+_PREPARING = Lock()
+"""Rows that begin at one time find the portrait that the first of them has prepared."""
+
+
+@lru_cache(KEPT_PORTRAITS)
+def _prepared(
+    portrait: str,
+    content: str,
+    face_box: FaceBox | None,
+    settings: PortraitConfig,
+    face: int | None,
+) -> Portrait:
+    """The portrait at an address, whose content has this hash."""
     return prepare_portrait(
         load_picture(portrait, settings.max_megapixels).image,
         resolution=settings.resolution,

@@ -65,6 +65,12 @@ def decode_frames(
         yield (kept * 0.5 + 0.5).clamp(0, 1)
 
 
+@torch.inference_mode()
+def decode_frame(decode: Decode, read: Read, frame: int) -> Tensor:
+    """A frame without those around it, (3, H, W) in [0, 1]: good enough for its colours."""
+    return (decode(read(frame, frame + 1))[0] * 0.5 + 0.5).clamp(0, 1)
+
+
 def frames_read(span: range, num_frames: int, config: DecodingConfig) -> range:
     """The frames that `decode_frames` reads for `span`."""
     chunks = chunk_grid(num_frames, config)

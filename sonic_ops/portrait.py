@@ -3,6 +3,7 @@
 Shape letters: C channels, H, W rows and columns. Boxes are (left, top, right, bottom), half-open.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -37,6 +38,13 @@ class Portrait:
     box: Box  # the face, in pixels of the original picture
     num_faces: int  # seen in the picture; 0 if the whole of it is animated for want of one
     crop: Corners
+
+    @property
+    def digest(self) -> str:
+        """Equal for portraits that the model reads as the same."""
+        pixels = (self.image_CHW, self.face_HW, self.clip_CHW)
+        parts = (tensor.contiguous().numpy().tobytes() for tensor in pixels)
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

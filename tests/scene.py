@@ -40,7 +40,7 @@ def _slide(width: int, height: int) -> NDArray[np.uint8]:
     unit, rng = height / 1080, np.random.default_rng(0)
     rough = rng.normal(0, 1, (height, width)).astype(np.float32)
     cloth = cv2.GaussianBlur(rough, (0, 0), 4 * unit)
-    slide = slide + (rough + 5 * cloth / cloth.std())[:, :, None]
+    slide = slide + (0.6 * rough + 5 * cloth / cloth.std())[:, :, None]
     slide = np.ascontiguousarray(slide.clip(0, 255), np.uint8)
     for place in range(round(60 * unit), width, round(120 * unit)):
         cv2.line(slide, (place, 0), (place + height // 3, height), (70, 70, 90), 1, cv2.LINE_AA)

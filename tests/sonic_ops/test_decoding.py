@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from diffusers import AutoencoderKLTemporalDecoder
+from diffusers.models.resnet import AlphaBlender
 from torch import Tensor
 from torch.nn import functional
 
 from sonic_ops.config import DecodingConfig
-from sonic_ops.decoding import decode_frames, frames_read, in_tiles
+from sonic_ops.decoding import Decode, decode_frames, frames_read, in_tiles
+from tests.tiny import VAE
 
 NUM_FRAMES = 21
 LATENTS = torch.rand(NUM_FRAMES, 1, 2, 2) * 2 - 1
@@ -83,3 +86,32 @@ def test_overlaps_hide_the_borders_of_tiles(size: tuple[int, int]) -> None:
         for config in (TILES, TILES.model_copy(update={"tile_overlap": 0}))
     )
     assert 0 < fade < hard / 2
+
+
+@pytest.fixture(scope="module")
+def looking_along_time() -> Decode:
+    """The decoder of Stable Video Diffusion, small, whose layers along time do much."""
+    torch.manual_seed(0)
+    vae = AutoencoderKLTemporalDecoder(**VAE).eval()
+    for block in vae.decoder.modules():
+        if isinstance(block, AlphaBlender):
+            block.mix_factor.data.fill_(-2.0)
+    return lambda latents: vae.decode(latents, num_frames=len(latents)).sample.detach()
+
+
+@pytest.mark.parametrize(("context_frames", "is_seen"), [(0, True), (3, False)])
+def test_no_border_of_a_chunk_can_be_told_from_the_changes(
+    looking_along_time: Decode, context_frames: int, is_seen: bool
+) -> None:
+    """The mean change from frame to frame at borders, against that of a video without borders."""
+    steps = torch.randn(33, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    latents = torch.cumsum(0.2 * steps, dim=0)
+
+    def changes(chunk_frames: int, context_frames: int) -> Tensor:
+        config = DecodingConfig(chunk_frames=chunk_frames, context_frames=context_frames)
+        chunks = decode_frames(looking_along_time, lambda a, b: latents[a:b], range(33), 33, config)
+        return torch.cat(list(chunks)).diff(dim=0).abs().mean((1, 2, 3))
+
+    found, whole = changes(8, context_frames), changes(33, 0)
+    ratio = float(found[7::8].sum() / whole[7::8].sum())
+    assert (abs(ratio - 1) > 0.05) == is_seen, ratio
