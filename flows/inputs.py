@@ -26,6 +26,9 @@ LISTENED_S = 600
 KEPT_PORTRAITS = 8
 """Portraits that are remembered for other rows that use them."""
 
+_HEADER_ROUNDING_S = 0.001
+_APART = "a part of the audio is rendered by itself, and not bit for bit as in a video of all of it"
+
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
@@ -54,7 +57,8 @@ def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFa
         )
     late = f"the end at {end_s:g} s is past the {total_s:.2f} s of audio: rendered to its end"
     notes = (late,) if end_s > total_s + MIN_SOUND_S else ()
-    return AudioFacts(duration_s, (*notes, *heard))
+    apart = (_APART,) if duration_s < total_s - _HEADER_ROUNDING_S else ()
+    return AudioFacts(duration_s, (*notes, *apart, *heard))
 
 
 def _heard(audio: str, start_s: float, duration_s: float) -> Iterator[str]:

@@ -260,8 +260,10 @@ def test_start_past_the_end_of_the_audio(check: Checked) -> None:
 
 def test_a_part_of_the_audio(check: Checked) -> None:
     assert check.planned(start=1, end=2).plan.num_frames == 12
-    (note,) = check.planned(start=1, end=60).notes
-    assert note.startswith("the end at 60 s is past the 2.99 s")
+    late, apart = check.planned(start=1, end=60).notes
+    assert late.startswith("the end at 60 s is past the 2.99 s")
+    assert apart.endswith("not bit for bit as in a video of all of it")
+    assert check.planned(start=0, end=2.9999).notes == ()
 
 
 def test_what_is_odd_about_the_sound_is_noted_and_the_row_renders(
