@@ -1,41 +1,94 @@
-"""A part of the sound: cut at its samples, and all of it is the same as no cut."""
+"""Networks that come to the device for their stage give the same bits as those that stay there."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
+import torch
+from torch import Tensor, nn
 
-from sonic_ops.audio import decode_audio
-from sonic_ops.encoding import EncodeSettings, encode_frames
-from sonic_ops.finishing import Finish, finish_video
-from sonic_ops.sound import read_sound
-from sonic_ops.soundtrack import Soundtrack
-from tests.sonic_ops.test_finishing import DURATION_S, NUM_FRAMES, noise, pictures
+from sonic_ops.audio import encode_piece
+from sonic_ops.conditioning import condition_frames, condition_portrait, window_denoiser
+from sonic_ops.config import ModelsConfig
+from sonic_ops.faces import Box
+from sonic_ops.interpolation import output_frames
+from sonic_ops.models.loading import Models, load_models
+from sonic_ops.models.parts import STAGES
+from sonic_ops.portrait import Portrait
+from tests.tiny import make_tiny_weights
+
+SIDE = 64
 
 
-@pytest.mark.parametrize(("start_s", "end_s"), [(1.0, 2.5), (1 / 3, 1 / 3 + DURATION_S)])
-def test_the_sound_of_a_part_is_cut_at_its_samples(
-    tmp_path: Path, start_s: float, end_s: float
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_weights(tmp_path_factory.mktemp("tiny"))
+
+
+def stages(models: Models) -> list[Tensor]:
+    """All that a render asks of the networks, in its order, at the smallest size."""
+    torch.manual_seed(0)
+    heard = encode_piece(models.speech_encoder, torch.rand(80, 3000))
+    portrait = Portrait(
+        image_CHW=torch.rand(3, SIDE, SIDE),
+        face_HW=torch.ones(SIDE, SIDE),
+        clip_CHW=torch.rand(3, 224, 224),
+        box=Box(0, 0, SIDE, SIDE),
+        num_faces=1,
+        crop=(0, 0, SIDE, SIDE),
+    )
+    with torch.inference_mode():
+        shown = condition_portrait(models, portrait)
+        tokens = torch.rand(200, *heard.shape[1:])
+        known = condition_frames(
+            models, lambda start, stop: tokens[: stop - start], range(3), shown.image_11E
+        )
+        denoise = window_denoiser(models.unet, shown, *known.take(range(3)))
+        latents = denoise(["full"], torch.rand(3, *shown.latents_CHW.shape), 0.5)["full"]
+        frames = models.decode_latents(latents)
+    pictures = (frames.clamp(0, 1) * 255).byte().movedim(1, -1).numpy()
+    between = torch.from_numpy(next(output_frames(models.flownet, pictures, 0, range(1, 2))))
+    return [heard, shown.reference_CHW, known.tokens_FKE, known.buckets_F2, latents, between]
+
+
+def test_only_the_networks_of_a_stage_are_on_the_device(weights: Path) -> None:
+    whole = load_models(ModelsConfig(weights=str(weights)))
+    parted = load_models(ModelsConfig(weights=str(weights), offload="parts"))
+    assert parted.parts.present == ()
+    assert set(whole.parts.present) == {name for stage in STAGES for name in stage}
+    seen: list[tuple[str, ...]] = []
+
+    def note(module: nn.Module, _: object) -> None:
+        seen.append(parted.parts.present)
+
+    for name in whole.parts.present:
+        for module in parted.parts._networks[name].modules():
+            module.register_forward_pre_hook(note)
+    found = stages(parted)
+    assert set(seen) == set(STAGES)
+    assert all(torch.equal(a, b) for a, b in zip(found, stages(whole), strict=True))
+
+
+def test_what_is_not_on_the_device_cannot_compute(weights: Path) -> None:
+    models = load_models(ModelsConfig(weights=str(weights), offload="parts"))
+    unet = models.unet
+    assert models.flownet is not None
+    assert all(weight.is_meta for weight in unet.parameters())
+    assert not any(weight.is_meta for weight in models.unet.parameters())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "vae_dtype", "found"),
+    [
+        ("bfloat16", None, torch.float32),
+        ("float16", None, torch.float16),
+        ("float16", "float32", torch.float32),
+        ("bfloat16", "bfloat16", torch.bfloat16),
+    ],
+)
+def test_the_autoencoder_has_the_precision_that_is_asked_for(
+    weights: Path, dtype: str, vae_dtype: str | None, found: torch.dtype
 ) -> None:
-    sound = np.round(noise(44_100, 2, 3.0) * 2**23) / 2**23
-    soundfile.write(tmp_path / "sound.wav", sound, 44_100, "PCM_24")
-    track, wav = Soundtrack(str(tmp_path / "sound.wav"), start_s, end_s), tmp_path / "16k.wav"
-    num_samples = decode_audio(track.source, wav, start_s=start_s, end_s=end_s)
-    encode_frames(pictures(NUM_FRAMES), tmp_path / "0.mp4", EncodeSettings(preset="veryfast"))
-    finish = Finish(track, wav, num_samples, NUM_FRAMES)
-    info = finish_video([tmp_path / "0.mp4"], tmp_path / "video.mkv", finish)
-    assert info.audio_offset_s == 0
-    heard = [block.samples.T for block in read_sound(str(tmp_path / "video.mkv"))]
-    first, last = round(44_100 * start_s), round(44_100 * end_s)
-    assert np.array_equal(np.concatenate(heard), sound[first:last].astype(np.float32))
-
-
-def test_a_part_that_is_all_of_the_sound_is_the_sound(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "sound.wav", noise(44_100, 2), 44_100)
-    heard = []
-    for index, end_s in enumerate((None, DURATION_S, 99.0)):
-        target = tmp_path / f"{index}.wav"
-        decode_audio(str(tmp_path / "sound.wav"), target, start_s=0.0, end_s=end_s)
-        heard.append(target.read_bytes())
-    assert heard[0] == heard[1] == heard[2]
+    settings = {"weights": str(weights), "dtype": dtype, "vae_dtype": vae_dtype}
+    models = load_models(ModelsConfig.model_validate(settings))
+    assert models.vae.dtype == found
+    assert models.unet.unet.dtype == models.unet_dtype == getattr(torch, dtype)
