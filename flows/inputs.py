@@ -64,7 +64,7 @@ def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFa
 def _heard(audio: str, start_s: float, duration_s: float) -> Iterator[str]:
     """What the user should know about the sound of a part. Raises InputError."""
     listened_s = min(duration_s, LISTENED_S)
-    checked = check_sound(read_sound_near(audio, start_s, listened_s))
+    checked = check_sound(read_sound_near(audio, start_s, listened_s), start_s)
     if checked is None:
         raise unreadable(audio, "no sound comes out of it")
     yield from length_warnings(duration_s)

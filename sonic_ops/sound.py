@@ -113,7 +113,8 @@ def read_sound_near(source: str, start_s: float, length_s: float) -> Iterator[So
     """
     with open_sound(source) as (container, stream):
         if start_s > 0:
-            container.seek(round(start_s * av.time_base))
+            with suppress(av.error.FFmpegError):  # what cannot be entered is heard from its start
+                container.seek(round(start_s * av.time_base))
         heard_s = 0.0
         for block in _decode(source, container, stream, start_s):
             yield block

@@ -22,6 +22,7 @@ INAUDIBLE_DB = -60.0
 SILENCE_BELOW_SPEECH_DB = 40.0
 CLIPPED_FROM = 0.98  # of full scale: from here on equal neighbours are no accident
 _EQUAL = 1e-4
+_LOUDEST = 100.0  # of full scale; what is beyond it is no sound
 _BAND_BELOW_PEAK_DB = 60.0  # what is weaker than this is not said to be in the band
 _EMPTY_CHANNEL_DB = 40.0  # below the loudest channel
 
@@ -98,9 +99,12 @@ def length_warnings(length_s: float) -> Iterator[str]:
         yield f"{length_s / 3600:.1f} hours of sound"
 
 
-def check_sound(blocks: Iterable[SoundBlock]) -> SoundCheck | None:
-    """Listen once; memory grows by 400 bytes a second. None if there is no sound."""
-    gathered = _Gathered()
+def check_sound(blocks: Iterable[SoundBlock], start_s: float = 0.0) -> SoundCheck | None:
+    """Listen once; memory grows by 400 bytes a second. None if there is no sound.
+
+    `start_s` is where the blocks begin: times are those of the whole track.
+    """
+    gathered = _Gathered(start_s)
     for part in _parts(_noting(blocks, gathered)):
         gathered.add(part)
     return gathered.result() if gathered.length_s else None
@@ -109,8 +113,8 @@ def check_sound(blocks: Iterable[SoundBlock]) -> SoundCheck | None:
 class _Gathered:
     """Sums over the parts of a track."""
 
-    def __init__(self) -> None:
-        self.length_s = 0.0
+    def __init__(self, start_s: float) -> None:
+        self.start_s, self.length_s = start_s, 0.0
         self.levels_db: list[Floats] = []
         self.spectra = NO_SPECTRA
         self.num_clipped = self.num_values = 0
@@ -122,6 +126,8 @@ class _Gathered:
     def add(self, part: SoundBlock) -> None:
         """One part of up to two seconds."""
         samples_CS, rate = part.samples, part.sample_rate_hz
+        if not np.abs(samples_CS).max(initial=0) < _LOUDEST:  # NaN is not below either
+            samples_CS = np.clip(np.nan_to_num(samples_CS), -_LOUDEST, _LOUDEST)
         if not len(self.energy_C):
             self.energy_C = np.zeros(len(samples_CS))
         if len(samples_CS) == len(self.energy_C):  # else the layout has changed on the way
@@ -153,7 +159,7 @@ class _Gathered:
             clipped=self.num_clipped / max(self.num_values, 1),
             silent=float(silent_P.mean()),
             longest_pause_s=pause * LEVEL_S,
-            longest_pause_at_s=pause_at * LEVEL_S,
+            longest_pause_at_s=self.start_s + pause_at * LEVEL_S,
             steady=self.spectra.num_steady / max(self.spectra.num_loud, 1),
             band_hz=_band_hz(self.spectra.power_B),
             cancelled_db=float(10 * np.log10((alone + 1e-12) / (self.mean_energy + 1e-12))),
@@ -166,7 +172,7 @@ class _Gathered:
 
 def _noting(blocks: Iterable[SoundBlock], gathered: _Gathered) -> Iterator[SoundBlock]:
     """The blocks; where something is missing is kept."""
-    position_s, was_missing = 0.0, False
+    position_s, was_missing = gathered.start_s, False
     for block in blocks:
         length_s = block.samples.shape[1] / block.sample_rate_hz
         if block.is_missing:

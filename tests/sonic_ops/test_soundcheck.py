@@ -47,6 +47,15 @@ def test_no_sound_is_no_check() -> None:
     assert check_sound(iter(())) is None
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e30])
+def test_samples_that_are_no_sound_stop_nothing(value: float, speech: Floats) -> None:
+    broken = speech.copy()
+    broken[1000:2000] = value
+    assert checked(broken).length_s == pytest.approx(len(speech) / RATE)
+    said(broken)
+    said(broken[1000:2000])
+
+
 @pytest.mark.parametrize("share", [0.01, 0.2])
 def test_clipping_is_counted(share: float, speech: Floats) -> None:
     limit = float(np.quantile(np.abs(speech), 1 - share))
@@ -134,7 +143,8 @@ def test_damage_is_said_with_its_time(tmp_path: Path, speech: Floats) -> None:
 def test_a_part_is_entered_without_what_is_before_it(tmp_path: Path, speech: Floats) -> None:
     soundfile.write(tmp_path / "a.wav", np.concatenate([speech, 0 * speech]), RATE)
     after_s = len(speech) / RATE
-    found = check_sound(read_sound_near(str(tmp_path / "a.wav"), after_s + 0.2, 2))
+    found = check_sound(read_sound_near(str(tmp_path / "a.wav"), after_s + 0.2, 2), after_s + 0.2)
     assert found is not None
+    assert found.longest_pause_at_s == pytest.approx(after_s + 0.2, abs=0.2)
     assert found.length_s == pytest.approx(2, abs=0.2)
     assert found.speech_db < -60
