@@ -24,7 +24,7 @@ from flows.config import RenderConfig, load_preset, preset_names
 from flows.estimator import machine_memory_bytes
 from flows.terminal import Terminal
 from flows.words import size_in_words
-from sonic_ops.errors import SonicError
+from sonic_ops.errors import ConfigError, SonicError
 from sonic_ops.files import weights_folder
 from sonic_ops.formats import FORMATS
 
@@ -32,6 +32,9 @@ State = Literal["ok", "warning", "wrong"]
 
 MIN_PYTHON = (3, 11)
 LOW_DISK_BYTES, LITTLE_DISK_BYTES = 1 << 30, 10 << 30
+ON_GPU_BYTES = 4 << 30
+"""What a worker takes beside its GPU, about."""
+
 WAIT_S = 3.0
 PARTS = ("unet", "vae", "image_encoder", "audio2token", "audio2bucket", "speech_encoder")
 
@@ -168,8 +171,11 @@ def cache() -> Finding:
 
 def memory(config: RenderConfig) -> Finding:
     """Whether a worker of the preset fits."""
-    total, calibration = machine_memory_bytes(), load_calibration(config)
-    needed = max(calibration.peak_bytes.values()) if config.models.device == "cpu" else 4 << 30
+    total, on_gpu = machine_memory_bytes(), config.models.device != "cpu"
+    try:
+        needed = ON_GPU_BYTES if on_gpu else max(load_calibration(config).peak_bytes.values())
+    except ConfigError as error:  # without weights, or a calibration, nothing is known
+        return Finding("memory", "ok", f"{size_in_words(total)}; {error.message}")
     said = f"{size_in_words(total)}; a worker takes about {size_in_words(needed)}"
     if needed > total:
         return Finding("memory", "wrong", said, "Use a larger machine, or a lower resolution.")
@@ -223,7 +229,10 @@ def weights(name: str, config: RenderConfig, *, needed: bool) -> Finding:
 
 def calibrated(config: RenderConfig) -> Finding:
     """Whether plans rest on measurements."""
-    calibration = load_calibration(config)
+    try:
+        calibration = load_calibration(config)
+    except ConfigError as error:  # a file is named, and it may be about to be made
+        return Finding("calibration", "warning", error.message, error.remedy)
     if calibration.is_measured:
         return Finding("calibration", "ok", calibration.source)
     said = "none of this preset: plans are rough guesses"

@@ -73,6 +73,23 @@ def test_a_server_that_does_not_answer_is_wrong(monkeypatch: pytest.MonkeyPatch)
     assert doctor.prefect_server().state == "ok"
 
 
+def test_it_can_be_asked_for_a_calibration_that_is_yet_to_be_made(
+    sketch: RenderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SONIC_CALIBRATION", str(tmp_path / "new.json"))
+    found = {finding.name: finding for finding in findings(sketch, "sketch")}
+    assert found["calibration"].state == "warning"
+    assert "--calibrate" in found["calibration"].remedy
+    assert found["memory"].state == "ok"
+
+
+def test_without_weights_the_other_findings_are_said(tmp_path: Path) -> None:
+    models = {"models": {"weights": str(tmp_path)}}
+    found = {f.name: f for f in findings(RenderConfig.model_validate(models), "mine")}
+    assert found["weights of mine"].state == "wrong"
+    assert found["calibration"].state == "warning"
+
+
 def test_a_preset_that_is_not_there_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no preset"):
         examine("baroque", Terminal(Console(file=io.StringIO()), "lines"))
