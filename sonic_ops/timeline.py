@@ -3,8 +3,8 @@
 Glossary of the project:
 
 row           one line of the manifest: one video to render
-frame         one model frame, 12.5 per second; an *output frame* (25 per second, or the rate that was
-              asked for) is always so named
+frame         one model frame, 12.5 per second; an *output frame* (25 per second, or another rate
+              that was asked for) is always so named
 tick          1/25 s of audio, 640 samples at 16 kHz
 token         one Whisper encoder position, 50 per second
 piece         the 30 s of audio that the Whisper encoder hears at once; pieces may overlap, and
@@ -150,7 +150,7 @@ class Segment:
     def output_frames(
         self, num_frames: int, num_output_frames: int, fps: Fraction = OUTPUT_FPS
     ) -> range:
-        """Output frames of moments in this segment; the last one holds its last frame to the end."""
+        """Output frames of moments in this segment; the last one holds its last frame."""
         per_frame = fps / MODEL_FPS
         last = self.stop == num_frames
         stop = num_output_frames if last else ceil(self.stop * per_frame)
