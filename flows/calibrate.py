@@ -50,6 +50,7 @@ _STAGES = {
     "fuse": "denoise",
     "store": "denoise",
     "decode": "decode",
+    "measure_tints": "decode",
     "encode": "encode",
 }
 

@@ -160,7 +160,7 @@ def guess(config: RenderConfig) -> Calibration:
 def _deciding(config: RenderConfig) -> str:
     """What of a preset decides what its work costs."""
     sections: Any = {
-        "models": {"weights", "device", "dtype"},
+        "models": True,
         "portrait": {"resolution"},
         "sampling": {"window_frames"},
         "decoding": True,
