@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render test test-faults test-ui check lint types parity bench setup docs clean evaluate-sketch train-sketch train-bundle
+.PHONY: help render evaluate test test-faults test-ui check lint types parity bench setup docs clean evaluate-sketch train-sketch train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -27,6 +27,10 @@ setup: $(READY)  ## make .venv
 render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parquet [PRESET=sketch] [OUTPUT=folder]
 	@test -n "$(INPUT)" || { echo "usage: make render INPUT=manifest.parquet [PRESET=sketch] [OUTPUT=folder]" >&2; exit 2; }
 	@$(BIN)/sonic render "$(INPUT)" $(if $(PRESET),--preset "$(PRESET)") $(if $(OUTPUT),--output "$(OUTPUT)")
+
+evaluate: $(READY)  ## measure the videos of a results table or manifest: make evaluate INPUT=results.parquet
+	@test -n "$(INPUT)" || { echo "usage: make evaluate INPUT=manifest.results.parquet" >&2; exit 2; }
+	@$(BIN)/sonic report "$(INPUT)"
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest

@@ -20,7 +20,7 @@ from sonic_ops.pictures import load_image
 from sonic_ops.quality.looking import Curves, Look, look_at
 from sonic_ops.quality.measures import Measures, Part
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when what is kept, or how it is measured, changes."""
 FOLDER: Final = "looks"
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from flows import addresses
 from flows.receipts import received_timings
+from flows.report.figures import FigureTable, mean_of, open_table
 from flows.report.looks import can_be_watched, keep_look, kept_look, new_look
 from flows.report.page import Summary, Tile, write_page
 from flows.report.timings import stages_of, timeline_of
@@ -44,8 +45,13 @@ def report_address(results: str) -> str:
     return f"{results.removesuffix(RESULTS_ENDING)}.report.html"
 
 
+def measures_address(results: str) -> str:
+    """The figures of all videos, beside the report."""
+    return f"{results.removesuffix(RESULTS_ENDING)}.measures.parquet"
+
+
 def write_report(results: str, say: Say) -> str:
-    """Write the report of a results table; its address.
+    """Write the report of a results table and the figures of its videos; the report's address.
 
     Videos are gone through once; what was seen is kept beside them. Raises ManifestError if there
     are no results, RenderError if the report cannot be written.
@@ -54,7 +60,8 @@ def write_report(results: str, say: Say) -> str:
     try:
         with fetched(results) as table:
             gallery = Gallery(say)
-            total = _summed(_lines(results, table), gallery)
+            with written(measures_address(results)) as path, open_table(path) as figures:
+                total = _summed(_lines(results, table), gallery, figures)
             rows = _rows(_lines(results, table), gallery, addresses.folder_of(target))
             with written(target) as path:
                 write_page(path, _summary(results, total), rows)
@@ -120,7 +127,7 @@ def _lines(results: str, table: Path) -> Lines:
         ) from error
 
 
-def _summed(lines: Lines, gallery: Gallery) -> _Total:
+def _summed(lines: Lines, gallery: Gallery, figures: FigureTable) -> _Total:
     total = _Total()
     for result, _ in lines:
         total.counts[result.status] += 1
@@ -128,7 +135,8 @@ def _summed(lines: Lines, gallery: Gallery) -> _Total:
             total.video_s += result.video_s or 0.0
             total.worker_s += result.worker_s or 0.0
         if look := gallery.look_at(result):
-            for name in IN_TABLE:
+            figures.add(result, look)
+            for name in ENTRY:
                 if (value := getattr(look.measures, name)) is not None:
                     total.figures.setdefault(name, []).append(value)
     return total
@@ -167,6 +175,7 @@ def _summary(results: str, total: _Total) -> Summary:
             shown(statistics.median(values), ENTRY[name].digits),
         )
         for name, values in total.figures.items()
+        if name in IN_TABLE
     )
     return Summary(
         title=PurePosixPath(report_address(results)).name.removesuffix(".report.html"),
@@ -180,4 +189,9 @@ def _summary(results: str, total: _Total) -> Summary:
             *medians,
         ),
         counts=sorted(total.counts.items()),
+        means=[
+            mean_of(entry, total.figures[name])
+            for name, entry in ENTRY.items()
+            if name in total.figures
+        ],
     )

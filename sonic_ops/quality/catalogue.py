@@ -37,6 +37,14 @@ ENTRIES: Final = (
         digits=0,
     ),
     Entry(
+        "chance_sync",
+        "Lip sync by chance",
+        "r",
+        "around 0",
+        "The same correlation with the speech moved to 16 other times, in the mean: what lips have "
+        "that know nothing of the speech. A still picture has 0",
+    ),
+    Entry(
         "mouth_motion",
         "Mouth motion",
         "greys",

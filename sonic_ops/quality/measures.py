@@ -19,6 +19,7 @@ LAG_S: Final = 0.2
 WINDOW_S: Final = 30
 """Length of the parts that drift is looked for in."""
 
+_CHANCES: Final = 16
 _MIN_PEAK: Final = 0.2  # below, the highest of many correlations is chance
 _STILL: Final = 1e-6
 _NEAR_FRAMES: Final = (-6, -4, -2, 2, 4, 6)
@@ -33,6 +34,7 @@ class Measures:
 
     lip_sync: float | None
     lip_lag_ms: float | None
+    chance_sync: float | None
     mouth_motion: float
     silence: float | None
     sharpness_pct: float | None
@@ -60,16 +62,16 @@ def measure(tracks: Tracks, speech: Speech | None, span: slice | None = None) ->
     part = slice(start, stop)
     fps = float(tracks.fps)
     voice_N = None if speech is None else speech.voice_db_N[part]
-    sync, lag_ms = (
-        (None, None) if voice_N is None else _lip_sync(tracks.mouth_N[part], voice_N, fps)
-    )
+    mouth_N = tracks.mouth_N[part]
+    sync, lag_ms = (None, None) if voice_N is None else _lip_sync(mouth_N, voice_N, fps)
     first = slice(0, max(round(fps), 1))
     at_first = float(tracks.sharpness_N[first].mean())
     return Measures(
         lip_sync=sync,
         lip_lag_ms=lag_ms,
-        mouth_motion=float(tracks.mouth_N[part].std()),
-        silence=None if speech is None else _silence(tracks.mouth_N[part], speech.pause_N[part]),
+        chance_sync=None if voice_N is None or sync is None else _chance(mouth_N, voice_N),
+        mouth_motion=float(mouth_N.std()),
+        silence=None if speech is None else _silence(mouth_N, speech.pause_N[part]),
         sharpness_pct=100 * float(tracks.sharpness_N[part].mean()) / at_first if at_first else None,
         colour_drift=_colour_drift(tracks.colour_TK3, start / fps, stop / fps),
         likeness=float(tracks.likeness_N[part].mean()),
@@ -122,6 +124,12 @@ def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | Non
         return float(found_L[max_lag]), None
     between = _vertex(found_L, peak)
     return float(found_L[max_lag]), 1000 * (peak + between - max_lag) / fps
+
+
+def _chance(mouth_N: Floats, voice_N: Floats) -> float:
+    """The correlation with the same speech at other times, which the lips know nothing of."""
+    shifts = np.linspace(0, len(voice_N), _CHANCES + 2).astype(int)[1:-1]
+    return float(np.mean([_correlation(mouth_N, np.roll(voice_N, shift)) for shift in shifts]))
 
 
 def _vertex(found_L: Floats, peak: int) -> float:

@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from cluster.accounts import Account, Span
 from flows.receipts import write_receipt
+from flows.report.figures import mean_of
 from flows.report.looks import look_address
 from flows.report.views import link_to
-from flows.report.writing import results_of, write_report
+from flows.report.writing import measures_address, results_of, write_report
 from flows.results import RowResult
 from sonic_ops.errors import ManifestError
+from sonic_ops.quality.catalogue import ENTRIES
 from tests.flows.reporting import ERROR, EVIL, done, make_video, write_table
 
 
@@ -74,6 +78,30 @@ def test_a_finished_row_has_its_video_figures_curves_and_timings(video: Path) ->
     for said in ("Lip sync", "Sharpness", "Pitch and loudness", "2 workers over 5.0 s", "Analysis"):
         assert said in page.text
     assert len(page.all("path")) >= 7
+
+
+def test_the_figures_of_all_videos_are_a_table_with_means_and_intervals(
+    tmp_path: Path, video: Path
+) -> None:
+    results = write_table(tmp_path, [done(1, video), done(2, make_video(tmp_path / "v.mp4", 40))])
+    page = Page(Path(write_report(results, print)).read_text("utf-8"))
+    table = pq.read_table(measures_address(results)).to_pylist()
+    assert [(line["row"], line["is_whole"]) for line in table] == [
+        (1, True), (1, False), (2, True), (2, False),
+    ]  # fmt: skip
+    assert "Means over rows, with 95 % intervals" in page.text
+
+
+def test_the_interval_of_a_mean_is_as_wide_as_the_rows_are_few() -> None:
+    spread = np.random.default_rng(1).normal(5.0, 1.0, 400)
+    for num_rows in (25, 400):
+        values = spread[:num_rows]
+        found = mean_of(ENTRIES[0], values.tolist())
+        low, high = map(float, found.interval.split(" to "))
+        assert low < float(found.mean) < high
+        wide = 2 * 1.96 * values.std() / np.sqrt(num_rows)
+        assert high - low == pytest.approx(wide, rel=0.2)
+    assert mean_of(ENTRIES[0], [3.0]).interval == ""
 
 
 def test_a_row_that_failed_says_why_and_what_to_do(tmp_path: Path) -> None:

@@ -111,6 +111,9 @@ def test_other_speech_and_a_still_picture_have_no_lip_sync() -> None:
     tracks = seen(map(speaking, openings()))
     others = [measure(tracks, spoken(openings(seed))).lip_sync or 0.0 for seed in range(1, 13)]
     assert abs(float(np.mean(others))) < 0.1
+    own = measure(tracks, spoken(openings()))
+    assert own.chance_sync == pytest.approx(0, abs=0.1)
+    assert (own.lip_sync or 0) > 0.95
     still = figures([FACE] * N, spoken(openings()))
     assert (still.lip_sync, still.lip_lag_ms, still.mouth_motion) == (0.0, None, 0.0)
 
