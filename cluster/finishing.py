@@ -43,6 +43,7 @@ class Finishing:
             self.config.media,
             request.backdrop,
             request.tints() if self.config.media.hold_colour else None,
+            request.label,
         )
         near = (request.order, segment.index)
         return self.pool.submit("encode", job, frames, following, near=near, lasting=True)[0]

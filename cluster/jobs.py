@@ -37,6 +37,7 @@ class VideoRequest:
     order: int = 0
     backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
     audio_context: AudioContext = "blocks"
+    label: str | None = None  # drawn on every output frame
 
     @property
     def num_frames(self) -> int:
@@ -241,3 +242,4 @@ class EncodeJob:
     media: MediaConfig
     backdrop: str | None = None
     tints: str | None = None  # those of the video, if they are held
+    label: str | None = None

@@ -45,6 +45,7 @@ from sonic_ops.errors import DamagedFileError
 from sonic_ops.exchange import Part, fusion_order
 from sonic_ops.fusion import blend, fuse
 from sonic_ops.interpolation import output_frames
+from sonic_ops.labels import labelled
 from sonic_ops.models.loading import Models, load_models
 from sonic_ops.pasting import backdrop_from, paste
 from sonic_ops.portrait import portrait_from
@@ -250,6 +251,8 @@ class RenderWorker:
             stream = paste(stream, backdrop_from(artifacts.read_tensors(job.backdrop)))
         if job.media.scale_to is not None:
             stream = scale(stream, job.media.scale_to)
+        if job.label is not None:
+            stream = labelled(stream, job.label)
         settings = settings_of(job.media)
         return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
 

@@ -15,6 +15,7 @@ from sonic_ops.config import (
     MediaConfig,
     ModelsConfig,
     PortraitConfig,
+    ProvenanceConfig,
 )
 from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.errors import ConfigError
@@ -34,6 +35,7 @@ class RenderConfig(VideoConfig):
     models: ModelsConfig
     portrait: PortraitConfig = PortraitConfig()
     cluster: ClusterConfig = ClusterConfig()
+    provenance: ProvenanceConfig = ProvenanceConfig()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
         default=0, description="the seed of rows that name none"
     )
@@ -88,8 +90,8 @@ class RenderConfig(VideoConfig):
 def load_preset(preset: str) -> RenderConfig:
     """Read a preset by its name or by the path of a YAML file.
 
-    Relative folders of weights and work count from the current folder; they are made absolute
-    here, since workers may run elsewhere.
+    Relative folders of weights and work, and files of a key, count from the current folder; they
+    are made absolute here, since workers may run elsewhere.
     Raises ConfigError, naming the file and every key that is wrong.
     """
     path = _preset_path(preset)
@@ -110,11 +112,28 @@ def load_preset(preset: str) -> RenderConfig:
     here, weights = str(Path.cwd()), config.models.weights
     if not weights.startswith(PACKAGED):
         weights = resolve(weights, here)
-    models = config.models.model_copy(update={"weights": weights})
-    work = None if config.work is None else resolve(config.work, here)
-    return config.model_copy(
-        update={"models": models, "work": work, "media": _with_encoder(config)}
+    provenance = config.provenance
+    files = {"key": provenance.key, "certificate": provenance.certificate}
+    absolute = {name: None if path is None else resolve(path, here) for name, path in files.items()}
+    config = config.model_copy(
+        update={
+            "models": config.models.model_copy(update={"weights": weights}),
+            "work": None if config.work is None else resolve(config.work, here),
+            "media": _with_encoder(config),
+            "provenance": provenance.model_copy(update=absolute),
+        }
     )
+    if provenance.key is not None:
+        _check_key(config.provenance)
+    return config
+
+
+def _check_key(provenance: ProvenanceConfig) -> None:
+    """Raises ConfigError if a key cannot sign, which is known only when it has signed."""
+    from sonic_ops.signing import signer_of
+
+    if signer := signer_of(provenance):
+        signer.check()
 
 
 def _with_encoder(config: RenderConfig) -> MediaConfig:

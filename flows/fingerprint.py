@@ -44,6 +44,7 @@ def fingerprint_of(
         "face": row.face,
         "format": format_of(row.output).muxer,
         "language": row.language,
+        "mark": [ours.provenance.mark, ours.provenance.key is not None, ours.provenance.label],
         "subtitles": None if row.subtitles is None else digest(row.subtitles),
         "seed": ours.seed,
         "settings": ours.model_dump(

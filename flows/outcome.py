@@ -15,6 +15,7 @@ from flows.results import BUG_REMEDY, RowResult, sentence_of
 from sonic_ops.errors import InWorkElsewhereError, SonicError
 from sonic_ops.files import names_in, remove_folder, written
 from sonic_ops.inspection import VideoInfo
+from sonic_ops.signing import SIGNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def done(
         width=rendered.video.width,
         height=rendered.video.height,
         audio_offset_ms=None if offset_s is None else 1000 * offset_s,
+        provenance=_provenance(rendered.video.provenance),
         attempts=spent.num_failures + 1,
     )
     try:
@@ -59,6 +61,13 @@ def done(
     except (OSError, SonicError) as error:
         return replace(result, notes=_joined(result.notes, _untidy(error)))
     return result
+
+
+def _provenance(found: str) -> str:
+    """How a finished file says what made it, and what is missing of that."""
+    if not found:
+        return "not marked"
+    return found if SIGNED in found else f"{found}, not signed"
 
 
 def skipped(planned: PlannedRow, known: RowResult) -> RowResult:

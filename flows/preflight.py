@@ -113,6 +113,7 @@ class RowChecker:
             return row
         errors = list(row.errors)
         _kept(errors, "output", lambda: errors.extend(self._output_errors(row)))
+        errors.extend(self._consent_errors(row))
         fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
         if fingerprint and not errors:
             result = _kept(errors, "output", lambda: finished_result(row.output, fingerprint))
@@ -166,6 +167,14 @@ class RowChecker:
                 f"{row.output} is already the output of row number {first}",
                 remedy="Give every row an output of its own.",
                 field="output",
+            )
+
+    def _consent_errors(self, row: Row) -> Iterator[SonicError]:
+        if self._config.provenance.require_consent and row.consent is None:
+            yield FieldError(
+                "nothing says who agreed to this video, and the preset wants it",
+                remedy="Write where the consent is kept, such as `form 12, 2026-11-02`.",
+                field="consent",
             )
 
     def _output_errors(self, row: Row) -> Iterator[SonicError]:

@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         ("width", pa.int64()),
         ("height", pa.int64()),
         ("audio_offset_ms", pa.float64()),
+        ("provenance", pa.string()),
         ("fingerprint", pa.string()),
         ("attempts", pa.int64()),
         ("notes", pa.string()),
@@ -53,7 +54,8 @@ class RowResult:
     `video_s` is the length of the video, `wall_s` the time from the row's start to its end,
     `worker_s` what the workers spent on it, `planned_worker_s` what the plan said, where no part of
     it was done before, `peak_memory_mb` the most this process has held,
-    `audio_offset_ms` how late the sound of the file is, None where that cannot be measured.
+    `audio_offset_ms` how late the sound of the file is, None where that cannot be measured,
+    `provenance` how the file says that it was made with AI.
     """
 
     row: int
@@ -73,6 +75,7 @@ class RowResult:
     width: int | None = None
     height: int | None = None
     audio_offset_ms: float | None = None
+    provenance: str | None = None
     fingerprint: str | None = None
     attempts: int = 0
     notes: str = ""

@@ -33,6 +33,7 @@ from sonic_ops.formats import format_of
 from sonic_ops.inspection import VideoInfo
 from sonic_ops.pasting import backdrop_tensors
 from sonic_ops.portrait import portrait_from, portrait_tensors
+from sonic_ops.signing import signer_of
 from sonic_ops.soundtrack import Soundtrack
 from sonic_ops.subtitles import Cue, cut, in_text, read_subtitles, side_car
 from sonic_ops.timeline import num_output_frames_of
@@ -151,6 +152,7 @@ def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
         order=planned.row.number,
         backdrop=_backdrop(planned) if config.portrait.framing == "paste" else None,
         audio_context=config.audio_context,
+        label=config.provenance.label,
     )
 
 
@@ -177,7 +179,8 @@ def encode_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
 @stage
 def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
     """Stitch the segments, add the original sound, check the file, and give it its final name."""
-    row, media = planned.row, current_session().config.for_row(planned.row).media
+    session, row = current_session(), planned.row
+    media = session.config.for_row(row).media
     segments = _encoded_segments(planned, request)
     _advance(planned, "finish")
     with ExitStack() as stack, written(row.output) as target:
@@ -192,11 +195,13 @@ def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
             codec=media.codec,
             fps=media.fps,
             subtitles=_subtitles_of(row, request),
+            mark=session.config.provenance.mark,
+            signer=signer_of(session.config.provenance),
         )
         with blaming("audio"):
             info = finish_video(paths, target, finish)
         # To finish takes long: who has lost the lease meanwhile must not publish.
-        current_session().leases.check(lease_target(row.output))
+        session.leases.check(lease_target(row.output))
         _write_side_car(row, finish)
     return info
 

@@ -22,13 +22,13 @@ from sonic_ops.timeline import Edges
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+AudioContext = Literal["blocks", "overlapped"]
+"""Whether the pieces that the speech encoder hears lie side by side, or overlap."""
 FrameRate = Annotated[
     Fraction,
     PlainValidator(frame_rate, json_schema_input_type=float | str),
     PlainSerializer(str, return_type=str),
 ]
-AudioContext = Literal["blocks", "overlapped"]
-"""Whether the pieces that the speech encoder hears lie side by side, or overlap."""
 
 _CPU_FACTS = Path("/proc/cpuinfo")
 
@@ -199,6 +199,41 @@ class DecodingConfig(Settings):
     def _moves_on(self) -> Self:
         if self.tile_overlap >= self.tile:
             raise ValueError("tile_overlap must be smaller than tile")
+        return self
+
+
+class ProvenanceConfig(Settings):
+    """What a finished file says of its making."""
+
+    mark: bool = Field(
+        default=True,
+        description="mark every file as made with AI: a comment, and XMP with IPTC's "
+        "`DigitalSourceType` where the container has a place for it (all but MKV and WebM, which "
+        "take it as a tag)",
+    )
+    key: str | None = Field(
+        default=None,
+        description="file with the private key (PEM) that signs a C2PA manifest in every MP4, "
+        "MOV, GIF and WebP; none: the mark is not signed",
+    )
+    certificate: str | None = Field(
+        default=None, description="file with the chain of certificates of the key (PEM)"
+    )
+    require_consent: bool = Field(
+        default=False, description="refuse rows that say nothing in the column `consent`"
+    )
+    label: Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,38}[!-~])?$")] | None = Field(
+        default=None,
+        description="text drawn in a corner of every frame, up to 40 characters of ASCII, such as "
+        "`AI generated`",
+    )
+
+    @model_validator(mode="after")
+    def _key_fits_certificate(self) -> Self:
+        if (self.key is None) != (self.certificate is None):
+            raise ValueError("key and certificate need each other")
+        if self.key is not None and not self.mark:
+            raise ValueError("what is not marked cannot be signed")
         return self
 
 

@@ -20,6 +20,7 @@ from sonic_ops.formats import Format, format_of
 from sonic_ops.inspection import TOLERANCE_S, track_lengths_s
 from sonic_ops.languages import track_language
 from sonic_ops.media import copied_stream, decode_time
+from sonic_ops.provenance import has_tags, mark_file, tags_of
 from sonic_ops.soundtrack import Soundtrack, add_sound
 from sonic_ops.subtitles import add_subtitles, cut, read_subtitles
 
@@ -49,7 +50,9 @@ def join_languages(
         draft = stack.enter_context(draft_of(target))
         source, picture = stack.enter_context(_open_video(video))
         _check_format(form, picture, target)
+        is_marked = has_tags(source.metadata)
         with create_file(draft, form.muxer) as output:
+            output.metadata.update(tags_of(form) if is_marked else {})
             streams = [_timed(_packets(video, source, picture), copied_stream(output, picture))]
             for dub in sounds:
                 track = Soundtrack(dub.source, language=dub.language)
@@ -63,6 +66,8 @@ def join_languages(
                 output.mux(packet)
         lengths_s = track_lengths_s(draft)
         _check_lengths(video, sounds, lengths_s)
+    if is_marked:  # what AI has made stays marked; a signature is of the whole file, and is lost
+        mark_file(target)
     return lengths_s
 
 

@@ -11,6 +11,8 @@ from sonic_ops.formats import VideoCodec, format_of
 from sonic_ops.inspection import VideoInfo, verify_video, wrong
 from sonic_ops.media import mux, stitch
 from sonic_ops.previews import verify_preview, write_preview
+from sonic_ops.provenance import mark_file, provenance_of, tags_of
+from sonic_ops.signing import Signer
 from sonic_ops.soundtrack import Soundtrack
 from sonic_ops.subtitles import Cue
 
@@ -28,6 +30,8 @@ class Finish:
     codec: VideoCodec | None = None  # None: the usual one of the format
     subtitles: tuple[Cue, ...] = ()
     fps: Fraction = OUTPUT_FPS
+    mark: bool = True  # as made with AI
+    signer: Signer | None = None  # of the mark
 
     @property
     def duration_s(self) -> float:
@@ -35,21 +39,31 @@ class Finish:
 
 
 def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> VideoInfo:
-    """Join the segments, add sound and subtitles in the format of `target`, and measure the result.
+    """Join the segments, add sound and subtitles in the format of `target`, mark and measure it.
 
     Raises VerifyError if the file is not what was planned: codecs, frames, their times, lengths,
     and the offset of the sound against the original. MissingFileError and AudioUnreadableError
-    are about the original sound.
+    are about the original sound, ConfigError is about the key of the mark.
     """
     silent = target.with_name(f"silent-{target.stem}.mp4")
+    form = format_of(target.name)
     try:
         stitch(segments, silent, finish.fps)
-        if format_of(target.name).is_preview:
+        if form.is_preview:
             write_preview(silent, target)
-            return verify_preview(target, num_output_frames=finish.num_output_frames)
-        mux(silent, finish.track, target, finish.subtitles)
+        else:
+            tags = tags_of(form) if finish.mark else {}
+            mux(silent, finish.track, target, finish.subtitles, tags)
     finally:
         silent.unlink(missing_ok=True)
+    if finish.mark:
+        mark_file(target, finish.signer)
+    return replace(_verified(target, finish), provenance=provenance_of(target))
+
+
+def _verified(target: Path, finish: Finish) -> VideoInfo:
+    if format_of(target.name).is_preview:
+        return verify_preview(target, num_output_frames=finish.num_output_frames)
     info = verify_video(
         target,
         num_output_frames=finish.num_output_frames,

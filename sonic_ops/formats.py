@@ -21,6 +21,7 @@ class Format:
     copied: frozenset[str] = frozenset()  # sound that goes in as it is
     sound: str = ""  # the encoder of all other sound
     subtitles: str = ""
+    can_be_signed: bool = False  # whether C2PA has a place in it
 
     @property
     def is_preview(self) -> bool:
@@ -35,14 +36,14 @@ class Format:
 
 
 FORMATS = {
-    ".mp4": Format("mp4", ("h264", "hevc", "av1"), frozenset({"aac"}), "aac", "mov_text"),
+    ".mp4": Format("mp4", ("h264", "hevc", "av1"), frozenset({"aac"}), "aac", "mov_text", True),
     ".mov": Format(
-        "mov", ("prores", "h264", "hevc"), _PCM | {"aac", "alac"}, "pcm_s24le", "mov_text"
+        "mov", ("prores", "h264", "hevc"), _PCM | {"aac", "alac"}, "pcm_s24le", "mov_text", True
     ),
     ".mkv": Format("matroska", CODECS, _PCM | {"flac", "opus"}, "flac", "subrip"),
     ".webm": Format("webm", ("vp9", "av1"), frozenset({"opus"}), "libopus", "webvtt"),
-    ".gif": Format("gif", ()),
-    ".webp": Format("webp", ()),
+    ".gif": Format("gif", (), can_be_signed=True),
+    ".webp": Format("webp", (), can_be_signed=True),
 }
 ENDINGS = tuple(FORMATS)
 

@@ -84,6 +84,18 @@ def test_pasted_segments_hold_the_pictures_of_the_whole_in_the_size_of_the_pictu
     assert (inside != inside[0]).any()
 
 
+def test_a_label_is_on_every_picture_and_nowhere_else(
+    tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
+) -> None:
+    made = []
+    for name, label in (("plain", None), ("labelled", "AI generated")):
+        request = replace(prepare(3, tmp_path / name), label=label)
+        made.append(pictures_of(finish(local_pool, request, video, 2))[:, :64])  # of luma
+    plain, labelled = made
+    assert (plain[:, :48] == labelled[:, :48]).all()
+    assert (plain[:, 54:, :40] != labelled[:, 54:, :40]).any(axis=(1, 2)).all()
+
+
 def test_a_segment_that_is_lost_is_made_again_with_the_same_bytes(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:

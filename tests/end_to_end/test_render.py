@@ -99,6 +99,8 @@ def test_results_have_a_line_per_row(ran: Ran, folder: Path) -> None:
     assert ada["video_s"] == pytest.approx(0.8)
     assert ada["wall_s"] > 0
     assert abs(ada["audio_offset_ms"]) <= 1
+    assert ada["provenance"] == "metadata, XMP, not signed"
+    assert ran.results["ben"]["provenance"] == "metadata, not signed"
     lost = ran.results["lost"]
     assert (lost["status"], lost["error_class"]) == ("failed", "MissingFileError")
 

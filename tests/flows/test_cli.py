@@ -140,6 +140,13 @@ def test_every_shipped_preset_is_right() -> None:
         ("models: {weights: w}\nsampling: {stpes: 3}", "sampling.stpes"),
         ("models: {weights: w}\nseed: -1\nworker: 2", "seed"),
         ("{}", "models"),
+        ("models: {weights: w}\nprovenance: {key: k.pem}", "key and certificate need each other"),
+        ("models: {weights: w}\nprovenance: {label: ''}", "provenance.label"),
+        ("models: {weights: w}\nprovenance: {label: KI-Übung}", "provenance.label"),
+        (
+            "models: {weights: w}\nprovenance: {mark: false, key: k, certificate: c}",
+            "what is not marked cannot be signed",
+        ),
         ("models: [", "cannot be read"),
         ("- 1", "wrong"),
     ],

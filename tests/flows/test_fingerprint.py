@@ -45,6 +45,9 @@ def of(row: Row, weights: str = "w", content: str = "", **settings: object) -> s
         {"media": {"crf": 20}},
         {"media": {"encoder": "nvenc"}},
         {"portrait": {"expand": 0.6}},
+        {"provenance": {"mark": False}},
+        {"provenance": {"label": "AI generated"}},
+        {"provenance": {"key": "k.pem", "certificate": "c.pem"}},
         {"models": {"dtype": "float32"}},
         {"models": {"device": "cpu"}},
         {"cluster": {"threads_per_worker": 2}},
@@ -65,6 +68,7 @@ def test_what_shows_in_the_video_moves_it(row: Row, settings: dict[str, object])
         {"rows_in_flight": 5},
         {"max_attempts": 1},
         {"keep_work": True},
+        {"provenance": {"require_consent": True}},
         {"work": "s3://bucket/work"},
         {"lease_s": 7},
         {"checkpoint_every": 1},
@@ -81,6 +85,11 @@ def test_what_shows_only_in_fusion_at_the_end_moves_it_there(
     row: Row, settings: dict[str, object]
 ) -> None:
     assert of(row, fusion="at_end", **settings) != of(row, fusion="at_end")  # type: ignore[arg-type]
+
+
+def test_a_new_key_lets_videos_stay_that_were_signed_with_the_old_one(row: Row) -> None:
+    old, new = ({"key": f"{n}.key", "certificate": f"{n}.pem"} for n in ("old", "new"))
+    assert of(row, provenance=old) == of(row, provenance=new)
 
 
 def test_cells_that_decide_pixels_move_it(row: Row) -> None:

@@ -433,3 +433,20 @@ def test_only_workers_with_something_to_do_are_asked_for(check: Checked, good: C
     assert most_workers(plans, segment_frames=10, rows_in_flight=2) == 4 + 3
     assert most_workers(plans, segment_frames=10, rows_in_flight=9) == 4 + 3 + 2
     assert most_workers(plans, segment_frames=100, rows_in_flight=2) == 2
+
+
+def test_a_row_without_consent_is_refused_where_the_preset_wants_it(
+    good: Cells, write_manifest: WriteManifest, config: RenderConfig
+) -> None:
+    strict = config.model_validate(
+        {"models": {"weights": "none"}, "provenance": {"require_consent": True}}
+    )
+    other = good | {"id": "other", "output": str(good["output"]) + ".mov", "consent": " "}
+    manifest = write_manifest(good | {"consent": "form 12"}, other)
+    checked = sorted_rows(manifest, strict)
+    assert [planned.row.id for planned in checked.planned] == ["good"]
+    (error,) = checked.bad[0].errors
+    assert error.field == "consent"
+    assert "who agreed" in error.message
+    assert "form 12" in error.remedy
+    assert not sorted_rows(manifest, config).bad
