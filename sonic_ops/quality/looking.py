@@ -87,7 +87,7 @@ def look_at(video: Path, portrait_HW3: Bytes | None = None) -> Look:
         curves=curves,
         thumb=_webp(_within(chosen[0], _THUMB_SIDE)),
         poster=_webp(_within(chosen[0], _POSTER_SIDE)),
-        sheet=_webp(np.hstack([_of_height(picture, _SHEET_SIDE) for picture in chosen])),
+        sheet=_webp(np.hstack([_in_sheet(picture) for picture in chosen])),
     )
 
 
@@ -147,8 +147,9 @@ def _within(picture_HW3: Bytes, side: int) -> Bytes:
     return _scaled(picture_HW3, min(side / max(height, width), 1.0))
 
 
-def _of_height(picture_HW3: Bytes, height: int) -> Bytes:
-    return _scaled(picture_HW3, height / picture_HW3.shape[0])
+def _in_sheet(picture_HW3: Bytes) -> Bytes:
+    height, width = picture_HW3.shape[:2]
+    return _scaled(picture_HW3, min(_SHEET_SIDE / height, 2 * _SHEET_SIDE / width))
 
 
 def _scaled(picture_HW3: Bytes, scale: float) -> Bytes:
