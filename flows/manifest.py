@@ -124,6 +124,9 @@ _READERS: dict[str, Callable[[str, IO[bytes]], Iterator[_Cells]]] = {
 }
 
 
+ENDINGS = tuple(_READERS)
+
+
 def _reader_of(address: str) -> Callable[[str, IO[bytes]], Iterator[_Cells]]:
     suffix = PurePosixPath(address).suffix.lower()
     if suffix not in _READERS:

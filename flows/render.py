@@ -24,6 +24,7 @@ from flows.preflight import PlannedRow
 from flows.receipts import finished_result, lease_target
 from flows.results import RowResult
 from flows.session import current_session
+from flows.shown import Shown, show_results
 from sonic_ops.errors import InWorkElsewhereError, NoWorkersError
 from sonic_ops.files import exists, storage_fault
 
@@ -71,9 +72,13 @@ def render_manifest(manifest: str) -> None:
     session = current_session()
     rows = _Shared(chain(session.ledger.planned(), session.ledger.planned("elsewhere")))
     num_threads = session.config.num_rows_in_flight(session.pool.num_workers)
+    shown = Shown(manifest, sum(1 for _ in session.ledger.planned()))
     threads = ThreadPoolExecutor(num_threads, thread_name_prefix="row")
     try:
-        runs = [threads.submit(copy_context().run, _render_rows, rows) for _ in range(num_threads)]
+        runs = [
+            threads.submit(copy_context().run, _render_rows, rows, shown)
+            for _ in range(num_threads)
+        ]
         for run in as_completed(runs):  # what ends the run is known before others are stopped
             run.result()
     except BaseException:  # the user or the machine ends the run: rows in flight end too
@@ -81,6 +86,7 @@ def render_manifest(manifest: str) -> None:
         raise
     finally:
         threads.shutdown(cancel_futures=True)
+        show_results(manifest, session.ledger.results)
 
 
 class _Shared:
@@ -98,7 +104,7 @@ class _Shared:
             return next(self._rows)
 
 
-def _render_rows(rows: _Shared) -> None:
+def _render_rows(rows: _Shared, shown: Shown) -> None:
     session = current_session()
     for planned in rows:
         if session.stopped.is_set():
@@ -108,6 +114,7 @@ def _render_rows(rows: _Shared) -> None:
             patiently(partial(session.record, result), session.config.max_attempts)
         except OSError as error:
             raise storage_fault(error) from error
+        shown.count()
 
 
 def result_of(planned: PlannedRow) -> RowResult:
