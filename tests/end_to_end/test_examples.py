@@ -1,0 +1,58 @@
+"""The recipes of `examples/`: their manifests are rendered as they are, only shorter."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from sonic_ops.inspection import probe_video
+from tests.end_to_end.conftest import Bench, Ran
+from tests.flows.conftest import REPOSITORY
+
+pytestmark = pytest.mark.flow
+
+RECIPES = sorted((REPOSITORY / "examples").glob("*/**/*.csv"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recipes")
+
+
+@pytest.fixture(scope="module")
+def ran(bench: Bench, folder: Path) -> Ran:
+    rows = [row for recipe in RECIPES for row in shortened(recipe, folder)]
+    preset = bench.preset("recipes", provenance={"label": "AI generated"})
+    return bench.run(bench.manifest(rows, folder), preset)
+
+
+def shortened(recipe: Path, folder: Path) -> list[dict[str, object]]:
+    """The rows of a recipe, each 0.24 s long, with its video in another folder."""
+    rows: list[dict[str, object]] = []
+    with recipe.open(newline="") as file:
+        for row in csv.DictReader(file):
+            named = {
+                k: str(recipe.parent / row[k])
+                for k in ("portrait", "audio", "subtitles")
+                if row.get(k)
+            }
+            output = str(folder / Path(row["output"]).name)
+            rows.append(row | named | {"output": output, "end": "0.24"})
+    columns = {"language", "subtitles", "framing", "consent"}
+    return [dict.fromkeys(columns) | row for row in rows]
+
+
+def test_every_row_of_every_recipe_is_rendered(ran: Ran) -> None:
+    assert {recipe.parent.name for recipe in RECIPES} == {"lecture", "dubbing", "inbox"}
+    assert ran.status == 0, ran.text
+    assert {line["status"] for line in ran.results.values()} == {"done"}
+    assert set(ran.results) == {"slide-1", "slide-2", "en", "de", "fr", "monday"}
+
+
+def test_slides_stay_whole_and_languages_are_named(ran: Ran, folder: Path) -> None:
+    slide = probe_video(folder / "slide_1.mp4")
+    assert (slide.width, slide.height, slide.num_frames) == (1280, 720, 6)
+    for tag, language in (("en", "eng"), ("de", "deu"), ("fr", "fra")):
+        dub = probe_video(folder / f"{tag}.mp4")
+        assert (dub.language, dub.num_subtitles) == (language, 1)
+        assert ran.results[tag]["consent"] == "a drawn face: nobody to ask"
