@@ -152,6 +152,7 @@ def processor_s(page: Page) -> float:
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     metrics = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
+    session.detach()
     return float(metrics["ProcessTime"])
 
 
