@@ -11,7 +11,7 @@ ROWS = [
         "portrait": "ada.png",
         "audio": "young_man.wav",
         "output": "../out/ada.mp4",
-        "seed": 1,
+        "seed": 2,
         "text": "He was not an ill disposed young man.",
     },
     {
@@ -19,7 +19,7 @@ ROWS = [
         "portrait": "ben.png",
         "audio": "amiable.wav",
         "output": "../out/ben.mp4",
-        "seed": 3,
+        "seed": 1,
         "text": "He might even have been made amiable himself.",
     },
 ]

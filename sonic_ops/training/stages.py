@@ -35,8 +35,8 @@ SHARES: Final = {
 GUIDANCE: Final = 1.5
 """The guidance that the network learns to give by itself: it makes mouths move as much as in the
 data, where 1 gives too little and 2 too much."""
-SAMPLED_SHARED_NOISE: Final = 0.85
-"""The share of the noise that frames have in common when videos are made."""
+GUIDED_SHARED_NOISE: Final = 0.85
+"""The share of the noise that frames have in common in the last stage: about that of sampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def train_windows(run: Run) -> None:
 
 def train_guided(run: Run) -> None:
     """All layers once more: what audio guidance would give, in one call."""
-    guided = unet_stage.Windows(rate=6e-4, shared_noise=SAMPLED_SHARED_NOISE, guidance=GUIDANCE)
+    guided = unet_stage.Windows(rate=6e-4, shared_noise=GUIDED_SHARED_NOISE, guidance=GUIDANCE)
     _train_windows(run, "windows", "guided", guided, seed=7)
 
 
