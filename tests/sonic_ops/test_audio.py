@@ -259,7 +259,9 @@ def write_video_of_uneven_frames(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "write", [write_phone_call, write_surround, write_video_of_uneven_frames], ids=lambda w: w.__name__
+    "write",
+    [write_phone_call, write_surround, write_video_of_uneven_frames],
+    ids=lambda w: w.__name__,
 )
 def test_odd_inputs_keep_their_length_and_tones(
     tmp_path: Path, write: Callable[[Path], Path]
