@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sonic_ops.inspection import probe_video
+from tests.certificates import write_signer
 from tests.end_to_end.conftest import Bench, Ran
 from tests.flows.conftest import REPOSITORY
 
@@ -22,7 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ran(bench: Bench, folder: Path) -> Ran:
     rows = [row for recipe in RECIPES for row in shortened(recipe, folder)]
-    preset = bench.preset("recipes", provenance={"label": "AI generated"})
+    signer = write_signer(folder)
+    files = {"key": str(signer.key), "certificate": str(signer.certificate)}
+    preset = bench.preset("recipes", provenance={"label": "AI generated"} | files)
     return bench.run(bench.manifest(rows, folder), preset)
 
 
@@ -56,3 +59,4 @@ def test_slides_stay_whole_and_languages_are_named(ran: Ran, folder: Path) -> No
         dub = probe_video(folder / f"{tag}.mp4")
         assert (dub.language, dub.num_subtitles) == (language, 1)
         assert ran.results[tag]["consent"] == "a drawn face: nobody to ask"
+        assert ran.results[tag]["provenance"] == "metadata, XMP, C2PA"
