@@ -16,7 +16,7 @@ from flows.plan import RowPlan, most_workers
 from flows.preflight import PlannedRow
 from flows.words import size_in_words
 
-KEPT_PICTURES = 4096
+KEPT_FOLDERS = 4096
 NEAR_LIMIT = 0.9
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
@@ -43,8 +43,7 @@ class Estimator:
     def __init__(self, config: RenderConfig, calibration: Calibration) -> None:
         self.config, self.calibration = config, calibration
         self.limits = Limits(_memory_bytes(config, calibration))
-        self._picture_size = lru_cache(KEPT_PICTURES)(_picture_size)
-        self._free_bytes = lru_cache(KEPT_PICTURES)(self.limits.free_bytes)
+        self._free_bytes = lru_cache(KEPT_FOLDERS)(self.limits.free_bytes)
 
     def row(self, planned: PlannedRow) -> RowEstimate:
         """What a row will take."""
@@ -106,7 +105,7 @@ class Estimator:
         return max(1, min(fit, most))
 
     def _sizes(self, planned: PlannedRow, config: RenderConfig) -> Sizes:
-        """Pixels of a row's pictures. A portrait that is not cut is opened to see its shape."""
+        """Pixels of a row's pictures."""
         settings, scale_to = config.portrait, config.media.scale_to
         side = settings.resolution
         size = (side, side)
@@ -116,23 +115,12 @@ class Estimator:
         from sonic_ops.portrait import render_size
         from sonic_ops.sizes import scaled_size
 
-        picture = self._picture_size(planned.row.portrait)
-        encoded = size = render_size(picture, side)
+        encoded = size = render_size(planned.picture_size, side)
         if settings.framing == "paste":
-            size, encoded = (side, side), backdrop_size(picture)
+            size, encoded = (side, side), backdrop_size(planned.picture_size)
         if scale_to:
             encoded = scaled_size(encoded, scale_to)
         return Sizes(size[0] * size[1], encoded[0] * encoded[1])
-
-
-def _picture_size(portrait: str) -> tuple[int, int]:
-    """Width and height, from the header; the preflight has read the picture already."""
-    from PIL import Image
-
-    from sonic_ops.files import open_address
-
-    with open_address(portrait) as file, Image.open(file) as image:
-        return image.size
 
 
 def _memory_bytes(config: RenderConfig, calibration: Calibration) -> int | None:

@@ -38,6 +38,14 @@ class AudioFacts:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PortraitFacts:
+    """Width and height of the whole picture, and what the user should know about it."""
+
+    size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+
 def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFacts:
     """Probe the header and listen to the first ten minutes of the part. Raises InputError."""
     total_s = probe_audio(audio).duration_s
@@ -127,8 +135,8 @@ def inspect_portrait(
     face: int | None,
     settings: PortraitConfig,
     scale_to: int | None = None,
-) -> tuple[str, ...]:
-    """Find the face as the render will; what the user should know about it. Raises InputError."""
+) -> PortraitFacts:
+    """Find the face as the render will. Raises InputError."""
     picture = load_picture(portrait, settings.max_megapixels)
     place = place_face(
         picture.image,
@@ -145,7 +153,7 @@ def inspect_portrait(
         notes.append("the portrait is an animation or an album: its first picture is used")
     if place.num_faces > 1 and face_box is None and face is None:
         notes.append(f"{place.num_faces} faces in the portrait: the largest is used")
-    return tuple(notes)
+    return PortraitFacts(picture.image.size, tuple(notes))
 
 
 def _video_size(

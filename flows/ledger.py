@@ -125,6 +125,7 @@ def _planned_from(content: dict[str, Any]) -> PlannedRow:
         work=content["work"],
         plan=RowPlan(**content["plan"]),
         notes=tuple(content["notes"]),
+        picture_size=tuple(content["picture_size"]),
         planned_worker_s=content["planned_worker_s"],
     )
 

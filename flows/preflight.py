@@ -32,7 +32,7 @@ from sonic_ops.errors import (
 from sonic_ops.formats import format_of
 
 if TYPE_CHECKING:
-    from flows.inputs import AudioFacts
+    from flows.inputs import AudioFacts, PortraitFacts
 
 T = TypeVar("T")
 
@@ -48,13 +48,17 @@ THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """A row to render: what, how much, where its work lies, and what to tell the user."""
+    """A row to render: what, how much, where its work lies, and what to tell the user.
+
+    `picture_size` is the width and height of the portrait, which nobody opens again to estimate.
+    """
 
     row: Row
     fingerprint: str
     work: str
     plan: RowPlan
     notes: tuple[str, ...]
+    picture_size: tuple[int, int]
     planned_worker_s: float | None = None
 
 
@@ -125,26 +129,27 @@ class RowChecker:
         self, row: Row, fingerprint: str | None, errors: list[SonicError]
     ) -> PlannedRow | BadRow:
         config = self._config.for_row(row)
-        facts = _kept(errors, "audio", lambda: self._audio(row.audio, row.start, row.end))
-        notes = _kept(
+        audio = _kept(errors, "audio", lambda: self._audio(row.audio, row.start, row.end))
+        portrait = _kept(
             errors,
             "portrait",
             lambda: self._portrait(
                 row.portrait, row.face_box, row.face, config.portrait, config.media.scale_to
             ),
         )
-        end_s = (row.start or 0.0) + (facts.duration_s if facts else 0.0)
+        end_s = (row.start or 0.0) + (audio.duration_s if audio else 0.0)
         more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s))
         if fingerprint is None and not errors:  # a file that came and went
             fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row))
-        if errors or facts is None or notes is None or more is None or fingerprint is None:
+        if errors or not (audio and portrait and fingerprint) or more is None:
             return BadRow(row.number, row.id, tuple(errors), row.output)
         return PlannedRow(
             row,
             fingerprint,
             _work_folder(row, fingerprint, self._config.work),
-            plan_row(facts.duration_s, config.sampling, config.media.fps),
-            (*facts.notes, *notes, *more),
+            plan_row(audio.duration_s, config.sampling, config.media.fps),
+            (*audio.notes, *portrait.notes, *more),
+            portrait.size,
         )
 
     def _fingerprint(self, row: Row) -> str:
@@ -213,7 +218,7 @@ def _inspect_portrait(
     face: int | None,
     settings: PortraitConfig,
     scale_to: int | None,
-) -> tuple[str, ...]:
+) -> "PortraitFacts":
     from flows.inputs import inspect_portrait
 
     return inspect_portrait(portrait, face_box, face, settings, scale_to)

@@ -6,14 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from flows.calibration import save_calibration
-from flows.estimator import machine_memory_bytes
+from flows.config import RenderConfig
+from flows.estimator import Estimator, machine_memory_bytes
+from flows.ledger import Ledger
 from flows.planning import SHOWN, plan
 from flows.run import RunRequest
 from flows.terminal import open_terminal
-from tests.flows.conftest import Cells, WriteManifest
+from tests.flows.conftest import FACE, Cells, WriteManifest, sorted_rows
 from tests.flows.test_estimate import CALIBRATION, ONES, costing
 
 
@@ -117,3 +120,24 @@ def test_workers_that_do_not_fit_together_are_told(
     assert status == 0
     assert "4 workers need about" in text
     assert "Set cluster.workers: 1" in text
+
+
+@pytest.mark.parametrize("framing", ["full", "paste"])
+def test_a_portrait_that_has_gone_since_it_was_checked_is_planned_all_the_same(
+    good: Cells,
+    write_manifest: WriteManifest,
+    config: RenderConfig,
+    tmp_path: Path,
+    framing: str,
+) -> None:
+    picture, turned = tmp_path / "wide.jpg", Image.Exif()
+    turned[0x0112] = 6  # a viewer shows it on its side
+    with Image.open(FACE) as image:
+        image.convert("RGB").resize((256, 128)).save(picture, exif=turned)
+    cells = {"portrait": str(picture), "framing": framing, "face_box": "20 20 90 90"}
+    ledger = Ledger()
+    ledger.plan(sorted_rows(write_manifest(good | cells), config).planned[0])
+    picture.unlink()
+    (row,) = ledger.planned()
+    assert row.picture_size == (128, 256)
+    assert Estimator(config, CALIBRATION).row(row).worker_s > 0

@@ -137,7 +137,8 @@ def test_of_an_animation_the_first_picture_is_taken_and_that_is_said(
     picture = load_picture(str(path), 1)
     assert picture.is_first_of_many
     assert np.abs(np.asarray(picture.image).astype(int) - np.asarray(first)).max() <= 2
-    (note,) = inspect_portrait(str(path), (20, 20, 50, 50), None, PortraitConfig(resolution=64))
+    facts = inspect_portrait(str(path), (20, 20, 50, 50), None, PortraitConfig(resolution=64))
+    (note,) = facts.notes
     assert "first picture is used" in note
     first.save(path)
     assert not load_picture(str(path), 1).is_first_of_many
