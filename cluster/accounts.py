@@ -82,6 +82,8 @@ class Ledger:
         row.spans.append(Span(worker, stage, stop_s - worker_s, stop_s))
         while len(row.spans) > _MAX_SPANS:
             row.spans = joined(row.spans, row.pause_s)
+            if row.pause_s > _whole_s(row.spans):  # no two can be joined any more
+                row.spans = row.spans[:_MAX_SPANS]
             row.pause_s *= 2
         if low_memory:
             self.lower(near, method)
@@ -105,13 +107,20 @@ class Ledger:
 
 
 def joined(spans: Sequence[Span], pause_s: float) -> list[Span]:
-    """Spans of one worker at one stage made one, if no more than `pause_s` is between them."""
+    """Spans of one worker at one stage made one, if no more than `pause_s` is between them.
+
+    They come by worker and by start.
+    """
     found: list[Span] = []
-    for span in sorted(spans, key=lambda span: (span.worker, span.start_s)):
+    for span in sorted(spans, key=lambda span: (span.worker, span.stage, span.start_s)):
         last = found[-1] if found else span
         same = (last.worker, last.stage) == (span.worker, span.stage)
         if found and same and span.start_s - last.stop_s <= pause_s:
             found[-1] = replace(last, stop_s=max(last.stop_s, span.stop_s))
         else:
             found.append(span)
-    return found
+    return sorted(found, key=lambda span: (span.worker, span.start_s))
+
+
+def _whole_s(spans: Sequence[Span]) -> float:
+    return max(span.stop_s for span in spans) - min(span.start_s for span in spans)
