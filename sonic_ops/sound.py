@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from sonic_ops.errors import AudioUnreadableError
 from sonic_ops.files import open_address
 
+LOUDEST = 100.0  # of full scale; what is beyond it is no sound
 MAX_DAMAGED_SHARE = 0.1
 MIN_GAP_S = 0.04  # less is how files round their times
 _UNKNOWN_DURATION_S = 600.0  # for the limit of what may be missing
@@ -39,12 +41,13 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True)
 class SoundBlock:
-    """Some samples of every channel, C S in [-1, 1]."""
+    """Some samples of every channel, C S in [-1, 1]; louder ones up to `LOUDEST` if they are so."""
 
     samples: NDArray[np.float32]
     sample_rate_hz: int
     layout: str  # of the channels, as FFmpeg calls it
     is_missing: bool = False  # silence in the place of what is damaged
+    num_wrong: int = 0  # of the block as it was decoded: no number, or beyond `LOUDEST`
 
 
 @contextmanager
@@ -144,7 +147,7 @@ def frame_of(block: SoundBlock, position: int) -> AudioFrame:
 
 
 def can_be_copied(source: str, codecs: Collection[str], *, max_block_s: Fraction) -> bool:
-    """Whether the sound is of one of the codecs and starts at 0, without gaps or damage.
+    """Whether the sound is of one of the codecs and starts at 0, without gaps and whole.
 
     Decoded sound ends with a whole block, the file says where in that block it ends. Long blocks
     (low sample rates, HE-AAC) do not fit, so that both lengths are nearly one. AAC says only in an
@@ -158,15 +161,16 @@ def can_be_copied(source: str, codecs: Collection[str], *, max_block_s: Fraction
             return False
         try:
             starts_at_0 = stream.start_time in (None, 0)
-            return starts_at_0 and _is_gapless(container, stream)
+            return starts_at_0 and _is_whole(container, stream)
         except av.error.InvalidDataError:
             return False
 
 
-def _is_gapless(container: InputContainer, stream: AudioStream) -> bool:
+def _is_whole(container: InputContainer, stream: AudioStream) -> bool:
     expected: int | None = None
     for packet in container.demux(stream):
-        packet.decode()
+        if any(_block(frame).num_wrong for frame in packet.decode()):
+            return False
         if packet.pts is not None:
             if expected not in (None, packet.pts):
                 return False
@@ -192,8 +196,7 @@ def _decode(
         num_packets += 1
         try:
             for frame in packet.decode():
-                block = SoundBlock(_samples(frame), frame.sample_rate, frame.layout.name)
-                yield from clock.missing(block, frame.time)
+                yield from clock.missing(block := _block(frame), frame.time)
                 yield block
         except av.error.InvalidDataError:
             num_damaged += 1
@@ -238,26 +241,37 @@ class _Clock:
                 raise unreadable(self._source, f"{reason} at {self.first_damage_s:.1f} s")
             for start in range(0, gap, rate):
                 silence = np.zeros((len(block.samples), min(rate, gap - start)), np.float32)
-                yield replace(block, samples=silence, is_missing=True)
+                yield replace(block, samples=silence, is_missing=True, num_wrong=0)
             self.now_s += gap / rate
         elif self._is_damaged:
-            yield replace(block, samples=block.samples[:, :0], is_missing=True)
+            yield replace(block, samples=block.samples[:, :0], is_missing=True, num_wrong=0)
         self._is_damaged = False
         self.now_s += block.samples.shape[1] / rate
 
 
-def _samples(frame: AudioFrame) -> NDArray[np.float32]:
-    """Float samples C S; integers become fractions of full scale, s16 is value / 32768."""
+def _block(frame: AudioFrame) -> SoundBlock:
+    """What is no number becomes silent, what is too loud is cut: one such sample spoils all."""
+    samples_CS, num_wrong = _samples(frame), 0
+    if not np.abs(samples_CS).max(initial=0) <= LOUDEST:  # which NaN is not either
+        num_wrong = int(np.count_nonzero(~(np.abs(samples_CS) <= LOUDEST)))
+        numbers_CS = np.nan_to_num(samples_CS, nan=0, posinf=0, neginf=0)
+        samples_CS = np.clip(numbers_CS, -LOUDEST, LOUDEST)
+    sound_CS = samples_CS.astype(np.float32)
+    return SoundBlock(sound_CS, frame.sample_rate, frame.layout.name, num_wrong=num_wrong)
+
+
+def _samples(frame: AudioFrame) -> NDArray[np.floating[Any]]:
+    """Samples C S as fractions of full scale; s16 is value / 32768."""
     if frame.format.is_planar and frame.layout.nb_channels >= _MAX_PLANES:
         frame = AudioResampler(format=frame.format.packed).resample(frame)[0]
-    samples = frame.to_ndarray()
+    samples: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype.kind == "f":
-        return samples.astype(np.float32)
+        return samples
     full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
     centre = full_scale if samples.dtype.kind == "u" else 0.0
-    return ((samples - centre) / full_scale).astype(np.float32)
+    return (samples - centre) / full_scale
 
 
 def _duration_s(container: InputContainer, stream: AudioStream) -> float:

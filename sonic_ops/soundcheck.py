@@ -22,7 +22,6 @@ INAUDIBLE_DB = -60.0
 SILENCE_BELOW_SPEECH_DB = 40.0
 CLIPPED_FROM = 0.98  # of full scale: from here on equal neighbours are no accident
 _EQUAL = 1e-4
-_LOUDEST = 100.0  # of full scale; what is beyond it is no sound
 _BAND_BELOW_PEAK_DB = 60.0  # what is weaker than this is not said to be in the band
 _EMPTY_CHANNEL_DB = 40.0  # below the loudest channel
 
@@ -58,6 +57,7 @@ class SoundCheck:
     empty_channels: tuple[int, ...]  # counted from 1
     damage_s: tuple[float, ...]  # where something is damaged or missing
     missing_s: float
+    num_wrong: int  # samples that are no sound
 
     def warnings(self) -> Iterator[str]:
         """A sentence with a number for all that is out of the ordinary."""
@@ -66,6 +66,11 @@ class SoundCheck:
             more = ", ..." if len(self.damage_s) > 3 else ""
             lost = f", {self.missing_s:.2f} s are silent there" if self.missing_s else ""
             yield f"the sound is damaged at {where}{more} s{lost}"
+        if self.num_wrong:
+            yield (
+                f"{self.num_wrong} samples are no numbers, or far too loud: these are cut, "
+                "and the others silent"
+            )
         if self.speech_db < INAUDIBLE_DB:
             yield f"hardly anything is heard: the loudest parts have {self.speech_db:.0f} dB"
             return
@@ -122,12 +127,11 @@ class _Gathered:
         self.mean_energy = 0.0
         self.damage_s: list[float] = []
         self.missing_s = 0.0
+        self.num_wrong = 0
 
     def add(self, part: SoundBlock) -> None:
         """One part of up to two seconds."""
         samples_CS, rate = part.samples, part.sample_rate_hz
-        if not np.abs(samples_CS).max(initial=0) < _LOUDEST:  # NaN is not below either
-            samples_CS = np.clip(np.nan_to_num(samples_CS), -_LOUDEST, _LOUDEST)
         if not len(self.energy_C):
             self.energy_C = np.zeros(len(samples_CS))
         if len(samples_CS) == len(self.energy_C):  # else the layout has changed on the way
@@ -167,6 +171,7 @@ class _Gathered:
             empty_channels=tuple(int(channel) + 1 for channel in empty),
             damage_s=tuple(self.damage_s),
             missing_s=self.missing_s,
+            num_wrong=self.num_wrong,
         )
 
 
@@ -179,6 +184,7 @@ def _noting(blocks: Iterable[SoundBlock], gathered: _Gathered) -> Iterator[Sound
             gathered.missing_s += length_s
             if not was_missing:
                 gathered.damage_s.append(position_s)
+        gathered.num_wrong += block.num_wrong
         was_missing = block.is_missing
         position_s += length_s
         if length_s:

@@ -1,5 +1,6 @@
 """What is said of a track, with numbers; of plain speech nothing is said."""
 
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from sonic_ops.sound import SoundBlock, read_sound_near
+from sonic_ops.audio import decode_audio, log_mel, read_samples
+from sonic_ops.sound import LOUDEST, SoundBlock, can_be_copied, read_sound_near
 from sonic_ops.soundcheck import SoundCheck, check_sound, length_warnings
 
 Floats = NDArray[np.floating]  # type: ignore[type-arg]
@@ -45,15 +47,6 @@ def test_of_plain_speech_nothing_is_said(speech: Floats) -> None:
 
 def test_no_sound_is_no_check() -> None:
     assert check_sound(iter(())) is None
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -1e30])
-def test_samples_that_are_no_sound_stop_nothing(value: float, speech: Floats) -> None:
-    broken = speech.copy()
-    broken[1000:2000] = value
-    assert checked(broken).length_s == pytest.approx(len(speech) / RATE)
-    said(broken)
-    said(broken[1000:2000])
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2])
@@ -148,3 +141,24 @@ def test_a_part_is_entered_without_what_is_before_it(tmp_path: Path, speech: Flo
     assert found.longest_pause_at_s == pytest.approx(after_s + 0.2, abs=0.2)
     assert found.length_s == pytest.approx(2, abs=0.2)
     assert found.speech_db < -60
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, 1e300])
+def test_samples_that_are_no_sound_spoil_no_others(
+    value: float, tmp_path: Path, speech: Floats
+) -> None:
+    source, target, sound = tmp_path / "a.wav", tmp_path / "b.wav", speech.astype(np.float64)
+    sound[1000:1003] = value
+    soundfile.write(source, sound, RATE, "DOUBLE")
+    found = check_sound(read_sound_near(str(source), 0, 60))
+    assert found is not None
+    (note,) = found.warnings()
+    assert note.startswith("3 samples are no numbers, or far too loud")
+    heard = read_samples(target, 0, decode_audio(str(source), target))
+    silent_or_cut = 0 if not np.isfinite(value) else np.sign(value) * LOUDEST
+    assert np.all(heard[1000:1003] == silent_or_cut)
+    assert np.array_equal(np.delete(heard, slice(1000, 1003)), np.delete(speech, slice(1000, 1003)))
+    assert np.isfinite(log_mel(heard)).all()
+    assert not can_be_copied(str(source), {"pcm_f64le"}, max_block_s=Fraction(1, 25))
+    soundfile.write(source, speech, RATE, "DOUBLE")
+    assert can_be_copied(str(source), {"pcm_f64le"}, max_block_s=Fraction(1, 25))
