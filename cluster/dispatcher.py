@@ -185,9 +185,8 @@ class Dispatcher:
         with self._changed:
             if self._freed(worker, job):
                 self._ran(worker, job, worker_s, low_memory=low_memory)
-                if job.state is State.SENT:
-                    self._graph.done(job, results, worker.node)
-                    self._changed.notify_all()
+                self._graph.done(job, results, worker.node)
+                self._changed.notify_all()
 
     def failed(self, worker: Worker, job: Job, error: SonicError, *, worker_s: float = 0.0) -> None:
         """A job could not be run, and would fail again."""
@@ -211,7 +210,7 @@ class Dispatcher:
             self._workers.remove(worker)
             self._homes = {near: w for near, w in self._homes.items() if w is not worker}
             job, worker.job = worker.job, None
-            if job is None:
+            if job is None or job.state is not State.SENT:
                 return
             if out_of_memory and self._ledger.is_low(job.near, job.method):
                 self._fail(job, calls.out_of_memory(job.method))
@@ -269,11 +268,14 @@ class Dispatcher:
         )
 
     def _freed(self, worker: Worker, job: Job) -> bool:
-        """Take a job off its worker; False if it is no longer there, since that counts as lost."""
+        """Take a job off its worker; False if nobody expects it any more.
+
+        That is so if its worker counts as lost, or its row was dropped, and maybe settled.
+        """
         if worker.job is not job:
             return False
         worker.job = None
-        return True
+        return job.state is State.SENT
 
     def _again(self, job: Job) -> None:
         """Run a job once more, because its worker, its inputs or its results were lost."""

@@ -209,6 +209,24 @@ def test_a_row_that_is_dropped_leaves_its_workers_to_others() -> None:
         hands.dispatcher.wait(dropped)
 
 
+@pytest.mark.parametrize("fate", ["done", "failed", "killed for its memory"])
+def test_a_job_that_outlives_its_row_is_on_no_bill(fate: str) -> None:
+    hands = Hands("a")
+    hands.submit("wrong" if fate == "failed" else "decode")
+    hands.pump()
+    hands.dispatcher.drop(0)
+    hands.dispatcher.settle(0)
+    if fate == "killed for its memory":
+        hands.end(hands.workers[0], out_of_memory=True)
+        hands.join("a")
+    else:
+        hands.finish(hands.workers[0])
+    again = hands.submit("decode", lasting=True)
+    hands.run()
+    assert hands.dispatcher.get([again]) == ["high"]
+    assert hands.dispatcher.settle(0).jobs == 1
+
+
 def test_nobody_waits_for_workers_that_never_come() -> None:
     hands = Hands()
     job = hands.submit("number", 1)
