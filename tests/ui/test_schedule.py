@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from flows.watchdog import end_with_us
 from tests.end_to_end.conftest import FAST
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 from tests.tiny import make_tiny_weights
@@ -102,7 +103,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "DO_NOT_TRACK": "1",
     }
     environment.pop("PREFECT_LOGGING_LEVEL", None)
-    server, started = Server(url, environment), []
+    server = Server(url, environment)
+    started: list[subprocess.Popen[bytes]] = []
 
     def start(name: str, *words: str) -> None:
         log = (home / f"{name}.log").open("w")
@@ -112,6 +114,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 stdout=log, stderr=log, start_new_session=True,
             )
         )  # fmt: skip
+        end_with_us(started[-1].pid)  # also if the tests are killed
 
     try:
         start("server", "server", "start", "--host", "127.0.0.1", "--port", str(port))
@@ -123,7 +126,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         for process in reversed(started):
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
+            process.wait(PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
