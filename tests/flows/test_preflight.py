@@ -24,7 +24,9 @@ from flows.preflight import PlannedRow, preflight
 from flows.receipts import write_receipt
 from flows.results import RowResult, rejected, sentence_of
 from flows.rows import BadRow
-from sonic_ops.errors import InputError
+from flows.side_cars import write_side_car
+from sonic_ops.errors import FieldError, InputError
+from sonic_ops.subtitles import Cue
 from tests.flows.conftest import FACE, SPEECH, Cells, Sorted, WriteManifest, sorted_rows
 
 
@@ -294,7 +296,8 @@ def test_subtitles_are_read_before_anything_is_computed(check: Checked, tmp_path
     (tmp_path / "a.srt").write_text(first + "2\n00:00:02,000 --> 00:00:03,000\nWelt\n")
     subtitles = str(tmp_path / "a.srt")
     assert check.planned(subtitles=subtitles).notes == ()
-    (note,) = check.planned(subtitles=subtitles, end=1.5).notes
+    part, note = check.planned(subtitles=subtitles, end=1.5).notes
+    assert "rendered by itself" in part
     assert note == "1 of 2 subtitles are inside the part that is rendered"
     (note,) = check.planned(subtitles=subtitles, output="a.gif").notes
     assert "neither sound nor subtitles" in note
@@ -303,6 +306,43 @@ def test_subtitles_are_read_before_anything_is_computed(check: Checked, tmp_path
     assert error[:2] == ("SubtitlesUnreadableError", "subtitles")
     error = only_error(check.bad(subtitles="nowhere.srt"))
     assert error[:2] == ("MissingFileError", "subtitles")
+
+
+def test_subtitles_take_the_place_of_no_file_of_the_user(check: Checked, tmp_path: Path) -> None:
+    folder, text = tmp_path / "out", "1\n00:00:00,500 --> 00:00:01,000\nHallo\n"
+    (tmp_path / "de.srt").write_text(text)
+    talk = {"subtitles": "de.srt", "output": str(folder / "talk.mp4")}
+    row = check.planned(**talk).row
+    (folder / "talk.srt").write_text("of the user")
+    name, field, sentence = only_error(check.bad(**talk))
+    assert (name, field) == ("FieldError", "subtitles")
+    assert f"would be written to {folder}/talk.srt, which is there" in sentence
+    with pytest.raises(FieldError, match="which is there"):
+        write_side_car(row, [Cue(500, 1000, "Hallo")])
+    assert (folder / "talk.srt").read_text() == "of the user"
+    assert check.planned(**talk, language="de").row.language == "de"
+    (folder / "talk.srt").write_text(text)
+    in_place = talk | {"subtitles": str(folder / "talk.srt")}
+    assert check.planned(**in_place).notes == ()
+    (folder / "talk.srt").unlink()
+    write_side_car(row, [Cue(500, 1000, "Hallo")])
+    assert (folder / "talk.srt").read_text() == text
+    assert check.planned(**talk).notes == ()  # of an earlier render of the row
+    error = only_error(check.bad(**talk | {"output": str(folder / "talk.webm")}))
+    assert error[1] == "subtitles"
+
+
+def test_two_rows_never_share_a_file_of_subtitles(check: Checked, tmp_path: Path) -> None:
+    (tmp_path / "de.srt").write_text("1\n00:00:00,500 --> 00:00:01,000\nHallo\n")
+    rows = [
+        check.other(id=ending, output=f"talk.{ending}", subtitles="de.srt", language=language)
+        for ending, language in (("mp4", None), ("webm", None), ("mkv", "de"), ("gif", None))
+    ]
+    checked = check.rows(*rows)
+    assert [planned.row.id for planned in checked.planned[1:]] == ["mp4", "mkv", "gif"]
+    _, field, sentence = only_error(checked.bad[0])
+    assert field == "subtitles"
+    assert f"row number 2 writes its subtitles to {tmp_path}/talk.srt already" in sentence
 
 
 def write_video(path: Path) -> None:
