@@ -22,6 +22,7 @@ from flows.plan import RowPlan, plan_row
 from flows.receipts import finished_result, work_root
 from flows.results import RowResult
 from flows.rows import BadRow, FaceBox, Row, blaming, parse_row
+from flows.side_cars import REMEDY, check_side_car, side_car_of
 from sonic_ops.config import PortraitConfig
 from sonic_ops.errors import (
     FieldError,
@@ -105,7 +106,7 @@ class RowChecker:
         self._row_of_output: dict[bytes, int] = {}
 
     def claim(self, row: Row | BadRow) -> Row | BadRow:
-        """The row, with an error for an id or an output that an earlier row has."""
+        """The row, with an error for an id or a file to write that an earlier row has."""
         errors = [*self._id_errors(row), *row.errors]
         if isinstance(row, Row):
             errors.extend(self._twin_errors(row))
@@ -166,13 +167,24 @@ class RowChecker:
             )
 
     def _twin_errors(self, row: Row) -> Iterator[SonicError]:
-        first = self._row_of_output.setdefault(_short_hash(row.output), row.number)
-        if first != row.number:
+        if first := self._other_writer(row, row.output):
             yield FieldError(
                 f"{row.output} is already the output of row number {first}",
                 remedy="Give every row an output of its own.",
                 field="output",
             )
+        address = side_car_of(row)
+        if address and (first := self._other_writer(row, address)):
+            yield FieldError(
+                f"row number {first} writes its subtitles to {address} already",
+                remedy=REMEDY,
+                field="subtitles",
+            )
+
+    def _other_writer(self, row: Row, address: str) -> int | None:
+        """The number of the earlier row that writes a file, None if this one is the first."""
+        first = self._row_of_output.setdefault(_short_hash(address), row.number)
+        return None if first == row.number else first
 
     def _consent_errors(self, row: Row) -> Iterator[SonicError]:
         if self._config.provenance.require_consent and row.consent is None:
@@ -231,6 +243,7 @@ def _inspect_subtitles(row: Row, end_s: float) -> tuple[str, ...]:
         return ()
     if format_of(row.output).is_preview:
         return ("a preview has neither sound nor subtitles",)
+    check_side_car(row)
     return inspect_subtitles(row.subtitles, row.start, end_s)
 
 

@@ -24,18 +24,18 @@ from flows.preflight import PlannedRow
 from flows.receipts import lease_target, write_owner
 from flows.rows import Row, blaming
 from flows.session import current_session
+from flows.side_cars import write_side_car
 from sonic_ops.audio import decode_audio, num_samples_in
 from sonic_ops.constants import SAMPLE_RATE_HZ
 from sonic_ops.errors import DamagedFileError, NoWorkersError, RenderError
 from sonic_ops.files import fetched, storage_fault, written
 from sonic_ops.finishing import Finish, finish_video
-from sonic_ops.formats import format_of
 from sonic_ops.inspection import VideoInfo
 from sonic_ops.pasting import backdrop_tensors
 from sonic_ops.portrait import portrait_from, portrait_tensors
 from sonic_ops.signing import signer_of
 from sonic_ops.soundtrack import Soundtrack
-from sonic_ops.subtitles import Cue, cut, in_text, read_subtitles, side_car
+from sonic_ops.subtitles import Cue, cut, read_subtitles
 from sonic_ops.timeline import num_output_frames_of
 
 P = ParamSpec("P")
@@ -202,7 +202,7 @@ def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
             info = finish_video(paths, target, finish)
         # To finish takes long: who has lost the lease meanwhile must not publish.
         session.leases.check(lease_target(row.output))
-        _write_side_car(row, finish)
+        write_side_car(row, finish.subtitles)
     return info
 
 
@@ -214,16 +214,6 @@ def _subtitles_of(row: Row, request: VideoRequest) -> tuple[Cue, ...]:
     with blaming("subtitles"):
         cues = read_subtitles(row.subtitles)
     return cut(cues, start_s, start_s + request.num_samples / SAMPLE_RATE_HZ)
-
-
-def _write_side_car(row: Row, finish: Finish) -> None:
-    """The subtitles once more, as a file beside the video; never over the file of the user."""
-    if row.subtitles is None or format_of(row.output).is_preview:
-        return
-    address = side_car(row.output, row.subtitles, row.language)
-    if address != row.subtitles:
-        with written(address) as path:
-            path.write_text(in_text(finish.subtitles, path.suffix), "utf-8")
 
 
 def _encoded_segments(planned: PlannedRow, request: VideoRequest) -> list[str]:

@@ -117,6 +117,7 @@ def test_nothing_but_videos_and_receipts_is_left(ran: Ran, folder: Path) -> None
         "out/.sonic/receipts/ada.mp4.json",
         "out/deep/ben.webm",
         "out/deep/ben.en.srt",
+        "out/deep/.sonic/receipts/ben.en.srt.json",
         "out/deep/.sonic/receipts/ben.webm.json",
     }
 
