@@ -27,17 +27,19 @@ from flows.config import RenderConfig
 from flows.estimate import num_branches
 from flows.prefect_settings import prepare_prefect, reach_prefect
 from sonic_ops.audio import decode_audio
-from sonic_ops.constants import OUTPUT_FRAMES_PER_FRAME, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sonic_ops.constants import MODEL_FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.encoding import ENCODERS
 from sonic_ops.faces import Box, find_faces
 from sonic_ops.finishing import Finish, finish_video
-from sonic_ops.formats import CODECS
+from sonic_ops.formats import CODECS, FORMATS, VideoCodec
 from sonic_ops.portrait import portrait_tensors, prepare_portrait
 from sonic_ops.soundtrack import Soundtrack
+from sonic_ops.timeline import num_output_frames_of
 
 STEPS = 4
 WINDOWS = 2
 CODEC_FRAMES = 25
+USUAL_CODEC: VideoCodec = "h264"
 BUDGET_S = 20.0
 """Rounds are repeated until they have taken so long: short ones say little."""
 
@@ -166,7 +168,9 @@ class _Measure:
         num_windows = -(-frames // sampling.window_frames)
         # Both are in one job; how it is shared between them is known from each alone.
         own = {codec: spent.alone(f"compress {codec}") for codec in CODECS}
-        alone_s = spent.alone("interpolate"), OUTPUT_FRAMES_PER_FRAME * own["h264"]
+        media = self._config.media
+        per_frame = float(media.fps / MODEL_FPS)
+        alone_s = spent.alone("interpolate"), per_frame * own[media.codec or USUAL_CODEC]
         encode_s = spent("encode") / frames / sum(alone_s)
         return Costs(
             pixels=self._config.portrait.resolution**2,
@@ -198,10 +202,17 @@ class _Measure:
         denoise_video(self._pool, request, self._config, print_nothing)
         segments = encode_video(self._pool, request, self._config, print_nothing)
         rendered_s = time.perf_counter()
+        media, num_samples = self._config.media, request.num_samples
         finish = Finish(
-            Soundtrack(str(sound)), Path(request.audio), request.num_samples, 2 * request.num_frames
+            Soundtrack(str(sound)),
+            Path(request.audio),
+            num_samples,
+            num_output_frames_of(num_samples, media.fps),
+            codec=media.codec,
+            fps=media.fps,
         )
-        finish_video(list(map(Path, segments)), work / "video.mp4", finish)
+        ending = _ending_for(media.codec or USUAL_CODEC)
+        finish_video(list(map(Path, segments)), work / f"video{ending}", finish)
         self._pool.settle(order)
         self._prepare_s += prepared_s - started_s
         self._finish_s += time.perf_counter() - rendered_s
@@ -254,6 +265,11 @@ class _Spent:
 
 def print_nothing(_: object) -> None:
     """Progress that nobody watches."""
+
+
+def _ending_for(codec: VideoCodec) -> str:
+    """Of the first container that can hold a codec."""
+    return next(ending for ending, form in FORMATS.items() if codec in form.video)
 
 
 def _write_inputs(sound: Path, picture: Path, size: Round) -> None:

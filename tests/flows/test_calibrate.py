@@ -1,5 +1,6 @@
 """A calibration measures every cost, with real networks of the smallest size."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from flows.calibrate import calibrate
 from flows.config import RenderConfig
 from flows.estimate import Sizes, estimate_row
 from flows.plan import plan_row
+from sonic_ops.config import MediaConfig
 from sonic_ops.formats import CODECS
 from tests.tiny import make_tiny_weights
 
@@ -50,3 +52,11 @@ def test_everything_is_measured(config: RenderConfig) -> None:
     estimate = estimate_row(plan, config, Sizes(SIDE * SIDE, SIDE * SIDE), found)
     assert 0 < estimate.worker_s < 600
     assert any("1 rounds of 1 videos" in line for line in said)
+
+
+@pytest.mark.flow
+@pytest.mark.usefixtures("prefect_home")
+def test_a_preset_with_another_rate_and_codec_is_measured(config: RenderConfig) -> None:
+    media = MediaConfig(speed="ultrafast", fps=Fraction(24_000, 1001), codec="prores")
+    config = config.model_copy(update={"media": media})
+    assert calibrate(config, lambda _: None, budget_s=0).is_measured
