@@ -42,7 +42,7 @@ class Finishing:
             request.encoded(segment),
             self.config.media,
             request.backdrop,
-            request.tints() if self.config.media.hold_colour else None,
+            request.correction if self.config.media.hold_colour else None,
             request.label,
         )
         near = (request.order, segment.index)

@@ -69,9 +69,14 @@ class VideoRequest:
         """Where the latents of a segment are kept after `step` steps."""
         return f"{self.checkpoints(step)}/{segment.name}{_TENSORS}"
 
-    def tints(self, segment: Segment | None = None) -> str:
-        """Where the tints of a segment, or of the whole video, are kept."""
-        return f"{self.work}/tints/{'all' if segment is None else segment.name}{_TENSORS}"
+    def tints(self, segment: Segment) -> str:
+        """Where the tints of a segment are kept."""
+        return f"{self.work}/tints/{segment.name}{_TENSORS}"
+
+    @property
+    def correction(self) -> str:
+        """Where it is kept what holds the colours of the whole video."""
+        return f"{self.work}/tints/correction{_TENSORS}"
 
     def stretch(self, segment: Segment) -> str:
         """Where the finished latents of a stretch are kept until they are fused."""
@@ -241,5 +246,5 @@ class EncodeJob:
     target: str
     media: MediaConfig
     backdrop: str | None = None
-    tints: str | None = None  # those of the video, if they are held
+    correction: str | None = None  # of the colours of the video, if they are held
     label: str | None = None

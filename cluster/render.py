@@ -17,7 +17,7 @@ from cluster.jobs import BlendJob, PausesJob, TintJob, VideoRequest
 from cluster.pool import Pool, Ref
 from cluster.progress import OnProgress, Progress
 from cluster.stretches import takes_of
-from sonic_ops.colour_hold import Tints, joined, tinted_frames
+from sonic_ops.colour_hold import Tints, correction_of, joined, tinted_frames
 from sonic_ops.exchange import Grid, plan_apart, plan_step
 from sonic_ops.timeline import Segment, cut_segments, stretches_of, window_grid
 
@@ -83,7 +83,7 @@ def encode_video(
         with _dropping(pool, request):
             sources = latent_segments(pool, request, config)
             if config.media.hold_colour:
-                _measure_tints(pool, request, sources)
+                _correct_colours(pool, request, sources)
             finishing = Finishing(pool, request, config, segments, todo, sources)
             done = request.num_frames - sum(map(len, todo))
             submitted = ((segment, finishing.encode(segment)) for segment in todo)
@@ -93,9 +93,9 @@ def encode_video(
     return targets
 
 
-def _measure_tints(pool: Pool, request: VideoRequest, segments: tuple[Segment, ...]) -> None:
-    """Keep the tints of the whole video, by which the colours of all segments are held."""
-    if artifacts.existing([request.tints()]):
+def _correct_colours(pool: Pool, request: VideoRequest, segments: tuple[Segment, ...]) -> None:
+    """Keep what holds the colours of all segments, by the tints of the whole video."""
+    if artifacts.existing([request.correction]):
         return
     jobs = [
         TintJob(s, frames, request.latents(s), request.portrait, request.tints(s))
@@ -110,7 +110,7 @@ def _measure_tints(pool: Pool, request: VideoRequest, segments: tuple[Segment, .
     for _ in _in_turn(pool, submitted):
         pass
     parts = [Tints.from_tensors(artifacts.read_tensors(job.target)) for job in jobs]
-    artifacts.write_tensors(request.tints(), lambda: joined(parts).tensors())
+    artifacts.write_tensors(request.correction, lambda: correction_of(joined(parts)).tensors())
 
 
 def latent_segments(pool: Pool, request: VideoRequest, config: VideoConfig) -> tuple[Segment, ...]:

@@ -29,7 +29,7 @@ from cluster.jobs import (
 )
 from cluster.tracks import LatentTrack, TokenTrack
 from sonic_ops.audio import SampleFile, encode_piece, log_mel, read_samples
-from sonic_ops.colour_hold import Tints, held, measure_tints
+from sonic_ops.colour_hold import Correction, held, measure_tints
 from sonic_ops.conditioning import (
     FrameCondition,
     PortraitCondition,
@@ -244,9 +244,9 @@ class RenderWorker:
             range(job.start, job.stop),
             job.media.fps,
         )
-        if job.tints is not None:
-            tints = Tints.from_tensors(artifacts.read_tensors(job.tints))
-            stream = held(stream, tints, job.start, job.media.fps)
+        if job.correction is not None:
+            correction = Correction.from_tensors(artifacts.read_tensors(job.correction))
+            stream = held(stream, correction, job.start, job.media.fps)
         if job.backdrop is not None:
             stream = paste(stream, backdrop_from(artifacts.read_tensors(job.backdrop)))
         if job.media.scale_to is not None:

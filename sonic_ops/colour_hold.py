@@ -8,6 +8,7 @@ changes a bit.
 Shape letters: C colours, H, W rows and columns, N tints.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,7 @@ from sonic_ops.constants import MODEL_FPS
 TINT_FRAMES = 25  # from one tint to the next
 REACH_S = 6.0  # deviation of the weights by which tints are averaged
 MAX_GAIN = 1.25
+_FURTHEST = 5.0  # deviations: what is further away weighs less than 4e-6
 _CELL = 8  # pixels a side: finer detail is no colour
 _MOUTH = 0.5  # the lower part of the face, which moves and shows what the portrait does not
 
@@ -62,6 +64,28 @@ class Tints:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What the colours of some frames are multiplied by, and what is added then (N C)."""
+
+    frames_N: NDArray[np.int64]
+    gains_NC: Numbers
+    offsets_NC: Numbers
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The correction as tensors."""
+        return {
+            "frames": torch.from_numpy(self.frames_N),
+            "gains": torch.from_numpy(self.gains_NC),
+            "offsets": torch.from_numpy(self.offsets_NC),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Correction":
+        """The correction that `tensors` was made from."""
+        return cls(*(tensors[name].numpy() for name in ("frames", "gains", "offsets")))
+
+
 def tinted_frames(start: int, stop: int, num_frames: int) -> tuple[int, ...]:
     """The frames of `[start, stop)` whose tints are measured, in a video of so many."""
     first = min(TINT_FRAMES // 2, num_frames - 1)
@@ -96,29 +120,49 @@ def joined(parts: Sequence[Tints]) -> Tints:
     )
 
 
+def correction_of(tints: Tints) -> Correction:
+    """What brings all frames of a video back to the colours of the portrait.
+
+    `tints` are those of the whole video, TINT_FRAMES from one to the next.
+    """
+    means_NC, deviations_NC = _averaged(tints.means_NC), _averaged(tints.deviations_NC)
+    gains_NC = tints.portrait_deviation_C / np.maximum(deviations_NC, 1e-6)
+    gains_NC = gains_NC.clip(1 / MAX_GAIN, MAX_GAIN)
+    offsets_NC = tints.portrait_mean_C - gains_NC * means_NC
+    return Correction(np.array(tints.frames), gains_NC, offsets_NC)
+
+
 def held(
-    pictures: Iterable[NDArray[np.uint8]], tints: Tints, first: int, fps: Fraction
+    pictures: Iterable[NDArray[np.uint8]], correction: Correction, first: int, fps: Fraction
 ) -> Iterator[NDArray[np.uint8]]:
     """Output frames `first`, `first + 1`, ... (H W C) in the colours of the portrait."""
-    gains_NC, offsets_NC = _corrections(tints)
     for number, picture_HWC in enumerate(pictures, start=first):
         frame = float(number / fps * MODEL_FPS)
         gain, offset = (
-            np.array([np.interp(frame, tints.frames, curve) for curve in curves.T], np.float32)
-            for curves in (gains_NC, offsets_NC)
+            np.array([np.interp(frame, correction.frames_N, curve) for curve in curves.T])
+            for curves in (correction.gains_NC, correction.offsets_NC)
         )
-        yield np.rint(picture_HWC * gain + 255 * offset).clip(0, 255).astype(np.uint8)
+        shown_HWC = picture_HWC * gain.astype(np.float32) + 255 * offset.astype(np.float32)
+        yield np.rint(shown_HWC).clip(0, 255).astype(np.uint8)
 
 
-def _corrections(tints: Tints) -> tuple[Numbers, Numbers]:
-    """What frames are multiplied by, and what is added then, at every tint (N C)."""
-    times_s = np.array(tints.frames) / float(MODEL_FPS)
-    weights_NN = np.exp(-(((times_s[:, None] - times_s) / REACH_S) ** 2) / 2)
-    weights_NN /= weights_NN.sum(1, keepdims=True)
-    means_NC, deviations_NC = weights_NN @ tints.means_NC, weights_NN @ tints.deviations_NC
-    gains_NC = tints.portrait_deviation_C / np.maximum(deviations_NC, 1e-6)
-    gains_NC = gains_NC.clip(1 / MAX_GAIN, MAX_GAIN)
-    return gains_NC, tints.portrait_mean_C - gains_NC * means_NC
+def _averaged(values_NC: Numbers) -> Numbers:
+    """Every value and those around it, weighted by a bell curve that is cut where it is flat.
+
+    One neighbour after the other, so that a long video needs no matrix of all with all, and no
+    library that adds in an order of its own.
+    """
+    num, tint_s = len(values_NC), TINT_FRAMES / float(MODEL_FPS)
+    sums_NC, weights_N1 = np.zeros_like(values_NC), np.zeros((num, 1))
+    furthest = min(int(_FURTHEST * REACH_S / tint_s), num - 1)
+    for step in range(-furthest, furthest + 1):
+        weight = math.exp(-((step * tint_s / REACH_S) ** 2) / 2)
+        here = slice(max(-step, 0), num - max(step, 0))
+        there = slice(max(step, 0), num - max(-step, 0))
+        sums_NC[here] += weight * values_NC[there]
+        weights_N1[here] += weight
+    averages_NC: Numbers = sums_NC / weights_N1
+    return averages_NC
 
 
 def _statistics(image_CHW: Tensor, place_HW: Tensor) -> tuple[Numbers, Numbers]:

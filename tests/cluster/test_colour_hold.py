@@ -32,7 +32,7 @@ def test_held_colours_do_not_depend_on_the_cut(
         files = encode_video(
             local_pool, request, video.model_copy(update=update), lambda progress: None
         )
-        assert Path(request.tints()).exists() == hold
+        assert Path(request.correction).exists() == hold
         frames = []
         for file in files:
             with av.open(file) as container:

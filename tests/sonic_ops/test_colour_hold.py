@@ -3,10 +3,12 @@
 Shape letters: C colours, H, W rows and columns.
 """
 
+import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,14 +17,18 @@ from PIL import Image
 from torch import Tensor
 
 from sonic_ops.colour_hold import (
+    MAX_GAIN,
+    REACH_S,
     TINT_FRAMES,
+    Correction,
     Tints,
+    correction_of,
     held,
     joined,
     measure_tints,
     tinted_frames,
 )
-from sonic_ops.constants import OUTPUT_FPS
+from sonic_ops.constants import MODEL_FPS, OUTPUT_FPS
 from sonic_ops.quality.colour import ciede2000, lab_of
 from tests.scene import draw_scene
 
@@ -74,10 +80,10 @@ def distance(picture_HWC: Pixels) -> float:
 
 
 def test_a_drift_over_minutes_is_taken_back() -> None:
-    tints = tints_of(tinted_frames(0, NUM_FRAMES, NUM_FRAMES))
+    correction = correction_of(tints_of(tinted_frames(0, NUM_FRAMES, NUM_FRAMES)))
     for number in (0, LAST):
         drifted = as_picture(shown(number / 2))
-        (found,) = held([drifted], tints, number, OUTPUT_FPS)
+        (found,) = held([drifted], correction, number, OUTPUT_FPS)
         assert distance(found) < 0.8
     assert distance(as_picture(shown(LAST / 2))) > 3
 
@@ -85,10 +91,11 @@ def test_a_drift_over_minutes_is_taken_back() -> None:
 def test_nothing_pumps() -> None:
     """Tints that jump by 2.5 levels move neighbouring output frames by less than a tenth of one."""
     tints = tints_of(tinted_frames(0, NUM_FRAMES, NUM_FRAMES), noise=0.01)
+    correction = correction_of(tints)
     grey = np.full((1, 1, 3), 100, np.uint8)
     ramp = np.concatenate([grey, grey + 100])
     means = []
-    for picture in held([np.tile(ramp, (1, 500, 1))] * 400, tints, 0, OUTPUT_FPS):
+    for picture in held([np.tile(ramp, (1, 500, 1))] * 400, correction, 0, OUTPUT_FPS):
         means.append(picture.astype(float).mean(1))
     assert max(np.abs(b - a).max() for a, b in pairwise(means)) <= 1  # whole levels, one at a time
     changed = [float(np.abs(b - a).max()) for a, b in pairwise(means)]
@@ -103,18 +110,48 @@ def test_the_mouth_has_no_say() -> None:
     assert np.array_equal(shut.means_NC, wide.means_NC)
     assert np.array_equal(shut.means_NC[0], shut.portrait_mean_C)
     picture = as_picture(PORTRAIT_CHW)
-    (same,) = held([picture], shut, 7, OUTPUT_FPS)
+    (same,) = held([picture], correction_of(shut), 7, OUTPUT_FPS)
     assert np.array_equal(same, picture)
 
 
 def test_any_part_of_the_video_gets_what_the_whole_gets() -> None:
-    tints = tints_of(tinted_frames(0, 100, 100))
+    correction = correction_of(tints_of(tinted_frames(0, 100, 100)))
     pictures = [as_picture(shown(n / 2)) for n in range(40, 60)]
-    whole = list(held(pictures, tints, 40, OUTPUT_FPS))
-    assert np.array_equal(whole[7:], list(held(pictures[7:], tints, 47, OUTPUT_FPS)))
+    whole = list(held(pictures, correction, 40, OUTPUT_FPS))
+    assert np.array_equal(whole[7:], list(held(pictures[7:], correction, 47, OUTPUT_FPS)))
     parts = [tints_of(tinted_frames(0, 31, 100)), tints_of(tinted_frames(31, 100, 100))]
-    again = Tints.from_tensors(joined(parts).tensors())
+    tints = Tints.from_tensors(joined(parts).tensors())
+    again = Correction.from_tensors(correction_of(tints).tensors())
     assert np.array_equal(whole, list(held(pictures, again, 40, OUTPUT_FPS)))
+
+
+def random_tints(num: int) -> Tints:
+    means_NC, deviations_NC = np.random.default_rng(0).uniform(0.25, 0.35, (2, num, 3))
+    frames = tuple(range(12, 12 + num * TINT_FRAMES, TINT_FRAMES))
+    return Tints(frames, means_NC, deviations_NC, np.full(3, 0.3), np.full(3, 0.3))
+
+
+@pytest.mark.parametrize("num", [1, 2, 14, 40])
+def test_tints_are_averaged_by_a_bell_curve(num: int) -> None:
+    tints = random_tints(num)
+    times_s = np.array(tints.frames) / float(MODEL_FPS)
+    weights_NN = np.exp(-(((times_s[:, None] - times_s) / REACH_S) ** 2) / 2)
+    weights_NN /= weights_NN.sum(1, keepdims=True)
+    gains_NC = 0.3 / (weights_NN @ tints.deviations_NC)
+    offsets_NC = 0.3 - gains_NC * (weights_NN @ tints.means_NC)
+    correction = correction_of(tints)
+    assert gains_NC.max() < MAX_GAIN
+    assert np.allclose(correction.gains_NC, gains_NC, atol=1e-5)
+    assert np.allclose(correction.offsets_NC, offsets_NC, atol=1e-5)
+
+
+def test_the_colours_of_three_hours_take_little_memory() -> None:
+    tints = random_tints(3 * 3600 // 2)
+    tracemalloc.start()
+    correction_of(tints)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < 4e6  # all with all would be 233e6
 
 
 @settings(max_examples=40)
