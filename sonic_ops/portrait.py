@@ -42,9 +42,12 @@ class Portrait:
     @property
     def digest(self) -> str:
         """Equal for portraits that the model reads as the same."""
-        pixels = (self.image_CHW, self.face_HW, self.clip_CHW)
-        parts = (tensor.contiguous().numpy().tobytes() for tensor in pixels)
-        return hashlib.sha256(b"".join(parts)).hexdigest()
+        digest = hashlib.sha256()
+        for tensor in (self.image_CHW, self.face_HW, self.clip_CHW):
+            # The shape too: the pixels of a portrait on its side may be as many, and alike.
+            digest.update(repr(tuple(tensor.shape)).encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

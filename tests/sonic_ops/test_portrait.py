@@ -1,5 +1,6 @@
 """Loading, cropping, masking and resizing of portraits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +242,19 @@ def test_sizes_that_cannot_be_rendered_are_said(
             face_box=None,
             expand=0.5,
         )
+
+
+def test_a_plain_portrait_and_the_same_on_its_side_are_two() -> None:
+    upright, lying = (
+        Portrait(
+            torch.zeros(3, *size),
+            torch.ones(size),
+            torch.zeros(3, 8, 8),
+            Box(0, 0, 1, 1),
+            0,
+            (0, 0, 1, 1),
+        )
+        for size in ((64, 128), (128, 64))
+    )
+    assert upright.digest != lying.digest
+    assert upright.digest == replace(upright, num_faces=1).digest  # which the model does not read
