@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
+from sonic_ops import labels
 from sonic_ops.labels import labelled
 
 
@@ -27,3 +29,14 @@ def test_a_label_is_the_same_on_all_pictures_of_a_video() -> None:
     assert (dark == again).all()
     assert dark.max() > 150
     assert light[:40].min() == 255
+
+
+def test_letters_lie_where_they_lie_on_a_machine_without_raqm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture = np.full((256, 256, 3), 200, np.uint8)
+    (here,) = labelled([picture], "AVATAR To You")
+    labels._label.cache_clear()
+    monkeypatch.setattr(ImageFont.core, "HAVE_RAQM", False)
+    (there,) = labelled([picture], "AVATAR To You")
+    assert np.array_equal(here, there)
