@@ -69,7 +69,12 @@ def keep_look(result: RowResult, look: Look) -> None:
     """Keep a look beside its video. Raises OSError."""
     assert result.output is not None
     with written(look_address(result.output)) as path:
-        path.write_text(json.dumps({"of": _stamp(result), "look": _as_json(look)}))
+        path.write_text(look_in_text(result, look))
+
+
+def look_in_text(result: RowResult, look: Look) -> str:
+    """What is kept: the look, and the file that it is of."""
+    return json.dumps({"of": _stamp(result), "look": _as_json(look)})
 
 
 def _portrait(result: RowResult) -> NDArray[np.uint8] | None:

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from flows.report.looks import keep_look
+from flows.report.looks import look_address, look_in_text
 from flows.results import ResultLine, RowResult, write_results
 from sonic_ops.encoding import EncodeSettings, encode_frames
 from sonic_ops.media import mux
@@ -88,7 +88,10 @@ def many_rows(folder: Path, num_rows: int) -> str:
         shutil.copyfile(video, output)
         notes = "the face is small; the sound clips" if row % 7 == 0 else ""
         results.append(done(row, output, notes=notes))
-        keep_look(results[-1], _varied(look, parts, rng))
+        kept = Path(look_address(str(output)))
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # Not published one by one: a disk takes its time for hundreds of files that must be safe.
+        kept.write_text(look_in_text(results[-1], _varied(look, parts, rng)))
     return write_table(folder, results, {"lecture": "Analysis"})
 
 
