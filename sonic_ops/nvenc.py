@@ -13,12 +13,17 @@ _SIDE = 256
 @lru_cache
 def has_nvenc() -> bool:
     """Whether an encoder of NVENC can be opened here; looked up once per process."""
-    context = av.CodecContext.create("h264_nvenc", "w")
-    context.width, context.height, context.pix_fmt = _SIDE, _SIDE, "yuv420p"
-    context.time_base = Fraction(1, 25)
+    return can_open("h264_nvenc")
+
+
+def can_open(encoder: str) -> bool:
+    """Whether an encoder is in this FFmpeg, and opens on this machine."""
     try:
+        context = av.CodecContext.create(encoder, "w")
+        context.width, context.height, context.pix_fmt = _SIDE, _SIDE, "yuv420p"
+        context.time_base = Fraction(1, 25)
         context.open()
-    except (av.error.FFmpegError, OSError):
+    except (av.codec.codec.UnknownCodecError, av.error.FFmpegError, OSError):
         return False
     return True
 

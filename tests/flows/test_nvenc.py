@@ -9,7 +9,7 @@ from sonic_ops.config import MediaConfig
 from sonic_ops.encoding import ENCODERS, NVENC_ENCODERS, EncodeSettings, encode_frames, settings_of
 from sonic_ops.errors import ConfigError
 from sonic_ops.inspection import probe_video
-from sonic_ops.nvenc import has_nvenc
+from sonic_ops.nvenc import can_open, has_nvenc
 from tests.sonic_ops.test_finishing import pictures
 
 
@@ -30,6 +30,11 @@ def test_auto_is_what_this_machine_has(tmp_path: Path) -> None:
     found = load_preset(preset(tmp_path, "auto")).media.encoder
     assert found == ("nvenc" if has_nvenc() else "cpu")
     assert load_preset("sketch").media.encoder == "cpu"
+
+
+def test_an_encoder_that_this_ffmpeg_does_not_know_is_none() -> None:
+    assert can_open("libx264")
+    assert not can_open("h264_of_nobody")
 
 
 def test_codecs_that_the_gpu_has_not_stay_on_the_cpu() -> None:
