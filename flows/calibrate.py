@@ -194,7 +194,7 @@ class _Measure:
         work = self._folder / f"work-{order}"
         work.mkdir()
         sound, picture = work / "voice.wav", work / "picture.png"
-        _write_inputs(sound, picture, size)
+        _write_inputs(sound, picture, size, order)
         started_s = time.perf_counter()
         request = self._request(work, sound, picture, order)
         prepared_s = time.perf_counter()
@@ -272,9 +272,12 @@ def _ending_for(codec: VideoCodec) -> str:
     return next(ending for ending, form in FORMATS.items() if codec in form.video)
 
 
-def _write_inputs(sound: Path, picture: Path, size: Round) -> None:
-    """A voice of noise in syllables, and a picture of coloured clouds."""
-    rng = np.random.default_rng(0)
+def _write_inputs(sound: Path, picture: Path, size: Round, order: int) -> None:
+    """A voice of noise in syllables, and a picture of coloured clouds.
+
+    Every row has others: a worker does not encode a portrait again that it has seen.
+    """
+    rng = np.random.default_rng(order)
     num_samples = size.num_frames * SAMPLES_PER_FRAME
     syllables = np.abs(np.sin(np.arange(num_samples) / SAMPLE_RATE_HZ * 12))
     soundfile.write(sound, 0.2 * syllables * rng.standard_normal(num_samples), SAMPLE_RATE_HZ)

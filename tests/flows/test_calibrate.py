@@ -4,8 +4,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from flows.calibrate import calibrate
+from flows.calibrate import Round, _write_inputs, calibrate
 from flows.config import RenderConfig
 from flows.estimate import Sizes, estimate_row
 from flows.plan import plan_row
@@ -60,3 +61,11 @@ def test_a_preset_with_another_rate_and_codec_is_measured(config: RenderConfig) 
     media = MediaConfig(speed="ultrafast", fps=Fraction(24_000, 1001), codec="prores")
     config = config.model_copy(update={"media": media})
     assert calibrate(config, lambda _: None, budget_s=0).is_measured
+
+
+def test_no_two_rows_share_a_portrait_that_a_worker_has_encoded(tmp_path: Path) -> None:
+    sound, pictures = tmp_path / "voice.wav", [tmp_path / "1.png", tmp_path / "2.png"]
+    for order, picture in enumerate(pictures):
+        _write_inputs(sound, picture, Round(1, 2), order)
+    with Image.open(pictures[0]) as first, Image.open(pictures[1]) as second:
+        assert first.tobytes() != second.tobytes()
