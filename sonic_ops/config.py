@@ -269,7 +269,8 @@ class MediaConfig(Settings):
         default="cpu",
         description="what encodes H.264 and H.265: `cpu`; `nvenc`, the encoder of NVIDIA's cards "
         "(A100, H100 and H200 have none), whose files are larger and not the same on every card; "
-        "`auto`: `nvenc` if the machine of the command has it, else `cpu`",
+        "`auto`: `nvenc` if the machine of the command has it, else `cpu`; it decides the bytes: "
+        "where the other is found, finished rows are rendered again",
     )
     crf: Annotated[int, Field(ge=0, le=51)] = Field(
         default=18, description="quality in the terms of x264, for all codecs but ProRes"
