@@ -33,18 +33,11 @@ def labelled(pictures: Iterable[NDArray[np.uint8]], text: str) -> Iterator[NDArr
 def _label(text: str, height: int, width: int) -> NDArray[np.float32]:
     """How white a label is, from 0 to 1 (h w), as large as the picture has room for."""
     size = max(_HEIGHT * min(height, width), _MIN_HEIGHT)
-    size *= min(1, _WIDTH * width / (_font(size).getlength(text) + size))
+    size *= min(1, _WIDTH * width / (ImageFont.load_default(size).getlength(text) + size))
     size = max(size, 1)
-    font, margin = _font(size), round(size / 3)
+    font, margin = ImageFont.load_default(size), round(size / 3)
     columns = min(round(font.getlength(text)) + 2 * margin, width)
     rows = min(round(size) + 2 * margin, height)
     box = Image.new("L", (columns, rows))
     ImageDraw.Draw(box).text((margin, margin // 2), text, fill=255, font=font)
     return np.asarray(box, np.float32) / np.float32(255)
-
-
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # which a size asks for
-    # Only some machines have the library of the other layout, which places letters elsewhere.
-    return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
