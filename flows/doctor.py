@@ -190,6 +190,8 @@ def gpu(config: RenderConfig) -> Finding:
         found = "; ".join(ran.stdout.strip().splitlines())
     except (OSError, subprocess.SubprocessError):
         found = ""
+    if found and (error := _unusable(config.models.device)):
+        return Finding("GPU", "wrong", f"{found}, but {error.message}", error.remedy)
     if found:
         return Finding("GPU", "ok", found)
     if config.models.device == "cpu":
@@ -237,6 +239,19 @@ def calibrated(config: RenderConfig) -> Finding:
         return Finding("calibration", "ok", calibration.source)
     said = "none of this preset: plans are rough guesses"
     return Finding("calibration", "warning", said, "Measure: sonic doctor --calibrate.")
+
+
+def _unusable(device: str) -> ConfigError | None:
+    """Why torch cannot use a device that the driver shows."""
+    if device == "cpu":
+        return None  # and torch, which takes seconds to load, is not asked
+    from sonic_ops.models.loading import require_device
+
+    try:
+        require_device(device)
+    except ConfigError as error:
+        return error
+    return None
 
 
 def _can_encode(name: str) -> bool:

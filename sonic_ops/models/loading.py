@@ -93,7 +93,8 @@ class Models:
 
 
 def load_models(config: ModelsConfig) -> Models:
-    """Load every network, strictly. Raises ConfigError naming the part that does not fit."""
+    """Load every network, strictly. Raises ConfigError naming what does not fit."""
+    require_device(config.device)
     folder = weights_folder(config.weights)
     half = getattr(torch, config.dtype)
     # Eight bits of mantissa are fewer than a picture shows.
@@ -121,6 +122,16 @@ def load_models(config: ModelsConfig) -> Models:
         unet_dtype=half,
         latent_scale=float(networks["vae"].config.scaling_factor),
     )
+
+
+def require_device(device: str) -> None:
+    """Raises ConfigError if torch cannot use the device, so that nobody tries again."""
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(
+            f"torch {torch.__version__} cannot use the device {device} of the preset here",
+            remedy="Install the CUDA build of torch on a machine with a driver, or set "
+            "models.device: cpu.",
+        )
 
 
 def build_network(folder: Path, part: str) -> nn.Module:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from flows import doctor
@@ -46,6 +47,22 @@ def test_a_preset_for_a_gpu_is_ill_without_one(sketch: RenderConfig, tmp_path: P
     weights = doctor.weights("mine", config, needed=True)
     assert (weights.state, "no weights" in weights.said) == ("wrong", True)
     assert doctor.weights("mine", config, needed=False).state == "warning"
+
+
+def test_a_gpu_that_torch_cannot_use_is_wrong(
+    sketch: RenderConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert doctor.gpu(sketch).state == "ok"
+    models = sketch.models.model_copy(update={"device": "cuda"})
+    found = doctor.gpu(sketch.model_copy(update={"models": models}))
+    assert found.state == "wrong"
+    assert "H200" in found.said
+    assert "CUDA build of torch" in found.remedy
 
 
 def test_weights_that_lack_a_network_are_named(sketch: RenderConfig, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sonic_ops.audio import encode_piece
 from sonic_ops.conditioning import condition_frames, condition_portrait, window_denoiser
 from sonic_ops.config import ModelsConfig
+from sonic_ops.errors import ConfigError
 from sonic_ops.faces import Box
 from sonic_ops.interpolation import output_frames
 from sonic_ops.models.loading import Models, load_models
@@ -74,6 +75,15 @@ def test_what_is_not_on_the_device_cannot_compute(weights: Path) -> None:
     assert models.flownet is not None
     assert all(weight.is_meta for weight in unet.parameters())
     assert not any(weight.is_meta for weight in models.unet.parameters())
+
+
+def test_a_device_that_torch_cannot_use_is_an_error_of_the_preset(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="cannot use the device cuda") as caught:
+        load_models(ModelsConfig(weights=str(tmp_path), device="cuda"))
+    assert "models.device: cpu" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
