@@ -29,6 +29,7 @@ from flows.prefect_settings import prepare_prefect, reach_prefect
 from sonic_ops.audio import decode_audio
 from sonic_ops.constants import MODEL_FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.encoding import ENCODERS
+from sonic_ops.errors import ConfigError
 from sonic_ops.faces import Box, find_faces
 from sonic_ops.finishing import Finish, finish_video
 from sonic_ops.formats import CODECS, FORMATS, VideoCodec
@@ -74,6 +75,13 @@ def calibrate(
     config: RenderConfig, say: Callable[[str], None], budget_s: float = BUDGET_S
 ) -> Calibration:
     """Measure what a preset costs here. Raises ConfigError and RenderError as a render does."""
+    if config.cluster.address is not None:
+        raise ConfigError(
+            "a cluster that is joined cannot be measured from here: its workers do not see the "
+            "folder of the measurement",
+            remedy="Leave cluster.address out, measure on one of its machines, and name the file: "
+            "--calibration FILE.",
+        )
     config = config.model_copy(
         update={"sampling": config.sampling.model_copy(update={"steps": STEPS, "strength": 1.0})}
     )

@@ -11,6 +11,7 @@ from flows.config import RenderConfig
 from flows.estimate import Sizes, estimate_row
 from flows.plan import plan_row
 from sonic_ops.config import MediaConfig
+from sonic_ops.errors import ConfigError
 from sonic_ops.formats import CODECS
 from tests.tiny import make_tiny_weights
 
@@ -69,3 +70,10 @@ def test_no_two_rows_share_a_portrait_that_a_worker_has_encoded(tmp_path: Path) 
         _write_inputs(sound, picture, Round(1, 2), order)
     with Image.open(pictures[0]) as first, Image.open(pictures[1]) as second:
         assert first.tobytes() != second.tobytes()
+
+
+def test_a_cluster_that_is_joined_is_not_measured(config: RenderConfig) -> None:
+    cluster = config.cluster.model_copy(update={"address": "ray://head:10001"})
+    with pytest.raises(ConfigError, match="cannot be measured from here") as caught:
+        calibrate(config.model_copy(update={"cluster": cluster}), lambda _: None)
+    assert "--calibration FILE" in caught.value.remedy
