@@ -41,11 +41,13 @@ def join_languages(
     """Join the pictures of `video` with sounds and subtitles, in the format of `target`.
 
     No picture is encoded again; sound is copied where the format takes it. The first language is
-    the one that players choose. Returns the seconds of the pictures and of every sound. Raises
-    InputError: a file is missing or unreadable, the format cannot hold the pictures, or a sound
-    is more than 0.04 s longer or shorter than they are.
+    the one that players choose. The first picture is shown at 0, whenever it was in the video.
+    Returns the seconds of the pictures and of every sound. Raises InputError: a file is missing or
+    unreadable, the format cannot hold the pictures, or a sound is more than 0.04 s longer or
+    shorter than they are.
     """
     form = format_of(target.name)
+    first_pts, picture_s = _shown(video)
     with ExitStack() as stack:
         draft = stack.enter_context(draft_of(target))
         source, picture = stack.enter_context(_open_video(video))
@@ -53,14 +55,15 @@ def join_languages(
         is_marked = has_tags(source.metadata)
         with create_file(draft, form.muxer) as output:
             output.metadata.update(tags_of(form) if is_marked else {})
-            streams = [_timed(_packets(video, source, picture), copied_stream(output, picture))]
+            packets = _from_0(_packets(video, source, picture), first_pts)
+            streams = [_timed(packets, copied_stream(output, picture))]
             for dub in sounds:
                 track = Soundtrack(dub.source, language=dub.language)
                 streams.append(add_sound(output, form, track, _tag(dub, form)))
             for index, stream in enumerate(output.streams.audio):
                 stream.disposition = Disposition.default if index == 0 else Disposition(0)
             for dub in subtitles:
-                cues = cut(read_subtitles(dub.source), 0, _seconds(source))
+                cues = cut(read_subtitles(dub.source), 0, picture_s)
                 streams.append(add_subtitles(output, form.subtitles, cues, _tag(dub, form)))
             for packet in merge(*streams, key=decode_time):
                 output.mux(packet)
@@ -91,6 +94,31 @@ def _packets(video: str, source: InputContainer, picture: VideoStream) -> Iterat
         raise _unreadable(video, error.strerror or type(error).__name__) from error
 
 
+def _shown(video: str) -> tuple[int, float]:
+    """The time stamp of the first picture, and the seconds from it to the end of the last."""
+    with _open_video(video) as (source, picture):
+        num_hidden, stamps = 0, []
+        for packet in _packets(video, source, picture):
+            num_hidden += packet.is_discard
+            if packet.pts is not None:
+                stamps.append(packet.pts)
+        if num_hidden:
+            raise _unreadable(video, f"{num_hidden} of them are cut away and still in the file")
+        if not stamps or picture.time_base is None:
+            raise _unreadable(video, "the file does not say when they are shown")
+        last_s = 1 / picture.average_rate if picture.average_rate else 0
+        return min(stamps), float((max(stamps) - min(stamps)) * picture.time_base + last_s)
+
+
+def _from_0(packets: Iterable[AnyPacket], first_pts: int) -> Iterator[AnyPacket]:
+    for packet in packets:
+        if packet.pts is not None:
+            packet.pts -= first_pts
+        if packet.dts is not None:
+            packet.dts -= first_pts
+        yield packet
+
+
 def _unreadable(video: str, reason: str) -> VideoUnreadableError:
     return VideoUnreadableError(
         f"The pictures of {video} cannot be read: {reason}",
@@ -117,10 +145,6 @@ def _tag(dub: Dub, form: Format) -> str:
             remedy="Write a tag such as de, fr or pt-BR before the file: de=speech.wav.",
             field="language",
         ) from error
-
-
-def _seconds(container: InputContainer) -> float:
-    return float((container.duration or 0) / av.time_base)
 
 
 def _timed(packets: Iterable[AnyPacket], stream: VideoStream) -> Iterator[AnyPacket]:

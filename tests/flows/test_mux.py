@@ -93,6 +93,27 @@ def test_pictures_are_copied_and_sounds_have_their_language(
     assert played(joined)[0] == [n * Fraction(1, 25) for n in range(NUM_FRAMES)]
 
 
+@pytest.mark.parametrize("target", [".mp4", ".mkv"])
+@pytest.mark.parametrize("source", [".mp4", ".mkv", ".ts"])
+def test_the_first_picture_is_shown_at_0(folder: Path, source: str, target: str) -> None:
+    video, late, joined = video_in(folder), folder / f"late{source}", folder / f"joined{target}"
+    with av.open(str(video)) as given, av.open(str(late), "w") as output:
+        stream = output.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.pts is not None and packet.dts is not None:
+                packet.pts += round(1 / packet.time_base)
+                packet.dts += round(1 / packet.time_base)
+                packet.stream = stream
+                output.mux(packet)
+    assert played(late)[0][0] >= 1
+    sounds, text = [Dub("de", str(folder / "de.wav"))], [Dub("de", str(folder / "de.srt"))]
+    lengths_s = join_languages(str(late), sounds, text, joined)
+    assert lengths_s == pytest.approx([SECONDS] * 2, abs=0.01)
+    assert played(joined)[0] == [n * Fraction(1, 25) for n in range(NUM_FRAMES)]
+    for kept, copied in zip(decoded(video, "video"), decoded(joined, "video"), strict=True):
+        assert np.array_equal(kept, copied)
+
+
 def test_every_sound_is_exactly_the_one_that_was_given(folder: Path) -> None:
     joined = folder / "joined.mkv"
     sounds = [Dub(name, str(folder / f"{name}.wav")) for name in ("fr", "de")]
