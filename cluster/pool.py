@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol
 
+import cv2
 import torch
 
 from cluster.accounts import Account, Ledger, Near
@@ -103,6 +104,7 @@ class LocalPool:
         values = [a.value if isinstance(a, _Value) else a for a in arguments]
         with self._lock:
             torch.set_num_threads(self._threads)  # it holds for the calling thread
+            cv2.setNumThreads(self._threads)
             low_memory = self._ledger.is_low(near, method)
             outcome = call(
                 self._worker, method, values, num_returns=num_returns, low_memory=low_memory

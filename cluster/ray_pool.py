@@ -30,6 +30,7 @@ from sonic_ops.config import ModelsConfig
 from sonic_ops.errors import ConfigError, RenderError, SonicError, WorkerLostError
 
 _PULSE = "pulse"
+_THREADS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")  # of torch and of cv2
 _log = logging.getLogger(__name__)
 
 
@@ -216,7 +217,7 @@ def _new_actor(config: ClusterConfig, make_worker: MakeWorker, models: ModelsCon
         num_gpus=config.gpus_per_worker,
         max_restarts=0,
         max_task_retries=0,
-        runtime_env={"env_vars": {"OMP_NUM_THREADS": str(config.threads_per_worker)}},
+        runtime_env={"env_vars": dict.fromkeys(_THREADS, str(config.threads_per_worker))},
     )
     return options.remote(make_worker, models, _node)
 

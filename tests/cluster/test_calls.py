@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import pytest
 import torch
 
@@ -104,3 +105,14 @@ def test_the_pool_of_this_process_keeps_accounts_and_remembers_who_must_save_mem
     assert (account.jobs, account.redone) == (4, {})
     assert account.worker_s > 0
     assert pool.settle(7) == Account()
+
+
+class Counting:
+    def threads(self) -> tuple[int, int]:
+        return torch.get_num_threads(), cv2.getNumThreads()
+
+
+def test_the_pool_of_this_process_has_the_threads_that_it_is_given() -> None:
+    for num in (2, 1):
+        pool = LocalPool(ClusterConfig(workers=0, threads_per_worker=num), Counting())
+        assert pool.get(pool.submit("threads")) == [(num, num)]

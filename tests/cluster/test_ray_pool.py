@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
+import cv2
 import pytest
 import torch
 from torch import Tensor
@@ -50,6 +51,9 @@ class Counter:
 
     def total(self, part: Tensor) -> int:
         return int(part.sum())
+
+    def threads(self) -> tuple[int, int]:
+        return torch.get_num_threads(), cv2.getNumThreads()
 
     def die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -131,6 +135,10 @@ def test_what_goes_wrong_in_a_worker_arrives_as_our_error(pool: "RayPool") -> No
     with pytest.raises(RenderError, match="ValueError: this never works") as caught:
         pool.get(pool.submit("wrong"))
     assert "in wrong\n" in "".join(caught.value.__notes__)
+
+
+def test_a_worker_has_the_threads_that_it_is_given(pool: "RayPool") -> None:
+    assert pool.get(pool.submit("threads", lasting=True)) == [(1, 1)]
 
 
 def test_what_cannot_travel_is_said(pool: "RayPool") -> None:
