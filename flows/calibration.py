@@ -164,7 +164,7 @@ def _deciding(config: RenderConfig) -> str:
         "portrait": {"resolution"},
         "sampling": {"window_frames"},
         "decoding": True,
-        "media": {"speed"},
+        "media": {"speed", "encoder"},
         "low_memory": True,
         "cluster": {"workers", "threads_per_worker", "cpus_per_worker", "gpus_per_worker"},
     }

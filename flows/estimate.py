@@ -74,7 +74,7 @@ def estimate_row(
     stages_s = {
         "listen": num_pieces * costs.piece_s + plan.num_frames * costs.frame_s,
         "denoise": area * (costs.portrait_s + denoise_s),
-        "decode": area * plan.num_frames * costs.decode_s,
+        "decode": area * _num_decoded(plan, config) * costs.decode_s,
         "encode": area * plan.num_frames * costs.middle_s
         + encoded * plan.num_output_frames * costs.encode_s[codec],
     }
@@ -95,6 +95,15 @@ def estimate_row(
         + output_bytes,
         output_bytes,
     )
+
+
+def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
+    """Frames that are decoded, those twice of which the tint is measured."""
+    if not config.media.hold_colour:
+        return plan.num_frames
+    from sonic_ops.colour_hold import tinted_frames  # late: it loads torch
+
+    return plan.num_frames + len(tinted_frames(0, plan.num_frames, plan.num_frames))
 
 
 def _num_pieces(plan: RowPlan, config: RenderConfig) -> int:

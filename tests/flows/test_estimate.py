@@ -56,6 +56,14 @@ def test_every_cost_counts_by_its_unit(cost: str, units: int) -> None:
     assert estimate.num_segments == 18
 
 
+def test_frames_whose_tint_is_measured_are_decoded_twice() -> None:
+    media = CONFIG.media.model_copy(update={"hold_colour": True})
+    config = CONFIG.model_copy(update={"media": media})
+    plan = plan_row(70, config.sampling)
+    estimate = estimate_row(plan, config, Sizes(SIDE, SIDE), costing(decode_s=1.0))
+    assert estimate.worker_s == pytest.approx(875 + 875 / 25)
+
+
 def test_pictures_cost_by_their_pixels_and_sound_does_not() -> None:
     plan = plan_row(10, CONFIG.sampling)
     small, large = (
@@ -103,6 +111,8 @@ def test_a_calibration_is_kept_and_found_by_its_preset(
     larger = CONFIG.portrait.model_copy(update={"resolution": 256})
     assert not load_calibration(CONFIG.model_copy(update={"portrait": larger})).is_measured
     assert load_calibration(CONFIG.model_copy(update={"seed": 5})).is_measured
+    on_card = CONFIG.media.model_copy(update={"encoder": "nvenc"})
+    assert not load_calibration(CONFIG.model_copy(update={"media": on_card})).is_measured
     path.write_text("{")
     assert not load_calibration(CONFIG).is_measured
 
