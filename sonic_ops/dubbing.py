@@ -103,7 +103,10 @@ def _shown(video: str) -> tuple[int, float]:
             if packet.pts is not None:
                 stamps.append(packet.pts)
         if num_hidden:
-            raise _unreadable(video, f"{num_hidden} of them are cut away and still in the file")
+            raise VideoUnreadableError(
+                f"{num_hidden} pictures of {video} are cut away and still in the file",
+                remedy="Give the whole video, or cut it with a tool that encodes it again.",
+            )
         if not stamps or picture.time_base is None:
             raise _unreadable(video, "the file does not say when they are shown")
         last_s = 1 / picture.average_rate if picture.average_rate else 0

@@ -1,5 +1,6 @@
 """Languages joined in one file: pictures and sounds as they were, each sound with its tag."""
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from av.stream import Disposition
+from imageio_ffmpeg import get_ffmpeg_exe
 from numpy.typing import NDArray
 
 from flows.mux import mux
@@ -168,3 +170,10 @@ def test_what_cannot_be_joined_is_one_sentence_and_leaves_nothing(
     assert caught.value.remedy
     assert (folder / "video.mp4").read_bytes() == before
     assert not [path for path in folder.iterdir() if path.name.startswith(("a.", "."))]
+
+
+def test_pictures_that_a_cut_has_hidden_are_said(folder: Path) -> None:
+    cut = ["-ss", "0.5", "-i", str(video_in(folder)), "-an", "-c", "copy", str(folder / "cut.mp4")]
+    subprocess.run([get_ffmpeg_exe(), "-v", "error", *cut], check=True)
+    with pytest.raises(VideoUnreadableError, match=r"\d+ pictures of .* are cut away and still in"):
+        join_languages(str(folder / "cut.mp4"), [], [], folder / "joined.mkv")
