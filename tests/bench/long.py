@@ -72,8 +72,11 @@ def watched(command: list[str]) -> dict[str, list[int]]:
         while process.poll() is None:
             for pid, line in processes(process.pid).items():
                 peaks[pid] = max(peaks.get(pid, 0), peak_bytes(pid))
-                # A worker takes its name after it has started: what is said last counts.
-                roles[pid] = next((role for role, part in ROLES.items() if part in line), "others")
+                # A worker takes its name after it has started, and one that ends loses it: what
+                # is said last counts.
+                if line or pid not in roles:
+                    named = (role for role, part in ROLES.items() if part in line)
+                    roles[pid] = next(named, "others")
             time.sleep(_LOOK_S)
     assert process.returncode == 0, f"sonic ended with {process.returncode}"
     found: dict[str, list[int]] = {}
