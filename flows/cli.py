@@ -165,7 +165,11 @@ def doctor(
 
 @app.command()
 def status(
-    manifest: Manifest, output: Output = None, work: Work = None, as_json: Json = False
+    manifest: Manifest,
+    preset: Preset = DEFAULT_PRESET,
+    output: Output = None,
+    work: Work = None,
+    as_json: Json = False,
 ) -> None:
     """Say where a manifest stands that is being rendered, or was; nothing is touched.
 
@@ -173,10 +177,11 @@ def status(
     sonic status lectures.csv
     sonic status lectures.csv --output /data/lectures --json
     """
+    from flows.config import load_preset
     from flows.status import show_status
     from flows.terminal import open_terminal
 
-    folders = _folder(output), _folder(work)
+    folders = _folder(output), _folder(work) or load_preset(preset).work
     finished = show_status(_here(manifest), *folders, open_terminal(), as_json=as_json)
     raise typer.Exit(EXIT_DONE if finished else EXIT_SOME_FAILED)
 

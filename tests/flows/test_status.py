@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from flows.cli import main
 from flows.journal import Journal
 from flows.leases import Leases
 from flows.manifest import open_manifest
@@ -115,3 +116,24 @@ def test_results_beside_the_first_output_are_found(manifest: str, tmp_path: Path
     beside = results_address(manifest, str(tmp_path / "out"))
     write_results(beside, lambda: [(done, {})])
     assert "1 done, 3 waiting" in said(manifest)[1]
+
+
+def test_the_work_folder_of_the_preset_is_looked_into(
+    manifest: str,
+    leases: Leases,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with open_manifest(manifest) as lines:
+        row = parse_row(next(iter(lines.lines())), str(tmp_path), None)
+    assert isinstance(row, Row)
+    leases.take(lease_target(row.output))
+    work = tmp_path / "work" / f"a-0123456789ab{work_folder_ending(row)}"
+    (work / "checkpoints" / "004").mkdir(parents=True)
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(f"models: {{weights: 'package:sketch'}}\nwork: {tmp_path / 'work'}")
+    monkeypatch.setattr("sys.argv", ["sonic", "status", manifest, "--preset", str(preset)])
+    with pytest.raises(SystemExit):
+        main()
+    assert "a: in work: 4 steps denoised, by process" in capsys.readouterr().out
