@@ -8,12 +8,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import soundfile
 from PIL import Image
 
@@ -26,8 +24,9 @@ from flows.calibration import Calibration, Costs
 from flows.config import RenderConfig
 from flows.estimate import num_branches
 from flows.prefect_settings import prepare_prefect, reach_prefect
+from flows.trial import Round, write_inputs
 from sonic_ops.audio import decode_audio
-from sonic_ops.constants import MODEL_FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sonic_ops.constants import MODEL_FPS
 from sonic_ops.encoding import ENCODERS
 from sonic_ops.errors import ConfigError
 from sonic_ops.faces import Box, find_faces
@@ -56,19 +55,6 @@ _STAGES = {
     "measure_tints": "decode",
     "encode": "encode",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Rows that are rendered at once: how many there are, and their length."""
-
-    num_rows: int
-    num_frames: int
-
-    @property
-    def video_s(self) -> float:
-        """Seconds of a video."""
-        return self.num_frames * SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 
 
 def calibrate(
@@ -202,7 +188,7 @@ class _Measure:
         work = self._folder / f"work-{order}"
         work.mkdir()
         sound, picture = work / "voice.wav", work / "picture.png"
-        _write_inputs(sound, picture, size, order)
+        write_inputs(sound, picture, size, order)
         started_s = time.perf_counter()
         request = self._request(work, sound, picture, order)
         prepared_s = time.perf_counter()
@@ -278,19 +264,6 @@ def print_nothing(_: object) -> None:
 def _ending_for(codec: VideoCodec) -> str:
     """Of the first container that can hold a codec."""
     return next(ending for ending, form in FORMATS.items() if codec in form.video)
-
-
-def _write_inputs(sound: Path, picture: Path, size: Round, order: int) -> None:
-    """A voice of noise in syllables, and a picture of coloured clouds.
-
-    Every row has others: a worker does not encode a portrait again that it has seen.
-    """
-    rng = np.random.default_rng(order)
-    num_samples = size.num_frames * SAMPLES_PER_FRAME
-    syllables = np.abs(np.sin(np.arange(num_samples) / SAMPLE_RATE_HZ * 12))
-    soundfile.write(sound, 0.2 * syllables * rng.standard_normal(num_samples), SAMPLE_RATE_HZ)
-    clouds = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8))
-    clouds.resize((512, 512), Image.Resampling.BICUBIC).save(picture)
 
 
 def _bytes_in(folder: Path) -> int:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.calibrate import Round, _write_inputs, calibrate
+from flows.calibrate import calibrate
 from flows.config import RenderConfig
 from flows.estimate import Sizes, estimate_row
 from flows.plan import plan_row
+from flows.trial import Round, write_inputs
 from sonic_ops.config import MediaConfig
 from sonic_ops.errors import ConfigError
 from sonic_ops.formats import CODECS
@@ -67,7 +68,7 @@ def test_a_preset_with_another_rate_and_codec_is_measured(config: RenderConfig) 
 def test_no_two_rows_share_a_portrait_that_a_worker_has_encoded(tmp_path: Path) -> None:
     sound, pictures = tmp_path / "voice.wav", [tmp_path / "1.png", tmp_path / "2.png"]
     for order, picture in enumerate(pictures):
-        _write_inputs(sound, picture, Round(1, 2), order)
+        write_inputs(sound, picture, Round(1, 2), order)
     with Image.open(pictures[0]) as first, Image.open(pictures[1]) as second:
         assert first.tobytes() != second.tobytes()
 
