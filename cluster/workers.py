@@ -39,14 +39,14 @@ from sonic_ops.conditioning import (
     window_denoiser,
 )
 from sonic_ops.config import ModelsConfig, SamplingConfig
-from sonic_ops.decoding import decode_frame, decode_frames, in_tiles
+from sonic_ops.decoding import as_pictures, decode_frame, decode_frames, in_tiles
 from sonic_ops.encoding import encode_frames, settings_of
 from sonic_ops.errors import DamagedFileError
 from sonic_ops.exchange import Part, fusion_order
 from sonic_ops.fusion import blend, fuse
 from sonic_ops.interpolation import output_frames
 from sonic_ops.labels import labelled
-from sonic_ops.models.loading import Models, load_models
+from sonic_ops.models.loading import Models, load_models, processor_of
 from sonic_ops.pasting import backdrop_from, paste
 from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
@@ -81,7 +81,7 @@ class RenderWorker:
 
     def load(self) -> str:
         """Load the weights now; the kind of processor. Raises ConfigError."""
-        return _processor(self.models.device)
+        return processor_of(self.models.device)
 
     def encode_piece(self, job: PieceJob) -> str:
         """Write the tokens of one piece; its address."""
@@ -217,7 +217,7 @@ class RenderWorker:
             job.num_frames,
             job.decoding,
         )
-        frames = np.concatenate([_pictures(chunk) for chunk in chunks])
+        frames = np.concatenate([as_pictures(chunk) for chunk in chunks])
         return frames, frames[:1].copy()
 
     def measure_tints(self, job: TintJob) -> str:
@@ -269,14 +269,6 @@ def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:
     return forced or job.low_memory
 
 
-def _processor(device: str) -> str:
-    """What decides the last bits of a sum: the GPU, or the instructions that the CPU has."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.cuda.get_device_name(device)
-    return torch.backends.cpu.get_cpu_capability() if kind == "cpu" else kind
-
-
 def _read_heard(address: str) -> FrameCondition:
     return FrameCondition.from_tensors(artifacts.read_tensors(address))
 
@@ -297,11 +289,3 @@ def _parcels(parts: Iterable[Tensor]) -> Parcels | Tensor:
     """One result per parcel; a single one is itself the result."""
     parcels = tuple(parts)
     return parcels if len(parcels) > 1 else parcels[0]
-
-
-def _pictures(frames_FCHW: Tensor) -> NDArray[np.uint8]:
-    # Truncated and not rounded, as the released model writes its pictures.
-    pictures: NDArray[np.uint8] = (
-        (frames_FCHW * 255).to(torch.uint8).movedim(1, -1).contiguous().numpy()
-    )
-    return pictures

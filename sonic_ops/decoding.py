@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sonic_ops.config import DecodingConfig
@@ -69,6 +71,11 @@ def decode_frames(
 def decode_frame(decode: Decode, read: Read, frame: int) -> Tensor:
     """A frame without those around it, (3, H, W) in [0, 1]: good enough for its colours."""
     return (decode(read(frame, frame + 1))[0] * 0.5 + 0.5).clamp(0, 1)
+
+
+def as_pictures(frames_FCHW: Tensor) -> NDArray[np.uint8]:
+    """Frames in [0, 1] as pixels (F, H, W, C), truncated and not rounded: so the released model."""
+    return np.asarray((frames_FCHW * 255).to(torch.uint8).movedim(1, -1).contiguous())
 
 
 def frames_read(span: range, num_frames: int, config: DecodingConfig) -> range:

@@ -160,6 +160,14 @@ def as_stored(network: nn.Module) -> nn.Module:
     return network.unet if isinstance(network, AudioUNet) else network
 
 
+def processor_of(device: str) -> str:
+    """What decides the last bits of a sum: the GPU, or the instructions that the CPU has."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.backends.cpu.get_cpu_capability() if kind == "cpu" else kind
+
+
 def _build(part: str, config: dict[str, Any]) -> nn.Module:
     network: nn.Module
     match part:
