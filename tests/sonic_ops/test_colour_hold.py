@@ -5,6 +5,7 @@ Shape letters: C colours, H, W rows and columns.
 
 import tracemalloc
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -168,3 +169,17 @@ def test_the_grid_of_tints_does_not_depend_on_the_cut(num_frames: int, data: st.
 def test_a_face_that_fills_the_picture_is_looked_at_whole() -> None:
     everywhere = measure_tints([(0, PORTRAIT_CHW)], PORTRAIT_CHW, torch.ones(SIDE, SIDE))
     assert np.allclose(everywhere.means_NC[0], PORTRAIT_CHW.mean((1, 2)), atol=1e-6)
+
+
+def test_a_segment_is_corrected_for_its_place_in_the_video() -> None:
+    rng = np.random.default_rng(5)
+    pictures = [rng.integers(60, 180, (4, 4, 3), dtype=np.uint8) for _ in range(10)]
+    gains = np.linspace([0.7, 0.8, 0.9], [1.3, 1.2, 1.1], 3)
+    correction = Correction(np.array([0, 2, 4]), gains, np.zeros((3, 3)))
+    whole = [*held(pictures, correction, 0, Fraction(25))]
+    cut = [
+        *held(pictures[:4], correction, 0, Fraction(25)),
+        *held(pictures[4:], correction, 4, Fraction(25)),
+    ]
+    assert np.array_equal(whole, cut)
+    assert not np.array_equal(whole[4:], [*held(pictures[4:], correction, 0, Fraction(25))])

@@ -21,10 +21,13 @@ from sonic_ops.finishing import Finish, finish_video
 from sonic_ops.formats import ENDINGS, FORMATS, VideoCodec
 from sonic_ops.previews import verify_preview
 from sonic_ops.provenance import COMMENT, mark_file, provenance_of
-from sonic_ops.signing import DIGITAL_SOURCE_TYPE, Signer
+from sonic_ops.signing import Signer
 from sonic_ops.soundtrack import Soundtrack
 from sonic_ops.xmp import embed_xmp, read_xmp
 from tests.certificates import write_signer
+
+# As the IPTC publishes it, and not as our code spells it.
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 NUM_FRAMES = 8
 UNSIGNED = {
