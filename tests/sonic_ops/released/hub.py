@@ -100,10 +100,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(rest)
 
     def _answer(self, body: bytes, length: int | None = None) -> None:
+        # Counted first: who has the answer may set the count to 0 before this thread goes on.
+        self.hub.num_bytes_sent += len(body)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
-        self.hub.num_bytes_sent += len(body)
 
     def log_message(self, *_: object) -> None:
         pass
