@@ -10,7 +10,7 @@ from pathlib import Path
 from flows import DEFAULT_PRESET
 from flows.prefect_settings import prepare_prefect, reach_prefect
 from sonic_ops.training.options import add_options, run_of
-from sonic_ops.training.stages import STAGES, Run, run_stage
+from sonic_ops.training.stages import TRAINING, Run, Stage, painting, run_stage
 
 
 def train(run: Run, evaluate: Callable[[], None]) -> Path:
@@ -21,10 +21,16 @@ def train(run: Run, evaluate: Callable[[], None]) -> Path:
     from prefect import flow, task
     from prefect.cache_policies import NO_CACHE
 
+    def take(stage: Stage) -> None:
+        task(name=stage.__name__, cache_policy=NO_CACHE)(run_stage)(run, stage)
+
     @flow(name="train-sketch", validate_parameters=False)
     def train_sketch() -> None:
-        for stage in STAGES:
-            task(name=stage.__name__, cache_policy=NO_CACHE)(run_stage)(run, stage)
+        for stage in run.making:
+            take(stage)
+        with painting(run):
+            for stage in TRAINING:
+                take(stage)
         task(name="evaluate", cache_policy=NO_CACHE)(evaluate)()
 
     train_sketch()

@@ -51,10 +51,11 @@ def make_autoencoder() -> AutoencoderDC:
 
 def to_tensor(pictures_BHWC: NDArray[Any]) -> Tensor:
     """Bytes to [-1, 1]: B C H W."""
-    return _from_bytes(torch.from_numpy(pictures_BHWC))
+    return from_bytes(torch.from_numpy(pictures_BHWC))
 
 
-def _from_bytes(pictures_BHWC: Tensor) -> Tensor:
+def from_bytes(pictures_BHWC: Tensor) -> Tensor:
+    """The same where the bytes are."""
     return pictures_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -96,7 +97,7 @@ def draw_crops(shown: Shown, generator: torch.Generator) -> tuple[Tensor, Tensor
     x, y = corner.clamp(0, size - _CROP).long().unbind(1)
     inside = torch.arange(_CROP, device=device)
     rows, columns = (y[:, None] + inside)[:, :, None], (x[:, None] + inside)[:, None]
-    crops = _from_bytes(shown.pictures_NHWC[picks[:, None, None], rows, columns])
+    crops = from_bytes(shown.pictures_NHWC[picks[:, None, None], rows, columns])
     each = torch.arange(num, device=device)[:, None, None]
     near = mouth_weight(mouths, size)[each, 0, rows, columns]
     return _flip(crops, 1 + 3 * near[:, None], generator)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sonic_ops.constants import MODEL_FPS
 from sonic_ops.models.unet import AudioUNet
 from sonic_ops.training.audio_head import CONTEXT_CHANNELS, MAX_BUCKET
 from sonic_ops.training.dataset import SIZE
-from sonic_ops.training.device import half_precision
+from sonic_ops.training.device import half_precision, record
 from sonic_ops.training.loop import Loss
 
 MASK_AREA: Final = 1.1
@@ -79,10 +79,13 @@ class Batch:
     weight_BTHW: Tensor
 
     def at_rest(self) -> "Batch":
-        """The same batch, hearing silence and told to keep still."""
-        fps = torch.tensor([1.0, 0.0, 0.0], device=self.ids_B3.device)
+        """The same batch, hearing silence and told to keep a straight face.
+
+        The head keeps its bucket: guidance away from a still head would move the brows with it.
+        """
+        kept = torch.tensor([1.0, 1.0, 0.0], device=self.ids_B3.device)
         silence = self.silence_KE.expand_as(self.audio_BTKE)
-        return replace(self, audio_BTKE=silence, ids_B3=self.ids_B3 * fps)
+        return replace(self, audio_BTKE=silence, ids_B3=self.ids_B3 * kept)
 
 
 def draw_batch(
@@ -137,17 +140,17 @@ def face_weight(mouths_BT2: Tensor) -> Tensor:
 
 
 def add_noise(
-    y_BTCHW: Tensor, sigma_B: Tensor, generator: torch.Generator, *, shared: float
+    y_BTCHW: Tensor, sigma_B: Tensor, generator: torch.Generator, *, shared_B: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Noisy y, and the v that gives y back: y = v * -s / sqrt(s^2 + 1) + noisy / (s^2 + 1).
 
-    `shared` of the noise is common to the frames of a window (PYoCo, arXiv:2305.10474).
+    `shared_B` of the noise is common to the frames of a window (PYoCo, arXiv:2305.10474).
     """
     device = y_BTCHW.device
     own = torch.randn(y_BTCHW.shape, generator=generator, device=device)
     common = torch.randn(y_BTCHW[:, :1].shape, generator=generator, device=device)
-    s = sigma_B[:, None, None, None, None]
-    noisy = y_BTCHW + s * (shared**0.5 * common + (1 - shared) ** 0.5 * own)
+    s, shared = (x[:, None, None, None, None] for x in (sigma_B, shared_B))
+    noisy = y_BTCHW + s * (shared.sqrt() * common + (1 - shared).sqrt() * own)
     v = (noisy / (s * s + 1) - y_BTCHW) * (s * s + 1).sqrt() / s
     return noisy, v
 
@@ -158,21 +161,48 @@ def draw_sigma(num: int, generator: torch.Generator, *, mean: float) -> Tensor:
     return (mean + 1.2 * normal).exp().clamp(0.02, 20.0)
 
 
-def predict(unet: AudioUNet, batch: Batch, noisy_BTCHW: Tensor, sigma_B: Tensor) -> Tensor:
-    """The UNet's v for a batch in which every sample has its own mask."""
-    s = sigma_B[:, None, None, None, None]
-    reference = batch.reference_BCHW[:, None].expand_as(noisy_BTCHW)
-    sample = torch.cat([noisy_BTCHW / (s * s + 1).sqrt(), reference], 2)
-    blank = noisy_BTCHW.new_zeros(1, 1, CONTEXT_CHANNELS)
-    predicted: Tensor = unet(
-        sample,
-        0.25 * sigma_B.log(),
-        [blank] * len(sample),
-        [*batch.audio_BTKE],
+class Denoiser(nn.Module):
+    """The UNet's v for a batch in which every sample has its own mask: tensors to a tensor."""
+
+    def __init__(self, unet: AudioUNet) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(
+        self,
+        noisy_BTCHW: Tensor,
+        sigma_B: Tensor,
+        reference_BCHW: Tensor,
+        audio_BTKE: Tensor,
+        ids_B3: Tensor,
+        mask_B1HW: Tensor,
+    ) -> Tensor:
+        s = sigma_B[:, None, None, None, None]
+        reference = reference_BCHW[:, None].expand_as(noisy_BTCHW)
+        sample = torch.cat([noisy_BTCHW / (s * s + 1).sqrt(), reference], 2)
+        blank = noisy_BTCHW.new_zeros(1, 1, CONTEXT_CHANNELS)
+        images, sounds = [blank] * len(sample), [*audio_BTKE]
+        predicted: Tensor = self.unet(
+            sample, 0.25 * sigma_B.log(), images, sounds, ids_B3, mask_B1HW
+        )
+        return predicted.float()
+
+
+def predict(denoiser: nn.Module, batch: Batch, noisy_BTCHW: Tensor, sigma_B: Tensor) -> Tensor:
+    """The v of a batch."""
+    predicted: Tensor = denoiser(*_inputs(batch, noisy_BTCHW, sigma_B))
+    return predicted
+
+
+def _inputs(batch: Batch, noisy_BTCHW: Tensor, sigma_B: Tensor) -> tuple[Tensor, ...]:
+    return (
+        noisy_BTCHW,
+        sigma_B,
+        batch.reference_BCHW,
+        batch.audio_BTKE,
         batch.ids_B3,
         batch.mask_B1HW,
     )
-    return predicted.float()
 
 
 def denoising_loss(
@@ -182,7 +212,7 @@ def denoising_loss(
     num_samples: int,
     num_frames: int,
     mean: float,
-    shared_noise: float = 0.5,
+    shared_noise: tuple[float, float] = (0.5, 0.5),
     guidance: float = 1.0,
 ) -> Loss:
     """Weighted squared error of v, on windows of `num_frames`.
@@ -192,16 +222,24 @@ def denoising_loss(
     buckets make (model guidance, arXiv:2502.12154).
     """
 
-    def loss(generator: torch.Generator) -> Tensor:
+    def draw(generator: torch.Generator) -> tuple[Batch, Tensor]:
         batch = draw_batch(feed(), generator, num_samples=num_samples, num_frames=num_frames)
-        sigma = draw_sigma(num_samples, generator, mean=mean)
-        noisy, v = add_noise(batch.y_BTCHW, sigma, generator, shared=shared_noise)
+        return batch, draw_sigma(num_samples, generator, mean=mean)
+
+    example, sigma = draw(torch.Generator(next(unet.parameters()).device).manual_seed(0))
+    denoiser = record(Denoiser(unet), _inputs(example, example.y_BTCHW, sigma))
+
+    def loss(generator: torch.Generator) -> Tensor:
+        batch, sigma = draw(generator)
+        shared = sigma.new_empty(num_samples).uniform_(*shared_noise, generator=generator)
+        noisy, v = add_noise(batch.y_BTCHW, sigma, generator, shared_B=shared)
         with half_precision(generator.device):
-            predicted = predict(unet, batch, noisy, sigma)
             if guidance != 1:
                 with torch.no_grad():
-                    resting = predict(unet, batch.at_rest(), noisy, sigma)
-                v = v + (1 - 1 / guidance) * (predicted.detach() - resting)
+                    resting = predict(denoiser, batch.at_rest(), noisy, sigma).clone()
+            predicted = predict(denoiser, batch, noisy, sigma)
+        if guidance != 1:
+            v = v + (1 - 1 / guidance) * (predicted.detach() - resting)
         error = (predicted - v).square().mean(2)
         return (error * batch.weight_BTHW).mean()
 

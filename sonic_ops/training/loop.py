@@ -33,8 +33,12 @@ class Budget:
     steps: float = float("inf")
 
     def share_used(self, elapsed_s: float, step: int) -> float:
-        """0 at the start, 1 at the end."""
-        return max(elapsed_s / self.seconds, step / self.steps)
+        """0 at the start, 1 at the end, and at once where there is no budget."""
+        return max(_share(elapsed_s, self.seconds), _share(step, self.steps))
+
+
+def _share(used: float, of: float) -> float:
+    return used / of if of > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +214,13 @@ def _average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 def train_together(
     function: Callable[..., None], arguments: tuple[Any, ...], *, num_processes: int, folder: Path
 ) -> None:
-    """Run `function(*arguments)` in processes of one thread each that average their gradients."""
+    """Run `function(*arguments)` in processes of one thread each that average their gradients.
+
+    A single one is this process: nothing is started, and a GPU stays ready.
+    """
+    if num_processes == 1:
+        function(*arguments)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     meeting = folder.resolve() / f"meeting-{time.time_ns()}"
     spawn(  # type: ignore[no-untyped-call]

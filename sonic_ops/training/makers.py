@@ -14,7 +14,8 @@ from torch import multiprocessing
 from sonic_ops.training import dataset
 from sonic_ops.training.samples import LATENTS, finished
 
-_BACKLOG_PER_MAKER: Final = 2
+_MOST_UNUSED: Final = 160
+"""Shards that wait to be used: 20 GB of windows."""
 _STOP_WITHIN_S: Final = 10.0
 
 
@@ -72,7 +73,7 @@ def _make_on(
 ) -> None:
     """Paint the shards first, first + step, ... as they are used, while the parent lives."""
     for number in count(first, step):
-        while len(finished(folder, kind.name)) > _BACKLOG_PER_MAKER * step:
+        while len(finished(folder, kind.name)) >= _MOST_UNUSED:
             time.sleep(0.2)
             if os.getppid() != parent:
                 return

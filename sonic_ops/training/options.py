@@ -19,6 +19,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=240, help="clips of speech")
     parser.add_argument("--image-shards", type=int, default=10, help="of 500 people each")
     parser.add_argument("--window-shards", type=int, default=24, help="of 100 people each")
+    parser.add_argument(
+        "--shares",
+        type=_shares,
+        help="parts of the budget, such as decoder=1,guided=4; what is not named is not trained on",
+    )
 
 
 def run_of(
@@ -41,7 +46,17 @@ def run_of(
         clips=options.clips,
         image_shards=options.image_shards,
         window_shards=options.window_shards,
+        **({"shares": options.shares} if options.shares else {}),
     )
+
+
+def _shares(text: str) -> dict[str, float]:
+    from sonic_ops.training.stages import SHARES
+
+    shares = {name: float(part) for name, _, part in (p.partition("=") for p in text.split(","))}
+    if unknown := shares.keys() - SHARES.keys():
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(SHARES)}")
+    return shares
 
 
 def _weights(name: str) -> Path:

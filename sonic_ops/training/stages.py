@@ -9,8 +9,8 @@ trains while the cores make new pictures.
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -35,8 +35,8 @@ SHARES: Final = {
 GUIDANCE: Final = 1.5
 """The guidance that the network learns to give by itself: it makes mouths move as much as in the
 data, where 1 gives too little and 2 too much."""
-GUIDED_SHARED_NOISE: Final = 0.85
-"""The share of the noise that frames have in common in the last stage: about that of sampling."""
+GUIDED_SHARED_NOISE: Final = (0.8, 0.95)
+"""The share of the noise that frames have in common in the last stage: around that of sampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Run:
     clips: int = 240
     image_shards: int = 10
     window_shards: int = 24
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
+    """The parts of the budget; a stage without one leaves its network as it is."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     gpu: bool = field(default_factory=torch.cuda.is_available)
 
@@ -62,13 +64,19 @@ class Run:
         return 1 if self.gpu else self.processes
 
     @property
+    def making(self) -> tuple["Stage", ...]:
+        """What is made before it trains; beside a GPU windows are painted while it does."""
+        return MAKING[:-1] if self.gpu else MAKING
+
+    @property
     def makers(self) -> int:
         """Processes that make pictures while another one trains."""
         return max(1, self.processes - 2) if self.gpu else 0
 
     def share(self, stage: str) -> Budget:
         """The budget of a stage."""
-        return Budget(seconds=self.budget_s * SHARES[stage] / sum(SHARES.values()))
+        part = self.shares.get(stage, 0.0) / sum(self.shares.values())
+        return Budget(seconds=self.budget_s * part)
 
 
 Stage = Callable[[Run], None]
@@ -104,7 +112,7 @@ def make_images(run: Run) -> None:
 
 def make_windows(run: Run) -> None:
     """Paint people who speak for two seconds."""
-    numbers = range(rank(), 1 if run.gpu else run.window_shards, world_size())
+    numbers = range(rank(), run.window_shards, world_size())
     make_shards(run.folder, WINDOWS, numbers, speech_tracks(run))
 
 
@@ -140,7 +148,9 @@ def train_decoder(run: Run) -> None:
 
 
 def encode_pictures(run: Run) -> None:
-    """Latents of all shards there are."""
+    """Latents of all shards there are; those that grow are encoded as they come."""
+    if run.gpu:
+        return
     vae = weights.load_autoencoder(run.folder / "vae").eval()
     for kind in (IMAGES, WINDOWS):
         for shard in samples.finished(run.folder, kind.name)[rank() :: world_size()]:
@@ -167,12 +177,15 @@ def train_heads(run: Run) -> None:
 
 def train_frames(run: Run) -> None:
     """The UNet's spatial layers."""
-    with fed(run, IMAGES) as feed:
-        if rank() == 0 and not (run.folder / "scale.json").exists():
-            (run.folder / "scale.json").write_text(json.dumps(feed().residual_scale))
-        unet_stage.train_frames(
-            feed, weights.start_unet(run.start), run.folder / "frames", run.share("frames"), seed=5
-        )
+    if not run.share("frames").seconds:
+        return
+    unet_stage.train_frames(
+        fed(run, IMAGES),
+        weights.start_unet(run.start),
+        run.folder / "frames",
+        run.share("frames"),
+        seed=5,
+    )
 
 
 def train_windows(run: Run) -> None:
@@ -189,29 +202,39 @@ def train_guided(run: Run) -> None:
 def _train_windows(
     run: Run, before: str, name: str, windows: unet_stage.Windows, *, seed: int
 ) -> None:
+    if not run.share(name).seconds:
+        return
     unet = weights.start_unet(run.start)
     for folder in ("frames", before):
         load_average(unet, run.folder / folder)
-    with fed(run, WINDOWS) as feed:
-        unet_stage.train_windows(
-            feed, unet, run.folder / name, run.share(name), seed=seed, windows=windows
-        )
+    unet_stage.train_windows(
+        fed(run, WINDOWS), unet, run.folder / name, run.share(name), seed=seed, windows=windows
+    )
 
 
-@contextmanager
-def fed(run: Run, kind: Kind) -> Iterator[Feed]:
-    """The samples of a kind; on a GPU they grow while it trains."""
+def fed(run: Run, kind: Kind) -> Feed:
+    """The samples of a kind; on a GPU windows grow in number while it trains."""
     tokens = torch.load(run.folder / "tokens.pt", weights_only=True)
     scale_file = run.folder / "scale.json"
     scale = float(json.loads(scale_file.read_text())) if scale_file.exists() else None
-    vae = weights.load_autoencoder(run.folder / "vae").eval()
-    if run.makers == 0:
+    feed: Feed
+    if run.gpu:
+        vae = weights.load_autoencoder(run.folder / "vae").eval()
+        feed = samples.GrowingSamples(run.folder, kind.name, vae, tokens, scale)
+    else:
         shards = samples.finished(run.folder, samples.LATENTS + kind.name)
         known = samples.read_samples(shards, tokens, scale)
-        yield lambda: known
-        return
-    with makers_at_work(run.folder, kind, run.makers, speech_tracks(run)):
-        yield samples.GrowingSamples(run.folder, kind.name, vae, tokens, scale)
+        feed = lambda: known  # noqa: E731
+    if rank() == 0 and scale is None:
+        scale_file.write_text(json.dumps(feed().residual_scale))
+    return feed
+
+
+def painting(run: Run) -> AbstractContextManager[None]:
+    """On a GPU, the other cores paint windows as long as it trains."""
+    if not run.gpu:
+        return nullcontext()
+    return makers_at_work(run.folder, WINDOWS, run.makers, speech_tracks(run))
 
 
 def export(run: Run) -> None:
@@ -237,23 +260,27 @@ def speech_tracks(run: Run) -> dataset.Speech:
     return dataset.read_speech(samples.finished(run.folder, "speech"), load_features=False)
 
 
-STAGES: Final[tuple[Stage, ...]] = (
-    make_speech, make_images, train_autoencoder, train_decoder, make_windows, encode_pictures,
-    train_heads, train_frames, train_windows, train_guided, export,
+MAKING: Final[tuple[Stage, ...]] = (make_speech, make_images, make_windows)
+"""By all cores."""
+TRAINING: Final[tuple[Stage, ...]] = (
+    train_autoencoder, train_decoder, encode_pictures, train_heads, train_frames, train_windows,
+    train_guided, export,
 )  # fmt: skip
-_BY_ALL_CORES: Final = (make_speech, make_images, make_windows)
 
 
 def run_stage(run: Run, stage: Stage) -> None:
     """Run one stage in as many processes as it needs."""
     run.folder.mkdir(parents=True, exist_ok=True)
-    together = run.processes if stage in _BY_ALL_CORES else run.trainers
+    together = run.processes if stage in MAKING else run.trainers
     num_processes = 1 if stage is export else together
     train_together(stage, (run,), num_processes=num_processes, folder=run.folder)
 
 
 def run_all(run: Run) -> Path:
     """All stages; the folder of the export."""
-    for stage in STAGES:
+    for stage in run.making:
         run_stage(run, stage)
+    with painting(run):
+        for stage in TRAINING:
+            run_stage(run, stage)
     return run.folder / "export"

@@ -116,7 +116,8 @@ class Windows:
     per_step: int = 2
     frames: int = 25
     rate: float = 1.5e-3
-    shared_noise: float = 0.5
+    shared_noise: tuple[float, float] = (0.5, 0.9)
+    """Each window's share is drawn between these."""
     guidance: float = 1.0
 
 
@@ -150,7 +151,7 @@ def train_windows(
     named = dict(unet.named_parameters())
     groups = [
         Group({k: p for k, p in named.items() if is_temporal(k)}),
-        Group({k: p for k, p in named.items() if not is_temporal(k)}, gain=0.25),
+        Group({k: p for k, p in named.items() if not is_temporal(k)}, gain=0.5),
     ]
     trainer = Trainer(groups, folder, Schedule(rate=windows.rate), seed=seed)
     loss = denoising_loss(

@@ -182,9 +182,9 @@ def test_temporal_layers_change_nothing_before_they_learn(samples: diffusion.Sam
                 parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
         batch = diffusion.draw_batch(samples, generator, num_samples=2, num_frames=3)
         sigma = diffusion.draw_sigma(2, generator, mean=0.0)
-        whole = diffusion.predict(unet, batch, batch.y_BTCHW, sigma)
+        whole = diffusion.predict(diffusion.Denoiser(unet), batch, batch.y_BTCHW, sigma)
         unet_stage.skip_time(unet)
-        spatial = diffusion.predict(unet, batch, batch.y_BTCHW, sigma)
+        spatial = diffusion.predict(diffusion.Denoiser(unet), batch, batch.y_BTCHW, sigma)
     assert whole.std() > 0.1
     assert torch.allclose(whole, spatial, atol=1e-4)
 
@@ -193,7 +193,7 @@ def test_v_gives_back_what_was_noised() -> None:
     generator = torch.Generator().manual_seed(0)
     y = torch.randn(2, 3, 4, 5, 5, generator=generator)
     sigma = torch.tensor([0.3, 4.0])
-    noisy, v = diffusion.add_noise(y, sigma, generator, shared=0.5)
+    noisy, v = diffusion.add_noise(y, sigma, generator, shared_B=torch.full((2,), 0.5))
     s = sigma[:, None, None, None, None]
     assert torch.allclose(noisy / (s * s + 1) - v * s / (s * s + 1).sqrt(), y, atol=1e-5)
 
@@ -201,7 +201,7 @@ def test_v_gives_back_what_was_noised() -> None:
 def test_half_of_the_noise_is_shared() -> None:
     generator = torch.Generator().manual_seed(0)
     zero, sigma = torch.zeros(4, 2, 8, 16, 16), torch.ones(4)
-    noise, _ = diffusion.add_noise(zero, sigma, generator, shared=0.5)
+    noise, _ = diffusion.add_noise(zero, sigma, generator, shared_B=torch.full((4,), 0.5))
     both = torch.stack([noise[:, 0].flatten(), noise[:, 1].flatten()])
     assert float(torch.corrcoef(both)[0, 1]) == pytest.approx(0.5, abs=0.05)
     assert float(noise.std()) == pytest.approx(1.0, abs=0.05)
