@@ -46,10 +46,11 @@ def make_shards(folder: Path, kind: Kind, numbers: Iterable[int], speech: datase
 
 
 @contextmanager
-def makers_at_work(
-    folder: Path, kind: Kind, num_makers: int, speech: dataset.Speech
-) -> Iterator[None]:
-    """`num_makers` processes that paint shard after shard until the end of the block."""
+def makers_at_work(folder: Path, kind: Kind, num_makers: int, speech: list[Path]) -> Iterator[None]:
+    """`num_makers` processes that paint shard after shard until the end of the block.
+
+    They read the `speech` themselves: to hand it over would wait for each of them to start.
+    """
     context = multiprocessing.get_context("spawn")
     makers = [
         context.Process(
@@ -69,9 +70,10 @@ def makers_at_work(
 
 
 def _make_on(
-    folder: Path, kind: Kind, first: int, step: int, speech: dataset.Speech, parent: int
+    folder: Path, kind: Kind, first: int, step: int, shards: list[Path], parent: int
 ) -> None:
     """Paint the shards first, first + step, ... as they are used, while the parent lives."""
+    speech = dataset.read_speech(shards, load_features=False)
     for number in count(first, step):
         while len(finished(folder, kind.name)) >= _MOST_UNUSED:
             time.sleep(0.2)

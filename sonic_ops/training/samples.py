@@ -20,6 +20,8 @@ from sonic_ops.training.diffusion import Samples
 
 LATENTS: Final = "latents-"
 _LOOK_EVERY_S: Final = 20.0
+_LOOK_FOR_S: Final = 4.0
+"""So that painters who are faster than the encoder do not keep a GPU from training."""
 _MOST_PEOPLE: Final = 50_000
 _ENCODED_TOGETHER: Final = {"cpu": 26, "cuda": 416}
 """Pictures."""
@@ -67,7 +69,7 @@ def read_samples(
 class GrowingSamples:
     """The samples of a folder in which makers put new shards while the UNet trains.
 
-    Looks for them every 20 s, encodes them, and deletes their pictures.
+    Looks for them every 20 s, encodes them for 4 s at most, and deletes their pictures.
     """
 
     def __init__(
@@ -95,6 +97,8 @@ class GrowingSamples:
         for shard in finished(self.folder, self.kind):
             write_latents(shard.with_name(LATENTS + shard.name), self.vae, read_pictures([shard]))
             shutil.rmtree(shard)
+            if time.monotonic() - self.looked > _LOOK_FOR_S:
+                break
         shards = finished(self.folder, LATENTS + self.kind)
         if new := [shard for shard in shards if shard not in self.known]:
             self.known += new

@@ -234,7 +234,7 @@ def painting(run: Run) -> AbstractContextManager[None]:
     """On a GPU, the other cores paint windows as long as it trains."""
     if not run.gpu:
         return nullcontext()
-    return makers_at_work(run.folder, WINDOWS, run.makers, speech_tracks(run))
+    return makers_at_work(run.folder, WINDOWS, run.makers, samples.finished(run.folder, "speech"))
 
 
 def export(run: Run) -> None:

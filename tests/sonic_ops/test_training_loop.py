@@ -31,6 +31,10 @@ def test_a_run_that_was_cut_off_takes_the_same_steps(tmp_path: Path) -> None:
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+def test_a_stage_without_a_budget_takes_no_step() -> None:
+    assert Budget(seconds=0.0).share_used(0.0, 0) == 1
+
+
 def test_what_a_stage_hands_on_is_the_average(tmp_path: Path) -> None:
     average = trained(tmp_path / "stage", [12])
     layer = torch.nn.Linear(4, 3)

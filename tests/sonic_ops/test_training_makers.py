@@ -1,6 +1,7 @@
 """Pictures that other processes make while one trains."""
 
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from sonic_ops.training import autoencoder, samples
-from sonic_ops.training.dataset import Speech, read_pictures
+from sonic_ops.training.dataset import Speech, read_pictures, save_arrays
 from sonic_ops.training.features import AFTER, BEFORE
 from sonic_ops.training.makers import Kind, make_shards, makers_at_work
 from sonic_ops.training.motion import NUM_CHANNELS
@@ -54,7 +55,10 @@ def test_samples_grow_while_makers_work(tmp_path: Path, speech: Speech) -> None:
         tmp_path, KIND.name, vae, tokens=torch.zeros(len(speech.tracks) + 1, 8, 64), scale=None
     )
     growing.device = torch.device("cpu")
-    with makers_at_work(tmp_path, KIND, 1, speech):
+    shard = tmp_path / "speech-0"
+    arrays = {field.name: np.asarray(getattr(speech, field.name)) for field in fields(speech)}
+    save_arrays(shard, **arrays)
+    with makers_at_work(tmp_path, KIND, 1, [shard]):
         first = len(growing().latents)
         limit = time.monotonic() + 60
         while len(growing().latents) == first and time.monotonic() < limit:

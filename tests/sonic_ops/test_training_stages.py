@@ -1,5 +1,6 @@
 """Every stage learns on a handful of data."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sonic_ops.training.dataset import Pictures, Speech
 from sonic_ops.training.features import AFTER, BEFORE
 from sonic_ops.training.loop import Budget, Loss
 from sonic_ops.training.motion import NUM_CHANNELS
+from sonic_ops.training.options import add_options, run_of
 
 NUM_TOKENS = 80
 
@@ -171,6 +173,25 @@ def test_guidance_moves_the_target_away_from_silence(samples: diffusion.Samples)
         for scale in (1.0, 1.0, 2.0)
     )
     assert plain == same != guided
+
+
+def test_at_rest_the_head_keeps_its_bucket(samples: diffusion.Samples) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batch = diffusion.draw_batch(samples, generator, num_samples=2, num_frames=2)
+    resting = batch.at_rest()
+    assert torch.equal(resting.ids_B3[:, :2], batch.ids_B3[:, :2])
+    assert batch.ids_B3[:, 1:].min() > 0 == resting.ids_B3[:, 2].abs().max()
+    assert torch.equal(resting.audio_BTKE[0, 1], samples.tokens[-1].float())
+
+
+def test_only_named_parts_of_the_budget_are_spent(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_options(parser)
+    options = parser.parse_args(["--budget-min", "5", "--shares", "decoder=1,guided=4"])
+    run = run_of(options, tmp_path)
+    assert [run.share(name).seconds for name in ("frames", "decoder", "guided")] == [0, 60, 240]
+    with pytest.raises(argparse.ArgumentError, match="brows: choose from autoencoder, "):
+        parser.parse_args(["--shares", "brows=1"])
 
 
 def test_temporal_layers_change_nothing_before_they_learn(samples: diffusion.Samples) -> None:
