@@ -4,27 +4,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from flows.config import RenderConfig
+from tests.bench.tables import replaced
 from tests.pages.source import REPOSITORY, Page
 
 PATH = "configs/README.md"
 FIRST = ("models.", "portrait.")
-BEGIN, END = "<!-- keys: made by `make docs` -->", "<!-- end of keys -->"
 
 Schema = dict[str, Any]
 
 
 def keys_page() -> Page:
     """The page of the presets, with a table of every key there is."""
-    text = (REPOSITORY / PATH).read_text("utf-8")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
     schema = RenderConfig.model_json_schema()
     keys = sorted(_keys(schema, schema["$defs"]), key=lambda key: not key[0].startswith(FIRST))
-    rows = "".join(
-        f"| `{name}` | {_default(key)} | {_values(key)} | {key.get('description', '')} |\n"
+    rows = (
+        f"| `{name}` | {_default(key)} | {_values(key)} | {key.get('description', '')} |"
         for name, key in keys
     )
-    table = f"| key | default | values | meaning |\n| --- | --- | --- | --- |\n{rows}"
-    return Page(PATH, f"{before}{BEGIN}\n{table}{END}{after}")
+    table = ["| key | default | values | meaning |", "| --- | --- | --- | --- |", *rows]
+    text = (REPOSITORY / PATH).read_text("utf-8")
+    return Page(PATH, replaced(text, "keys", table, PATH))
 
 
 def _keys(section: Schema, sections: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
