@@ -12,6 +12,7 @@ from sonic_ops.config import (
     SamplingConfig,
     Settings,
 )
+from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, PIECE_SECONDS, SAMPLE_RATE_HZ
 
 
 class ClusterConfig(Settings):
@@ -60,6 +61,11 @@ class VideoConfig(Settings):
         "does, and what it hears jumps at every border; `overlapped`: its pieces "
         "overlap by 5 s and fade into each other; the same bits up to 30 s",
     )
+    audio_piece_s: Annotated[int, Field(ge=1, le=PIECE_SECONDS)] = Field(
+        default=PIECE_SECONDS,
+        description="seconds of sound that the speech encoder hears at once, filled up to 30 with "
+        "silence: fewer give it less to go by; above 5 where pieces overlap",
+    )
     segment_frames: Count = Field(
         default=100,
         description="frames that one worker owns; it changes no latent, but where the video has "
@@ -100,6 +106,13 @@ class VideoConfig(Settings):
         if self.fusion == "every_step":
             idle |= {"overlap", "border_tolerance_frames"}
         return frozenset(VideoConfig.model_fields) - idle
+
+    @model_validator(mode="after")
+    def _pieces_move_on(self) -> Self:
+        overlap_s = PIECE_OVERLAP_SAMPLES // SAMPLE_RATE_HZ
+        if self.audio_context == "overlapped" and self.audio_piece_s <= overlap_s:
+            raise ValueError(f"audio_piece_s must be above {overlap_s} where pieces overlap")
+        return self
 
     @model_validator(mode="after")
     def _borders_stay_apart(self) -> Self:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sonic_ops.config import AudioContext, DecodingConfig, MediaConfig, SamplingConfig
-from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, PIECE_SAMPLES
+from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, PIECE_SECONDS, SAMPLE_RATE_HZ
 from sonic_ops.exchange import Part
 from sonic_ops.timeline import (
     Piece,
@@ -37,6 +37,7 @@ class VideoRequest:
     order: int = 0
     backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
     audio_context: AudioContext = "blocks"
+    audio_piece_s: int = PIECE_SECONDS
     label: str | None = None  # drawn on every output frame
 
     @property
@@ -45,11 +46,11 @@ class VideoRequest:
 
     @property
     def pieces(self) -> tuple["PieceJob", ...]:
-        """The 30 s pieces of the track and where their tokens are kept."""
+        """The pieces of the track that are heard at once, and where their tokens are kept."""
         overlap = PIECE_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
         return tuple(
             PieceJob(self.audio, piece, f"{self.work}/tokens/{piece.index:05}{_TENSORS}")
-            for piece in cut_pieces(self.num_samples, PIECE_SAMPLES, overlap)
+            for piece in cut_pieces(self.num_samples, self.audio_piece_s * SAMPLE_RATE_HZ, overlap)
         )
 
     @property

@@ -125,7 +125,7 @@ class RenderWorker:
         def heard() -> dict[str, Tensor]:
             track = TokenTrack(job.pieces, job.tokens, job.num_tokens)
             heard = condition_frames(self.models, track.read, job.frames, portrait.image_11E)
-            return heard.scaled(job.sampling.head_motion, job.sampling.expression).tensors()
+            return heard.moving(job.sampling).tensors()
 
         return artifacts.write_tensors(job.target, heard)
 

@@ -238,6 +238,7 @@ class _Measure:
             seed=order,
             order=order,
             audio_context=self._config.audio_context,
+            audio_piece_s=self._config.audio_piece_s,
         )
 
 

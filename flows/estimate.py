@@ -13,7 +13,7 @@ from flows.calibration import Calibration
 from flows.config import RenderConfig
 from flows.plan import RowPlan
 from sonic_ops.config import SamplingConfig
-from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, PIECE_SAMPLES, SAMPLE_RATE_HZ
+from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.formats import VideoCodec
 from sonic_ops.guidance import branches_of, guidance_scales
 from sonic_ops.timeline import cut_pieces
@@ -109,7 +109,8 @@ def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
 def _num_pieces(plan: RowPlan, config: RenderConfig) -> int:
     """Pieces of sound that the speech encoder hears."""
     overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
-    return len(cut_pieces(round(plan.video_s * SAMPLE_RATE_HZ), PIECE_SAMPLES, overlap))
+    piece_samples = config.audio_piece_s * SAMPLE_RATE_HZ
+    return len(cut_pieces(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap))
 
 
 def num_branches(sampling: SamplingConfig) -> int:

@@ -152,6 +152,7 @@ def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
         order=planned.row.number,
         backdrop=_backdrop(planned) if config.portrait.framing == "paste" else None,
         audio_context=config.audio_context,
+        audio_piece_s=config.audio_piece_s,
         label=config.provenance.label,
     )
 

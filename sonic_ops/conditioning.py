@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sonic_ops.config import SamplingConfig
 from sonic_ops.constants import (
     BUCKET_GAIN,
     BUCKET_OFFSET,
@@ -69,10 +70,13 @@ class FrameCondition:
         frames = tuple(tensors["frames"].tolist())
         return cls(frames, tensors["tokens"], tensors["buckets"])
 
-    def scaled(self, head_motion: float, expression: float) -> "FrameCondition":
-        """Head and expression scaled apart: the motion-decoupled controller."""
-        gain = torch.tensor([head_motion, expression])
-        return replace(self, buckets_F2=self.buckets_F2 * gain)
+    def moving(self, sampling: SamplingConfig) -> "FrameCondition":
+        """Head and expression scaled apart: the motion-decoupled controller, or what stands in."""
+        gain = torch.tensor([sampling.head_motion, sampling.expression])
+        buckets_F2 = self.buckets_F2
+        if sampling.motion_buckets is not None:
+            buckets_F2 = torch.tensor(sampling.motion_buckets).expand_as(buckets_F2)
+        return replace(self, buckets_F2=buckets_F2 * gain)
 
 
 @torch.inference_mode()

@@ -147,6 +147,11 @@ class SamplingConfig(Settings):
     expression: NotNegative = Field(
         default=1.0, description="how much the face moves: scales its motion bucket"
     )
+    motion_buckets: tuple[NotNegative, NotNegative] | None = Field(
+        default=None,
+        description="motion buckets of head and of expression for all frames, before they are "
+        "scaled, such as [16, 16]; none: what the motion controller hears in the speech",
+    )
     condition_noise: NotNegative = Field(
         default=0.0, description="noise on the picture before it conditions the UNet"
     )

@@ -19,11 +19,10 @@ from flows.config import load_preset
 from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.quality.watching import watch
 from tests.bench.edges import render
-from tests.bench.speech import EXAMPLES, recordings
+from tests.bench.speech import EXAMPLES, quiet_after, recordings
 
 PAUSE_S = 1.5
 SETTLED_S = 0.2  # until the mouth is shut, and before it opens for the next word
-_QUIET_SAMPLES = SAMPLE_RATE_HZ // 5
 
 Floats = NDArray[np.float32]
 
@@ -33,11 +32,8 @@ def with_pauses(parts: list[Floats]) -> tuple[Floats, NDArray[np.bool_]]:
     sounds: list[Floats] = []
     paused: list[NDArray[np.bool_]] = []
     for part in parts:
-        spans = part[: len(part) // _QUIET_SAMPLES * _QUIET_SAMPLES].reshape(-1, _QUIET_SAMPLES)
-        quiet = spans[np.square(spans).mean(axis=1).argmin()]
         length = round(PAUSE_S * SAMPLE_RATE_HZ)
-        there_and_back = np.concatenate([quiet, quiet[::-1]])
-        sounds += [part, np.resize(there_and_back, length)]
+        sounds += [part, quiet_after(part, length)]
         inside = np.zeros(length, bool)
         edge = round(SETTLED_S * SAMPLE_RATE_HZ)
         inside[edge:-edge] = True

@@ -1,12 +1,17 @@
-"""Settings that the machine decides."""
+"""Settings that the machine decides, and what settings do to what is heard."""
 
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import ValidationError
 
+from cluster.config import VideoConfig
+from cluster.jobs import VideoRequest
 from sonic_ops import config
-from sonic_ops.config import ModelsConfig
+from sonic_ops.conditioning import FrameCondition
+from sonic_ops.config import AudioContext, ModelsConfig, SamplingConfig
+from sonic_ops.constants import SAMPLE_RATE_HZ
 
 
 @pytest.mark.parametrize(
@@ -35,3 +40,32 @@ def test_auto_on_a_gpu_is_bfloat16() -> None:
 def test_an_unknown_precision_is_an_error() -> None:
     with pytest.raises(ValidationError, match="dtype"):
         ModelsConfig.model_validate({"weights": "there", "dtype": "float8"})
+
+
+def test_constant_motion_buckets_stand_in_for_those_that_are_heard_and_are_scaled_like_them() -> (
+    None
+):
+    heard = FrameCondition((0, 1), torch.zeros(2, 1, 1), torch.tensor([[4.0, 8.0], [6.0, 2.0]]))
+    scaled = SamplingConfig(head_motion=2.0, expression=0.5)
+    assert heard.moving(scaled).buckets_F2.tolist() == [[8, 4], [12, 1]]
+    constant = scaled.model_copy(update={"motion_buckets": (16.0, 10.0)})
+    assert heard.moving(constant).buckets_F2.tolist() == [[32, 5], [32, 5]]
+
+
+@pytest.mark.parametrize(
+    ("context", "starts_s"), [("blocks", [0, 6, 12]), ("overlapped", [0, 1, 2, 3, 4, 5, 6, 7, 8])]
+)
+def test_pieces_of_sound_are_as_long_as_asked_for(
+    context: AudioContext, starts_s: list[int]
+) -> None:
+    request = VideoRequest("a.wav", "p", 14 * SAMPLE_RATE_HZ, "w", 0, 0, None, context, 6)
+    spans = [(job.piece.start, job.piece.stop) for job in request.pieces]
+    assert [start for start, _ in spans] == [SAMPLE_RATE_HZ * s for s in starts_s]
+    assert max(stop - start for start, stop in spans) == 6 * SAMPLE_RATE_HZ
+    assert spans[-1][1] == 14 * SAMPLE_RATE_HZ
+
+
+def test_pieces_that_overlap_must_be_longer_than_the_overlap() -> None:
+    assert VideoConfig(audio_context="blocks", audio_piece_s=5).audio_piece_s == 5
+    with pytest.raises(ValidationError, match="audio_piece_s must be above 5"):
+        VideoConfig(audio_context="overlapped", audio_piece_s=5)
