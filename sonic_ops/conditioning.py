@@ -70,13 +70,18 @@ class FrameCondition:
         frames = tuple(tensors["frames"].tolist())
         return cls(frames, tensors["tokens"], tensors["buckets"])
 
+    def scaled(self, head_motion: float, expression: float) -> "FrameCondition":
+        """Head and expression scaled apart: the motion-decoupled controller."""
+        gain = torch.tensor([head_motion, expression])
+        return replace(self, buckets_F2=self.buckets_F2 * gain)
+
     def moving(self, sampling: SamplingConfig) -> "FrameCondition":
-        """Head and expression scaled apart: the motion-decoupled controller, or what stands in."""
-        gain = torch.tensor([sampling.head_motion, sampling.expression])
-        buckets_F2 = self.buckets_F2
-        if sampling.motion_buckets is not None:
-            buckets_F2 = torch.tensor(sampling.motion_buckets).expand_as(buckets_F2)
-        return replace(self, buckets_F2=buckets_F2 * gain)
+        """As much motion as the settings ask for: what is heard or what is given, scaled."""
+        given, buckets_F2 = sampling.motion_buckets, self.buckets_F2
+        if given is not None:
+            buckets_F2 = torch.tensor(given).expand_as(buckets_F2)
+        moved = replace(self, buckets_F2=buckets_F2)
+        return moved.scaled(sampling.head_motion, sampling.expression)
 
 
 @torch.inference_mode()

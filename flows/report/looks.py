@@ -19,8 +19,9 @@ from sonic_ops.formats import format_of
 from sonic_ops.pictures import load_image
 from sonic_ops.quality.looking import Curves, Look, look_at
 from sonic_ops.quality.measures import Measures, Part
+from sonic_ops.quality.seams import KeyChange
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised when what is kept, or how it is measured, changes."""
 FOLDER: Final = "looks"
 
@@ -107,7 +108,8 @@ def _look_from(content: Mapping[str, Any]) -> Look:
         for part in content["parts"]
     )
     known = {
-        "measures": Measures(**content["measures"]),
+        **{name: Measures(**content[name]) for name in ("measures", "still", "shuffled")},
+        "keys": tuple(KeyChange(**key) for key in content["keys"]),
         "parts": tuple(parts),
         "curves": Curves(**curves),
     }

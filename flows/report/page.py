@@ -10,7 +10,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.report.figures import Mean
+from flows.report.figures import BASELINES, Compared
 from flows.report.views import ENTRY, IN_TABLE, RowView
 from sonic_ops.quality.catalogue import ENTRIES
 
@@ -55,7 +55,7 @@ class Summary:
     made_at: str
     tiles: Sequence[Tile]
     counts: Sequence[tuple[str, int]]
-    means: Sequence[Mean]
+    compared: Sequence[Compared]
 
 
 def write_page(path: Path, summary: Summary, rows: Iterable[RowView]) -> None:
@@ -71,7 +71,8 @@ def write_page(path: Path, summary: Summary, rows: Iterable[RowView]) -> None:
         made_at=summary.made_at,
         tiles=summary.tiles,
         counts=summary.counts,
-        means=summary.means,
+        compared=summary.compared,
+        baselines=BASELINES,
         num_rows=sum(count for _, count in summary.counts),
         entries=ENTRIES,
         columns=COLUMNS,

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from flows import addresses
 from flows.receipts import received_timings
-from flows.report.figures import FigureTable, mean_of, open_table
+from flows.report.figures import Figures, FigureTable, open_table
 from flows.report.looks import can_be_watched, keep_look, kept_look, new_look
 from flows.report.page import Summary, Tile, write_page
 from flows.report.timings import stages_of, timeline_of
@@ -28,6 +28,8 @@ SAY_EVERY_S: Final = 10.0
 MAX_DETAILED: Final = 1000
 """Rows with pictures and curves: a browser should not have to hold more."""
 
+TRUTH: Final = "truth"
+"""The column of a manifest that names a real video of the same speech."""
 RESULTS_ENDING: Final = ".results.parquet"
 Say = Callable[[str], None]
 Lines = Iterator[tuple[RowResult, dict[str, object]]]
@@ -57,12 +59,13 @@ def write_report(results: str, say: Say) -> str:
     are no results, RenderError if the report cannot be written.
     """
     target = report_address(results)
+    folder = addresses.folder_of(target)
     try:
         with fetched(results) as table:
             gallery = Gallery(say)
             with written(measures_address(results)) as path, open_table(path) as figures:
-                total = _summed(_lines(results, table), gallery, figures)
-            rows = _rows(_lines(results, table), gallery, addresses.folder_of(target))
+                total = _summed(_lines(results, table), gallery, figures, folder)
+            rows = _rows(_lines(results, table), gallery, folder)
             with written(target) as path:
                 write_page(path, _summary(results, total), rows)
     except OSError as error:
@@ -89,8 +92,14 @@ class Gallery:
             return self.looks.get(output) or kept_look(result) or self._new(result, output)
         except Exception as error:  # the report of the other rows is worth more than a stop
             said = str(error) if isinstance(error, SonicError | OSError) else repr(error)
-            self.problems[output] = f"The video could not be measured: {said}"
+            name = addresses.name_of(output)
+            self.problems[output] = f"The video {name} could not be measured: {said}"
             return None
+
+    def problem_of(self, *results: RowResult | None) -> str | None:
+        """Why the first of some videos could not be measured that could not."""
+        outputs = (result.output for result in results if result is not None)
+        return next((self.problems[o] for o in outputs if o in self.problems), None)
 
     def _new(self, result: RowResult, output: str) -> Look:
         look = new_look(result)
@@ -110,7 +119,7 @@ class _Total:
     counts: Counter[str] = field(default_factory=Counter)
     video_s: float = 0.0
     worker_s: float = 0.0
-    figures: dict[str, list[float]] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
 
 
 def _lines(results: str, table: Path) -> Lines:
@@ -127,18 +136,27 @@ def _lines(results: str, table: Path) -> Lines:
         ) from error
 
 
-def _summed(lines: Lines, gallery: Gallery, figures: FigureTable) -> _Total:
+def truth_of(result: RowResult, extras: Mapping[str, object], folder: str) -> RowResult | None:
+    """A row whose video is the ground truth that a row names; a relative one counts from `folder`,
+    that of the results."""
+    truth = extras.get(TRUTH)
+    if not isinstance(truth, str) or not truth.strip():
+        return None
+    return replace(result, output=addresses.resolve(truth.strip(), folder), fingerprint=None)
+
+
+def _summed(lines: Lines, gallery: Gallery, figures: FigureTable, folder: str) -> _Total:
     total = _Total()
-    for result, _ in lines:
+    for result, extras in lines:
         total.counts[result.status] += 1
         if result.status in FINISHED:
             total.video_s += result.video_s or 0.0
             total.worker_s += result.worker_s or 0.0
         if look := gallery.look_at(result):
-            figures.add(result, look)
-            for name in ENTRY:
-                if (value := getattr(look.measures, name)) is not None:
-                    total.figures.setdefault(name, []).append(value)
+            truth = truth_of(result, extras, folder)
+            seen = None if truth is None else gallery.look_at(truth)
+            figures.add(result, look, seen)
+            total.figures.add(look, seen)
     return total
 
 
@@ -154,7 +172,7 @@ def _rows(lines: Lines, gallery: Gallery, folder: str) -> Iterator[RowView]:
             extras,
             folder,
             look=look,
-            problem=gallery.problems.get(result.output or ""),
+            problem=gallery.problem_of(result, truth_of(result, extras, folder)),
             stages=stages_of(timings),
             timeline=timeline_of(timings),
         )
@@ -174,7 +192,7 @@ def _summary(results: str, total: _Total) -> Summary:
             f"{ENTRY[name].label}, median, {ENTRY[name].unit}",
             shown(statistics.median(values), ENTRY[name].digits),
         )
-        for name, values in total.figures.items()
+        for name, values in total.figures.of_videos().items()
         if name in IN_TABLE
     )
     return Summary(
@@ -189,9 +207,5 @@ def _summary(results: str, total: _Total) -> Summary:
             *medians,
         ),
         counts=sorted(total.counts.items()),
-        means=[
-            mean_of(entry, total.figures[name])
-            for name, entry in ENTRY.items()
-            if name in total.figures
-        ],
+        compared=total.figures.compared(),
     )

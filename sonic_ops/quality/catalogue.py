@@ -125,6 +125,6 @@ ENTRIES: Final = (
         "ratio",
         "from 0; 1 is no seam",
         "Change of the picture at key frames, where segments begin, against that 2, 4 and 6 frames "
-        "before and after",
+        "before and after. What the codec does to any key frame is in it",
     ),
 )

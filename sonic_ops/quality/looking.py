@@ -21,7 +21,9 @@ from sonic_ops.constants import MODEL_FPS, SAMPLE_RATE_HZ
 from sonic_ops.errors import AudioTooShortError, AudioUnreadableError
 from sonic_ops.inspection import probe_video
 from sonic_ops.prosody import pauses
+from sonic_ops.quality.baselines import shuffled, still
 from sonic_ops.quality.measures import Measures, Part, length_error_ms, measure, measure_parts
+from sonic_ops.quality.seams import KeyChange, key_changes
 from sonic_ops.quality.speech import MIN_PAUSE_S, Speech, hear
 from sonic_ops.quality.watching import Shown, Tracks, Watcher, frames_of
 
@@ -61,6 +63,11 @@ class Look:
     has_face: bool
     measures: Measures
     parts: tuple[Part, ...]
+    still: Measures
+    """Of the portrait, or the first frame, shown all the time."""
+    shuffled: Measures
+    """Of the video with the sound of other times."""
+    keys: tuple[KeyChange, ...]
     curves: Curves
     thumb: bytes
     poster: bytes
@@ -78,12 +85,17 @@ def look_at(video: Path, portrait_HW3: Bytes | None = None) -> Look:
         chosen = _chosen(watched(watcher, frames_of(video)), info.num_frames)
         tracks = watcher.tracks()
         curves = _curves(tracks, speech, wav)
+    found = measure(tracks, speech)
+    held_HW3 = chosen[0] if portrait_HW3 is None else portrait_HW3
     return Look(
         duration_s=info.duration_s,
         length_error_ms=length_error_ms(info),
         has_face=tracks.has_face,
-        measures=measure(tracks, speech),
+        measures=found,
         parts=tuple(measure_parts(tracks, speech)),
+        still=still(held_HW3, len(tracks), info.fps, speech, portrait_HW3),
+        shuffled=shuffled(tracks, speech, found),
+        keys=key_changes(tracks.change_N, tracks.keys),
         curves=curves,
         thumb=_webp(_within(chosen[0], _THUMB_SIDE)),
         poster=_webp(_within(chosen[0], _POSTER_SIDE)),

@@ -3,6 +3,7 @@
 Shape letters: N output frames, L lags, T seconds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from sonic_ops.inspection import VideoInfo
 from sonic_ops.quality.colour import ciede2000
+from sonic_ops.quality.seams import key_changes, seam_ratio
 from sonic_ops.quality.speech import Speech
 from sonic_ops.quality.watching import Tracks
 
@@ -22,7 +24,6 @@ WINDOW_S: Final = 30
 _CHANCES: Final = 16
 _MIN_PEAK: Final = 0.2  # below, the highest of many correlations is chance
 _STILL: Final = 1e-6
-_NEAR_FRAMES: Final = (-6, -4, -2, 2, 4, 6)
 _MIN_PAUSE_FRAMES: Final = 10
 _MIN_PART_S: Final = 5
 Floats = NDArray[np.floating[Any]]
@@ -79,7 +80,9 @@ def measure(tracks: Tracks, speech: Speech | None, span: slice | None = None) ->
         expression=float(tracks.eyes_N[part].std()),
         flicker=float(tracks.flicker_N[part].mean()),
         smoothness=_smoothness(tracks.change_N[part][1:], tracks.bend_N[part][2:]),
-        seam_ratio=_seam_ratio(tracks.change_N, [k for k in tracks.keys if start <= k < stop]),
+        seam_ratio=seam_ratio(
+            key_changes(tracks.change_N, [key for key in tracks.keys if start <= key < stop])
+        ),
     )
 
 
@@ -95,6 +98,21 @@ def measure_parts(tracks: Tracks, speech: Speech | None) -> list[Part]:
         Part(start / fps, stop / fps, measure(tracks, speech, slice(start, stop)))
         for start, stop in zip(starts, stops, strict=True)
     ]
+
+
+def measure_elsewhen(
+    tracks: Tracks, speech: Speech
+) -> tuple[float | None, float | None, float | None]:
+    """Lip sync, lag and silence of the whole video with its speech moved to 16 other times, each
+    in the mean of those that have it."""
+    mouth_N, fps = tracks.mouth_N, float(tracks.fps)
+    found = [
+        (*_lip_sync(mouth_N, np.roll(speech.voice_db_N, shift), fps),
+         _silence(mouth_N, np.roll(speech.pause_N, shift)))
+        for shift in _other_times(len(mouth_N))
+    ]  # fmt: skip
+    sync, lag_ms, silence = (_mean(values) for values in zip(*found, strict=True))
+    return sync, lag_ms, silence
 
 
 def length_error_ms(info: VideoInfo) -> float | None:
@@ -128,8 +146,19 @@ def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | Non
 
 def _chance(mouth_N: Floats, voice_N: Floats) -> float:
     """The correlation with the same speech at other times, which the lips know nothing of."""
-    shifts = np.linspace(0, len(voice_N), _CHANCES + 2).astype(int)[1:-1]
-    return float(np.mean([_correlation(mouth_N, np.roll(voice_N, shift)) for shift in shifts]))
+    moved = (np.roll(voice_N, shift) for shift in _other_times(len(voice_N)))
+    return float(np.mean([_correlation(mouth_N, voice) for voice in moved]))
+
+
+def _other_times(num_frames: int) -> list[int]:
+    """By how many frames speech is moved, from just more than nothing to just less than all."""
+    shifts: list[int] = np.linspace(0, num_frames, _CHANCES + 2).astype(int)[1:-1].tolist()
+    return shifts
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _vertex(found_L: Floats, peak: int) -> float:
@@ -172,15 +201,3 @@ def _smoothness(change_N: Floats, bend_N: Floats) -> float | None:
     """1 if every change goes on as it was, 0 if every change is taken back by the next one."""
     moved = float(change_N.mean()) if len(change_N) else 0.0
     return 1 - float(bend_N.mean()) / (2 * moved) if moved > _STILL and len(bend_N) else None
-
-
-def _seam_ratio(change_N: Floats, borders: list[int]) -> float | None:
-    """The change at borders against that nearby, between frames that were made in the same way.
-
-    Every other output frame is interpolated, so neighbours are an even number of frames away.
-    """
-    inner = [b for b in borders if 0 < b < len(change_N)]
-    around = [[change_N[b + d] for d in _NEAR_FRAMES if 0 < b + d < len(change_N)] for b in inner]
-    beside = sum(float(np.mean(near)) for near in around if near)
-    at = sum(float(change_N[b]) for b, near in zip(inner, around, strict=True) if near)
-    return at / beside if beside > _STILL else None

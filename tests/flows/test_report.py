@@ -17,6 +17,7 @@ from flows.report.writing import measures_address, results_of, write_report
 from flows.results import RowResult
 from sonic_ops.errors import ManifestError
 from sonic_ops.quality.catalogue import ENTRIES
+from sonic_ops.quality.looking import look_at
 from tests.flows.reporting import ERROR, EVIL, done, make_video, write_table
 
 
@@ -86,10 +87,37 @@ def test_the_figures_of_all_videos_are_a_table_with_means_and_intervals(
     results = write_table(tmp_path, [done(1, video), done(2, make_video(tmp_path / "v.mp4", 40))])
     page = Page(Path(write_report(results, print)).read_text("utf-8"))
     table = pq.read_table(measures_address(results)).to_pylist()
-    assert [(line["row"], line["is_whole"]) for line in table] == [
-        (1, True), (1, False), (2, True), (2, False),
+    assert [(line["row"], line["of"], line["is_whole"]) for line in table] == [
+        (row, *kind) for row in (1, 2) for kind in (
+            ("video", True), ("video", False), ("still", True), ("shuffled", True),
+        )
     ]  # fmt: skip
     assert "Means over rows, with 95 % intervals" in page.text
+
+
+def test_baselines_stand_beside_the_videos_and_the_truth_where_a_row_names_one(
+    tmp_path: Path, video: Path
+) -> None:
+    truth = make_video(tmp_path / "true.mp4", 60)
+    results = write_table(tmp_path, [done(1, video)], {"truth": truth.name})
+    page = Page(Path(write_report(results, print)).read_text("utf-8"))
+    lines = {
+        line["of"]: line
+        for line in pq.read_table(measures_address(results)).to_pylist()
+        if line["is_whole"]
+    }
+    assert lines["still"]["lip_sync"] == lines["still"]["mouth_motion"] == 0
+    assert lines["still"]["sharpness_pct"] == pytest.approx(100)
+    assert abs(lines["shuffled"]["lip_sync"]) < 0.1
+    assert lines["truth"]["mouth_motion"] == pytest.approx(look_at(truth).measures.mouth_motion)
+    for said in ("Still picture", "Sound of other times", "Ground truth"):
+        assert said in page.text
+
+
+def test_a_truth_that_is_gone_is_said_beside_the_video(tmp_path: Path, video: Path) -> None:
+    page = report(tmp_path, done(1, video), truth="gone.mp4")
+    assert "gone.mp4 could not be measured" in page.text
+    assert len(page.all("video")) == 1
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_the_rows_are_few() -> None:
@@ -102,6 +130,7 @@ def test_the_interval_of_a_mean_is_as_wide_as_the_rows_are_few() -> None:
         wide = 2 * 1.96 * values.std() / np.sqrt(num_rows)
         assert high - low == pytest.approx(wide, rel=0.2)
     assert mean_of(ENTRIES[0], [3.0]).interval == ""
+    assert mean_of(ENTRIES[0], []).mean == "-"
 
 
 def test_a_row_that_failed_says_why_and_what_to_do(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ Shape letters: N output frames, H, W rows and columns, S samples.
 """
 
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from fractions import Fraction
 from pathlib import Path
+from statistics import NormalDist
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from sonic_ops.encoding import EncodeSettings, encode_frames
 from sonic_ops.errors import VerifyError
 from sonic_ops.inspection import VideoInfo
 from sonic_ops.prosody import Prosody
+from sonic_ops.quality.baselines import shuffled, still
 from sonic_ops.quality.catalogue import ENTRIES
 from sonic_ops.quality.colour import ciede2000
 from sonic_ops.quality.measures import (
@@ -28,6 +30,7 @@ from sonic_ops.quality.measures import (
     measure,
     measure_parts,
 )
+from sonic_ops.quality.seams import KeyChange, compare_seams
 from sonic_ops.quality.speech import Speech, hear
 from sonic_ops.quality.tracking import face_of
 from sonic_ops.quality.watching import Shown, Tracks, Watcher, watch
@@ -236,6 +239,48 @@ def test_the_seam_ratio_is_the_jump_at_borders(jump: int) -> None:
     base = np.full((SIDE, SIDE, 3), 20, np.uint8)
     found = figures((base + np.uint8(v) for v in light), keys=range(0, N, 20))
     assert found.seam_ratio == pytest.approx(jump, abs=0.05)
+
+
+def changes(rng: np.random.Generator, jump: float) -> list[KeyChange]:
+    """Key frames, at every other of which a segment begins and the picture jumps."""
+    beside = rng.uniform(0.5, 1.5, 200)
+    at = beside * rng.normal(1.3, 0.1, 200)  # as codecs make key frames
+    at[::2] *= jump
+    return [KeyChange(50 * n, *pair) for n, pair in enumerate(zip(at, beside, strict=True), 1)]
+
+
+@pytest.mark.parametrize("jump", [1.0, 1.1, 2.0])
+def test_borders_of_segments_are_compared_with_other_key_frames(jump: float) -> None:
+    rng = np.random.default_rng(0)
+    borders = range(50, 50 * 201, 100)
+    found = compare_seams(changes(rng, jump), borders)
+    assert found is not None
+    assert found.low < jump < found.high
+    assert found.ratio == pytest.approx(jump, rel=0.03)
+    assert found.high - found.low < 0.12
+    # Both spread by a tenth: a border shows more with the probability that normal values have.
+    expected = NormalDist(1.3 * (jump - 1), 0.1 * np.hypot(jump, 1)).cdf(0)
+    assert found.told == pytest.approx(1 - expected, abs=0.06)
+    assert compare_seams(changes(rng, jump), ()) is None
+
+
+def test_a_still_picture_has_no_lips_and_other_sound_no_sync() -> None:
+    truth = openings()
+    speech = spoken(truth)
+    tracks = seen(map(speaking, truth))
+    found = measure(tracks, speech)
+    elsewhen = shuffled(tracks, speech, found)
+    assert found.lip_sync is not None
+    assert found.lip_sync > 0.9
+    assert abs(elsewhen.lip_sync or 0) < 0.1
+    assert replace(elsewhen, lip_sync=0, lip_lag_ms=0, silence=0) == replace(
+        found, lip_sync=0, lip_lag_ms=0, silence=0
+    )
+    held = still(FACE, N, FPS, speech, FACE)
+    assert (held.lip_sync, held.lip_lag_ms, held.mouth_motion) == (0, None, 0)
+    assert held.likeness == pytest.approx(1, abs=1e-3)
+    longer = still(FACE, 10 * N, FPS, spoken(np.tile(truth, 10)), FACE)
+    assert asdict(longer) == pytest.approx(asdict(held))
 
 
 def test_silence_is_the_motion_of_the_mouth_in_pauses() -> None:

@@ -1,0 +1,62 @@
+"""What the figures of a video are without a model: of a picture that stands still, and of the
+same video with the sound of other times.
+
+Shape letters: N output frames, H, W rows and columns.
+"""
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonic_ops.quality.measures import Measures, measure, measure_elsewhen
+from sonic_ops.quality.speech import Speech
+from sonic_ops.quality.watching import Floats, Shown, Tracks, Watcher
+
+HEARD: Final = ("lip_sync", "lip_lag_ms", "silence")
+"""The figures that hear the sound; all others are the same with any sound."""
+
+_SETTLED: Final = 4  # equal frames, from the last of which on nothing changes any more
+
+
+def still(
+    picture_HW3: NDArray[np.uint8],
+    num_frames: int,
+    fps: Fraction,
+    speech: Speech | None,
+    portrait_HW3: NDArray[np.uint8] | None = None,
+) -> Measures:
+    """The figures of one picture that is shown all the time."""
+    watcher = Watcher(fps, portrait_HW3=portrait_HW3)
+    for _ in range(_SETTLED):
+        watcher.add(Shown(picture_HW3, is_key=False))
+    return measure(_lasting(watcher.tracks(), num_frames), speech)
+
+
+def shuffled(tracks: Tracks, speech: Speech | None, found: Measures) -> Measures:
+    """The figures of a video, `found`, with the sound of 16 other times in the mean."""
+    if speech is None:
+        return found
+    sync, lag_ms, silence = measure_elsewhen(tracks, speech)
+    return replace(found, lip_sync=sync, lip_lag_ms=lag_ms, silence=silence)
+
+
+def _lasting(tracks: Tracks, num_frames: int) -> Tracks:
+    """Tracks whose last frame stays for so many frames."""
+
+    def last(track: Floats) -> Floats:
+        return np.repeat(track[-1:], num_frames, axis=0)
+
+    return replace(
+        tracks,
+        mouth_N=last(tracks.mouth_N),
+        head_N2=last(tracks.head_N2),
+        eyes_N=last(tracks.eyes_N),
+        sharpness_N=last(tracks.sharpness_N),
+        likeness_N=last(tracks.likeness_N),
+        change_N=last(tracks.change_N),
+        bend_N=last(tracks.bend_N),
+        flicker_N=last(tracks.flicker_N),
+    )
