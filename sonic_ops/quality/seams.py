@@ -62,36 +62,33 @@ def seam_ratio(changes: Sequence[KeyChange]) -> float | None:
 def compare_seams(changes: Sequence[KeyChange], borders: Collection[int]) -> Seams | None:
     """Key frames where segments begin against the others, with the 95 % interval of their ratio.
 
-    None if there are fewer than two of either, or nothing moves. Percentile bootstrap over key
-    frames, Efron, Ann. Statist. 7 (1979); the same draws every time.
+    Geometric means, since a few changes are many times the others. None if there are fewer than
+    two of either. Percentile bootstrap over key frames, Efron, Ann. Statist. 7 (1979); the same
+    draws every time.
     """
-    at_border = _as_arrays([change for change in changes if change.frame in borders])
-    other = _as_arrays([change for change in changes if change.frame not in borders])
-    if min(len(at_border), len(other)) < 2 or min(at_border.min(), other.min()) <= _STILL:
+    moving = [change for change in changes if min(change.at, change.beside) > _STILL]
+    at_border = _jumps([change for change in moving if change.frame in borders])
+    other = _jumps([change for change in moving if change.frame not in borders])
+    if min(len(at_border), len(other)) < 2:
         return None
     rng = np.random.default_rng(0)
-    drawn_D = _drawn(at_border, rng) / _drawn(other, rng)
-    low, high = np.percentile(drawn_D, [2.5, 97.5])
-    jumps, usual = (kind[:, 0] / kind[:, 1] for kind in (at_border, other))
-    above = np.sign(jumps[:, None] - usual[None])
+    low, high = np.percentile(_drawn(at_border, rng) - _drawn(other, rng), [2.5, 97.5])
+    more = np.sign(at_border[:, None] - other[None]).mean()
     return Seams(
-        ratio=float(_ratio(at_border) / _ratio(other)),
-        low=float(low),
-        high=float(high),
-        told=float((above.mean() + 1) / 2),
+        ratio=float(np.exp(at_border.mean() - other.mean())),
+        low=float(np.exp(low)),
+        high=float(np.exp(high)),
+        told=float((more + 1) / 2),
         num_borders=len(at_border),
     )
 
 
-def _as_arrays(changes: Sequence[KeyChange]) -> Floats:
-    """At and beside: K 2."""
-    return np.array([(change.at, change.beside) for change in changes], np.float64).reshape(-1, 2)
+def _jumps(changes: Sequence[KeyChange]) -> Floats:
+    """Logarithms of the changes against those nearby: K."""
+    return np.log([change.at / change.beside for change in changes])
 
 
-def _ratio(kind_K2: Floats) -> Floats:
-    return np.asarray(kind_K2[..., 0].sum(-1) / kind_K2[..., 1].sum(-1))
-
-
-def _drawn(kind_K2: Floats, rng: np.random.Generator) -> Floats:
-    """The ratio of key frames drawn anew: D."""
-    return _ratio(kind_K2[rng.integers(len(kind_K2), size=(_DRAWS, len(kind_K2)))])
+def _drawn(jumps_K: Floats, rng: np.random.Generator) -> Floats:
+    """Means of key frames drawn anew: D."""
+    drawn_D: Floats = jumps_K[rng.integers(len(jumps_K), size=(_DRAWS, len(jumps_K)))].mean(1)
+    return drawn_D

@@ -18,6 +18,7 @@ SPOKEN_S = 24.0
 """Speech in 30 s of a synthetic voice; the rest is pauses."""
 
 _QUIET_SAMPLES = SAMPLE_RATE_HZ // 5
+_PAUSE_GAIN = np.float32(0.25)  # the room of a recording can be too loud to count as a pause
 _MIN_PAUSE_SAMPLES = SAMPLE_RATE_HZ // 2
 _VOICE = Voice("flite", "slt", pitch=0, rate=1.0, pitch_range=25)  # no clip of training has it
 
@@ -93,4 +94,6 @@ def _spaced(said: Sequence[Floats], length: int) -> Floats:
     ends = np.linspace(0, length - sum(map(len, said)), len(said) + 1).astype(int)
     pauses = np.diff(ends)
     pairs = zip(said, pauses, strict=True)
-    return np.concatenate([x for part, pause in pairs for x in (part, quiet_after(part, pause))])
+    return np.concatenate(
+        [x for part, pause in pairs for x in (part, _PAUSE_GAIN * quiet_after(part, pause))]
+    )

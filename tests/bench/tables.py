@@ -4,9 +4,17 @@
 what follows the colon is for the reader of the page, and stays as it is.
 """
 
+import os
+import platform
 import re
+import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import torch
+
+import sonic_ops
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 README, LOG = REPOSITORY / "README.md", REPOSITORY / "tests" / "bench" / "LOG.md"
@@ -26,3 +34,15 @@ def replaced(text: str, name: str, lines: Sequence[str], page: str) -> str:
         raise ValueError(f"{page} needs one line <!-- {name} -->, and <!-- /{name} --> after it")
     body = "".join(f"{line}\n" for line in lines)
     return f"{text[: begins[0].end()]}{body}{text[ends[0].start() :]}"
+
+
+def origin(command: str) -> str:
+    """Where figures come from, as a line for a page: command, commit, machine, versions."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    ).stdout.strip()  # fmt: skip
+    where = f"{os.cpu_count()} cores, {platform.machine()}"
+    at = f"commit {commit}" if commit else "outside of git"
+    versions = f"torch {torch.__version__}, sonic-render {sonic_ops.__version__}"
+    return f"`{command}`, {time.strftime('%Y-%m-%d')}, {at}, {where}, {versions}."

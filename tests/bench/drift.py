@@ -1,0 +1,150 @@
+"""What long renders show: the figures of every 30 s, and tables made of them.
+
+The figures are those that `sonic render` leaves beside its report; nothing is measured here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from flows.report.figures import VIDEO
+from flows.report.looks import kept_look
+from flows.report.views import ENTRY, shown
+from flows.report.writing import measures_address, results_of
+from flows.results import result_from
+from sonic_ops.constants import OUTPUT_FRAMES_PER_FRAME
+from sonic_ops.quality.seams import KeyChange, Seams, compare_seams
+from tests.bench.renders import Render, config_of, manifest_of
+
+KEPT: Final = ("sharpness_pct", "likeness", "head_motion", "expression")
+"""Figures whose last 30 s are compared with the first 30 s."""
+MAX_CHANGE_PCT, MAX_LAG_MS, MAX_COLOUR = 3.0, 40.0, 1.0
+SEAMS: Final = (0.95, 1.05)
+ABLATED: Final = (
+    "lip_sync", "lip_lag_ms", "mouth_motion", "silence", "sharpness_pct", "colour_drift",
+    "head_motion", "expression", "flicker", "smoothness", "seam_ratio",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The figures of a finished render: one dictionary per window of 30 s of each video."""
+
+    render: Render
+    windows: Sequence[dict[str, Any]]
+    seams: Seams | None
+
+    def values(self, name: str) -> list[float]:
+        """A figure in all windows that have it."""
+        return [window[name] for window in self.windows if window[name] is not None]
+
+    def change_pct(self, name: str) -> float | None:
+        """By how much the last window differs from the first one."""
+        first, last = (self.windows[place][name] for place in (0, -1))
+        return 100 * (last / first - 1) if first and last is not None else None
+
+
+def see(render: Render, work: Path) -> Seen:
+    """Read what was measured of a finished render."""
+    results = results_of(str(manifest_of(render, work)), None)
+    lines = pq.read_table(measures_address(results)).to_pylist()
+    windows = [line for line in lines if line["of"] == VIDEO and not line["is_whole"]]
+    windows.sort(key=lambda line: (line["row"], line["start_s"]))
+    segment_frames = OUTPUT_FRAMES_PER_FRAME * config_of(render, work).segment_frames
+    changes = list(_changes(results))
+    borders = {change.frame for change in changes if change.frame % segment_frames == 0}
+    return Seen(render, windows, compare_seams(changes, borders))
+
+
+def summary_table(all_seen: Sequence[Seen]) -> list[str]:
+    """A line for every render: what must not drift, and the bar of each figure."""
+    kept = [ENTRY[name].label.lower() for name in KEPT]
+    head = ["", "lip sync, r", "lag, ms", *kept, "colour, dE", "key frames", "borders"]
+    bars = [
+        "bar", "", f"within {MAX_LAG_MS:.0f}", *[f"within {MAX_CHANGE_PCT:.0f} %"] * len(KEPT),
+        f"{MAX_COLOUR:.1f}", "", f"{SEAMS[0]} to {SEAMS[1]}",
+    ]  # fmt: skip
+    return _table(head, [bars, *map(_summary, all_seen)])
+
+
+def _summary(seen: Seen) -> list[str]:
+    sync, lags = seen.values("lip_sync"), seen.values("lip_lag_ms")
+    outside = any(abs(lag) > MAX_LAG_MS for lag in lags)
+    lag = f"{min(lags):+.0f} to {max(lags):+.0f}" if lags else "-"
+    colour = seen.windows[-1]["colour_drift"]
+    return [
+        seen.render.label,
+        f"{np.mean(sync):.2f}, {min(sync):.2f} to {max(sync):.2f}" if sync else "-",
+        _marked(lag, missed=outside),
+        *(_changed(seen.change_pct(name)) for name in KEPT),
+        _marked(f"{colour:.2f}", missed=colour > MAX_COLOUR),
+        shown(float(np.mean(seen.values("seam_ratio"))), 2) if seen.values("seam_ratio") else "-",
+        _seams(seen.seams),
+    ]
+
+
+def _changed(change_pct: float | None) -> str:
+    if change_pct is None:
+        return "-"
+    return _marked(f"{change_pct:+.1f} %", missed=abs(change_pct) > MAX_CHANGE_PCT)
+
+
+def _seams(seams: Seams | None) -> str:
+    if seams is None:
+        return "-"
+    missed = not SEAMS[0] <= seams.ratio <= SEAMS[1]
+    ratio = _marked(f"{seams.ratio:.2f}", missed=missed)
+    return f"{ratio} ({seams.low:.2f} to {seams.high:.2f}), told {seams.told:.2f}"
+
+
+def drift_table(all_seen: Sequence[Seen]) -> list[str]:
+    """All figures: the first and the last 30 s, and the lowest and highest of all windows."""
+    head = ["figure", *(seen.render.label for seen in all_seen)]
+    lines = [[_titled(name), *(_course(seen, name) for seen in all_seen)] for name in ENTRY]
+    return _table(head, lines)
+
+
+def _course(seen: Seen, name: str) -> str:
+    digits, values = ENTRY[name].digits, seen.values(name)
+    if not values:
+        return "-"
+    first, last = (shown(seen.windows[place][name], digits) for place in (0, -1))
+    return f"{first}, {last} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def ablation_table(all_seen: Sequence[Seen]) -> list[str]:
+    """A line for every render: means over windows of 30 s, and their standard deviations."""
+    head = ["", *(_titled(name) for name in ABLATED)]
+    return _table(head, [[seen.render.label, *_means(seen)] for seen in all_seen])
+
+
+def _means(seen: Seen) -> Iterable[str]:
+    for name in ABLATED:
+        values, digits = seen.values(name), ENTRY[name].digits
+        spread = f" ± {np.std(values):.{digits}f}" if values else ""
+        yield f"{shown(float(np.mean(values)) if values else None, digits)}{spread}"
+
+
+def _changes(results: str) -> Iterable[KeyChange]:
+    """The changes at the key frames of all videos of a results table."""
+    for content in pq.read_table(results).to_pylist():
+        look = kept_look(result_from(content))
+        assert look is not None, f"{content['output']} has not been measured: run it again"
+        yield from look.keys
+
+
+def _titled(name: str) -> str:
+    return f"{ENTRY[name].label.lower()}, {ENTRY[name].unit}"
+
+
+def _marked(text: str, *, missed: bool) -> str:
+    return f"**{text}**" if missed else text
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    rows = [head, ["---"] * len(head), *lines]
+    return [f"| {' | '.join(row)} |" for row in rows]
