@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render evaluate test test-faults test-ui check lint types parity bench setup docs clean evaluate-sketch train-sketch train-bundle
+.PHONY: help render evaluate test test-faults test-ui check lint types parity bench proof setup docs clean evaluate-sketch train-sketch train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -64,6 +64,10 @@ parity: $(READY)  ## compare with golden cases of the released model: make parit
 
 bench: $(READY)  ## measure speed as ratios
 	@$(BIN)/python -m tests.bench
+
+proof: $(READY)  ## ten minutes in four modes, and what each pillar buys, into README and log (two hours): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60, then nothing is written]
+	@$(BIN)/python -m tests.bench.ten_minutes --work "$(or $(WORK),runs/proof)" \
+		$(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(SECONDS),--seconds $(SECONDS),--write)
 
 train-sketch: $(READY)  ## train the embedded model and measure it: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
 	@$(BIN)/python -m flows.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")
