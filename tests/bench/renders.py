@@ -103,10 +103,12 @@ def prepare(render: Render, work: Path, workers: int) -> None:
 
 
 def run(render: Render, work: Path) -> None:
-    """Render what is not finished yet, and measure it. Raises CalledProcessError."""
+    """Render what is not finished yet, and measure it. Raises SystemExit if it does not finish."""
     sonic = str(Path(sys.executable).with_name("sonic"))
     command = [sonic, "render", str(manifest_of(render, work))]
-    subprocess.run([*command, "--preset", str(preset_of(render, work))], check=True)
+    done = subprocess.run([*command, "--preset", str(preset_of(render, work))], check=False)
+    if done.returncode:
+        raise SystemExit(f"{render.name} is not finished; the same command goes on where it was")
 
 
 def _merged(preset: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
