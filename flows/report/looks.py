@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,8 @@ from sonic_ops.quality.seams import KeyChange
 VERSION: Final = 3
 """Raised when what is kept, or how it is measured, changes."""
 FOLDER: Final = "looks"
+TRUTH: Final = "truth"
+"""The column of a manifest that names a real video of the same speech."""
 
 _PICTURES: Final = ("thumb", "poster", "sheet")
 _PORTRAIT_SIDE: Final = 1024
@@ -42,6 +44,15 @@ def can_be_watched(result: RowResult) -> bool:
         return not format_of(result.output).is_preview
     except FieldError:
         return False
+
+
+def truth_of(result: RowResult, extras: Mapping[str, object], folder: str) -> RowResult | None:
+    """A row whose video is the ground truth that a row names; a relative one counts from `folder`,
+    that of the results."""
+    truth = extras.get(TRUTH)
+    if not isinstance(truth, str) or not truth.strip():
+        return None
+    return replace(result, output=addresses.resolve(truth.strip(), folder), fingerprint=None)
 
 
 def kept_look(result: RowResult) -> Look | None:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from flows import addresses
 from flows.receipts import received_timings
 from flows.report.figures import Figures, FigureTable, open_table
-from flows.report.looks import can_be_watched, keep_look, kept_look, new_look
+from flows.report.looks import can_be_watched, keep_look, kept_look, new_look, truth_of
 from flows.report.page import Summary, Tile, write_page
 from flows.report.timings import stages_of, timeline_of
 from flows.report.views import ENTRY, IN_TABLE, RowView, shown, view_of
@@ -28,8 +28,6 @@ SAY_EVERY_S: Final = 10.0
 MAX_DETAILED: Final = 1000
 """Rows with pictures and curves: a browser should not have to hold more."""
 
-TRUTH: Final = "truth"
-"""The column of a manifest that names a real video of the same speech."""
 RESULTS_ENDING: Final = ".results.parquet"
 Say = Callable[[str], None]
 Lines = Iterator[tuple[RowResult, dict[str, object]]]
@@ -134,15 +132,6 @@ def _lines(results: str, table: Path) -> Lines:
             f"{results} holds no results that can be read",
             remedy="Render the manifest first, or give the address of its results.",
         ) from error
-
-
-def truth_of(result: RowResult, extras: Mapping[str, object], folder: str) -> RowResult | None:
-    """A row whose video is the ground truth that a row names; a relative one counts from `folder`,
-    that of the results."""
-    truth = extras.get(TRUTH)
-    if not isinstance(truth, str) or not truth.strip():
-        return None
-    return replace(result, output=addresses.resolve(truth.strip(), folder), fingerprint=None)
 
 
 def _summed(lines: Lines, gallery: Gallery, figures: FigureTable, folder: str) -> _Total:
