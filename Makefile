@@ -65,7 +65,7 @@ parity: $(READY)  ## compare with golden cases of the released model: make parit
 bench: $(READY)  ## measure speed as ratios
 	@$(BIN)/python -m tests.bench
 
-proof: $(READY)  ## ten minutes in four modes, and what each pillar buys, into README and log (two hours): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60, then nothing is written]
+proof: $(READY)  ## render and measure ten minutes in four modes, write README and log (an hour): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60: writes nothing]
 	@$(BIN)/python -m tests.bench.ten_minutes --work "$(or $(WORK),runs/proof)" \
 		$(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(SECONDS),--seconds $(SECONDS),--write)
 
