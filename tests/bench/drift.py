@@ -109,7 +109,7 @@ def drift_table(all_seen: Sequence[Seen]) -> list[str]:
 
 
 def _course(seen: Seen, name: str) -> str:
-    digits, values = ENTRY[name].digits, seen.values(name)
+    digits, values = ENTRY[name].digits + 1, seen.values(name)
     if not values:
         return "-"
     first, last = (shown(seen.windows[place][name], digits) for place in (0, -1))
@@ -118,13 +118,14 @@ def _course(seen: Seen, name: str) -> str:
 
 def ablation_table(all_seen: Sequence[Seen]) -> list[str]:
     """A line for every render: means over windows of 30 s, and their standard deviations."""
-    head = ["", *(_titled(name) for name in ABLATED)]
-    return _table(head, [[seen.render.label, *_means(seen)] for seen in all_seen])
+    head = ["", *(_titled(name) for name in ABLATED), "borders"]
+    lines = ([seen.render.label, *_means(seen), _seams(seen.seams)] for seen in all_seen)
+    return _table(head, lines)
 
 
 def _means(seen: Seen) -> Iterable[str]:
     for name in ABLATED:
-        values, digits = seen.values(name), ENTRY[name].digits
+        values, digits = seen.values(name), ENTRY[name].digits + 1
         spread = f" ± {np.std(values):.{digits}f}" if values else ""
         yield f"{shown(float(np.mean(values)) if values else None, digits)}{spread}"
 

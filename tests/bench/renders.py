@@ -44,17 +44,20 @@ MODES: Final = {
     ),
 }
 DRIFT: Final = ("shift", "no-shift", "apart", "fused")
-ABLATION: Final = ("shift", "no-context", "no-motion", "no-shift")
+ABLATION: Final = ("shift", "no-context", "no-motion", "no-shift", "apart", "fused")
+EXACT: Final = {"media": {"crf": 0}}
+"""The encoder loses nothing, so that a seam is one of the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Render:
-    """One command: a sound, said by some portraits, in one mode."""
+    """One command: a sound, said by some portraits, in one mode, encoded as shipped or exactly."""
 
     sound: str
     mode: str
     seconds: float
     portraits: tuple[str, ...] = ("ada",)
+    is_exact: bool = False
 
     @property
     def name(self) -> str:
@@ -98,7 +101,8 @@ def prepare(render: Render, work: Path, workers: int) -> None:
     manifest_of(render, work).write_text(text, "utf-8")
     shipped = yaml.safe_load((PRESETS_FOLDER / f"{PRESET}.yaml").read_text("utf-8"))
     changed = _merged(shipped, MODES[render.mode].changes)
-    ours = _merged(changed, {"cluster": {"workers": workers}})
+    encoded = _merged(changed, EXACT if render.is_exact else {})
+    ours = _merged(encoded, {"cluster": {"workers": workers}})
     preset_of(render, work).write_text(yaml.safe_dump(ours, sort_keys=False), "utf-8")
 
 

@@ -38,8 +38,8 @@ def renders_of(options: argparse.Namespace) -> tuple[list[Render], list[Render]]
         long.append(Render("synthetic", "shift", options.seconds))
     short_s = options.ablation_seconds
     both = ("ada", "ben")
-    short = [Render("real-short", mode, short_s, both) for mode in ABLATION] if short_s else []
-    return long, short
+    short = [Render("real-short", mode, short_s, both, is_exact=True) for mode in ABLATION]
+    return long, short if short_s else []
 
 
 def write_sounds(renders: Sequence[Render], folder: Path, work: Path) -> None:

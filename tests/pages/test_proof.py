@@ -69,7 +69,9 @@ def test_a_figure_that_is_missing_is_a_dash() -> None:
     assert cells(summary_table([one])[-1])[1:3] == ["-", "-"]
     assert "| lip sync, r | - |" in drift_table([one])
     assert cells(ablation_table([one])[-1])[1] == "-"
-    assert cells(ablation_table([seen(GOOD, replace(GOOD, lip_sync=0.8))])[-1])[1] == "0.75 ± 0.05"
+    assert (
+        cells(ablation_table([seen(GOOD, replace(GOOD, lip_sync=0.8))])[-1])[1] == "0.750 ± 0.050"
+    )
 
 
 def test_the_curve_has_every_render_and_equal_bytes(tmp_path: Path) -> None:
@@ -84,7 +86,10 @@ def test_the_curve_has_every_render_and_equal_bytes(tmp_path: Path) -> None:
 
 def test_what_a_render_left_is_read(tmp_path: Path) -> None:
     render = Render("real", "fused", 3)
+    prepare(replace(render, is_exact=True), tmp_path, 2)
+    assert config_of(render, tmp_path).media.crf == 0
     prepare(render, tmp_path, 2)
+    assert config_of(render, tmp_path).media.crf == 18
     assert config_of(render, tmp_path).fusion == "at_end"
     video = make_video(manifest_of(render, tmp_path).with_name("ada.mp4"), 80)
     results = results_of(str(manifest_of(render, tmp_path)), None)
