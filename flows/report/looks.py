@@ -120,7 +120,9 @@ def _look_from(content: Mapping[str, Any]) -> Look:
     )
     known = {
         **{name: Measures(**content[name]) for name in ("measures", "still", "shuffled")},
-        "keys": tuple(KeyChange(**key) for key in content["keys"]),
+        "keys": tuple(
+            KeyChange(key["frame"], key["at"], tuple(key["beside"])) for key in content["keys"]
+        ),
         "parts": tuple(parts),
         "curves": Curves(**curves),
     }

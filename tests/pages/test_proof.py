@@ -29,7 +29,8 @@ def seen(*windows: Measures, mode: str = "shift", ratio: float = 1.0) -> Seen:
     """A render of which these windows were measured."""
     spans = ({"start_s": 30.0 * n, "stop_s": 30.0 * n + 30} for n in range(len(windows)))
     lines = [span | asdict(each) for span, each in zip(spans, windows, strict=True)]
-    return Seen(Render("real", mode, 600), lines, Seams(ratio, ratio - 0.1, ratio + 0.1, 0.5, 9))
+    nearby = Seams(ratio, ratio - 0.1, ratio + 0.1, 0.5)
+    return Seen(Render("real", mode, 600), lines, nearby, None)
 
 
 def cells(line: str) -> list[str]:
@@ -59,13 +60,12 @@ def test_what_misses_its_bar_is_bold() -> None:
     assert good[0] == MODES["shift"].label
     assert bad[2:5] == ["**-41 to +5**", "**-4.0 %**", "+0.0 %"]
     assert bad[5] == "+2.0 %"
-    assert bad[7] == "**1.10**"
-    assert bad[9] == "**1.06** (0.96 to 1.16), told 0.50"
+    assert bad[7:] == ["**1.10**", "**1.06** (0.96 to 1.16), told 0.50", "-"]
 
 
 def test_a_figure_that_is_missing_is_a_dash() -> None:
     nothing = replace(GOOD, lip_sync=None, lip_lag_ms=None, silence=None, seam_ratio=None)
-    one = replace(seen(nothing, nothing), seams=None)
+    one = replace(seen(nothing, nothing), nearby=None)
     assert cells(summary_table([one])[-1])[1:3] == ["-", "-"]
     assert "| lip sync, r | - |" in drift_table([one])
     assert cells(ablation_table([one])[-1])[1] == "-"
@@ -98,7 +98,7 @@ def test_what_a_render_left_is_read(tmp_path: Path) -> None:
     found = see(render, tmp_path)
     assert [window["stop_s"] for window in found.windows] == [pytest.approx(80 / 25)]
     assert found.values("sharpness_pct")[0] == pytest.approx(100, abs=5)
-    assert found.seams is None  # no segment begins in it
+    assert found.nearby is None  # no segment begins in it
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from sonic_ops.quality.measures import (
     measure,
     measure_parts,
 )
-from sonic_ops.quality.seams import KeyChange, compare_seams
+from sonic_ops.quality.seams import KeyChange, against_nearby, against_others
 from sonic_ops.quality.speech import Speech, hear
 from sonic_ops.quality.tracking import face_of
 from sonic_ops.quality.watching import Shown, Tracks, Watcher, watch
@@ -242,26 +242,30 @@ def test_the_seam_ratio_is_the_jump_at_borders(jump: int) -> None:
 
 
 def changes(rng: np.random.Generator, jump: float) -> list[KeyChange]:
-    """Key frames, at every other of which a segment begins and the picture jumps."""
-    beside = rng.uniform(0.5, 1.5, 200)
-    at = beside * rng.normal(1.3, 0.1, 200)  # as codecs make key frames
-    at[::2] *= jump
-    return [KeyChange(50 * n, *pair) for n, pair in enumerate(zip(at, beside, strict=True), 1)]
+    """Key frames whose change is that nearby times `jump`, all of them as spread as another."""
+    spread = np.exp(rng.normal(0, 0.1, (400, 7))) * rng.uniform(0.5, 1.5, (400, 1))
+    spread[:, 0] *= jump
+    return [KeyChange(100 * n, float(at), tuple(near)) for n, (at, *near) in enumerate(spread)]
 
 
 @pytest.mark.parametrize("jump", [1.0, 1.1, 2.0])
-def test_borders_of_segments_are_compared_with_other_key_frames(jump: float) -> None:
+def test_borders_of_segments_are_compared_with_what_is_nearby_and_with_other_key_frames(
+    jump: float,
+) -> None:
     rng = np.random.default_rng(0)
-    borders = range(50, 50 * 201, 100)
-    found = compare_seams(changes(rng, jump), borders)
-    assert found is not None
-    assert found.low < jump < found.high
-    assert found.ratio == pytest.approx(jump, rel=0.03)
-    assert found.high - found.low < 0.12
-    # Both spread by a tenth: a border shows more with the probability that normal values have.
-    expected = NormalDist(1.3 * (jump - 1), 0.1 * np.hypot(jump, 1)).cdf(0)
-    assert found.told == pytest.approx(1 - expected, abs=0.06)
-    assert compare_seams(changes(rng, jump), ()) is None
+    borders, others = changes(rng, 1.1 * jump), changes(rng, 1.1)
+    for found, expected in (
+        (against_nearby(borders), 1.1 * jump), (against_others(borders, others), jump),
+    ):  # fmt: skip
+        assert found is not None
+        assert found.low < expected < found.high
+        assert found.high - found.low < 0.05 * expected
+        assert found.ratio == pytest.approx(expected, rel=0.02)
+        # A border shows more with the probability that normal logarithms have.
+        usual = NormalDist(0, 0.1 * np.sqrt(2))
+        assert found.told == pytest.approx(usual.cdf(np.log(expected)), abs=0.05)
+    assert against_nearby(borders[:1]) is None
+    assert against_others(borders, others[:1]) is None
 
 
 def test_a_still_picture_has_no_lips_and_other_sound_no_sync() -> None:
