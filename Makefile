@@ -24,9 +24,10 @@ $(READY): pyproject.toml constraints.txt
 
 setup: $(READY)  ## make .venv
 
-render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parquet [PRESET=sketch] [OUTPUT=folder]
-	@test -n "$(INPUT)" || { echo "usage: make render INPUT=manifest.parquet [PRESET=sketch] [OUTPUT=folder]" >&2; exit 2; }
-	@$(BIN)/sonic render "$(INPUT)" $(if $(PRESET),--preset "$(PRESET)") $(if $(OUTPUT),--output "$(OUTPUT)")
+render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parquet [PRESET=sketch] [OUTPUT=folder] [PREVIEW=1 or only]
+	@test -n "$(INPUT)" || { echo "usage: make render INPUT=manifest.parquet [PRESET=sketch] [OUTPUT=folder] [PREVIEW=1 or only]" >&2; exit 2; }
+	@$(BIN)/sonic render "$(INPUT)" $(if $(PRESET),--preset "$(PRESET)") $(if $(OUTPUT),--output "$(OUTPUT)") \
+		$(if $(PREVIEW),--preview$(if $(filter only,$(PREVIEW)),-only))
 
 evaluate: $(READY)  ## measure the videos of a results table or manifest: make evaluate INPUT=results.parquet
 	@test -n "$(INPUT)" || { echo "usage: make evaluate INPUT=manifest.results.parquet" >&2; exit 2; }

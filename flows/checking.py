@@ -1,14 +1,16 @@
 """The preflight of a run, sorted: to render, finished, wrong, too large for this machine."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from flows.config import RenderConfig
 from flows.estimate import RunEstimate
 from flows.estimator import Estimator
 from flows.fingerprint import weights_digest
 from flows.ledger import Ledger
 from flows.manifest import Manifest
-from flows.preflight import PlannedRow, preflight
+from flows.preflight import Outcome, PlannedRow, preflight
 from flows.results import RowResult, rejected, sentence_of
 from flows.rows import BadRow
 from flows.terminal import Terminal
@@ -48,13 +50,26 @@ def check(
     terminal: Terminal,
 ) -> Checked:
     """The preflight of a manifest, sorted into the ledger."""
-    checked, said_s, config = Checked(), time.monotonic(), estimator.config
-    for outcome in preflight(
+    outcomes = preflight(
         manifest,
-        config,
-        weights_sha256=weights_digest(weights_folder(config.models.weights)),
+        estimator.config,
+        weights_sha256=weights_of(estimator.config),
         output_folder=output_folder,
-    ):
+    )
+    return sorted_into(ledger, outcomes, estimator, terminal)
+
+
+def weights_of(config: RenderConfig) -> str:
+    """The hash of the weights of a preset. Raises ConfigError if there are none."""
+    return weights_digest(weights_folder(config.models.weights))
+
+
+def sorted_into(
+    ledger: Ledger, outcomes: Iterable[Outcome], estimator: Estimator, terminal: Terminal
+) -> Checked:
+    """Note what is to be done about every row; it is said how far this is."""
+    checked, said_s = Checked(), time.monotonic()
+    for outcome in outcomes:
         checked.num_rows += 1
         if time.monotonic() - said_s >= CHECKED_S:
             said_s = time.monotonic()
@@ -88,7 +103,19 @@ def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: L
 def say_problems(
     checked: Checked, estimator: Estimator, ledger: Ledger, terminal: Terminal
 ) -> None:
-    """All that is wrong with all rows, a sentence each; the rest of very many is in the results."""
+    """All that is wrong with all rows, and what does not fit."""
+    say_bad(checked, terminal)
+    if checked.num_unfit:
+        terminal.warn(f"{checked.num_unfit} rows will hardly fit into this machine:")
+    for name, problem in checked.unfit:
+        terminal.warn(f"  row {name}: {problem}")
+    num_workers = estimator.num_workers(row.plan for row in ledger.planned())
+    for problem in estimator.run_problems(checked.estimate, checked.an_output, num_workers):
+        terminal.warn(problem)
+
+
+def say_bad(checked: Checked, terminal: Terminal) -> None:
+    """What is wrong with all rows, a sentence each; the rest of very many is in the results."""
     if checked.num_bad:
         terminal.warn(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
     for row in checked.bad:
@@ -97,13 +124,6 @@ def say_problems(
     if checked.num_bad > len(checked.bad):
         more = checked.num_bad - len(checked.bad)
         terminal.warn(f"  and {more} more, all of them in the results")
-    if checked.num_unfit:
-        terminal.warn(f"{checked.num_unfit} rows will hardly fit into this machine:")
-    for name, problem in checked.unfit:
-        terminal.warn(f"  row {name}: {problem}")
-    num_workers = estimator.num_workers(row.plan for row in ledger.planned())
-    for problem in estimator.run_problems(checked.estimate, checked.an_output, num_workers):
-        terminal.warn(problem)
 
 
 def say_estimate(

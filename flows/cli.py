@@ -70,18 +70,26 @@ def render(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Measure no video and write no report.html.")
     ] = False,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="First render the first seconds of each, in few steps."),
+    ] = False,
+    preview_only: Annotated[
+        bool, typer.Option("--preview-only", help="Render these previews, and then stop.")
+    ] = False,
 ) -> None:
     """Render every row of a manifest that is not finished yet.
 
     \b
     sonic render examples/manifest.parquet
-    sonic render lectures.csv --preset sonic --output /data/lectures
+    sonic render lectures.csv --preset sonic --output /data/lectures --preview
     """
-    from flows.run import RunRequest, run
+    from flows.run import Previews, RunRequest, run
     from flows.terminal import form_of, open_terminal
 
     folders = _folder(output), _folder(work)
-    request = RunRequest(_here(manifest), preset, *folders, report=not no_report)
+    previews: Previews = "only" if preview_only else "first" if preview else "none"
+    request = RunRequest(_here(manifest), preset, *folders, report=not no_report, previews=previews)
     try:
         status = run(request, open_terminal(form_of(quiet=quiet, json_lines=json_lines)))
     except KeyboardInterrupt:

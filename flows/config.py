@@ -16,6 +16,7 @@ from sonic_ops.config import (
     ModelsConfig,
     PortraitConfig,
     ProvenanceConfig,
+    Settings,
 )
 from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.errors import ConfigError
@@ -29,6 +30,17 @@ MAX_ROWS = 32
 """Rows in flight where nobody has asked for more: each has a thread and latents in memory."""
 
 
+class PreviewConfig(Settings):
+    """What a preview shows of its row."""
+
+    seconds: Annotated[float, Field(gt=0)] = Field(
+        default=3, description="with `--preview`: how much of a row is seen, from its start on"
+    )
+    steps: Count = Field(
+        default=8, description="with `--preview`: noise levels, if `sampling.steps` are not fewer"
+    )
+
+
 class RenderConfig(VideoConfig):
     """Everything that a preset can say."""
 
@@ -36,6 +48,7 @@ class RenderConfig(VideoConfig):
     portrait: PortraitConfig = PortraitConfig()
     cluster: ClusterConfig = ClusterConfig()
     provenance: ProvenanceConfig = ProvenanceConfig()
+    preview: PreviewConfig = PreviewConfig()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
         default=0, description="the seed of rows that name none"
     )
@@ -62,6 +75,13 @@ class RenderConfig(VideoConfig):
         alone = self.cluster.workers == 0
         return self.rows_in_flight or (1 if alone else min(max(num_workers, 2), MAX_ROWS))
 
+    def for_previews(self) -> "RenderConfig":
+        """The configuration with the steps of previews; at least one of them is run."""
+        sampling, num_steps = self.sampling, self.preview.steps
+        few = (n for n in range(num_steps, sampling.steps) if int(n * sampling.strength))
+        steps = next(few, sampling.steps)
+        return self.model_copy(update={"sampling": sampling.model_copy(update={"steps": steps})})
+
     def for_row(self, row: Row) -> "RenderConfig":
         """The configuration with everything that the row says instead."""
         guidance = row.audio_guidance
@@ -74,7 +94,7 @@ class RenderConfig(VideoConfig):
         form = likely_format(row.output)
         media = {
             "codec": form.codec(self.media.codec),
-            "fps": OUTPUT_FPS if form.is_preview else row.fps and frame_rate(row.fps),
+            "fps": OUTPUT_FPS if form.is_animation else row.fps and frame_rate(row.fps),
             "scale_to": row.scale_to,
         }
         return self.model_copy(

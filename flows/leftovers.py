@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flows.addresses import age_s, folder_of, is_remote, join, name_of, size_bytes
 from flows.leases import LEASE, holder_of, is_being_made, read_holder
 from flows.manifest import Manifest
+from flows.previews import preview_address
 from flows.receipts import OWNER, WORK_ROOT, lease_target, read_owner, received_fingerprint
 from flows.rows import Row, parse_row
 from sonic_ops.files import reached, remove, remove_folder
@@ -48,6 +49,7 @@ def leftovers_of(manifest: Manifest, output_folder: str | None) -> Iterator[Left
     folder = folder_of(manifest.address)
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
     outputs = {row.output for row in rows if isinstance(row, Row)}
+    outputs |= set(map(preview_address, outputs))
     for place in sorted(set(map(folder_of, outputs))):
         beside = ((a, size) for a, size in _files(place, depth=1) if _DRAFT.fullmatch(name_of(a)))
         yield from _sorted_out([*beside, *_files(join(place, WORK_ROOT))], outputs)

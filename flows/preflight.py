@@ -6,9 +6,8 @@ Rows come out as they went in, one after another: what is kept of each are two h
 
 import hashlib
 import os
-import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from flows import addresses
 from flows.config import RenderConfig
-from flows.fingerprint import SHORT, fingerprint_of
+from flows.fingerprint import fingerprint_of
 from flows.manifest import Manifest
 from flows.plan import RowPlan, plan_row
-from flows.receipts import finished_result, work_root
+from flows.receipts import finished_result, received_fingerprint, work_folder
 from flows.results import RowResult
 from flows.rows import BadRow, FaceBox, Row, blaming, parse_row
 from flows.side_cars import REMEDY, check_side_car, side_car_of
@@ -30,15 +29,13 @@ from sonic_ops.errors import (
     OutputNotWritableError,
     SonicError,
 )
+from sonic_ops.files import exists
 from sonic_ops.formats import format_of
 
 if TYPE_CHECKING:
     from flows.inputs import AudioFacts, PortraitFacts
 
 T = TypeVar("T")
-
-SHORT_OWN = 8
-"""Digits of the hash of id and output in the name of a work folder."""
 
 KEPT_INSPECTIONS = 4096
 """Files whose inspection is remembered for other rows that use them."""
@@ -75,27 +72,23 @@ def preflight(
     output_folder: str | None = None,
 ) -> Iterator[Outcome]:
     """Check the rows of a manifest, in its order. Raises ManifestError if there are none."""
-    checker = RowChecker(config, weights_sha256)
     folder = addresses.folder_of(manifest.address)
-    waiting: deque[Future[Outcome]] = deque()
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="preflight") as threads:
-        for line in manifest.lines():
-            row = checker.claim(parse_row(line, folder, output_folder))
-            waiting.append(threads.submit(checker.check, row))
-            if len(waiting) > 2 * THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
+    return RowChecker(config, weights_sha256).outcomes(rows)
 
 
 class RowChecker:
     """Checks rows and remembers the ids, outputs and files it has seen.
 
     Rows claim their ids and outputs in the order of the manifest; the rest is done in any order.
+    With `spares_files`, a file that no render has written is not replaced.
     """
 
-    def __init__(self, config: RenderConfig, weights_sha256: str) -> None:
+    def __init__(
+        self, config: RenderConfig, weights_sha256: str, *, spares_files: bool = False
+    ) -> None:
         self._config = config
+        self._spares_files = spares_files
         self._weights_sha256 = weights_sha256
         remembered = lru_cache(KEPT_INSPECTIONS)
         self._digest = remembered(addresses.sha256_of)
@@ -104,6 +97,21 @@ class RowChecker:
         self._portrait = remembered(_inspect_portrait)
         self._row_of_id: dict[bytes, int] = {}
         self._row_of_output: dict[bytes, int] = {}
+
+    def outcomes(self, rows: Iterable[Row | BadRow]) -> Iterator[Outcome]:
+        """What is to be done about rows, in their order."""
+        waiting: deque[Future[Outcome]] = deque()
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="preflight") as threads:
+            for row in rows:
+                waiting.append(threads.submit(self.check, self.claim(row)))
+                if len(waiting) > 2 * THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def reserve(self, number: int, output: str) -> None:
+        """A row of this number writes to `output`: no other may."""
+        self._row_of_output.setdefault(_short_hash(output), number)
 
     def claim(self, row: Row | BadRow) -> Row | BadRow:
         """The row, with an error for an id or a file to write that an earlier row has."""
@@ -120,6 +128,8 @@ class RowChecker:
         _kept(errors, "output", lambda: errors.extend(self._output_errors(row)))
         errors.extend(self._consent_errors(row))
         fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
+        if fingerprint and self._spares_files:
+            _kept(errors, "output", lambda: errors.extend(self._foreign(row, fingerprint)))
         if fingerprint and not errors:
             result = _kept(errors, "output", lambda: finished_result(row.output, fingerprint))
             if result:
@@ -147,7 +157,7 @@ class RowChecker:
         return PlannedRow(
             row,
             fingerprint,
-            _work_folder(row, fingerprint, self._config.work),
+            work_folder(row, fingerprint, self._config.work),
             plan_row(audio.duration_s, config.sampling, config.media.fps),
             (*audio.notes, *portrait.notes, *more),
             portrait.size,
@@ -215,6 +225,17 @@ class RowChecker:
                 field="output",
             )
 
+    def _foreign(self, row: Row, fingerprint: str) -> Iterator[SonicError]:
+        """An error for an output that is there and was not rendered; nor is it just being."""
+        if addresses.size_bytes(row.output) is None or received_fingerprint(row.output):
+            return
+        if not exists(work_folder(row, fingerprint, self._config.work)):
+            yield FieldError(
+                f"{row.output} is there, and no render has written it",
+                remedy="Give the file another name or another place.",
+                field="output",
+            )
+
 
 # Inspections are the only part of a preflight that loads the libraries of the mathematics: late,
 # so that a run with nothing to do is over in a moment.
@@ -241,8 +262,8 @@ def _inspect_subtitles(row: Row, end_s: float) -> tuple[str, ...]:
 
     if row.subtitles is None:
         return ()
-    if format_of(row.output).is_preview:
-        return ("a preview has neither sound nor subtitles",)
+    if format_of(row.output).is_animation:
+        return ("an animation has neither sound nor subtitles",)
     check_side_car(row)
     return inspect_subtitles(row.subtitles, row.start, end_s)
 
@@ -254,22 +275,6 @@ def _folder_problem(folder: str) -> str:
     except OSError as error:
         return str(error)
     return ""
-
-
-def _work_folder(row: Row, fingerprint: str, work: str | None) -> str:
-    """In `work`, or beside the output; the name is safe everywhere and changes with the content.
-
-    Two rows never share one, however alike their ids and inputs are.
-    """
-    safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:40]
-    name = f"{safe_id}-{fingerprint[:SHORT]}{work_folder_ending(row)}"
-    return addresses.join(work or work_root(row.output), name)
-
-
-def work_folder_ending(row: Row) -> str:
-    """How the names of the work folders of a row end, whatever its content is."""
-    own = hashlib.sha256(f"{row.id}\n{row.output}".encode()).hexdigest()
-    return f"-{own[:SHORT_OWN]}"
 
 
 def _short_hash(text: str) -> bytes:

@@ -1,16 +1,23 @@
 """What is kept about a finished row, so that a second run knows that there is nothing to do."""
 
+import hashlib
 import json
+import re
 from dataclasses import asdict
 from typing import Any
 
 from cluster.accounts import Account
 from flows import addresses
+from flows.fingerprint import SHORT
 from flows.results import RowResult, result_from
+from flows.rows import Row
 from sonic_ops.files import exists, written
 
 WORK_ROOT = ".sonic"
 OWNER = "sonic-row.json"
+SHORT_OWN = 8
+"""Digits of the hash of id and output in the name of a work folder."""
+
 HASHED_BYTES = 256 << 20
 """Outputs up to this size are compared by content as well, not by size alone."""
 
@@ -18,6 +25,22 @@ HASHED_BYTES = 256 << 20
 def work_root(output: str) -> str:
     """The folder beside an output that holds work in progress and receipts."""
     return addresses.join(addresses.folder_of(output), WORK_ROOT)
+
+
+def work_folder(row: Row, fingerprint: str, work: str | None) -> str:
+    """In `work`, or beside the output; the name is safe everywhere and changes with the content.
+
+    Two rows never share one, however alike their ids and inputs are.
+    """
+    safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:40]
+    name = f"{safe_id}-{fingerprint[:SHORT]}{work_folder_ending(row)}"
+    return addresses.join(work or work_root(row.output), name)
+
+
+def work_folder_ending(row: Row) -> str:
+    """How the names of the work folders of a row end, whatever its content is."""
+    own = hashlib.sha256(f"{row.id}\n{row.output}".encode()).hexdigest()
+    return f"-{own[:SHORT_OWN]}"
 
 
 def receipt_address(output: str) -> str:

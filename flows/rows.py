@@ -215,10 +215,14 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
             format_of(values["output"])
         except FieldError as error:
             errors.append(error)
-    if len(PurePath(values["output"] or "").name.encode()) > MAX_NAME_BYTES:
+    return [*errors, *name_errors(values["output"] or "")]
+
+
+def name_errors(output: str) -> Iterator[SonicError]:
+    """What is wrong with the name of a file to write, beside its ending."""
+    if len(PurePath(output).name.encode()) > MAX_NAME_BYTES:
         problem = f"the name of the file is longer than {MAX_NAME_BYTES} bytes"
-        errors.append(FieldError(problem, remedy="Give the output a shorter name.", field="output"))
-    return errors
+        yield FieldError(problem, remedy="Give the output a shorter name.", field="output")
 
 
 def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:

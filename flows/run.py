@@ -1,10 +1,14 @@
-"""One run of a manifest: check all rows, say what is wrong, render the rest, write the results."""
+"""One run of a manifest: check all rows, say what is wrong, render the rest, write the results.
+
+Previews of the rows, if they are wanted, are rendered before them in the same way.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from flows import addresses
 from flows.calibration import load_calibration
@@ -12,9 +16,12 @@ from flows.checking import (
     SAID,
     Checked,
     check,
+    say_bad,
     say_estimate,
     say_how_far_off,
     say_problems,
+    sorted_into,
+    weights_of,
 )
 from flows.config import RenderConfig, load_preset
 from flows.estimator import Estimator
@@ -23,6 +30,7 @@ from flows.leases import Leases, open_leases
 from flows.ledger import Ledger
 from flows.manifest import Manifest, open_manifest
 from flows.plan import work_in_words
+from flows.previews import check_previews, preview_address
 from flows.results import (
     FINISHED,
     ResultLine,
@@ -37,6 +45,9 @@ from sonic_ops.files import exists, storage_fault, weights_notice
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
 
+Previews: TypeAlias = Literal["none", "first", "only"]
+"""Whether there are previews of rows: none, before the rows, or nothing else."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -47,6 +58,24 @@ class RunRequest:
     output_folder: str | None
     work: str | None = None
     report: bool = False
+    previews: Previews = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a manifest, or their previews, and where their results go."""
+
+    manifest: Manifest
+    estimator: Estimator
+    ledger: Ledger
+    checked: Checked
+    target: str
+    are_previews: bool = False
+
+    @property
+    def name(self) -> str:
+        """How Prefect's pages call them."""
+        return self.manifest.address + " (previews)" * self.are_previews
 
 
 def run(request: RunRequest, terminal: Terminal) -> int:
@@ -90,21 +119,48 @@ def _run(
 ) -> int:
     ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
     checked = check(manifest, request.output_folder, estimator, ledger, terminal)
-    target = _results_target(request, checked)
+    rows = _Rows(manifest, estimator, ledger, checked, _results_target(request, checked))
     say_problems(checked, estimator, ledger, terminal)
+    is_well = request.previews == "none" or _run_previews(request, rows, leases, terminal)
+    if request.previews == "only":
+        return EXIT_DONE if is_well and not checked.num_bad else EXIT_SOME_FAILED
+    counts = _run_rows(request, rows, leases, terminal)
+    return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
+
+
+def _run_previews(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> bool:
+    """Render a preview of every row to render; whether there is one of each."""
+    if not rows.checked.num_planned:
+        terminal.say("no previews: no row is left to render")
+        return True
+    config, ledger = rows.estimator.config.for_previews(), Ledger()
+    estimator = Estimator(config, rows.estimator.calibration)
+    outcomes = check_previews(rows.ledger, config, weights_of(config))
+    checked = sorted_into(ledger, outcomes, estimator, terminal)
+    say_bad(checked, terminal)
+    folder = addresses.folder_of(rows.target)
+    target = results_address(preview_address(request.manifest), folder)
+    previews = _Rows(rows.manifest, estimator, ledger, checked, target, are_previews=True)
+    return FINISHED.issuperset(_run_rows(request, previews, leases, terminal))
+
+
+def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> Counter[str]:
+    """Render what is planned and write the results; how many rows came out how."""
+    ledger, estimator, target = rows.ledger, rows.estimator, rows.target
     journal = Journal(target, leases)
     try:
-        if checked.num_planned:
-            terminal.say(work_in_words(row.plan for row in ledger.planned()))
-            say_estimate(checked, estimator, ledger, terminal)
-            _render(request, config, ledger, journal, leases, terminal)
+        if rows.checked.num_planned:
+            said = work_in_words(row.plan for row in ledger.planned())
+            terminal.say("previews: " * rows.are_previews + said)
+            say_estimate(rows.checked, estimator, ledger, terminal)
+            _render(rows, journal, leases, terminal)
     finally:
-        counts = _finish(target, manifest, ledger, journal)
-    say_summary(counts, ledger, target, terminal)
+        counts = _finish(rows, journal)
+    say_summary(counts, rows, terminal)
     say_how_far_off(estimator, ledger, terminal)
     if request.report:
         _report(target, counts, terminal)
-    return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
+    return counts
 
 
 def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
@@ -119,30 +175,27 @@ def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
         terminal.warn(f"there is no report: {error}")
 
 
-def _render(
-    request: RunRequest,
-    config: RenderConfig,
-    ledger: Ledger,
-    journal: Journal,
-    leases: Leases,
-    terminal: Terminal,
-) -> None:
+def _render(rows: _Rows, journal: Journal, leases: Leases, terminal: Terminal) -> None:
+    config = rows.estimator.config
     if notice := config.models.notice or weights_notice(config.models.weights):
         terminal.say(notice)
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
     from flows.launch import launch
 
-    launch(request.manifest, config, ledger, journal, leases, terminal)
+    launch(rows.name, config, rows.ledger, journal, leases, terminal)
 
 
-def _finish(target: str, manifest: Manifest, ledger: Ledger, journal: Journal) -> Counter[str]:
+def _finish(rows: _Rows, journal: Journal) -> Counter[str]:
     """Write the table, with what other runs say of rows that this one did not end."""
     counts: Counter[str] = Counter()
+    ledger, target = rows.ledger, rows.target
 
     def lines() -> Iterator[ResultLine]:
         counts.clear()
-        for result, line in zip(ledger.results(), manifest.lines(), strict=True):
+        of_manifest = rows.manifest.lines()
+        for result in ledger.results():
             counts[result.status] += 1
+            line = next(line for line in of_manifest if line.number == result.row)
             yield result, passed_through(line)
 
     try:
@@ -159,13 +212,14 @@ def _finish(target: str, manifest: Manifest, ledger: Ledger, journal: Journal) -
     return counts
 
 
-def say_summary(counts: Counter[str], ledger: Ledger, target: str, terminal: Terminal) -> None:
+def say_summary(counts: Counter[str], rows: _Rows, terminal: Terminal) -> None:
     """Where everything is, and how many rows came out how."""
     if counts["skipped"] == counts.total():
-        terminal.say(f"nothing to do: all {counts.total()} rows are finished")
-    for folder in _folders(ledger):
-        terminal.say(f"videos: {folder}")
-    terminal.say(f"results: {target}")
+        rows_are = "previews are" if rows.are_previews else "rows are"
+        terminal.say(f"nothing to do: all {counts.total()} {rows_are} finished")
+    for folder in _folders(rows.ledger):
+        terminal.say(f"{'previews' if rows.are_previews else 'videos'}: {folder}")
+    terminal.say(f"results: {rows.target}")
     if counts["skipped"] != counts.total():
         shown = ("done", "skipped", "failed", "elsewhere", "waiting")
         terminal.say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))

@@ -21,7 +21,7 @@ _OWNER = "subtitles_of"
 
 def side_car_of(row: Row) -> str | None:
     """Where the subtitles of a row are written once more; None if they are not."""
-    if row.subtitles is None or row.errors or format_of(row.output).is_preview:
+    if row.subtitles is None or row.errors or format_of(row.output).is_animation:
         return None
     # Late: the plan of rows without subtitles needs no library of media.
     from sonic_ops.subtitles import side_car

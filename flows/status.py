@@ -13,8 +13,7 @@ from flows import addresses
 from flows.journal import folder_of, journaled
 from flows.leases import LEASE, holder_of
 from flows.manifest import Manifest, open_manifest
-from flows.preflight import work_folder_ending
-from flows.receipts import lease_target, work_root
+from flows.receipts import lease_target, work_folder_ending, work_root
 from flows.results import FINISHED, RowResult, read_results, results_address
 from flows.rows import BadRow, Row, parse_row
 from flows.terminal import Terminal

@@ -6,11 +6,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from sonic_ops.alignment import sound_offset_s
+from sonic_ops.animations import verify_animation, write_animation
 from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.formats import VideoCodec, format_of
 from sonic_ops.inspection import VideoInfo, verify_video, wrong
 from sonic_ops.media import mux, stitch
-from sonic_ops.previews import verify_preview, write_preview
 from sonic_ops.provenance import mark_file, provenance_of, tags_of
 from sonic_ops.signing import Signer
 from sonic_ops.soundtrack import Soundtrack
@@ -49,8 +49,8 @@ def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> Vide
     form = format_of(target.name)
     try:
         stitch(segments, silent, finish.fps)
-        if form.is_preview:
-            write_preview(silent, target)
+        if form.is_animation:
+            write_animation(silent, target)
         else:
             tags = tags_of(form) if finish.mark else {}
             mux(silent, finish.track, target, finish.subtitles, tags)
@@ -62,8 +62,8 @@ def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> Vide
 
 
 def _verified(target: Path, finish: Finish) -> VideoInfo:
-    if format_of(target.name).is_preview:
-        return verify_preview(target, num_output_frames=finish.num_output_frames)
+    if format_of(target.name).is_animation:
+        return verify_animation(target, num_output_frames=finish.num_output_frames)
     info = verify_video(
         target,
         num_output_frames=finish.num_output_frames,

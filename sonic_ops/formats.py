@@ -17,21 +17,21 @@ class Format:
     """A container, by the names that FFmpeg gives to it and to codecs."""
 
     muxer: str
-    video: tuple[VideoCodec, ...]  # what it can hold, the usual one first; none for a preview
+    video: tuple[VideoCodec, ...]  # what it can hold, the usual one first; none for an animation
     copied: frozenset[str] = frozenset()  # sound that goes in as it is
     sound: str = ""  # the encoder of all other sound
     subtitles: str = ""
     can_be_signed: bool = False  # whether C2PA has a place in it
 
     @property
-    def is_preview(self) -> bool:
+    def is_animation(self) -> bool:
         """Whether it is a picture that moves, without sound."""
         return not self.video
 
     def codec(self, wished: VideoCodec | None) -> VideoCodec:
         """The wished codec if this container can hold it, else its usual one."""
-        if self.is_preview:
-            return "h264"  # of the segments, from which a preview is made
+        if self.is_animation:
+            return "h264"  # of the segments, from which an animation is made
         return wished if wished in self.video else self.video[0]
 
 

@@ -57,7 +57,7 @@ def provenance_of(path: Path) -> str:
     form = format_of(path.name)
     packet = read_xmp(path)
     found = {
-        "metadata": not form.is_preview and _has_tags(path),
+        "metadata": not form.is_animation and _has_tags(path),
         "XMP": packet is not None and DIGITAL_SOURCE_TYPE.encode() in packet,
         SIGNED: form.can_be_signed and is_signed(path),
     }

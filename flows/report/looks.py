@@ -41,7 +41,7 @@ def can_be_watched(result: RowResult) -> bool:
     if result.status not in FINISHED or not result.output:
         return False
     try:
-        return not format_of(result.output).is_preview
+        return not format_of(result.output).is_animation
     except FieldError:
         return False
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from flows.run import RunRequest, run
+from flows.run import Previews, RunRequest, run
 from flows.terminal import open_terminal
 from tests.flows.conftest import prefect_home
 from tests.tiny import make_tiny_weights
@@ -58,13 +58,20 @@ class Bench:
         pq.write_table(pa.Table.from_pylist(rows), folder / "m.parquet")
         return str(folder / "m.parquet")
 
-    def run(self, manifest: str, preset: str, output_folder: str | None = None) -> Ran:
+    def run(
+        self,
+        manifest: str,
+        preset: str,
+        output_folder: str | None = None,
+        previews: Previews = "none",
+    ) -> Ran:
         text = io.StringIO()
         status = run(
-            RunRequest(manifest, preset, output_folder),
+            RunRequest(manifest, preset, output_folder, previews=previews),
             open_terminal(console=Console(file=text, width=80)),
         )
-        name = Path(manifest).with_suffix(".results.parquet").name
+        ending = ".preview.results.parquet" if previews == "only" else ".results.parquet"
+        name = Path(manifest).with_suffix(ending).name
         folder = Path(output_folder or Path(manifest).parent)
         table = pq.read_table(folder / name).to_pylist()
         return Ran(status, text.getvalue(), {str(line["id"]): line for line in table})

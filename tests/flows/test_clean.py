@@ -131,9 +131,10 @@ def test_a_manifest_says_which_rows_are_known(
     place = Place(str(tmp_path))
     manifest = write_manifest(good | {"output": place.output("known")})
     known, unknown = place.work("known"), place.work("unknown")
+    preview = place.work("known.preview")
     said = place.clean(manifest, yes=True)
     assert "which the manifest does not have" in said
-    assert (exists(known), exists(unknown)) == (True, False)
+    assert [*map(exists, (known, preview, unknown))] == [True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -121,9 +121,9 @@ def test_a_cell_that_repeats_the_preset_does_not(row: Row) -> None:
     assert of(replace(row, id="b", output="/x.mp4", consent="yes")) == of(row)
 
 
-def test_a_preview_has_one_rate(row: Row) -> None:
-    preview = replace(row, output="o.gif")
-    assert of(preview, media={"fps": "60"}) == of(replace(preview, fps="30")) == of(preview)
+def test_an_animation_has_one_rate(row: Row) -> None:
+    animation = replace(row, output="o.gif")
+    assert of(animation, media={"fps": "60"}) == of(replace(animation, fps="30")) == of(animation)
 
 
 def test_weights_are_known_by_content_and_name(

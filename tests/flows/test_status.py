@@ -13,8 +13,7 @@ from flows.cli import main
 from flows.journal import Journal
 from flows.leases import Leases
 from flows.manifest import open_manifest
-from flows.preflight import work_folder_ending
-from flows.receipts import lease_target, work_root
+from flows.receipts import lease_target, work_folder_ending, work_root
 from flows.results import RowResult, results_address, write_results
 from flows.rows import Row, parse_row
 from flows.status import show_status

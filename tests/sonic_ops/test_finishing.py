@@ -116,10 +116,10 @@ def test_equal_frames_give_equal_bytes_in_every_codec(tmp_path: Path, codec: Vid
 
 
 @pytest.mark.parametrize("ending", [".gif", ".webp"])
-def test_previews_move_at_their_speed_in_the_colours_of_the_video(
+def test_animations_move_at_their_speed_in_the_colours_of_the_video(
     tmp_path: Path, segments: dict[VideoCodec, list[Path]], finish: Finish, ending: str
 ) -> None:
-    target = tmp_path / f"preview{ending}"
+    target = tmp_path / f"animation{ending}"
     info = finish_video(segments["h264"], target, finish)
     assert info.num_frames == NUM_FRAMES // 2
     with Image.open(target) as image:
@@ -152,7 +152,7 @@ def test_sound_is_copied_where_the_format_takes_it_and_never_moves(
     write_sound(source, encoder, noise(48_000, 2), 48_000)
     finish = finish_of(source)
     for name, form in FORMATS.items():
-        if form.is_preview:
+        if form.is_animation:
             continue
         target = tmp_path / f"video{name}"
         info = finish_video(segments[form.codec(None)], target, finish)

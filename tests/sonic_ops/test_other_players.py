@@ -97,11 +97,11 @@ def test_every_format_is_played_from_0_frame_by_frame(
 
 
 @pytest.mark.parametrize("ending", [".gif", ".webp"])
-def test_every_preview_is_played_from_0_frame_by_frame(
+def test_every_animation_is_played_from_0_frame_by_frame(
     tmp_path: Path, sound: Path, ending: str
 ) -> None:
-    num_frames = write(tmp_path / f"preview{ending}", sound, "h264", Fraction(25))
-    times, _ = played(tmp_path / f"preview{ending}")
+    num_frames = write(tmp_path / f"animation{ending}", sound, "h264", Fraction(25))
+    times, _ = played(tmp_path / f"animation{ending}")
     assert times == [n * Fraction(2, 25) for n in range(num_frames // 2)]
 
 

@@ -13,13 +13,13 @@ import pytest
 import soundfile
 from PIL import Image
 
+from sonic_ops.animations import verify_animation
 from sonic_ops.audio import decode_audio
 from sonic_ops.dubbing import Dub, join_languages
 from sonic_ops.encoding import EncodeSettings, encode_frames
 from sonic_ops.errors import ConfigError
 from sonic_ops.finishing import Finish, finish_video
 from sonic_ops.formats import ENDINGS, FORMATS, VideoCodec
-from sonic_ops.previews import verify_preview
 from sonic_ops.provenance import COMMENT, mark_file, provenance_of
 from sonic_ops.signing import Signer
 from sonic_ops.soundtrack import Soundtrack
@@ -89,7 +89,7 @@ def test_the_mark_is_in_every_container_and_signed_where_it_can_be(
     assert target.read_bytes() == first  # no date, no number of its own
     info = finish_video(parts, target, replace(finish, signer=signer))
     assert info.provenance == UNSIGNED[ending] + ", C2PA" * form.can_be_signed
-    assert info.num_frames == NUM_FRAMES // (2 if form.is_preview else 1)
+    assert info.num_frames == NUM_FRAMES // (2 if form.is_animation else 1)
     assert finish_video(parts, target, replace(finish, mark=False)).provenance == ""
 
 
@@ -146,7 +146,7 @@ def test_a_signature_says_who_and_breaks_with_the_picture(
     assert provenance_of(target) == "metadata, XMP"
 
 
-def test_previews_are_as_they_were(
+def test_animations_are_as_they_were(
     tmp_path: Path, segments: dict[VideoCodec, list[Path]], finish: Finish, signer: Signer
 ) -> None:
     for ending in (".gif", ".webp"):
@@ -178,7 +178,7 @@ def test_a_picture_that_does_not_move_takes_the_mark(tmp_path: Path, ending: str
         assert image.convert("RGB").tobytes() == before
         assert image.size == (30, 20)
     assert provenance_of(path) == "XMP"
-    assert verify_preview(path, num_output_frames=1).width == 30
+    assert verify_animation(path, num_output_frames=1).width == 30
 
 
 def test_a_packet_of_odd_length_and_a_damaged_file_are_read(tmp_path: Path) -> None:

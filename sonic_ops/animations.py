@@ -22,7 +22,7 @@ _FRAME_TIME = 1 / MODEL_FPS
 _PLAYED_FOR_EVER = {"loop": "0"}
 
 
-def write_preview(video: Path, target: Path) -> None:
+def write_animation(video: Path, target: Path) -> None:
     """Write every other output frame, at most 480 pixels wide and high, as GIF or WebP."""
     with draft_of(target) as draft:
         if format_of(target.name).muxer == "gif":
@@ -33,8 +33,8 @@ def write_preview(video: Path, target: Path) -> None:
             _write(frames, draft, "webp", "libwebp_anim", "bgra", {"quality": WEBP_QUALITY})
 
 
-def verify_preview(path: Path, *, num_output_frames: int) -> VideoInfo:
-    """Check the frames of a preview. Raises VerifyError."""
+def verify_animation(path: Path, *, num_output_frames: int) -> VideoInfo:
+    """Check the frames of an animation. Raises VerifyError."""
     if path.suffix.lower() == ".webp":
         return _webp_info(path, num_output_frames)
     info = probe_video(path)

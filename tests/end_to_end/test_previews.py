@@ -1,0 +1,54 @@
+"""Previews come before the videos, beside them, and change nothing of them."""
+
+from pathlib import Path
+
+import pytest
+
+from sonic_ops.inspection import verify_video
+from tests.end_to_end.conftest import Bench
+from tests.flows.conftest import FACE, SPEECH
+
+pytestmark = pytest.mark.flow
+
+ROW = {"portrait": str(FACE), "audio": str(SPEECH)}
+ROWS: list[dict[str, object]] = [
+    ROW | {"id": "lost", "audio": "nowhere.wav", "output": "lost.mp4", "end": 1.0, "room": "B 1"},
+    ROW | {"id": "ada", "output": "ada.mp4", "end": 1.6, "room": "B 2"},
+]
+
+
+def test_previews_are_looked_at_and_then_the_videos_are_rendered_as_without(
+    bench: Bench, tmp_path: Path
+) -> None:
+    preset = bench.preset("previews", preview={"seconds": 0.8, "steps": 1})
+    manifest = bench.manifest(ROWS, tmp_path)
+    looked = bench.run(manifest, preset, previews="only")
+    assert looked.status == 1  # a row is wrong
+    assert "previews: 1 row to render: 0.8 s of video" in looked.text
+    assert "ada (preview): done" in looked.text
+    assert list(looked.results) == ["ada (preview)"]
+    preview = looked.results["ada (preview)"]
+    assert (preview["row"], preview["room"], preview["status"]) == (2, "B 2", "done")
+    file = tmp_path / "ada.preview.mp4"
+    verify_video(file, num_output_frames=20, duration_s=0.8)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".sonic", "ada.preview.mp4", "m.parquet", "m.preview.results.parquet"
+    }  # fmt: skip
+    made = file.stat().st_mtime_ns
+
+    both = bench.run(manifest, preset, previews="first")
+    assert both.status == 1
+    assert both.text.count("nowhere.wav") == 1
+    assert "nothing to do: all 1 previews are finished" in both.text
+    assert [(r["id"], r["status"]) for r in both.results.values()] == [
+        ("lost", "failed"),
+        ("ada", "done"),
+    ]
+    assert file.stat().st_mtime_ns == made
+
+    alone = bench.run(bench.manifest(ROWS, tmp_path / "alone"), preset)
+    assert alone.results["ada"]["fingerprint"] == both.results["ada"]["fingerprint"]
+    assert (tmp_path / "alone" / "ada.mp4").read_bytes() == (tmp_path / "ada.mp4").read_bytes()
+
+    again = bench.run(manifest, preset, previews="first")
+    assert "no previews: no row is left to render" in again.text
