@@ -1,5 +1,7 @@
 """Opens what a render needs, once per run: the pool, the terminal, the flow."""
 
+from dataclasses import dataclass
+
 from flows.config import MAX_ROWS, RenderConfig
 from flows.journal import Journal
 from flows.leases import Leases
@@ -10,8 +12,17 @@ from flows.terminal import Terminal
 from flows.watch import Tally, open_reporter
 
 
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What Prefect's pages say of a run; `report` is where its report will be, if it gets one."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+    report: str | None = None
+
+
 def launch(
-    manifest: str,
+    labels: Labels,
     config: RenderConfig,
     ledger: Ledger,
     journal: Journal,
@@ -22,6 +33,8 @@ def launch(
     terminal.say("starting Prefect and the workers")
     prepare_prefect()
     reach_prefect()
+    from prefect import tags
+
     from cluster.pool import open_pool
     from flows.render import render_manifest
     from flows.session import Session, opened
@@ -35,6 +48,7 @@ def launch(
     with (
         open_pool(config.cluster, config.models, most=most) as pool,
         open_reporter(terminal, tally, pool) as reporter,
-        opened(Session(config, pool, reporter, ledger, journal, leases)),
+        opened(Session(config, pool, reporter, ledger, journal, leases, labels.report)),
+        tags(*labels.tags),
     ):
-        render_manifest(manifest)
+        render_manifest(labels.name)

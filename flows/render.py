@@ -24,7 +24,7 @@ from flows.preflight import PlannedRow
 from flows.receipts import finished_result, lease_target
 from flows.results import RowResult
 from flows.session import current_session
-from flows.shown import Shown, show_results
+from flows.shown import Shown, show_report, show_results
 from sonic_ops.errors import InWorkElsewhereError, NoWorkersError
 from sonic_ops.files import exists, storage_fault
 
@@ -87,6 +87,8 @@ def render_manifest(manifest: str) -> None:
     finally:
         threads.shutdown(cancel_futures=True)
         show_results(manifest, session.ledger.results)
+        if session.report:
+            show_report(manifest, session.report)
 
 
 class _Shared:

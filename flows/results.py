@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,7 @@ from sonic_ops.files import open_own, storage_fault, written
 
 Status: TypeAlias = Literal["done", "skipped", "failed", "elsewhere", "waiting"]
 
+RESULTS_ENDING: Final = ".results.parquet"
 FINISHED = {"done", "skipped"}
 BUG_REMEDY = "This is a fault of the program: please report it with the text beside the row."
 BATCH_ROWS = 1024
@@ -110,8 +111,13 @@ def sentence_of(error: SonicError) -> str:
 
 def results_address(manifest: str, output_folder: str | None) -> str:
     """Beside the manifest; in the output folder if one is given or the manifest's is read-only."""
-    name = f"{PurePosixPath(manifest).stem}.results.parquet"
+    name = f"{PurePosixPath(manifest).stem}{RESULTS_ENDING}"
     return addresses.join(output_folder or addresses.folder_of(manifest), name)
+
+
+def report_address(results: str) -> str:
+    """Where the report of a results table lies: beside it."""
+    return f"{results.removesuffix(RESULTS_ENDING)}.report.html"
 
 
 def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> None:

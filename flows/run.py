@@ -35,6 +35,7 @@ from flows.results import (
     FINISHED,
     ResultLine,
     read_results,
+    report_address,
     results_address,
     write_results,
 )
@@ -153,7 +154,7 @@ def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Termin
             said = work_in_words(row.plan for row in ledger.planned())
             terminal.say("previews: " * rows.are_previews + said)
             say_estimate(rows.checked, estimator, ledger, terminal)
-            _render(rows, journal, leases, terminal)
+            _render(request, rows, journal, leases, terminal)
     finally:
         counts = _finish(rows, journal)
     say_summary(counts, rows, terminal)
@@ -166,7 +167,7 @@ def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Termin
 def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
     """Write the report, unless nothing has happened since the last one."""
     # What measures videos takes seconds to load.
-    from flows.report.writing import report_address, write_report
+    from flows.report.writing import write_report
 
     try:
         if counts["skipped"] != counts.total() or not exists(report_address(target)):
@@ -175,14 +176,18 @@ def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
         terminal.warn(f"there is no report: {error}")
 
 
-def _render(rows: _Rows, journal: Journal, leases: Leases, terminal: Terminal) -> None:
+def _render(
+    request: RunRequest, rows: _Rows, journal: Journal, leases: Leases, terminal: Terminal
+) -> None:
     config = rows.estimator.config
     if notice := config.models.notice or weights_notice(config.models.weights):
         terminal.say(notice)
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
-    from flows.launch import launch
+    from flows.launch import Labels, launch
 
-    launch(rows.name, config, rows.ledger, journal, leases, terminal)
+    tags = (f"preset:{request.preset}", *["preview"] * rows.are_previews)
+    labels = Labels(rows.name, tags, report_address(rows.target) if request.report else None)
+    launch(labels, config, rows.ledger, journal, leases, terminal)
 
 
 def _finish(rows: _Rows, journal: Journal) -> Counter[str]:

@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
 
-from prefect import flow, tags, task
+from prefect import flow, task
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
@@ -21,12 +21,10 @@ from rich.console import Console
 from flows import DEFAULT_PRESET, addresses
 from flows.leases import open_leases
 from flows.manifest import ENDINGS
-from flows.results import results_address
 from flows.run import EXIT_DONE, RunRequest, run
-from flows.shown import show_report
 from flows.terminal import open_terminal
 from sonic_ops.errors import InWorkElsewhereError, ManifestError, RenderError, SonicError
-from sonic_ops.files import exists, names_in, written
+from sonic_ops.files import names_in, written
 
 _log = logging.getLogger(__name__)
 
@@ -65,15 +63,8 @@ def _is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
 )
 def render_one(manifest: str, preset: str, output: str | None) -> int:
     """Render a manifest as the command does; its exit status. What it says goes to the log."""
-    # What measures videos takes seconds to load, also where a flow is only deployed.
-    from flows.report.writing import report_address
-
     request = RunRequest(manifest, preset, output, report=True)
-    status = run(request, open_terminal("lines", Console(file=RunLog(), width=200)))
-    report = report_address(results_address(manifest, output))
-    if exists(report):
-        show_report(manifest, report)
-    return status
+    return run(request, open_terminal("lines", Console(file=RunLog(), width=200)))
 
 
 @flow(
@@ -91,8 +82,7 @@ def render_on_demand(
 ) -> State[Any]:
     """Render a manifest; failed if a row is."""
     manifest, output = _here(manifest), output and _here(output)
-    with tags(f"preset:{preset}"):
-        status = render_one(manifest, preset, output)
+    status = render_one(manifest, preset, output)
     return _state([] if status == EXIT_DONE else [manifest], 1)
 
 
@@ -109,15 +99,14 @@ def render_folder(
     """Render the manifests of a folder or bucket that are new; failed if a row of them is."""
     folder, output = _here(folder), output and _here(output)
     failed, num_taken = [], 0
-    with tags(f"preset:{preset}"):
-        for manifest in new_manifests(folder):
-            try:
-                taken = _take(manifest, preset, output)
-            except SonicError as error:
-                get_run_logger().error("%s: %s. %s", manifest, error, error.remedy)
-                taken = False
-            num_taken += taken is not None
-            failed += [manifest] if taken is False else []
+    for manifest in new_manifests(folder):
+        try:
+            taken = _take(manifest, preset, output)
+        except SonicError as error:
+            get_run_logger().error("%s: %s. %s", manifest, error, error.remedy)
+            taken = False
+        num_taken += taken is not None
+        failed += [manifest] if taken is False else []
     return _state(failed, num_taken)
 
 

@@ -20,7 +20,10 @@ from flows.results import RowResult
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The pool of a run, its rows in flight by their ids, and what has become of the others."""
+    """The pool of a run, its rows in flight by their ids, and what has become of the others.
+
+    `report` is where the report of the run will be.
+    """
 
     config: RenderConfig
     pool: Pool
@@ -28,6 +31,7 @@ class Session:
     ledger: Ledger
     journal: Journal
     leases: Leases
+    report: str | None = None
     rows: dict[str, PlannedRow] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     stopped: threading.Event = field(default_factory=threading.Event)

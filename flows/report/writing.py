@@ -19,7 +19,15 @@ from flows.report.looks import can_be_watched, keep_look, kept_look, new_look, t
 from flows.report.page import Summary, Tile, write_page
 from flows.report.timings import stages_of, timeline_of
 from flows.report.views import ENTRY, IN_TABLE, RowView, shown, view_of
-from flows.results import BATCH_ROWS, FINISHED, RowResult, result_from, results_address
+from flows.results import (
+    BATCH_ROWS,
+    FINISHED,
+    RESULTS_ENDING,
+    RowResult,
+    report_address,
+    result_from,
+    results_address,
+)
 from sonic_ops.errors import ManifestError, SonicError
 from sonic_ops.files import fetched, storage_fault, written
 from sonic_ops.quality.looking import Look
@@ -28,7 +36,6 @@ SAY_EVERY_S: Final = 10.0
 MAX_DETAILED: Final = 1000
 """Rows with pictures and curves: a browser should not have to hold more."""
 
-RESULTS_ENDING: Final = ".results.parquet"
 Say = Callable[[str], None]
 Lines = Iterator[tuple[RowResult, dict[str, object]]]
 
@@ -38,11 +45,6 @@ def results_of(address: str, output_folder: str | None) -> str:
     if address.endswith(RESULTS_ENDING):
         return address
     return results_address(address, output_folder)
-
-
-def report_address(results: str) -> str:
-    """Beside the results table."""
-    return f"{results.removesuffix(RESULTS_ENDING)}.report.html"
 
 
 def measures_address(results: str) -> str:

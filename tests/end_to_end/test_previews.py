@@ -13,24 +13,24 @@ pytestmark = pytest.mark.flow
 ROW = {"portrait": str(FACE), "audio": str(SPEECH)}
 ROWS: list[dict[str, object]] = [
     ROW | {"id": "lost", "audio": "nowhere.wav", "output": "lost.mp4", "end": 1.0, "room": "B 1"},
-    ROW | {"id": "ada", "output": "ada.mp4", "end": 1.6, "room": "B 2"},
+    ROW | {"id": "ada", "output": "ada.mp4", "end": 0.8, "room": "B 2"},
 ]
 
 
 def test_previews_are_looked_at_and_then_the_videos_are_rendered_as_without(
     bench: Bench, tmp_path: Path
 ) -> None:
-    preset = bench.preset("previews", preview={"seconds": 0.8, "steps": 1})
+    preset = bench.preset("previews", preview={"seconds": 0.4, "steps": 1})
     manifest = bench.manifest(ROWS, tmp_path)
     looked = bench.run(manifest, preset, previews="only")
     assert looked.status == 1  # a row is wrong
-    assert "previews: 1 row to render: 0.8 s of video" in looked.text
+    assert "previews: 1 row to render: 0.4 s of video" in looked.text
     assert "ada (preview): done" in looked.text
     assert list(looked.results) == ["ada (preview)"]
     preview = looked.results["ada (preview)"]
     assert (preview["row"], preview["room"], preview["status"]) == (2, "B 2", "done")
     file = tmp_path / "ada.preview.mp4"
-    verify_video(file, num_output_frames=20, duration_s=0.8)
+    verify_video(file, num_output_frames=10, duration_s=0.4)
     assert {path.name for path in tmp_path.iterdir()} == {
         ".sonic", "ada.preview.mp4", "m.parquet", "m.preview.results.parquet"
     }  # fmt: skip

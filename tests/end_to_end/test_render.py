@@ -164,7 +164,7 @@ def test_the_same_row_gives_the_same_bytes_in_another_place(
     assert sha256(twin) == sha256(original)
 
 
-def test_prefect_sees_a_run_per_row(ran: Ran, manifest: str, folder: Path) -> None:
+def test_prefect_sees_a_run_per_row(ran: Ran, bench: Bench, manifest: str, folder: Path) -> None:
     # Prefect reads its settings when it is imported, and the fixtures make them.
     from prefect.client.orchestration import get_client
 
@@ -174,6 +174,7 @@ def test_prefect_sees_a_run_per_row(ran: Ran, manifest: str, folder: Path) -> No
     assert row.state_name == "Completed"
     assert row.parent_task_run_id is not None
     assert runs[manifest].state_name == "Completed"
+    assert row.tags == runs[manifest].tags == [f"preset:{bench.preset()}"]
 
 
 def test_everything_may_lie_behind_urls(bench: Bench, ran: Ran, folder: Path) -> None:

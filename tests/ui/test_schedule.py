@@ -216,7 +216,8 @@ def test_a_manifest_on_demand_is_shown_with_its_rows_results_and_report(
     assert f"file://{tmp_path}/asked.report.html" in link["data"]
     assert (tmp_path / "asked.report.html").is_file()
     runs = server.ask("/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 50})
-    assert f"asked to {tmp_path / 'asked.mp4'}" in {each["name"] for each in runs}
+    (row,) = [each for each in runs if each["name"] == f"asked to {tmp_path / 'asked.mp4'}"]
+    assert f"preset:{preset}" in row["tags"]
 
 
 def test_the_night_is_on_the_clock_and_never_doubled(server: Server) -> None:
