@@ -12,7 +12,7 @@ from flows.ledger import Ledger
 from flows.manifest import Manifest
 from flows.preflight import Outcome, PlannedRow, preflight
 from flows.results import RowResult, rejected, sentence_of
-from flows.rows import BadRow
+from flows.rows import BadRow, likely_slips
 from flows.terminal import Terminal
 from flows.words import clock, hours
 from sonic_ops.files import weights_folder
@@ -50,6 +50,8 @@ def check(
     terminal: Terminal,
 ) -> Checked:
     """The preflight of a manifest, sorted into the ledger."""
+    for name, likely in likely_slips(next(manifest.lines()).cells):
+        terminal.say(f"the column {name!r} decides nothing: is {likely!r} meant?")
     outcomes = preflight(
         manifest,
         estimator.config,

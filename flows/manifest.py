@@ -26,6 +26,7 @@ _Cells: TypeAlias = tuple[Mapping[str, object], str | None]
 
 REQUIRED = ("id", "portrait", "audio", "output")
 BATCH_ROWS = 1024
+SHOWN_COLUMNS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ def _reader_of(address: str) -> Callable[[str, IO[bytes]], Iterator[_Cells]]:
     if suffix not in _READERS:
         raise ManifestError(
             f"The manifest {address} has the ending '{suffix}', which says no known format",
-            remedy=f"Give a file that ends in {', '.join(_READERS)}.",
+            remedy=f"Give a file that ends in {', '.join(_READERS)}; a spreadsheet can be saved as "
+            "CSV in UTF-8.",
         )
     return _READERS[suffix]
 
@@ -140,9 +142,11 @@ def _reader_of(address: str) -> Callable[[str, IO[bytes]], Iterator[_Cells]]:
 def _require_columns(address: str, names: list[str]) -> None:
     missing = [name for name in REQUIRED if name not in names]
     if missing:
+        shown = ", ".join(map(repr, names[:SHOWN_COLUMNS])) or "none"
         raise ManifestError(
-            f"The manifest {address} has no column {', '.join(missing)}",
-            remedy=f"Every manifest needs the columns {', '.join(REQUIRED)}.",
+            f"The manifest {address} has no column {', '.join(missing)}; its columns are {shown}",
+            remedy=f"Every manifest needs the columns {', '.join(REQUIRED)}, in small letters; a "
+            "CSV has commas between its cells.",
         )
 
 

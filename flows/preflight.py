@@ -171,7 +171,7 @@ class RowChecker:
         first = self._row_of_id.setdefault(_short_hash(row.id), own) if row.id else own
         if first != row.number:
             yield FieldError(
-                f"{row.id!r} is already the id of row number {first}",
+                f"row number {own} has the id {row.id!r} of row number {first}",
                 remedy="Give every row an id of its own.",
                 field="id",
             )

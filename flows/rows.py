@@ -1,9 +1,10 @@
 """From a line of the manifest to a typed row, or to a sentence for every cell that is wrong."""
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
@@ -21,6 +22,9 @@ FaceBox: TypeAlias = tuple[float, float, float, float]
 MAX_SEED = 2**31 - 1
 FRAMINGS = ("face", "full", "paste")
 MAX_RESOLUTION = 1024
+LIKE = 0.8
+"""From this likeness on (of `difflib`), another name is taken for a slip of the pen."""
+
 MAX_NAME_BYTES = 240  # file systems take 255; the receipt adds an ending
 
 
@@ -148,6 +152,14 @@ def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRo
         return BadRow(line.number, str(values.get("id") or ""), errors)
     row = Row(number=line.number, errors=errors, **values)
     return _with_addresses(row, folder, output_folder)
+
+
+def likely_slips(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Columns that decide nothing, but are called nearly as one that does, and that one."""
+    for name in names:
+        nearest = get_close_matches(name.strip().lower(), _NAMES, n=1, cutoff=LIKE)
+        if nearest and name not in _NAMES:
+            yield name, nearest[0]
 
 
 def passed_through(line: Line) -> dict[str, object]:

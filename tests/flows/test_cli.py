@@ -226,9 +226,11 @@ def test_a_manifest_of_bad_rows_alone_ends_with_status_1_and_a_table(
 def test_validate_checks_as_a_render_does_and_writes_no_table(
     sonic: Sonic, preset: str, good: Cells, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
-    manifest = write_manifest(good, good | {"id": "b", "seed": "x", "output": "b.mp4"})
+    other = good | {"id": "b", "seed": "x", "output": "b.mp4"}
+    manifest = write_manifest(good | {"framng": "full"}, other)
     status, text, _ = sonic("validate", manifest, "--preset", preset)
     assert status == 1
+    assert "the column 'framng' decides nothing: is 'framing' meant?" in text
     assert "row b, column seed: 'x' is not a whole number" in text
     assert "2 rows: 1 to render, 0 finished, 1 wrong" in text
     assert not (tmp_path / "manifest.results.parquet").exists()

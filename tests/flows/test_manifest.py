@@ -92,7 +92,14 @@ def manifest_error(address: str) -> str:
 @pytest.mark.parametrize("name", ["m.parquet", "m.csv"])
 def test_a_missing_column_stops_the_run_by_name(tmp_path: Path, name: str) -> None:
     cells = {key: value for key, value in CELLS.items() if key != "audio"}
-    assert "has no column audio" in manifest_error(write(tmp_path / name, [cells]))
+    said = manifest_error(write(tmp_path / name, [cells]))
+    assert "has no column audio; its columns are 'id', 'portrait', 'output'" in said
+
+
+def test_cells_between_semicolons_are_one_column(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id;portrait;audio;output\n1;a.png;a.wav;a.mp4\n")
+    said = manifest_error(str(tmp_path / "m.csv"))
+    assert said.endswith("its columns are 'id;portrait;audio;output'")
 
 
 def test_what_is_no_manifest_is_said_in_a_sentence(tmp_path: Path) -> None:

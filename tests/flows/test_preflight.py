@@ -162,7 +162,10 @@ def test_several_faces_are_noted_and_the_row_renders(check: Checked, tmp_path: P
 
 def test_duplicate_id(check: Checked) -> None:
     row = check.bad(id="good")
-    assert only_error(row)[1:] == ("id", "column id: 'good' is already the id of row number 1")
+    assert only_error(row)[1:] == (
+        "id",
+        "column id: row number 2 has the id 'good' of row number 1",
+    )
     assert row.number == 2
 
 

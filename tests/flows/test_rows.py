@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.manifest import Line
-from flows.rows import BadRow, Row, output_address, parse_row, passed_through
+from flows.rows import BadRow, Row, likely_slips, output_address, parse_row, passed_through
 
 CELLS: dict[str, object] = {
     "id": "ada",
@@ -168,3 +168,8 @@ def test_a_line_without_cells_is_a_bad_row() -> None:
     row = parse_row(Line(3, {}, "is no JSON"), "/in", None)
     assert isinstance(row, BadRow)
     assert (row.name, str(row.errors[0])) == ("number 3", "the line is no JSON")
+
+
+def test_columns_that_are_nearly_ours_are_found() -> None:
+    names = ["id", "framng", "Seed", "resolution", "course", "text", "room"]
+    assert list(likely_slips(names)) == [("framng", "framing"), ("Seed", "seed")]
