@@ -11,7 +11,7 @@ from flows import addresses
 from flows.leases import Leases
 from flows.preflight import PlannedRow
 from flows.receipts import lease_target, write_receipt
-from flows.results import BUG_REMEDY, RowResult, sentence_of
+from flows.results import BUG_REMEDY, NOT_MARKED, RowResult, sentence_of
 from sonic_ops.errors import InWorkElsewhereError, SonicError
 from sonic_ops.files import names_in, remove_folder, written
 from sonic_ops.inspection import VideoInfo
@@ -66,7 +66,7 @@ def done(
 def _provenance(found: str) -> str:
     """How a finished file says what made it, and what is missing of that."""
     if not found:
-        return "not marked"
+        return NOT_MARKED
     return found if SIGNED in found else f"{found}, not signed"
 
 

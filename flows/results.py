@@ -18,6 +18,9 @@ Status: TypeAlias = Literal["done", "skipped", "failed", "elsewhere", "waiting"]
 
 RESULTS_ENDING: Final = ".results.parquet"
 FINISHED = {"done", "skipped"}
+NOT_MARKED: Final = "not marked"
+"""What is said of a video that does not say itself that it was made with AI."""
+
 BUG_REMEDY = "This is a fault of the program: please report it with the text beside the row."
 BATCH_ROWS = 1024
 

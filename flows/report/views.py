@@ -104,17 +104,7 @@ def view_of(
         result=result,
         notes=tuple(note for note in result.notes.split("; ") if note),
         cells=_cells(result, look),
-        words=" ".join(
-            str(v)
-            for v in (
-                result.id,
-                result.status,
-                output,
-                result.notes,
-                result.error or "",
-                *extras.values(),
-            )
-        ).lower(),
+        words=_words(result, extras),
         link=link_to(output, folder) if look or output.lower().endswith(PICTURES) else None,
         is_picture=output.lower().endswith(PICTURES),
         facts=_facts(result, extras),

@@ -22,6 +22,7 @@ from flows.report.views import ENTRY, IN_TABLE, RowView, shown, view_of
 from flows.results import (
     BATCH_ROWS,
     FINISHED,
+    NOT_MARKED,
     RESULTS_ENDING,
     RowResult,
     report_address,
@@ -117,6 +118,8 @@ class Gallery:
 @dataclass(slots=True)
 class _Total:
     counts: Counter[str] = field(default_factory=Counter)
+    num_finished: int = 0
+    num_marked: int = 0
     video_s: float = 0.0
     worker_s: float = 0.0
     figures: Figures = field(default_factory=Figures)
@@ -141,6 +144,8 @@ def _summed(lines: Lines, gallery: Gallery, figures: FigureTable, folder: str) -
     for result, extras in lines:
         total.counts[result.status] += 1
         if result.status in FINISHED:
+            total.num_finished += 1
+            total.num_marked += result.provenance not in (None, NOT_MARKED)
             total.video_s += result.video_s or 0.0
             total.worker_s += result.worker_s or 0.0
         if look := gallery.look_at(result):
@@ -192,6 +197,7 @@ def _summary(results: str, total: _Total) -> Summary:
         made_at=time.strftime("%Y-%m-%d %H:%M"),
         tiles=(
             Tile("rows", f"{total.counts.total():,}"),
+            Tile("marked as made with AI", f"{total.num_marked:,} of {total.num_finished:,}"),
             Tile("seconds of video", f"{total.video_s:,.0f}"),
             Tile("worker seconds", f"{total.worker_s:,.0f}"),
             Tile("worker seconds per second of video", shown(per_s, 1)),

@@ -14,7 +14,7 @@ from flows.report.figures import mean_of
 from flows.report.looks import look_address
 from flows.report.views import link_to
 from flows.report.writing import measures_address, results_of, write_report
-from flows.results import RowResult
+from flows.results import NOT_MARKED, RowResult
 from sonic_ops.errors import ManifestError
 from sonic_ops.quality.catalogue import ENTRIES
 from sonic_ops.quality.looking import look_at
@@ -131,6 +131,13 @@ def test_the_interval_of_a_mean_is_as_wide_as_the_rows_are_few() -> None:
         assert high - low == pytest.approx(wide, rel=0.2)
     assert mean_of(ENTRIES[0], [3.0]).interval == ""
     assert mean_of(ENTRIES[0], []).mean == "-"
+
+
+def test_how_a_video_says_that_it_was_made_with_ai_is_seen(tmp_path: Path, video: Path) -> None:
+    marked = done(1, video, provenance="metadata, XMP, C2PA")
+    page = report(tmp_path, marked, done(2, video, provenance=NOT_MARKED), done(3, video))
+    assert "Made with AI; how the file says so: metadata, XMP, C2PA." in page.text
+    assert "1 of 3 marked as made with AI" in " ".join(page.text.split())
 
 
 def test_a_row_that_failed_says_why_and_what_to_do(tmp_path: Path) -> None:
