@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -58,9 +59,16 @@ _STAGES = {
 
 
 def calibrate(
-    config: RenderConfig, say: Callable[[str], None], budget_s: float = BUDGET_S
+    config: RenderConfig,
+    say: Callable[[str], None],
+    budget_s: float = BUDGET_S,
+    *,
+    started_s: float | None = None,
 ) -> Calibration:
-    """Measure what a preset costs here. Raises ConfigError and RenderError as a render does."""
+    """Measure what a preset costs here; since `started_s` of the monotonic clock a render starts.
+
+    Raises ConfigError and RenderError as a render does.
+    """
     if config.cluster.address is not None:
         raise ConfigError(
             "a cluster that is joined cannot be measured from here: its workers do not see the "
@@ -71,7 +79,7 @@ def calibrate(
     config = config.model_copy(
         update={"sampling": config.sampling.model_copy(update={"steps": STEPS, "strength": 1.0})}
     )
-    started_s = time.monotonic()
+    started_s = time.monotonic() if started_s is None else started_s
     prepare_prefect()
     reach_prefect()
     say(f"Prefect answers after {time.monotonic() - started_s:.1f} s")
@@ -96,7 +104,9 @@ def calibrate(
                 num_rounds += 1
             say(f"{num_rounds} rounds of {size.num_rows} videos of {size.video_s:g} s are rendered")
             measure.extras(CODEC_FRAMES)
-            return measure.calibration(size, num_rounds, start_s, kept_bytes)
+            measured = measure.calibration(size, num_rounds, start_s, kept_bytes)
+            ended_s = time.monotonic()
+        return replace(measured, start_s=start_s + time.monotonic() - ended_s)
 
 
 class _Measure:

@@ -57,7 +57,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Costs, what a start takes, memory, and bytes of the work folder per piece and frame.
+    """Costs, what start and end take, memory, and bytes of the work folder per piece and frame.
 
     `kept_bytes` is what a worker holds once its weights are loaded, `peak_bytes` the most that it
     holds in a stage; of the device if the preset names one that is not the CPU.

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -63,12 +64,13 @@ def examine(preset: str, terminal: Terminal) -> bool:
 
 def measure(preset: str, named: str | None, terminal: Terminal) -> None:
     """Measure what a preset costs here, and keep it. Raises SonicError."""
+    started_s = time.monotonic()  # what is loaded here, a render loads too
     from flows.calibrate import calibrate
     from flows.calibration import calibration_path, save_calibration
 
     config = load_preset(preset)
     path = calibration_path(config, named)
-    calibration = calibrate(config, terminal.say)
+    calibration = calibrate(config, terminal.say, started_s=started_s)
     if path is None:
         terminal.warn("there is no folder to keep the calibration in: --calibration FILE names one")
         return

@@ -1,8 +1,8 @@
 """What a row and a run will take: seconds of workers, wall time, memory, disk, money.
 
 A row costs what its plan says, by the costs of a calibration. Costs of pictures grow with their
-pixels. The wall time is that of the start, of all work shared by the workers, or of the longest
-row, whose segments are no more than its workers, whatever is longer.
+pixels. The wall time is that of the start, and then of all work shared by the workers, or of the
+longest row, whose segments are shared by whole ones, whatever is longer.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,11 +39,14 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class RowEstimate:
-    """What a row will take; `driver_s` is outside of the workers."""
+    """What a row will take; `driver_s` is outside of the workers.
+
+    `num_segments` is no whole number where the last one is shorter.
+    """
 
     stages_s: Mapping[str, float]
     driver_s: float
-    num_segments: int
+    num_segments: float
     memory_bytes: Mapping[str, int]
     work_bytes: int
     output_bytes: int
@@ -85,7 +88,7 @@ def estimate_row(
     return RowEstimate(
         stages_s,
         costs.driver_row_s + plan.video_s * costs.driver_second_s,
-        -(-plan.num_frames // config.segment_frames),
+        plan.num_frames / config.segment_frames,
         {
             stage: int(calibration.kept_bytes + area * max(peak - calibration.kept_bytes, 0))
             for stage, peak in calibration.peak_bytes.items()
@@ -129,7 +132,8 @@ class RunEstimate:
     """The sum of what rows will take. Work of finished rows is removed, so what counts is the
     most that rows in flight can need.
 
-    `_longest` has the most seconds of workers, and of the driver, by the number of segments.
+    `_longest` has the row with the most work by its number of segments: their number, seconds of
+    workers, and of the driver.
     """
 
     num_rows: int = 0
@@ -139,7 +143,7 @@ class RunEstimate:
     stages_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     peak_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     largest_work_bytes: int = 0
-    _longest: dict[int, tuple[float, float]] = field(default_factory=dict)
+    _longest: dict[int, tuple[float, float, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[RowEstimate]) -> "RunEstimate":
@@ -156,9 +160,9 @@ class RunEstimate:
         self.driver_s += row.driver_s
         self.output_bytes += row.output_bytes
         self.largest_work_bytes = max(self.largest_work_bytes, row.work_bytes)
-        worker_s, driver_s = self._longest.get(row.num_segments, (0.0, 0.0))
-        longest = max(worker_s, row.worker_s), max(driver_s, row.driver_s)
-        self._longest[row.num_segments] = longest
+        known, own = self._longest.get(int(row.num_segments)), row.worker_s
+        if known is None or known[1] < own:
+            self._longest[int(row.num_segments)] = row.num_segments, own, row.driver_s
         for stage in STAGES:
             self.stages_s[stage] += row.stages_s[stage]
             self.peak_bytes[stage] = max(self.peak_bytes[stage], row.memory_bytes.get(stage, 0))
@@ -174,7 +178,13 @@ class RunEstimate:
         shared_s = self.worker_s / num_workers
         shared_s += self.driver_s / min(num_workers, self.num_rows)
         alone_s = max(
-            worker_s / min(num_workers, segments) + driver_s
-            for segments, (worker_s, driver_s) in self._longest.items()
+            worker_s * busiest_share(num_segments, num_workers) + driver_s
+            for num_segments, worker_s, driver_s in self._longest.values()
         )
         return start_s + max(shared_s, alone_s)
+
+
+def busiest_share(num_segments: float, num_workers: int) -> float:
+    """The share of a row that the worker with the most of its segments has; the last is shorter."""
+    whole, more = divmod(int(num_segments), num_workers)
+    return (whole + (1 if more else num_segments % 1)) / num_segments

@@ -14,11 +14,19 @@ from flows.calibration import (
     save_calibration,
 )
 from flows.config import RenderConfig, load_preset
-from flows.estimate import RowEstimate, RunEstimate, Sizes, estimate_row, num_branches
+from flows.estimate import (
+    RowEstimate,
+    RunEstimate,
+    Sizes,
+    busiest_share,
+    estimate_row,
+    num_branches,
+)
 from flows.plan import plan_row
 from sonic_ops.config import SamplingConfig
 from sonic_ops.errors import ConfigError
 from sonic_ops.formats import CODECS
+from sonic_ops.timeline import cut_segments
 
 SIDE = 64 * 64
 ONES = Costs(SIDE, 1, 1, 1, 1, 1, 1, 1, dict.fromkeys(CODECS, 1.0), 1, 1)
@@ -53,7 +61,7 @@ def test_every_cost_counts_by_its_unit(cost: str, units: int) -> None:
     plan = plan_row(70, CONFIG.sampling)
     estimate = estimate_row(plan, CONFIG, Sizes(SIDE, SIDE), costing(**{cost: 0.5}))
     assert estimate.worker_s == pytest.approx(units / 2)
-    assert estimate.num_segments == 18
+    assert estimate.num_segments == 17.5
 
 
 def test_frames_whose_tint_is_measured_are_decoded_twice() -> None:
@@ -89,7 +97,19 @@ def test_a_row_alone_is_held_up_by_its_segments_and_many_rows_are_not() -> None:
     assert one.wall_s(4, 0) == pytest.approx(10 / 4 + 2)
     assert one.wall_s(100, 0) == one.wall_s(4, 0)
     assert many.wall_s(8, 0) == pytest.approx(8 * 12 / 8)
+    short_end = replace(ROW, num_segments=2.5)
+    assert RunEstimate.of([short_end, ROW]).wall_s(100, 0) == pytest.approx(10 / 2.5 + 2)
     assert RunEstimate.of([]).wall_s(3, 10) == 0
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 3, 8])
+@pytest.mark.parametrize("num_frames", [7, 50, 125, 200, 749])
+def test_the_busiest_worker_has_whole_segments(num_frames: int, num_workers: int) -> None:
+    loads = [0] * num_workers
+    for segment in cut_segments(num_frames, 50):
+        loads[loads.index(min(loads))] += segment.stop - segment.start
+    share = busiest_share(num_frames / 50, num_workers)
+    assert share == pytest.approx(max(loads) / num_frames)
 
 
 def test_disk_is_what_stays_and_the_work_of_rows_in_flight() -> None:
