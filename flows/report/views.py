@@ -142,7 +142,7 @@ def _split(address: str) -> tuple[str, str]:
 
 def shown(value: float | None, digits: int) -> str:
     """A number as text, a dash for nothing."""
-    return "-" if value is None else f"{value:,.{digits}f}"
+    return "-" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"  # no -0
 
 
 def _cells(result: RowResult, look: Look | None) -> tuple[Cell, ...]:

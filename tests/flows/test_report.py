@@ -12,7 +12,7 @@ from cluster.accounts import Account, Span
 from flows.receipts import write_receipt
 from flows.report.figures import mean_of
 from flows.report.looks import look_address
-from flows.report.views import link_to
+from flows.report.views import link_to, shown
 from flows.report.writing import measures_address, results_of, write_report
 from flows.results import NOT_MARKED, RowResult
 from sonic_ops.errors import ManifestError
@@ -184,6 +184,11 @@ def test_a_video_that_is_damaged_or_gone_is_said_and_the_others_are_shown(
     page = report(tmp_path, done(1, damaged), done(2, tmp_path / "gone.mp4"), done(3, video))
     assert page.text.count("could not be measured") == 2
     assert len(page.all("video")) == 1
+
+
+def test_numbers_are_as_long_as_they_say_something() -> None:
+    numbers = [(None, 2), (1234.567, 1), (-0.2, 0), (-0.7, 0)]
+    assert [shown(*number) for number in numbers] == ["-", "1,234.6", "0", "-1"]
 
 
 def test_without_results_there_is_no_report(tmp_path: Path) -> None:
