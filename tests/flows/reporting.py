@@ -56,6 +56,7 @@ def done(row: int, output: Path, **known: Any) -> RowResult:
         wall_s=10.0 + row,
         worker_s=8.0,
         audio_offset_ms=0.1,
+        provenance="metadata, XMP, not signed",
         fingerprint=f"{row:064x}",
         attempts=1,
     )

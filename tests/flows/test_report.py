@@ -135,9 +135,9 @@ def test_the_interval_of_a_mean_is_as_wide_as_the_rows_are_few() -> None:
 
 def test_how_a_video_says_that_it_was_made_with_ai_is_seen(tmp_path: Path, video: Path) -> None:
     marked = done(1, video, provenance="metadata, XMP, C2PA")
-    page = report(tmp_path, marked, done(2, video, provenance=NOT_MARKED), done(3, video))
+    page = report(tmp_path, marked, done(2, video, provenance=NOT_MARKED))
     assert "Made with AI; how the file says so: metadata, XMP, C2PA." in page.text
-    assert "1 of 3 marked as made with AI" in " ".join(page.text.split())
+    assert "1 of 2 marked as made with AI" in " ".join(page.text.split())
 
 
 def test_a_row_that_failed_says_why_and_what_to_do(tmp_path: Path) -> None:
