@@ -12,11 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from cluster.workers import RenderWorker
 from sonic_ops.config import MediaConfig, ModelsConfig
 from sonic_ops.encoding import encode_frames, settings_of
+from sonic_ops.faces import Box
 from sonic_ops.interpolation import output_frames
+from sonic_ops.pasting import paste, prepare_backdrop
+
+PASTED_SIDES = 2
+"""The side of what is pasted on the picture, in sides of a frame."""
 
 _PEAKS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
@@ -51,6 +57,15 @@ class MeteredWorker:
             self._worker.models.flownet, pictures, 0, range(1, 2 * num_frames, 2)
         )
         self._noted(_drained, "interpolate")(middles)
+
+    def paste(self, num_frames: int, side: int) -> None:
+        """Put so many frames of that size into a picture, where each is larger."""
+        part, pictures = PASTED_SIDES * side, _pictures(num_frames, side)
+        middle = Box(part, part, part / 2, part / 2)
+        whole = Image.fromarray(_pictures(1, 2 * part)[0])
+        corners = (part // 2, part // 2, part // 2 + part, part // 2 + part)
+        backdrop = prepare_backdrop(whole, corners, middle)
+        self._noted(_drained, "paste")(paste(iter(pictures), backdrop))
 
     def compress(self, num_frames: int, side: int, media: MediaConfig, target: str) -> None:
         """Encode so many frames of that size."""

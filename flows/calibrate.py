@@ -18,7 +18,7 @@ from PIL import Image
 
 from cluster import artifacts
 from cluster.jobs import VideoRequest
-from cluster.metering import MeteredWorker, Note, read_notes, remove_notes
+from cluster.metering import PASTED_SIDES, MeteredWorker, Note, read_notes, remove_notes
 from cluster.pool import Pool, open_pool
 from cluster.render import denoise_video, encode_audio, encode_video
 from flows.calibration import Calibration, Costs
@@ -65,7 +65,7 @@ def calibrate(
     *,
     started_s: float | None = None,
 ) -> Calibration:
-    """Measure what a preset costs here; since `started_s` of the monotonic clock a render starts.
+    """Measure what a preset costs here; what a start takes counts from `started_s` on.
 
     Raises ConfigError and RenderError as a render does.
     """
@@ -131,9 +131,10 @@ class _Measure:
                 row.result()
 
     def extras(self, num_frames: int) -> None:
-        """Interpolation alone, and every codec alone."""
+        """Interpolation, pasting and every codec alone."""
         side, near = self._config.portrait.resolution, (self._next(), 0)
         jobs: list[tuple[str, tuple[object, ...]]] = [("interpolate", (num_frames, side))] * 2
+        jobs += [("paste", (num_frames, side))] * 2
         for codec in CODECS:
             media = self._config.media.model_copy(update={"codec": codec})
             target = str(self._folder / f"{codec}.{ENCODERS[codec].muxer}")
@@ -147,8 +148,7 @@ class _Measure:
         """Everything that was measured, per unit."""
         notes = read_notes(self._notes)
         num_videos = num_rounds * size.num_rows
-        spent = _Spent(notes, num_videos)
-        device = self._config.models.device
+        spent, device = _Spent(notes, num_videos), self._config.models.device
         peaks: dict[str, int] = defaultdict(lambda: kept_bytes)
         for note in notes:
             if stage := _STAGES.get(note.method):
@@ -185,6 +185,7 @@ class _Measure:
             step_frame_s=spent("start", "fuse", "store", "resume") / (frames * sampling.num_run),
             decode_s=spent("decode") / frames,
             middle_s=encode_s * alone_s[0],
+            paste_s=spent.alone("paste") / (CODEC_FRAMES * PASTED_SIDES**2),
             encode_s={codec: encode_s * own[codec] for codec in CODECS},
             driver_row_s=self._prepare_s / num_videos,
             driver_second_s=self._finish_s / (num_videos * size.video_s),

@@ -37,8 +37,9 @@ class Costs:
 
     `piece_s` is a piece of 30 s that the speech encoder hears, `frame_s` the projection of what a
     frame hears, `branch_s` a UNet call for one guidance branch, `step_frame_s` the fusion of a
-    frame after a step, `middle_s` the interpolation after a frame, `encode_s` an output frame by
-    its codec. `driver_row_s` and `driver_second_s`, of the process that runs the flows, are per
+    frame after a step, `middle_s` the interpolation after a frame, `paste_s` an output frame that
+    is put into a picture, by the pixels that it covers there, `encode_s` an output frame by its
+    codec. `driver_row_s` and `driver_second_s`, of the process that runs the flows, are per
     row and per second of video.
     """
 
@@ -50,6 +51,7 @@ class Costs:
     step_frame_s: float
     decode_s: float
     middle_s: float
+    paste_s: float
     encode_s: Mapping[str, float]
     driver_row_s: float
     driver_second_s: float
@@ -142,6 +144,7 @@ def guess(config: RenderConfig) -> Calibration:
         step_frame_s=0.0005 * area,
         decode_s=0.03 * area / (gain / 10 if on_gpu else 1),
         middle_s=0.02 * area / (gain / 10 if on_gpu else 1),
+        paste_s=0.001 * area,
         encode_s={codec: 0.001 * area for codec in CODECS},
         driver_row_s=0.5,
         driver_second_s=0.02,

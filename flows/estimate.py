@@ -25,16 +25,22 @@ _PIXEL_BYTES: dict[VideoCodec, float] = {
 }  # fmt: skip
 """Bytes of a finished video per pixel of an output frame; a talking face moves little."""
 
+STILL = 0.2
+"""What a pixel that stands still costs the encoder against one that moves: H.264, a slide of
+1280 x 720 pixels around a face (tests/bench/LOG.md)."""
+
 SOUND_SECOND_BYTES = 200_000
 """Sound in the finished file and its work folder, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Pixels of what is animated and of what is encoded."""
+    """Pixels of what is animated, encoded, and pasted; and the share of the encoded that moves."""
 
     animated: int
     encoded: int
+    pasted: int = 0
+    moving: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,8 @@ def estimate_row(
 ) -> RowEstimate:
     """What a row will take; `config` is that of the row."""
     costs = calibration.costs
-    area, encoded = sizes.animated / costs.pixels, sizes.encoded / costs.pixels
+    area, pasted = sizes.animated / costs.pixels, sizes.pasted / costs.pixels
+    moving = sizes.encoded * (sizes.moving + STILL * (1 - sizes.moving))  # in pixels that move
     codec = config.media.codec or "h264"
     num_pieces = _num_pieces(plan, config)
     denoise_s = (
@@ -79,11 +86,11 @@ def estimate_row(
         "denoise": area * (costs.portrait_s + denoise_s),
         "decode": area * _num_decoded(plan, config) * costs.decode_s,
         "encode": area * plan.num_frames * costs.middle_s
-        + encoded * plan.num_output_frames * costs.encode_s[codec],
+        + pasted * plan.num_output_frames * costs.paste_s
+        + moving / costs.pixels * plan.num_output_frames * costs.encode_s[codec],
     }
     output_bytes = int(
-        plan.num_output_frames * sizes.encoded * _PIXEL_BYTES[codec]
-        + plan.video_s * SOUND_SECOND_BYTES
+        plan.num_output_frames * moving * _PIXEL_BYTES[codec] + plan.video_s * SOUND_SECOND_BYTES
     )
     return RowEstimate(
         stages_s,

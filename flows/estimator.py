@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
 from flows import addresses
@@ -115,12 +116,16 @@ class Estimator:
         from sonic_ops.portrait import render_size
         from sonic_ops.sizes import scaled_size
 
-        encoded = size = render_size(planned.picture_size, side)
         if settings.framing == "paste":
-            size, encoded = (side, side), backdrop_size(planned.picture_size)
-        if scale_to:
-            encoded = scaled_size(encoded, scale_to)
-        return Sizes(size[0] * size[1], encoded[0] * encoded[1])
+            size, whole = (side, side), backdrop_size(planned.picture_size)
+            # Both are scaled as one, if they are; a part has no more pixels than that.
+            share = min(prod(planned.part_size) / prod(planned.picture_size), 1.0)
+        else:
+            size = whole = render_size(planned.picture_size, side)
+            share = 1.0
+        encoded = scaled_size(whole, scale_to) if scale_to else whole
+        pasted = round(share * prod(whole)) if settings.framing == "paste" else 0
+        return Sizes(prod(size), prod(encoded), pasted, share)
 
 
 def _memory_bytes(config: RenderConfig, calibration: Calibration) -> int | None:

@@ -40,9 +40,11 @@ class AudioFacts:
 
 @dataclass(frozen=True, slots=True)
 class PortraitFacts:
-    """Width and height of the whole picture, and what the user should know about it."""
+    """Width and height of the whole picture, of its part that is animated, and what the user should
+    know about it."""
 
     size: tuple[int, int]
+    part_size: tuple[int, int]
     notes: tuple[str, ...] = ()
 
 
@@ -153,7 +155,8 @@ def inspect_portrait(
         notes.append("the portrait is an animation or an album: its first picture is used")
     if place.num_faces > 1 and face_box is None and face is None:
         notes.append(f"{place.num_faces} faces in the portrait: the largest is used")
-    return PortraitFacts(picture.image.size, tuple(notes))
+    left, top, right, bottom = place.crop
+    return PortraitFacts(picture.image.size, (right - left, bottom - top), tuple(notes))
 
 
 def _video_size(

@@ -126,6 +126,7 @@ def _planned_from(content: dict[str, Any]) -> PlannedRow:
         plan=RowPlan(**content["plan"]),
         notes=tuple(content["notes"]),
         picture_size=tuple(content["picture_size"]),
+        part_size=tuple(content["part_size"]),
         planned_worker_s=content["planned_worker_s"],
     )
 

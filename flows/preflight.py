@@ -48,7 +48,7 @@ THREADS = min(32, (os.cpu_count() or 1) + 4)
 class PlannedRow:
     """A row to render: what, how much, where its work lies, and what to tell the user.
 
-    `picture_size` is the width and height of the portrait, which nobody opens again to estimate.
+    Sizes are width and height, of the portrait and of its part that is animated.
     """
 
     row: Row
@@ -57,6 +57,7 @@ class PlannedRow:
     plan: RowPlan
     notes: tuple[str, ...]
     picture_size: tuple[int, int]
+    part_size: tuple[int, int]
     planned_worker_s: float | None = None
 
 
@@ -80,8 +81,8 @@ def preflight(
 class RowChecker:
     """Checks rows and remembers the ids, outputs and files it has seen.
 
-    Rows claim their ids and outputs in the order of the manifest; the rest is done in any order.
-    With `spares_files`, a file that no render has written is not replaced.
+    Rows claim ids and outputs in their order; the rest is done in any order. With `spares_files`, a
+    file that no render has written is not replaced.
     """
 
     def __init__(
@@ -108,10 +109,6 @@ class RowChecker:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-
-    def reserve(self, number: int, output: str) -> None:
-        """A row of this number writes to `output`: no other may."""
-        self._row_of_output.setdefault(_short_hash(output), number)
 
     def claim(self, row: Row | BadRow) -> Row | BadRow:
         """The row, with an error for an id or a file to write that an earlier row has."""
@@ -161,6 +158,7 @@ class RowChecker:
             plan_row(audio.duration_s, config.sampling, config.media.fps),
             (*audio.notes, *portrait.notes, *more),
             portrait.size,
+            portrait.part_size,
         )
 
     def _fingerprint(self, row: Row) -> str:
@@ -177,24 +175,24 @@ class RowChecker:
             )
 
     def _twin_errors(self, row: Row) -> Iterator[SonicError]:
-        if first := self._other_writer(row, row.output):
+        if first := self.reserve(row.number, row.output):
             yield FieldError(
                 f"{row.output} is already the output of row number {first}",
                 remedy="Give every row an output of its own.",
                 field="output",
             )
         address = side_car_of(row)
-        if address and (first := self._other_writer(row, address)):
+        if address and (first := self.reserve(row.number, address)):
             yield FieldError(
                 f"row number {first} writes its subtitles to {address} already",
                 remedy=REMEDY,
                 field="subtitles",
             )
 
-    def _other_writer(self, row: Row, address: str) -> int | None:
+    def reserve(self, number: int, address: str) -> int | None:
         """The number of the earlier row that writes a file, None if this one is the first."""
-        first = self._row_of_output.setdefault(_short_hash(address), row.number)
-        return None if first == row.number else first
+        first = self._row_of_output.setdefault(_short_hash(address), number)
+        return None if first == number else first
 
     def _consent_errors(self, row: Row) -> Iterator[SonicError]:
         if self._config.provenance.require_consent and row.consent is None:
@@ -237,8 +235,8 @@ class RowChecker:
             )
 
 
-# Inspections are the only part of a preflight that loads the libraries of the mathematics: late,
-# so that a run with nothing to do is over in a moment.
+# Inspections load the libraries of the mathematics: late, so that a run with nothing to do is over
+# in a moment.
 def _inspect_audio(audio: str, start: float | None, end: float | None) -> "AudioFacts":
     from flows.inputs import inspect_audio
 

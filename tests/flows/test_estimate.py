@@ -15,6 +15,7 @@ from flows.calibration import (
 )
 from flows.config import RenderConfig, load_preset
 from flows.estimate import (
+    STILL,
     RowEstimate,
     RunEstimate,
     Sizes,
@@ -29,7 +30,7 @@ from sonic_ops.formats import CODECS
 from sonic_ops.timeline import cut_segments
 
 SIDE = 64 * 64
-ONES = Costs(SIDE, 1, 1, 1, 1, 1, 1, 1, dict.fromkeys(CODECS, 1.0), 1, 1)
+ONES = Costs(SIDE, 1, 1, 1, 1, 1, 1, 1, 1, dict.fromkeys(CODECS, 1.0), 1, 1)
 CALIBRATION = Calibration(ONES, 10, 100, {"denoise": 300, "decode": 500}, 7, 11, is_measured=True)
 CONFIG = RenderConfig.model_validate(
     {"models": {"weights": "package:sketch"}, "sampling": {"steps": 3}, "segment_frames": 50}
@@ -40,7 +41,7 @@ ROW = RowEstimate({"listen": 1, "denoise": 6, "decode": 2, "encode": 1}, 2, 4, {
 def costing(**costs: float) -> Calibration:
     """A calibration in which only this costs something."""
     encode_s: dict[str, float] = dict.fromkeys(CODECS, costs.pop("encode_s", 0.0))
-    nothing = Costs(SIDE, 0, 0, 0, 0, 0, 0, 0, encode_s, 0, 0)
+    nothing = Costs(SIDE, 0, 0, 0, 0, 0, 0, 0, 0, encode_s, 0, 0)
     return replace(CALIBRATION, costs=replace(nothing, **costs))  # type: ignore[arg-type]
 
 
@@ -83,6 +84,15 @@ def test_pictures_cost_by_their_pixels_and_sound_does_not() -> None:
     assert small.memory_bytes == {"denoise": 300, "decode": 500}
     assert large.memory_bytes == {"denoise": 900, "decode": 1700}
     assert large.peak_bytes == 1700
+
+
+def test_what_stands_still_is_cheap_and_what_is_pasted_costs() -> None:
+    plan = plan_row(70, CONFIG.sampling)
+    sizes = Sizes(SIDE, 10 * SIDE, 2 * SIDE, moving=0.2)
+    encoding = estimate_row(plan, CONFIG, sizes, costing(encode_s=1.0))
+    assert encoding.worker_s == pytest.approx(1750 * (2 + 8 * STILL))
+    pasting = estimate_row(plan, CONFIG, sizes, costing(paste_s=1.0))
+    assert pasting.worker_s == pytest.approx(1750 * 2)
 
 
 def test_branches_without_weight_cost_nothing() -> None:
