@@ -87,7 +87,7 @@ def _total_lines(
     memory = ", ".join(f"{stage} {size_in_words(run.peak_bytes[stage])}" for stage in STAGES)
     lines = [
         f"work: {hours(run.worker_s)} of a worker ({shares})",
-        f"wall time: {walls[0]} worker{'' if len(walls) == 1 else 's, '}{', '.join(walls[1:])}",
+        f"wall time: {', '.join([f'{walls[0]} worker', *walls[1:]])}",
         f"memory of a worker: {memory}",
         f"disk: {size_in_words(run.output_bytes)} of videos, and up to "
         f"{size_in_words(run.work_bytes(_rows_in_flight(estimator, num_workers)))} of work",
