@@ -29,6 +29,7 @@ from tests.tiny import make_tiny_weights
 pytestmark = pytest.mark.ui
 
 PREFECT = str(Path(sys.executable).with_name("prefect"))
+ENDING_S = 15
 PATIENCE_S = 600  # a server on a busy machine answers some questions with "not now"
 
 
@@ -91,6 +92,19 @@ def free_port() -> int:
         return port
 
 
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it has started, also where Prefect's worker does not listen.
+
+    It turns SIGTERM into SIGINT, which whatever a shell has put into the background ignores.
+    """
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(ENDING_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port, home = free_port(), tmp_path_factory.mktemp("prefect")
@@ -125,8 +139,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
     finally:
         for process in reversed(started):
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(PATIENCE_S)
+            end(process)
 
 
 @pytest.fixture(scope="module")
