@@ -16,10 +16,7 @@ from rich.console import Console
 
 from flows.run import Previews, RunRequest, run
 from flows.terminal import open_terminal
-from tests.flows.conftest import prefect_home
 from tests.tiny import make_tiny_weights
-
-__all__ = ["prefect_home"]
 
 NOTICE = "These weights are random numbers."
 SIZE = {"resolution": 64, "expand": 0.5}
@@ -78,7 +75,7 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-def bench(prefect_home: None, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("bench")
     make_tiny_weights(folder / "weights")
     return Bench(folder)

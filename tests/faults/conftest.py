@@ -2,6 +2,5 @@
 
 from tests.cluster.conftest import local_pool, models, portrait_file, prepare
 from tests.end_to_end.conftest import bench
-from tests.flows.conftest import prefect_home
 
-__all__ = ["bench", "local_pool", "models", "portrait_file", "prefect_home", "prepare"]
+__all__ = ["bench", "local_pool", "models", "portrait_file", "prepare"]

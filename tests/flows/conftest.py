@@ -1,7 +1,7 @@
 """Real inputs for the tests of the flows, and rows that are made of them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from PIL import Image
 
 from flows.config import RenderConfig
 from flows.manifest import open_manifest
-from flows.prefect_settings import prepare_prefect
 from flows.preflight import PlannedRow, preflight
 from flows.results import RowResult
 from flows.rows import BadRow
@@ -49,16 +48,6 @@ def unreadable(path: Path) -> Path:
     path.unlink(missing_ok=True)
     path.symlink_to(path.name)
     return path
-
-
-@pytest.fixture(scope="session")
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The temporary server keeps its database out of the user's home."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
-        patch.delenv("PREFECT_API_URL", raising=False)
-        prepare_prefect()
-        yield
 
 
 @pytest.fixture

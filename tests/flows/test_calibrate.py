@@ -35,7 +35,6 @@ def config(tmp_path: Path) -> RenderConfig:
 
 
 @pytest.mark.flow
-@pytest.mark.usefixtures("prefect_home")
 def test_everything_is_measured(config: RenderConfig) -> None:
     said: list[str] = []
     found = calibrate(config, said.append, budget_s=0)
@@ -58,7 +57,6 @@ def test_everything_is_measured(config: RenderConfig) -> None:
 
 
 @pytest.mark.flow
-@pytest.mark.usefixtures("prefect_home")
 def test_a_preset_with_another_rate_and_codec_is_measured(config: RenderConfig) -> None:
     media = MediaConfig(speed="ultrafast", fps=Fraction(24_000, 1001), codec="prores")
     config = config.model_copy(update={"media": media})

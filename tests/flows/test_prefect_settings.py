@@ -57,7 +57,6 @@ def test_a_home_that_cannot_be_written_is_fine(home: Path, monkeypatch: pytest.M
     assert Path(environment()["PREFECT_HOME"]).is_dir()
 
 
-@pytest.mark.usefixtures("prefect_home")
 def test_a_server_that_does_not_answer_is_said_in_a_sentence() -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 

@@ -52,7 +52,6 @@ class Deserted:
 
 
 @pytest.mark.flow
-@pytest.mark.usefixtures("prefect_home")
 def test_without_workers_a_run_ends_once_and_its_rows_wait(
     config: RenderConfig, good: Cells, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:

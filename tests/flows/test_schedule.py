@@ -6,14 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.prefect_settings import prepare_prefect
 from flows.results import results_address
+from flows.schedule import new_manifests
+from flows.shown import key_of
 from tests.flows.conftest import REPOSITORY
-
-prepare_prefect()
-
-from flows.schedule import new_manifests  # noqa: E402
-from flows.shown import key_of  # noqa: E402
 
 
 def names(folder: Path) -> list[str]:
