@@ -223,6 +223,24 @@ def test_a_manifest_of_bad_rows_alone_ends_with_status_1_and_a_table(
     assert table.column("error_class").to_pylist() == ["MissingFileError", "FieldError"]
 
 
+@pytest.mark.parametrize(("option", "writes"), [("--preview-only", False), ("--preview", True)])
+def test_previews_alone_write_no_results_of_rows(
+    sonic: Sonic,
+    preset: str,
+    good: Cells,
+    write_manifest: WriteManifest,
+    tmp_path: Path,
+    option: str,
+    writes: bool,
+) -> None:
+    manifest = write_manifest(good | {"audio": "no.wav"})
+    status, text, _ = sonic("render", manifest, "--preset", preset, "--no-report", option)
+    assert status == 1
+    assert text.count("row good, column audio: ") == 1
+    assert "no previews: no row is left to render" in text
+    assert (tmp_path / "manifest.results.parquet").exists() == writes
+
+
 def test_validate_checks_as_a_render_does_and_writes_no_table(
     sonic: Sonic, preset: str, good: Cells, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
