@@ -25,6 +25,8 @@ from tests.bench.speech import EXAMPLES, joined
 CPU_CLOCK = "import time; time.perf_counter = time.process_time"
 """What counts the seconds of jobs, in every process that Python begins with this."""
 
+FACE = {"portrait": str(EXAMPLES / "ada.png")}
+SLIDE = {"portrait": str(EXAMPLES / "lecture" / "slide_1.png"), "framing": "paste"}
 SONIC = str(Path(sys.executable).with_name("sonic"))
 
 
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs="+", default=[10, 60, 300])
     parser.add_argument("--recordings", type=Path, default=EXAMPLES, help="WAV, 16 kHz mono")
     parser.add_argument("--calibration", type=Path, help="one that was made before")
+    parser.add_argument("--slide", action="store_true", help="a face pasted into 1280 x 720")
     parser.add_argument("--cpu", action="store_true", help="work in seconds of CPU")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -70,18 +73,19 @@ def main() -> None:
             os.environ["PYTHONPATH"] = f"{folder}:{os.environ.get('PYTHONPATH', '')}"
         if not options.calibration:
             subprocess.run([SONIC, "doctor", "--calibrate"], check=True)
-        lines = [line_of(folder, seconds, options.recordings) for seconds in options.seconds]
+        cells = SLIDE if options.slide else FACE
+        lines = [line_of(folder, s, options.recordings, cells) for s in options.seconds]
     print(*lines, sep="\n")
 
 
-def line_of(folder: Path, seconds: float, recordings: Path) -> str:
+def line_of(folder: Path, seconds: float, recordings: Path, cells: dict[str, str]) -> str:
     """What a row of that length was planned to take, and took."""
     name = f"{seconds:g}s"
     samples = joined(recordings, seconds)
     soundfile.write(folder / f"{name}.wav", samples, SAMPLE_RATE_HZ, subtype="PCM_16")
-    cells = {"id": name, "portrait": str(EXAMPLES / "ada.png"), "audio": f"{name}.wav"}
     manifest = folder / f"{name}.jsonl"
-    manifest.write_text(json.dumps(cells | {"output": f"{name}.mp4"}))
+    row = {"id": name, "audio": f"{name}.wav", "output": f"{name}.mp4"}
+    manifest.write_text(json.dumps(row | cells))
     load = os.getloadavg()[0]
     plan = planned(manifest)
     worker_s, wall_s, stages = rendered(manifest)
