@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, nargs="+", default=[10, 60, 300])
     parser.add_argument("--recordings", type=Path, default=EXAMPLES, help="WAV, 16 kHz mono")
-    parser.add_argument("--calibration", type=Path, help="one that was made before")
+    parser.add_argument("--calibration", type=Path, help="made if it is not there")
     parser.add_argument("--slide", action="store_true", help="a face pasted into 1280 x 720")
     parser.add_argument("--cpu", action="store_true", help="work in seconds of CPU")
     options = parser.parse_args()
@@ -71,7 +71,7 @@ def main() -> None:
         if options.cpu:
             (folder / "sitecustomize.py").write_text(CPU_CLOCK)
             os.environ["PYTHONPATH"] = f"{folder}:{os.environ.get('PYTHONPATH', '')}"
-        if not options.calibration:
+        if not calibration.exists():
             subprocess.run([SONIC, "doctor", "--calibrate"], check=True)
         cells = SLIDE if options.slide else FACE
         lines = [line_of(folder, s, options.recordings, cells) for s in options.seconds]
