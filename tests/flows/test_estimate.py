@@ -28,6 +28,9 @@ from sonic_ops.config import SamplingConfig
 from sonic_ops.errors import ConfigError
 from sonic_ops.formats import CODECS
 from sonic_ops.timeline import cut_segments
+from tests.cluster.test_scheduling import CONFIG as VIDEO
+from tests.cluster.test_scheduling import cost_s, render
+from tests.cluster.virtual import VirtualPool
 
 SIDE = 64 * 64
 ONES = Costs(SIDE, 1, 1, 1, 1, 1, 1, 1, 1, dict.fromkeys(CODECS, 1.0), 1, 1)
@@ -120,6 +123,18 @@ def test_the_busiest_worker_has_whole_segments(num_frames: int, num_workers: int
         loads[loads.index(min(loads))] += segment.stop - segment.start
     share = busiest_share(num_frames / 50, num_workers)
     assert share == pytest.approx(max(loads) / num_frames)
+
+
+@pytest.mark.parametrize("num_workers", [2, 4, 8])
+@pytest.mark.parametrize("seconds", [10.0, 60.0])
+def test_a_row_takes_as_long_as_the_dispatcher_needs_for_it(
+    tmp_path: Path, seconds: float, num_workers: int
+) -> None:
+    pool = VirtualPool([1.0] * num_workers, cost_s)
+    render(pool, tmp_path, [seconds])
+    num_segments = 12.5 * seconds / VIDEO.segment_frames
+    planned_s = pool.worked_s * busiest_share(num_segments, num_workers)
+    assert planned_s == pytest.approx(pool.now_s, rel=0.06)
 
 
 def test_disk_is_what_stays_and_the_work_of_rows_in_flight() -> None:
