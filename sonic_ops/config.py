@@ -278,7 +278,9 @@ class MediaConfig(Settings):
         "where the other is found, finished rows are rendered again",
     )
     crf: Annotated[int, Field(ge=0, le=51)] = Field(
-        default=18, description="quality in the terms of x264, for all codecs but ProRes"
+        default=18,
+        description="quality in the terms of x264, for all codecs but ProRes; H.264 and H.265 take "
+        "the constant quantisers that are as good, so that no border of segments shows",
     )
     speed: Literal["ultrafast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = Field(
         default="medium", description="speed of the encoder in the terms of x264"

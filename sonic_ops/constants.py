@@ -6,7 +6,7 @@ Source: Sonic (arXiv:2411.16331), its released model, and OpenAI Whisper.
 from fractions import Fraction
 from typing import Final
 
-NUMERICS: Final = 2
+NUMERICS: Final = 3
 """Raised by every change of the results, so that finished work is not mistaken for current work."""
 
 SAMPLE_RATE_HZ: Final = 16_000

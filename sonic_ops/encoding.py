@@ -1,6 +1,9 @@
 """Output frames to segments: closed groups of pictures, the same bytes on every machine.
 
 Equal frames give equal bytes: one encoder thread, bit-exact conversion, no dates in the file.
+H.264 and H.265 have constant quantisers: nothing of a group depends on the groups before it, so
+what begins a segment is bit for bit what an uncut video has there. A rate control starts anew with
+every segment, and its first frame could be told from other key frames.
 Shape letters: H, W, C rows, columns, RGB.
 """
 
@@ -24,9 +27,17 @@ from sonic_ops.files import draft_of
 from sonic_ops.formats import VideoCodec
 from sonic_ops.nvenc import require_nvenc
 
-GOP_S = 2
+GOP_S = 4  # the segments of both presets begin on this grid
 _SVT_PARAMS = "lp=1"  # one thread
 _MAX_CRF = 51  # of x264, whose scale the settings use
+_CRF_QUANTISER = (
+    3  # the quantiser above crf: no file larger by 7 %, none worse (tests/bench/LOG.md)
+)
+# Key frames have 18 quantisers less: what stands still is as fine as the source from the first
+# frame of a group on, and there is little left that the next key frame could change.
+_KEY_RATIO = 2 ** (18 // 6)
+# x264 chooses how B-frames are predicted by the frames so far, unless it is told.
+_X264_FORGETS = f"ipratio={_KEY_RATIO}:direct=spatial"
 # The macroblock tree of x264 reads memory that it never wrote, in its AVX-512 code at widths that
 # are no multiple of 128: equal frames gave other bytes. SSE4 gives the bits of AVX2.
 _X264_PARAMS = "open-gop=0" + (":asm=SSE4" if machine() in {"x86_64", "AMD64"} else "")
@@ -81,7 +92,7 @@ class EncodeSettings:
     codec: VideoCodec = "h264"
     crf: int = 18  # on the scale of x264, from 0 to 51; ProRes has none
     preset: str = "medium"
-    gop_frames: int = 50
+    gop_frames: int = round(GOP_S * OUTPUT_FPS)
     threads: int = 1
     fps: Fraction = OUTPUT_FPS
     nvenc: bool = False  # for the codecs that it has
@@ -165,10 +176,12 @@ def _options(settings: EncodeSettings) -> dict[str, str]:
         return {"preset": speed, "rc": "vbr", "cq": crf, "b": "0", "bf": "0", "forced-idr": "1"}
     match settings.codec:
         case "h264":
-            return {"crf": crf, "preset": preset, "x264-params": _X264_PARAMS}
+            params = f"{_X264_PARAMS}:qp={_quantiser(settings)}:{_X264_FORGETS}"
+            return {"preset": preset, "x264-params": params}
         case "hevc":
             params = f"open-gop=0:keyint={gop}:pools=none:frame-threads=1:info=0:log-level=error"
-            return {"crf": crf, "preset": preset, "x265-params": params}
+            params += f":qp={_quantiser(settings)}:ipratio={_KEY_RATIO}"
+            return {"preset": preset, "x265-params": params}
         case "prores":
             return {"profile": "hq", "vendor": "apl0"}
         case "vp9":
@@ -178,6 +191,11 @@ def _options(settings: EncodeSettings) -> dict[str, str]:
             os.environ.setdefault("SVT_LOG", "1")  # the only way to let it say nothing but errors
             speed = str(_AV1_SPEEDS[preset])
             return {"crf": _quality(settings), "preset": speed, "svtav1-params": _SVT_PARAMS}
+
+
+def _quantiser(settings: EncodeSettings) -> int:
+    """Of H.264 and H.265; 0 is lossless in the one, and the finest in the other."""
+    return min(settings.crf + _CRF_QUANTISER, _MAX_CRF) if settings.crf else 0
 
 
 def _quality(settings: EncodeSettings) -> str:

@@ -28,7 +28,7 @@ from flows.config import RenderConfig, load_preset
 from sonic_ops.config import DecodingConfig
 from sonic_ops.constants import OUTPUT_FRAMES_PER_FRAME, SAMPLE_RATE_HZ
 from sonic_ops.decoding import decode_frames
-from sonic_ops.encoding import EncodeSettings, encode_frames, settings_of
+from sonic_ops.encoding import ENCODERS, EncodeSettings, encode_frames, settings_of
 from sonic_ops.interpolation import output_frames
 from sonic_ops.media import stitch
 from sonic_ops.models.loading import load_models
@@ -88,7 +88,7 @@ def pictures_of(video: Path) -> Iterator[Pictures]:
     """The output frames of a video as they are stored: luma over both chromas (3/2 H, W)."""
     with av.open(str(video)) as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray()
+            yield frame.to_ndarray(format="yuv420p")
 
 
 def measure_pasting(video: Path, backdrop: Backdrop, config: RenderConfig) -> None:
@@ -169,21 +169,32 @@ def measure_borders(request: VideoRequest, config: RenderConfig) -> None:
     )
     shown_FHWC = np.stack(list(stream))
     length = OUTPUT_FRAMES_PER_FRAME * config.segment_frames
-    say_keys(changes(encoded(shown_FHWC, length, Path(request.work), config)), length)
+    for codec in ENCODERS:
+        media = config.media.model_copy(update={"codec": codec})
+        say_keys(shown_FHWC, length, Path(request.work), settings_of(media))
 
 
-def say_keys(found: Numbers, length: int) -> None:
-    """Print how the first frames of segments stand out of a file, and how other key frames do."""
-    gop = EncodeSettings().gop_frames
-    keys = np.arange(gop, len(found) + 1, gop)
-    elsewhere = np.delete(found, keys - 1).mean()
-    first, others = (
-        found[keys[(keys % length == 0) == is_first] - 1].mean() / elsewhere
-        for is_first in (True, False)
+def say_keys(shown_FHWC: Pictures, length: int, folder: Path, settings: EncodeSettings) -> None:
+    """Print how the first frames of segments stand out of a file, and how large and true it is.
+
+    Against the same frames of a file that is not cut, and against all frames that are no key
+    frames; the latter before the codec too.
+    """
+    lossless = encoded(shown_FHWC, len(shown_FHWC), folder, EncodeSettings(crf=0))
+    cut, whole = (encoded(shown_FHWC, n, folder, settings) for n in (length, len(shown_FHWC)))
+    kilobytes = (folder / "parts.mp4").stat().st_size / 1000
+    height = shown_FHWC.shape[1]
+    error = psnr_db(cut[:, :height].astype(float) - lossless[:, :height])
+    first = slice(length - 1, None, length)
+    found, uncut, before = map(changes, (cut, whole, lossless))
+    elsewhere = np.delete(
+        np.arange(len(found)), slice(settings.gop_frames - 1, None, settings.gop_frames)
     )
     print(
-        f"in the file, against elsewhere ({elsewhere:.2f} levels): first frames of segments "
-        f"{first:.2f}, other key frames {others:.2f}"
+        f"{settings.codec}, {kilobytes:.0f} kB, {error:.2f} dB: first frames of segments "
+        f"{found[first].sum() / uncut[first].sum():.4f} of those of an uncut file, "
+        f"{found[first].mean() / found[elsewhere].mean():.2f} of elsewhere "
+        f"({before[first].mean() / before[elsewhere].mean():.2f} before the codec)"
     )
 
 
@@ -191,12 +202,12 @@ def as_pictures(frames_FCHW: torch.Tensor) -> Pictures:
     return np.asarray((frames_FCHW * 255).to(torch.uint8).movedim(1, -1))
 
 
-def encoded(frames_FHWC: Pictures, length: int, folder: Path, config: RenderConfig) -> Pictures:
+def encoded(frames_FHWC: Pictures, length: int, folder: Path, settings: EncodeSettings) -> Pictures:
     """The frames after the codec, encoded in segments of a length and stitched."""
     paths = []
     for start in range(0, len(frames_FHWC), length):
         paths.append(folder / f"part-{start:06}.mp4")
-        encode_frames(frames_FHWC[start : start + length], paths[-1], settings_of(config.media))
+        encode_frames(frames_FHWC[start : start + length], paths[-1], settings)
     stitch(paths, folder / "parts.mp4")
     return np.stack(list(pictures_of(folder / "parts.mp4")))
 
