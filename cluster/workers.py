@@ -253,8 +253,10 @@ class RenderWorker:
             stream = scale(stream, job.media.scale_to)
         if job.label is not None:
             stream = labelled(stream, job.label)
-        settings = settings_of(job.media)
-        return artifacts.write_video(job.target, lambda path: encode_frames(stream, path, settings))
+        settings, expected = settings_of(job.media), job.stop - job.start
+        return artifacts.write_video(
+            job.target, lambda path: encode_frames(stream, path, settings, expected=expected)
+        )
 
     def _new_sampler(self, config: SamplingConfig) -> Sampler:
         scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)

@@ -30,17 +30,18 @@ from sonic_ops.nvenc import require_nvenc
 GOP_S = 4  # the segments of both presets begin on this grid
 _SVT_PARAMS = "lp=1"  # one thread
 _MAX_CRF = 51  # of x264, whose scale the settings use
-_CRF_QUANTISER = (
-    3  # the quantiser above crf: no file larger by 7 %, none worse (tests/bench/LOG.md)
-)
-# Key frames have 18 quantisers less: what stands still is as fine as the source from the first
-# frame of a group on, and there is little left that the next key frame could change.
-_KEY_RATIO = 2 ** (18 // 6)
-# x264 chooses how B-frames are predicted by the frames so far, unless it is told.
-_X264_FORGETS = f"ipratio={_KEY_RATIO}:direct=spatial"
+# Quantisers of H.264 and H.265 against crf, for files as good (tests/bench/LOG.md). A key frame
+# pulses by what its neighbours have not kept of the source. So x264 makes the last frame of a group
+# as fine as the key frame that follows; x265 cannot, and has finer P-frames. P-frames follow what
+# drifts, and B-frames fade it in.
+_FINEST, _X264_P_FRAME, _X265_P_FRAME, _B_FRAME = -14, -2, -6, 8
+_B_FRAMES = 15  # between two others, always: an encoder that chooses looks at the groups before
+_PATTERN = f"bframes={_B_FRAMES}:b-adapt=0:rc-lookahead={_B_FRAMES + 5}"
 # The macroblock tree of x264 reads memory that it never wrote, in its AVX-512 code at widths that
 # are no multiple of 128: equal frames gave other bytes. SSE4 gives the bits of AVX2.
-_X264_PARAMS = "open-gop=0" + (":asm=SSE4" if machine() in {"x86_64", "AMD64"} else "")
+_X264_PARAMS = "open-gop=0:direct=spatial:b-pyramid=none" + (
+    ":asm=SSE4" if machine() in {"x86_64", "AMD64"} else ""
+)
 _EXACT = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
@@ -116,10 +117,15 @@ def settings_of(config: MediaConfig) -> EncodeSettings:
 
 
 def encode_frames(
-    frames: Iterable[NDArray[np.uint8]], target: Path, settings: EncodeSettings
+    frames: Iterable[NDArray[np.uint8]],
+    target: Path,
+    settings: EncodeSettings,
+    *,
+    expected: int | None = None,
 ) -> int:
     """Encode RGB output frames (H W C) as one segment of closed GOPs; the number of frames.
 
+    If that is known before, as `expected`, the change to the next segment shows less.
     Raises ConfigError if the settings ask for NVENC where there is none.
     """
     num_frames = 0
@@ -128,7 +134,7 @@ def encode_frames(
     with draft_of(target) as draft, create_file(draft, settings.encoder.muxer) as container:
         stream: VideoStream | None = None
         for frame_HWC in frames:
-            stream = stream or _add_video(container, frame_HWC.shape, settings)
+            stream = stream or _add_video(container, frame_HWC.shape, settings, expected or 0)
             picture = _to_bt709(frame_HWC, settings.encoder.pixel_format)
             picture.pts, picture.time_base = num_frames, 1 / settings.fps
             container.mux(stream.encode(picture))
@@ -150,13 +156,15 @@ def create_file(
 
 
 def _add_video(
-    container: OutputContainer, shape_HWC: Sequence[int], settings: EncodeSettings
+    container: OutputContainer, shape_HWC: Sequence[int], settings: EncodeSettings, num_frames: int
 ) -> VideoStream:
     height, width, _ = shape_HWC
     assert height % 2 == 0
     assert width % 2 == 0
     encoder = settings.encoder
-    stream = container.add_stream(encoder.name, rate=settings.fps, options=_options(settings))
+    stream = container.add_stream(
+        encoder.name, rate=settings.fps, options=_options(settings, num_frames)
+    )
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = width, height, encoder.pixel_format
@@ -169,18 +177,19 @@ def _add_video(
     return stream
 
 
-def _options(settings: EncodeSettings) -> dict[str, str]:
+def _options(settings: EncodeSettings, num_frames: int) -> dict[str, str]:
     crf, preset, gop = str(settings.crf), settings.preset, settings.gop_frames
     if settings.encoder != ENCODERS[settings.codec]:
         speed = _NVENC_SPEEDS[preset]
         return {"preset": speed, "rc": "vbr", "cq": crf, "b": "0", "bf": "0", "forced-idr": "1"}
     match settings.codec:
         case "h264":
-            params = f"{_X264_PARAMS}:qp={_quantiser(settings)}:{_X264_FORGETS}"
+            params = f"{_X264_PARAMS}:{_quantisers(settings.crf, _X264_P_FRAME)}"
+            params += _last_frames(settings, num_frames)
             return {"preset": preset, "x264-params": params}
         case "hevc":
             params = f"open-gop=0:keyint={gop}:pools=none:frame-threads=1:info=0:log-level=error"
-            params += f":qp={_quantiser(settings)}:ipratio={_KEY_RATIO}"
+            params += f":b-pyramid=0:{_quantisers(settings.crf, _X265_P_FRAME)}"
             return {"preset": preset, "x265-params": params}
         case "prores":
             return {"profile": "hq", "vendor": "apl0"}
@@ -193,9 +202,26 @@ def _options(settings: EncodeSettings) -> dict[str, str]:
             return {"crf": _quality(settings), "preset": speed, "svtav1-params": _SVT_PARAMS}
 
 
-def _quantiser(settings: EncodeSettings) -> int:
-    """Of H.264 and H.265; 0 is lossless in the one, and the finest in the other."""
-    return min(settings.crf + _CRF_QUANTISER, _MAX_CRF) if settings.crf else 0
+def _quantisers(crf: int, p_frame: int) -> str:
+    """Of each kind of frame, for x264 and x265; crf 0 stays lossless where that is known."""
+    if not crf:
+        return "qp=0"
+    finest, p_frame, b_frame = (max(crf + more, 1) for more in (_FINEST, p_frame, _B_FRAME))
+    ratios = f"ipratio={_ratio(p_frame - finest)}:pbratio={_ratio(b_frame - p_frame)}"
+    return f"qp={min(p_frame, _MAX_CRF)}:{ratios}:{_PATTERN}"
+
+
+def _last_frames(settings: EncodeSettings, num_frames: int) -> str:
+    """The quantiser of the last frames of groups, for x264."""
+    crf, gop = settings.crf, settings.gop_frames
+    last = {*range(gop - 1, num_frames, gop), num_frames - 1} if num_frames and crf else ()
+    zones = "/".join(f"{frame},{frame},q={max(crf + _FINEST, 1)}" for frame in sorted(last))
+    return f":zones={zones}" if zones else ""
+
+
+def _ratio(quantisers: int) -> str:
+    """How much coarser so many quantisers are."""
+    return f"{2 ** (quantisers / 6):.4f}"
 
 
 def _quality(settings: EncodeSettings) -> str:

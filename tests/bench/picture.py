@@ -207,7 +207,8 @@ def encoded(frames_FHWC: Pictures, length: int, folder: Path, settings: EncodeSe
     paths = []
     for start in range(0, len(frames_FHWC), length):
         paths.append(folder / f"part-{start:06}.mp4")
-        encode_frames(frames_FHWC[start : start + length], paths[-1], settings)
+        part = frames_FHWC[start : start + length]
+        encode_frames(part, paths[-1], settings, expected=len(part))
     stitch(paths, folder / "parts.mp4")
     return np.stack(list(pictures_of(folder / "parts.mp4")))
 
