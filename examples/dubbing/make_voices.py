@@ -1,0 +1,36 @@
+"""Writes the three voices and their subtitles, with espeak-ng: python make_voices.py"""
+
+import io
+import subprocess
+from pathlib import Path
+
+import soundfile
+
+HERE = Path(__file__).parent
+WORDS_PER_MINUTE = 150
+SENTENCES = {
+    "de": "Willkommen! Heute sprechen wir über das Meer und seine Farben.",
+    "es": "¡Bienvenidos! Hoy hablamos del mar y de sus colores.",
+    "fr": "Bienvenue ! Aujourd'hui, nous parlons de la mer et de ses couleurs.",
+}
+
+
+def speak(language: str, sentence: str) -> float:
+    """Write what the voice of a language says; its seconds."""
+    command = ["espeak-ng", "-v", language, "-s", str(WORDS_PER_MINUTE), "--stdout", sentence]
+    spoken = subprocess.run(command, check=True, capture_output=True).stdout
+    samples, rate_hz = soundfile.read(io.BytesIO(spoken))
+    soundfile.write(HERE / f"{language}.flac", samples, rate_hz)
+    return len(samples) / rate_hz
+
+
+def cue(sentence: str, seconds: float) -> str:
+    """A SubRip file with one cue."""
+    end = f"{seconds:06.3f}".replace(".", ",")
+    return f"1\n00:00:00,000 --> 00:00:{end}\n{sentence}\n"
+
+
+if __name__ == "__main__":
+    for language, sentence in SENTENCES.items():
+        text = cue(sentence, speak(language, sentence))
+        (HERE / f"{language}.srt").write_text(text, encoding="utf-8")
