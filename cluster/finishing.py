@@ -42,6 +42,8 @@ class Finishing:
             request.encoded(segment),
             self.config.media,
             request.backdrop,
+            request.footage,
+            request.start_s,
             request.correction if self.config.media.hold_colour else None,
             request.label,
         )

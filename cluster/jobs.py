@@ -36,6 +36,8 @@ class VideoRequest:
     seed: int = 0
     order: int = 0
     backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
+    footage: str | None = None  # where the video is kept, if that picture moves
+    start_s: float = 0.0  # of the audio in its file, and so of the footage
     audio_context: AudioContext = "blocks"
     audio_piece_s: int = PIECE_SECONDS
     label: str | None = None  # drawn on every output frame
@@ -247,5 +249,7 @@ class EncodeJob:
     target: str
     media: MediaConfig
     backdrop: str | None = None
+    footage: str | None = None
+    start_s: float = 0.0  # in the footage, of output frame 0
     correction: str | None = None  # of the colours of the video, if they are held
     label: str | None = None

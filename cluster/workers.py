@@ -27,9 +27,10 @@ from cluster.jobs import (
     StoreJob,
     TintJob,
 )
+from cluster.showing import shown
 from cluster.tracks import LatentTrack, TokenTrack
 from sonic_ops.audio import SampleFile, encode_piece, log_mel, read_samples
-from sonic_ops.colour_hold import Correction, held, measure_tints
+from sonic_ops.colour_hold import measure_tints
 from sonic_ops.conditioning import (
     FrameCondition,
     PortraitCondition,
@@ -45,12 +46,9 @@ from sonic_ops.errors import DamagedFileError
 from sonic_ops.exchange import Part, fusion_order
 from sonic_ops.fusion import blend, fuse
 from sonic_ops.interpolation import output_frames
-from sonic_ops.labels import labelled
 from sonic_ops.models.loading import Models, load_models, processor_of
-from sonic_ops.pasting import backdrop_from, paste
 from sonic_ops.portrait import portrait_from
 from sonic_ops.sampling import PICTURE, Sampler, frame_noise, video_noise
-from sonic_ops.scaling import scale
 from sonic_ops.timeline import Segment
 
 KEPT_SEGMENTS = 16
@@ -244,19 +242,12 @@ class RenderWorker:
             range(job.start, job.stop),
             job.media.fps,
         )
-        if job.correction is not None:
-            correction = Correction.from_tensors(artifacts.read_tensors(job.correction))
-            stream = held(stream, correction, job.start, job.media.fps)
-        if job.backdrop is not None:
-            stream = paste(stream, backdrop_from(artifacts.read_tensors(job.backdrop)))
-        if job.media.scale_to is not None:
-            stream = scale(stream, job.media.scale_to)
-        if job.label is not None:
-            stream = labelled(stream, job.label)
         settings, expected = settings_of(job.media), job.stop - job.start
-        return artifacts.write_video(
-            job.target, lambda path: encode_frames(stream, path, settings, expected=expected)
-        )
+        with shown(stream, job) as pictures_HWC:
+            return artifacts.write_video(
+                job.target,
+                lambda path: encode_frames(pictures_HWC, path, settings, expected=expected),
+            )
 
     def _new_sampler(self, config: SamplingConfig) -> Sampler:
         scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)

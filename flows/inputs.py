@@ -127,8 +127,8 @@ def _prepared(
 
 def backdrop_of(source: str, settings: PortraitConfig, portrait: Portrait) -> Backdrop:
     """The whole picture, of which the portrait shows a part. Raises InputError."""
-    image = load_picture(source, settings.max_megapixels).image
-    return prepare_backdrop(image, portrait.crop, portrait.box)
+    picture = load_picture(source, settings.max_megapixels)
+    return prepare_backdrop(picture.image, portrait.crop, portrait.box, moves=picture.is_video)
 
 
 def inspect_portrait(
@@ -151,7 +151,11 @@ def inspect_portrait(
     if scale_to is not None:
         scaled_size(_video_size(picture.image.size, place.crop, settings), scale_to)
     notes = []
-    if picture.is_first_of_many:
+    if picture.is_video and settings.framing == "paste":
+        notes.append("the portrait is a video: the face of its first picture speaks in all of them")
+    elif picture.is_video:
+        notes.append("the portrait is a video: its first picture is used")
+    elif picture.is_first_of_many:
         notes.append("the portrait is an animation or an album: its first picture is used")
     if place.num_faces > 1 and face_box is None and face is None:
         notes.append(f"{place.num_faces} faces in the portrait: the largest is used")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from pathlib import Path
+from shutil import copyfileobj
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from prefect import Task, task
@@ -28,10 +29,10 @@ from flows.side_cars import write_side_car
 from sonic_ops.audio import decode_audio, num_samples_in
 from sonic_ops.constants import SAMPLE_RATE_HZ
 from sonic_ops.errors import DamagedFileError, NoWorkersError, RenderError
-from sonic_ops.files import fetched, storage_fault, written
+from sonic_ops.files import fetched, open_address, storage_fault, written
 from sonic_ops.finishing import Finish, finish_video
 from sonic_ops.inspection import VideoInfo
-from sonic_ops.pasting import backdrop_tensors
+from sonic_ops.pasting import backdrop_from, backdrop_tensors
 from sonic_ops.portrait import portrait_from, portrait_tensors
 from sonic_ops.signing import signer_of
 from sonic_ops.soundtrack import Soundtrack
@@ -127,10 +128,16 @@ def prepare_portrait(planned: PlannedRow) -> str:
         shown = portrait_from(artifacts.read_tensors(target))
         return backdrop_tensors(backdrop_of(row.portrait, settings, shown))
 
+    def footage(path: Path) -> None:
+        with open_address(row.portrait) as source, path.open("wb") as copy:
+            copyfileobj(source, copy)
+
     with blaming("portrait"):
         artifacts.write_tensors(target, portrait)
         if settings.framing == "paste":
-            artifacts.write_tensors(_backdrop(planned), backdrop)
+            kept = artifacts.read_tensors(artifacts.write_tensors(_backdrop(planned), backdrop))
+            if backdrop_from(kept).moves:
+                artifacts.write_video(_footage(planned), footage)
     return target
 
 
@@ -139,10 +146,16 @@ def _backdrop(planned: PlannedRow) -> str:
     return addresses.join(planned.work, "backdrop.safetensors")
 
 
+def _footage(planned: PlannedRow) -> str:
+    """Where the video is kept whose pictures frames are pasted into."""
+    return addresses.join(planned.work, "footage.mp4")
+
+
 @stage
 def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
     """What the cluster renders."""
     config = current_session().config.for_row(planned.row)
+    is_pasted = config.portrait.framing == "paste"
     return VideoRequest(
         audio=sound,
         portrait=portrait,
@@ -150,7 +163,9 @@ def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
         work=planned.work,
         seed=config.seed,
         order=planned.row.number,
-        backdrop=_backdrop(planned) if config.portrait.framing == "paste" else None,
+        backdrop=_backdrop(planned) if is_pasted else None,
+        footage=_footage(planned) if is_pasted else None,
+        start_s=planned.row.start or 0.0,
         audio_context=config.audio_context,
         audio_piece_s=config.audio_piece_s,
         label=config.provenance.label,

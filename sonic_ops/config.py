@@ -100,7 +100,8 @@ class PortraitConfig(Settings):
         default="face",
         description="`face`: the square around the face; `full`: the picture as it is, at most "
         "2048 pixels a side; `paste`: the square put back into the whole picture (at most 4096 "
-        "pixels a side), with a soft border and its colours",
+        "pixels a side), with a soft border and its colours; of a video, into the picture of the "
+        "moment that is heard",
     )
     expand: NotNegative = Field(
         default=0.5, description="how far the square grows beyond the face, in sizes of the face"

@@ -42,7 +42,7 @@ _PATTERN = f"bframes={_B_FRAMES}:b-adapt=0:rc-lookahead={_B_FRAMES + 5}"
 _X264_PARAMS = "open-gop=0:direct=spatial:b-pyramid=none" + (
     ":asm=SSE4" if machine() in {"x86_64", "AMD64"} else ""
 )
-_EXACT = (
+EXACT = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INP
@@ -235,6 +235,6 @@ def _to_bt709(frame_HWC: NDArray[np.uint8], pixel_format: str) -> av.VideoFrame:
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.MPEG,
-        interpolation=_EXACT,
+        interpolation=EXACT,
         threads=1,
     )

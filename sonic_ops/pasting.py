@@ -8,6 +8,7 @@ cut. Shape letters: H, W rows and columns, C colours.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
+from itertools import repeat
 from typing import Any
 
 import cv2
@@ -36,31 +37,47 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """The whole picture, with even sides, the part of it that is animated, and the face in it."""
+    """The whole picture, with even sides, the part of it that is animated, and the face in it.
+
+    One that moves is a video, of which this is the first picture.
+    """
 
     picture_HWC: NDArray[np.uint8]
     crop: Corners
     face: Box
+    moves: bool = False
 
 
-def prepare_backdrop(image: Image.Image, crop: Corners, face: Box) -> Backdrop:
+def prepare_backdrop(
+    image: Image.Image, crop: Corners, face: Box, *, moves: bool = False
+) -> Backdrop:
     """The picture and its part in at most 4096 pixels a side, cut by a row or column if odd."""
-    scale = min(MAX_SIDE / max(image.size), 1)
+    scale = _scale(image.size)
+    picture_HWC = whole_picture(image)
+    height, width, _ = picture_HWC.shape
+    left, top, right, bottom = (round(corner * scale) for corner in crop)
+    inside = (left, top, min(right, width), min(bottom, height))
+    return Backdrop(picture_HWC, inside, face.scaled(scale), moves)
+
+
+def whole_picture(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels (H W C) of a picture that is pasted into, in the size of the backdrop."""
+    scale = _scale(image.size)
     width, height = backdrop_size(image.size)
     if scale < 1:
         size = (round(image.width * scale), round(image.height * scale))
         image = image.resize(size, Image.Resampling.LANCZOS)
-    left, top, right, bottom = (round(corner * scale) for corner in crop)
-    picture_HWC = np.asarray(image.convert("RGB"))[:height, :width].copy()
-    inside = (left, top, min(right, width), min(bottom, height))
-    return Backdrop(picture_HWC, inside, face.scaled(scale))
+    return np.asarray(image.convert("RGB"))[:height, :width].copy()
 
 
 def backdrop_size(size: tuple[int, int]) -> tuple[int, int]:
     """Width and height of a picture that is pasted into."""
-    scale = min(MAX_SIDE / max(size), 1)
-    width, height = (round(side * scale) // 2 * 2 for side in size)
+    width, height = (round(side * _scale(size)) // 2 * 2 for side in size)
     return width, height
+
+
+def _scale(size: tuple[int, int]) -> float:
+    return min(MAX_SIDE / max(size), 1)
 
 
 def backdrop_tensors(backdrop: Backdrop) -> dict[str, Tensor]:
@@ -69,6 +86,7 @@ def backdrop_tensors(backdrop: Backdrop) -> dict[str, Tensor]:
         "picture_HWC": torch.from_numpy(backdrop.picture_HWC),
         "crop": torch.tensor(backdrop.crop),
         "face": torch.tensor(astuple(backdrop.face), dtype=torch.float64),
+        "moves": torch.tensor(int(backdrop.moves)),
     }
 
 
@@ -76,24 +94,36 @@ def backdrop_from(tensors: Mapping[str, Tensor]) -> Backdrop:
     """The backdrop of `backdrop_tensors`."""
     left, top, right, bottom = (int(v) for v in tensors["crop"])
     face = Box(*tensors["face"].tolist())
-    return Backdrop(tensors["picture_HWC"].numpy(), (left, top, right, bottom), face)
+    crop, moves = (left, top, right, bottom), bool(tensors["moves"])
+    return Backdrop(tensors["picture_HWC"].numpy(), crop, face, moves)
 
 
-def paste(frames: Iterable[NDArray[np.uint8]], backdrop: Backdrop) -> Iterator[NDArray[np.uint8]]:
-    """The whole picture for each frame (H W C) of its animated part, of any size."""
+def paste(
+    frames: Iterable[NDArray[np.uint8]],
+    backdrop: Backdrop,
+    pictures: Iterable[NDArray[np.uint8]] | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """The whole picture for each frame (H W C) of its animated part, of any size.
+
+    `pictures` are those of a backdrop that moves, one for each frame. What has moved in a frame is
+    found against the picture that is animated, the first.
+    """
     left, top, right, bottom = backdrop.crop
     still_HWC = backdrop.picture_HWC[top:bottom, left:right].astype(np.float32)
     rim_HW1 = feather(backdrop, RIM)[:, :, None]
     border_HW, face_HW = feather(backdrop, BORDER), _face(backdrop)
-    for frame_HWC in frames:
+    wholes = repeat(backdrop.picture_HWC) if pictures is None else pictures
+    for frame_HWC, picture_HWC in zip(frames, wholes, strict=False):
         size = (right - left, bottom - top)
         frame = cv2.resize(frame_HWC, size, interpolation=_kernel(frame_HWC, size))
         difference_HWC = frame.astype(np.float32) - still_HWC
         difference_HWC -= _colour_cast(difference_HWC, rim_HW1)
         moved_HW = _moved(difference_HWC, frame_HWC.shape[1::-1])
         weight_HW = np.maximum(face_HW, moved_HW) * border_HW
-        pasted_HWC = np.rint(still_HWC + weight_HW[:, :, None] * difference_HWC)
-        whole_HWC = backdrop.picture_HWC.copy()
+        whole_HWC = picture_HWC.copy()
+        now_HWC = whole_HWC[top:bottom, left:right].astype(np.float32)
+        difference_HWC += still_HWC - now_HWC
+        pasted_HWC = np.rint(now_HWC + weight_HW[:, :, None] * difference_HWC)
         whole_HWC[top:bottom, left:right] = pasted_HWC.clip(0, 255).astype(np.uint8)
         yield whole_HWC
 

@@ -4,6 +4,7 @@ import io
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -11,6 +12,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from sonic_ops.config import PortraitConfig
 from sonic_ops.errors import ImageUnreadableError
 from sonic_ops.files import open_address
+from sonic_ops.footage import first_picture, size_of
 
 # What Pillow raises for files that are damaged; it warns of large ones, and tests make that raise.
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -26,6 +28,7 @@ class Picture:
 
     image: Image.Image
     is_first_of_many: bool
+    is_video: bool = False
 
 
 def load_image(source: str, max_megapixels: float = PortraitConfig().max_megapixels) -> Image.Image:
@@ -36,26 +39,41 @@ def load_image(source: str, max_megapixels: float = PortraitConfig().max_megapix
 def load_picture(source: str, max_megapixels: float) -> Picture:
     """The picture as a viewer shows it: sRGB, turned by its EXIF, transparency on white.
 
-    Colours of 16 bits become 8; of an animation the first picture is taken. What is larger than
+    Colours of 16 bits become 8; of an animation or a video (MP4, QuickTime, Matroska, WebM) the
+    first picture is taken. What is larger than
     `max_megapixels` is not decoded. Raises MissingFileError or ImageUnreadableError.
     """
     with open_address(source) as file:
         try:
             with Image.open(file, formats=_FORMATS) as image:
-                _check_size(source, image, max_megapixels)
+                _check_size(source, image.size, max_megapixels)
                 is_many = image.format != _ALBUM and getattr(image, "is_animated", False)
                 return Picture(_rgb(source, _upright(image)), is_many)
         except _TOO_LARGE as error:
             raise _too_large(source, "more", max_megapixels) from error
         except UnidentifiedImageError as error:
-            raise _unreadable(source, "its format is unknown, or it is damaged") from error
+            size = size_of(file)
+            if size is None:
+                raise _unreadable(source, "its format is unknown, or it is damaged") from error
+            return _first_of_video(source, file, size, max_megapixels)
         except _DAMAGE as error:
             raise _unreadable(source, f"it is damaged ({error})") from error
 
 
-def _check_size(source: str, image: Image.Image, max_megapixels: float) -> None:
-    if image.width * image.height > max_megapixels * 1e6:
-        raise _too_large(source, f"{image.width} x {image.height}", max_megapixels)
+def _first_of_video(
+    source: str, file: IO[bytes], size: tuple[int, int], max_megapixels: float
+) -> Picture:
+    _check_size(source, size, max_megapixels)
+    try:
+        return Picture(first_picture(file), is_first_of_many=True, is_video=True)
+    except _DAMAGE as error:
+        raise _unreadable(source, f"it is damaged ({error})") from error
+
+
+def _check_size(source: str, size: tuple[int, int], max_megapixels: float) -> None:
+    width, height = size
+    if width * height > max_megapixels * 1e6:
+        raise _too_large(source, f"{width} x {height}", max_megapixels)
 
 
 def _too_large(source: str, size: str, max_megapixels: float) -> ImageUnreadableError:

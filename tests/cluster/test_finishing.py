@@ -5,14 +5,16 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from cluster.artifacts import write_tensors
+from cluster.artifacts import write_tensors, write_video
 from cluster.config import VideoConfig
 from cluster.jobs import VideoRequest
 from cluster.pool import Pool
 from cluster.render import denoise_video, encode_video
 from sonic_ops.config import MediaConfig
+from sonic_ops.encoding import EncodeSettings, encode_frames
 from sonic_ops.faces import Box
 from sonic_ops.pasting import Backdrop, backdrop_tensors
 from sonic_ops.rates import frame_rate
@@ -82,6 +84,32 @@ def test_pasted_segments_hold_the_pictures_of_the_whole_in_the_size_of_the_pictu
     assert (outside == outside[0]).all()
     inside = made[0][:, 20:90, 40:110]
     assert (inside != inside[0]).any()
+
+
+def test_a_face_is_pasted_into_the_picture_of_the_moment_that_is_heard(
+    tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
+) -> None:
+    levels = [20 + 5 * number for number in range(30)]
+    slides = [np.full((120, 160, 3), level, np.uint8) for level in levels]
+    footage = write_video(
+        str(tmp_path / "footage.mp4"),
+        lambda path: encode_frames(slides, path, EncodeSettings(crf=0, gop_frames=7)),
+    )
+    crop, face = (40, 20, 110, 90), Box(55, 35, 40, 40)
+    backdrop = backdrop_tensors(Backdrop(slides[0], crop, face, moves=True))
+    address = write_tensors(str(tmp_path / "backdrop.safetensors"), lambda: backdrop)
+    made = []
+    for name, length in (("whole", NUM_FRAMES), ("cut", 4)):
+        request = prepare(NUM_FRAMES, tmp_path / name)
+        request = replace(request, backdrop=address, footage=footage, start_s=0.2)
+        made.append(pictures_of(finish(local_pool, request, video, length)))
+    assert np.array_equal(made[0], made[1])
+    expected = [luma_of(levels[5 + number]) for number in range(2 * NUM_FRAMES)]
+    assert made[0][:, 4, 4].tolist() == pytest.approx(expected, abs=1)
+
+
+def luma_of(grey: int) -> float:
+    return 16 + grey * 219 / 255
 
 
 def test_a_label_is_on_every_picture_and_nowhere_else(

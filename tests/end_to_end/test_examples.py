@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import av
 import pytest
 
 from sonic_ops.inspection import probe_video
@@ -50,6 +51,23 @@ def test_every_row_of_every_recipe_is_rendered(ran: Ran) -> None:
     assert ran.status == 0, ran.text
     assert {line["status"] for line in ran.results.values()} == {"done"}
     assert set(ran.results) == {"slide-1", "slide-2", "de", "es", "fr", "monday"}
+
+
+def test_a_slide_that_moves_goes_on_beside_the_face(folder: Path) -> None:
+    """Its bar grows from left to right; a picture has 6 of its 84 frames."""
+    assert (probe_video(folder / "slide_2.mp4").width, len(bars(folder / "slide_2.mp4"))) == (
+        1280,
+        6,
+    )
+    expected = [1280 * (number + 1) / 84 for number in range(6)]
+    assert bars(folder / "slide_2.mp4") == pytest.approx(expected, abs=2)
+    assert bars(folder / "slide_1.mp4") == [1280] * 6
+
+
+def bars(video: Path) -> list[int]:
+    """The width of the dark bar at the top of every output frame."""
+    with av.open(str(video)) as container:
+        return [int((f.to_ndarray()[6, :1280] < 160).sum()) for f in container.decode(video=0)]
 
 
 def test_slides_stay_whole_and_languages_are_named(ran: Ran, folder: Path) -> None:

@@ -140,6 +140,20 @@ def test_every_frame_is_pasted_by_itself(backdrop: Backdrop) -> None:
     assert np.array_equal(together[1], next(paste([second], backdrop)))
 
 
+def test_a_backdrop_that_moves_shows_its_own_pictures_and_the_same_face(backdrop: Backdrop) -> None:
+    later = backdrop.picture_HWC.copy()
+    later[:320, :] = later[:320, ::-1]  # above the face, and into the part
+    still, moved = (
+        next(paste([rendered(backdrop)], backdrop, [picture]))
+        for picture in (backdrop.picture_HWC, later)
+    )
+    assert np.array_equal(still, next(paste([rendered(backdrop)], backdrop)))
+    assert np.array_equal(moved[:200], later[:200])
+    assert np.array_equal(moved[200:300, 600:700], later[200:300, 600:700])
+    box = np.s_[382:592, 807:993]  # of the face
+    assert np.array_equal(moved[box], still[box])
+
+
 def test_large_and_odd_pictures() -> None:
     large = prepare_backdrop(Image.new("RGB", (6000, 3001)), (1000, 500, 3000, 2500), FACE_BOX)
     assert large.picture_HWC.shape == (2048, 4096, 3)
