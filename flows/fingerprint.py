@@ -34,7 +34,7 @@ def fingerprint_of(
         "version": sonic_ops.__version__,
         "numerics": NUMERICS,
         "weights": weights_sha256,
-        "dtype": [ours.models.dtype, ours.models.vae_dtype],
+        "dtype": [ours.models.dtype, ours.models.vae_dtype, ours.models.flow_dtype],
         "device": ours.models.device.partition(":")[0],
         "threads": ours.cluster.threads_per_worker,
         "audio": digest(row.audio),

@@ -59,6 +59,11 @@ class ModelsConfig(Settings):
         description="precision of the autoencoder; none: that of `dtype`, but `float32` with "
         "`bfloat16`, which has fewer bits than a picture shows",
     )
+    flow_dtype: Literal["float32", "bfloat16"] | None = Field(
+        default=None,
+        description="precision of the network that interpolates; none: `bfloat16` with "
+        "`bfloat16`, else `float32`, as in the released code. Flow and pixels stay `float32`",
+    )
     offload: Literal["none", "parts"] = Field(
         default="none",
         description="`parts`: on the device are only the networks of the stage that runs, and the "

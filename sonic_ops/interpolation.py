@@ -7,8 +7,8 @@ Shape letters: F frames, C channels, H, W rows and columns.
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import groupby
 from math import floor
+from typing import Final
 
 import numpy as np
 import torch
@@ -22,6 +22,10 @@ from sonic_ops.models.rife import SIZE_MULTIPLE, FlowNet, frame_at
 Pictures = NDArray[np.uint8]
 
 
+PIXELS_AT_ONCE: Final = 5 * 128 * 128
+"""Small frames go through the flow network together: how many of their pixels, at most."""
+
+
 @torch.inference_mode()
 def frames_between(
     flownet: FlowNet, a_CHW: Tensor, b_CHW: Tensor, instants: Sequence[float]
@@ -30,15 +34,54 @@ def frames_between(
 
     An instant is above 0 (the first frame) and below 1 (the second).
     """
-    height, width = a_CHW.shape[1:]
-    place = next(flownet.parameters())
-    pad = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
-    a, b = (
-        functional.pad(frame[None].to(place), pad, mode="replicate") for frame in (a_CHW, b_CHW)
-    )
-    flow, mask = flownet(a, b)
-    made = (frame_at(a, b, flow, mask, instant) for instant in instants)
-    return [frame[0, :, :height, :width].clamp(0, 1).to(a_CHW) for frame in made]
+    motion = _Motion(flownet, a_CHW[None], b_CHW[None])
+    return [motion.frame(0, instant).to(a_CHW) for instant in instants]
+
+
+class _Motion:
+    """What moves how between the frames of some pairs: two times N C H W in [0, 1]."""
+
+    def __init__(self, flownet: FlowNet, a_NCHW: Tensor, b_NCHW: Tensor) -> None:
+        height, width = self._size = a_NCHW.shape[2:]
+        device = next(flownet.parameters()).device
+        pad = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
+        pairs = (functional.pad(f.to(device), pad, mode="replicate") for f in (a_NCHW, b_NCHW))
+        self._a_NCHW, self._b_NCHW = pairs
+        self._flow_N4HW, self._mask_N1HW = flownet(self._a_NCHW, self._b_NCHW)
+
+    def frame(self, pair: int, instant: float) -> Tensor:
+        """The frame at an instant of a pair: C H W in [0, 1]."""
+        height, width = self._size
+        parts = (self._a_NCHW, self._b_NCHW, self._flow_N4HW, self._mask_N1HW)
+        made = frame_at(*(part[pair : pair + 1] for part in parts), instant)
+        return made[0, :, :height, :width].clamp(0, 1)
+
+
+class _Motions:
+    """The motion of all neighbours among some pictures, found as it is asked for in turn.
+
+    Always as many pairs at once, the last one again where there are no more, since last bits may
+    depend on that number.
+    """
+
+    def __init__(self, flownet: FlowNet, pictures_FHWC: Pictures) -> None:
+        self._flownet, self._pictures_FHWC = flownet, pictures_FHWC
+        height, width = pictures_FHWC.shape[1:3]
+        self._at_once = max(1, PIXELS_AT_ONCE // (height * width))
+        self._first: int | None = None
+
+    @torch.inference_mode()
+    def picture(self, frame: int, instant: float) -> Pictures:
+        """What is seen at an instant between a picture and the next one."""
+        pair = frame % self._at_once
+        if self._first != frame - pair:
+            self._find(frame - pair)
+        return _to_picture(self._motion.frame(pair, instant).cpu())
+
+    def _find(self, first: int) -> None:
+        wanted = np.arange(first, first + self._at_once).clip(max=len(self._pictures_FHWC) - 2)
+        a_NCHW, b_NCHW = (_to_frames(self._pictures_FHWC[wanted + later]) for later in (0, 1))
+        self._first, self._motion = first, _Motion(self._flownet, a_NCHW, b_NCHW)
 
 
 def output_frames(
@@ -54,23 +97,20 @@ def output_frames(
     last picture the last picture is held.
     """
     last = len(pictures_FHWC) - 1
-    moments = (n * MODEL_FPS / fps - first_frame for n in span)
-    for frame, around in groupby(moments, key=floor):
+    motions = _Motions(flownet, pictures_FHWC)
+    for n in span:
+        moment = n * MODEL_FPS / fps - first_frame
+        frame = floor(moment)
         assert frame >= 0
-        instants = [float(moment - frame) for moment in around]
-        if frame >= last:
-            yield from [pictures_FHWC[last]] * len(instants)
-            continue
-        between = [instant for instant in instants if instant]
-        if len(between) < len(instants):
-            yield pictures_FHWC[frame]
-        if between:
-            a_CHW, b_CHW = map(_to_frame, pictures_FHWC[frame : frame + 2])
-            yield from map(_to_picture, frames_between(flownet, a_CHW, b_CHW, between))
+        instant = float(moment - frame)
+        if instant and frame < last:
+            yield motions.picture(frame, instant)
+        else:
+            yield pictures_FHWC[min(frame, last)]
 
 
-def _to_frame(picture_HWC: Pictures) -> Tensor:
-    return torch.from_numpy(picture_HWC).permute(2, 0, 1).float() / 255
+def _to_frames(pictures_NHWC: Pictures) -> Tensor:
+    return torch.from_numpy(pictures_NHWC).permute(0, 3, 1, 2).float() / 255
 
 
 def _to_picture(frame_CHW: Tensor) -> Pictures:

@@ -99,6 +99,7 @@ def load_models(config: ModelsConfig) -> Models:
     half = getattr(torch, config.dtype)
     # Eight bits of mantissa are fewer than a picture shows.
     precise = torch.float32 if half == torch.bfloat16 else half
+    coarse = torch.bfloat16 if half == torch.bfloat16 else torch.float32
     offload = config.offload == "parts"
     place = "cpu" if offload else config.device
 
@@ -113,7 +114,11 @@ def load_models(config: ModelsConfig) -> Models:
         "audio2token": loaded("audio2token"),
         "audio2bucket": loaded("audio2bucket"),
         "speech_encoder": loaded("speech_encoder"),
-        "flownet": _ready(load_flownet(folder / "rife"), place),
+        "flownet": _ready(
+            load_flownet(folder / "rife"),
+            place,
+            getattr(torch, config.flow_dtype) if config.flow_dtype else coarse,
+        ),
     }
     return Models(
         parts=Parts(networks, config.device, offload=offload),

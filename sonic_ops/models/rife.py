@@ -62,7 +62,8 @@ class FlowNet(nn.Module):
         """Where the frame in the middle of two comes from: its flow N4HW, its mask N1HW.
 
         The mask is the logit of the share of the first frame. Frames are in [0, 1], and their sides
-        are multiples of 32.
+        are multiples of 32. Only the blocks compute in the precision of their weights: flow, mask
+        and what is fetched along them are as precise as the frames.
         """
         num_pairs, _, height, width = a_NCHW.shape
         assert height % SIZE_MULTIPLE == 0
@@ -75,7 +76,8 @@ class FlowNet(nn.Module):
                 from_a, from_b = warp(a_NCHW, flow[:, :2]), warp(b_NCHW, flow[:, 2:])
             forth = torch.cat((from_a, from_b, mask), dim=1)
             back = torch.cat((from_b, from_a, -mask), dim=1)
-            flows, masks = block(torch.cat((forth, back)), torch.cat((flow, _turned(flow))), scale)
+            pair, both = torch.cat((forth, back)), torch.cat((flow, _turned(flow)))
+            flows, masks = (part.to(a_NCHW) for part in block(*_like(block, pair, both), scale))
             flow = flow + (flows[:num_pairs] + _turned(flows[num_pairs:])) / 2
             mask = mask + (masks[:num_pairs] - masks[num_pairs:]) / 2
         return flow, mask
@@ -151,6 +153,11 @@ def _resize(images_NCHW: Tensor, factor: float) -> Tensor:
     return functional.interpolate(
         images_NCHW, scale_factor=factor, mode="bilinear", align_corners=False
     )
+
+
+def _like(block: nn.Module, *images: Tensor) -> tuple[Tensor, ...]:
+    dtype = next(block.parameters()).dtype
+    return tuple(image.to(dtype) for image in images)
 
 
 def _turned(flow_N4HW: Tensor) -> Tensor:

@@ -167,3 +167,24 @@ def test_released_keys_with_a_prefix_are_taken_and_others_refused(tmp_path: Path
 def test_a_folder_without_a_flow_network_uses_the_packaged_one(tmp_path: Path) -> None:
     packaged, found = load_flownet().state_dict(), load_flownet(tmp_path / "rife").state_dict()
     assert all(torch.equal(packaged[key], found[key]) for key in packaged)
+
+
+def test_bfloat16_shows_in_no_picture(flownet: FlowNet) -> None:
+    a, b = square_at(30, 16), square_at(36, 20)
+    coarse = load_flownet().bfloat16()
+    difference = midpoint(coarse, a, b) - midpoint(flownet, a, b)
+    assert -10 * torch.log10(difference.square().mean()) > 55
+
+
+def test_pairs_that_go_together_are_as_if_alone(flownet: FlowNet) -> None:
+    frames = np.stack([_picture(square_at(20 + 3 * n, 16, width=64)) for n in range(9)])
+    together = list(output_frames(flownet, frames, 0, range(17)))
+    alone = [
+        list(output_frames(flownet, frames[n : n + 2], n, range(2 * n, 2 * n + 2)))
+        for n in range(8)
+    ]
+    assert np.array_equal(together[:16], [picture for pair in alone for picture in pair])
+
+
+def _picture(frame_CHW: Tensor) -> NDArray[np.uint8]:
+    return (frame_CHW * 255).to(torch.uint8).permute(1, 2, 0).numpy()

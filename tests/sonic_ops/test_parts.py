@@ -102,3 +102,20 @@ def test_the_autoencoder_has_the_precision_that_is_asked_for(
     models = load_models(ModelsConfig.model_validate(settings))
     assert models.vae.dtype == found
     assert models.unet.unet.dtype == models.unet_dtype == getattr(torch, dtype)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "flow_dtype", "found"),
+    [
+        ("float32", None, torch.float32),
+        ("float16", None, torch.float32),
+        ("bfloat16", None, torch.bfloat16),
+        ("bfloat16", "float32", torch.float32),
+    ],
+)
+def test_the_flow_network_has_the_precision_that_is_asked_for(
+    weights: Path, dtype: str, flow_dtype: str | None, found: torch.dtype
+) -> None:
+    settings = {"weights": str(weights), "dtype": dtype, "flow_dtype": flow_dtype}
+    models = load_models(ModelsConfig.model_validate(settings))
+    assert {weight.dtype for weight in models.flownet.parameters()} == {found}
