@@ -123,6 +123,12 @@ class SamplingConfig(Settings):
     """The sampler: steps, window grid, guidance, and what it diffuses around."""
 
     steps: Count = Field(default=25, description="noise levels")
+    solver: Literal["euler", "multistep"] = Field(
+        default="euler",
+        description="`euler`: one slope a step, as in the released code; `multistep`: "
+        "DPM-Solver++ of second order, which follows the clean latents from step to step and needs "
+        "about half as many steps",
+    )
     window_frames: Count = Field(default=WINDOW_FRAMES, description="frames of a UNet call")
     window_overlap: Annotated[int, Field(ge=0)] = Field(
         default=0, description="frames that two windows of a step have in common"
@@ -143,6 +149,11 @@ class SamplingConfig(Settings):
     )
     audio_guidance: tuple[float, float] = Field(
         default=(7.5, 7.5), description="towards the sound, at the first and the last step"
+    )
+    guidance_interval: tuple[Share, Share] = Field(
+        default=(0.0, 1.0),
+        description="between which shares of the steps that are run there is guidance; outside, "
+        "only the branch that sees and hears is computed",
     )
     strength: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="share of the steps that is run"

@@ -13,9 +13,17 @@ from torch import Tensor
 BRANCHES: Final = ("blank", "image", "full")
 
 
-def guidance_scales(low_high: tuple[float, float], num_steps: int) -> tuple[float, ...]:
-    """The scale of every step that is run, from the first value to the second."""
-    return tuple(float(scale) for scale in np.linspace(*low_high, num_steps))
+def guidance_scales(
+    low_high: tuple[float, float], num_steps: int, interval: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, ...]:
+    """The scale of every step that is run, from the first value to the second.
+
+    Outside of the interval, in shares of the steps, it is 1: `full` alone has a weight.
+    Source of the interval: arXiv:2404.07724, here in steps and not in noise levels.
+    """
+    first, last = (round(share * num_steps) for share in interval)
+    scales = map(float, np.linspace(*low_high, num_steps))
+    return tuple(scale if first <= i < last else 1.0 for i, scale in enumerate(scales))
 
 
 def branches_of(image_scale: float, audio_scale: float) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
-"""The sampler: noise of a frame, start latents, and one Euler step of one window.
+"""The sampler: noise of a frame, start latents, and one step of one window.
 
 Latents are sampled as `y = (latents - origin) / residual_scale`. The released model diffuses
 around zero with scale 1; a model that diffuses around the reference latents has those as origin.
+What a solver remembers of earlier steps is kept for each frame, in further channels behind y: it
+goes where the frame goes, through windows, fusion and checkpoints.
 
 Shape letters: F frames, T frames of a window, C channels, H, W rows and columns of the latents.
 """
@@ -51,8 +53,9 @@ class Sampler:
         self._scheduler.set_timesteps(config.steps)
         num_run = config.num_run
         first = config.steps - num_run
-        image_scales = guidance_scales(config.image_guidance, num_run)
-        audio_scales = guidance_scales(config.audio_guidance, num_run)
+        interval = config.guidance_interval
+        image_scales = guidance_scales(config.image_guidance, num_run, interval)
+        audio_scales = guidance_scales(config.audio_guidance, num_run, interval)
         self.steps = tuple(
             Step(
                 index,
@@ -66,26 +69,58 @@ class Sampler:
         )
 
     def start(self, noise_FCHW: Tensor, reference_CHW: Tensor) -> Tensor:
-        """The noisiest y: (F, C, H, W)."""
+        """The noisiest y, and room for what the solver remembers: (F, S, H, W)."""
         y_CHW = self._to_y(reference_CHW, reference_CHW)
-        return y_CHW + noise_FCHW * self.steps[0].sigma
+        y_FCHW = y_CHW + noise_FCHW * self.steps[0].sigma
+        return torch.cat([y_FCHW, torch.zeros_like(y_FCHW)], dim=1) if self._remembers else y_FCHW
 
-    def finish(self, y_FCHW: Tensor, reference_CHW: Tensor) -> Tensor:
+    def finish(self, state_FSHW: Tensor, reference_CHW: Tensor) -> Tensor:
         """From y to latents: (F, C, H, W)."""
+        y_FCHW = state_FSHW[:, : len(reference_CHW)]
         return self._origin(reference_CHW) + self.config.residual_scale * y_FCHW
 
-    def step(self, step: Step, y_TCHW: Tensor, denoise: Denoiser) -> Tensor:
-        """Denoise one window and take its Euler step: (T, C, H, W) -> (T, C, H, W)."""
+    def step(self, step: Step, state_TSHW: Tensor, denoise: Denoiser) -> Tensor:
+        """Denoise one window and take its step: (T, S, H, W) -> (T, S, H, W)."""
         scheduler = self._scheduler
         timestep = scheduler.timesteps[step.table_index]
         # A window is stepped on its own, so the scheduler's counter is set and not counted on.
         scheduler.set_begin_index(step.table_index)
         scheduler._step_index = None
+        y_TCHW, *remembered = state_TSHW.chunk(2 if self._remembers else 1, dim=1)
         scaled = scheduler.scale_model_input(y_TCHW, timestep)
         predicted = denoise(step.branches, scaled, step.timestep)
         v_TCHW = guide(predicted, step.image_scale, step.audio_scale)
-        stepped: Tensor = scheduler.step(v_TCHW, timestep, y_TCHW, return_dict=False)[0]
-        return stepped
+        stepped = scheduler.step(v_TCHW, timestep, y_TCHW)
+        if not remembered:
+            euler: Tensor = stepped.prev_sample
+            return euler
+        clean_TCHW = stepped.pred_original_sample
+        return torch.cat(
+            [self._multistep(step, y_TCHW, clean_TCHW, *remembered), clean_TCHW], dim=1
+        )
+
+    def _multistep(
+        self, step: Step, y_TCHW: Tensor, clean_TCHW: Tensor, before_TCHW: Tensor
+    ) -> Tensor:
+        """Towards where the clean y will be, if it moves on as it did since the step before.
+
+        Source: DPM-Solver++ (arXiv:2211.01095), 2M.
+        """
+        before, now, after = self._sigmas(step)
+        if step.index and after:
+            ratio = math.log(before / now) / math.log(now / after)
+            clean_TCHW = clean_TCHW + (clean_TCHW - before_TCHW) / (2 * ratio)
+        return torch.lerp(clean_TCHW, y_TCHW, after / now)
+
+    @property
+    def _remembers(self) -> bool:
+        return self.config.solver == "multistep"
+
+    def _sigmas(self, step: Step) -> tuple[float, float, float]:
+        """The noise levels before, at and after a step; the first has none before it."""
+        now = step.table_index
+        before, at, after = self._scheduler.sigmas[[max(now - 1, 0), now, now + 1]].tolist()
+        return before, at, after
 
     def _origin(self, reference_CHW: Tensor) -> Tensor:
         around_zero = self.config.around == "zero"

@@ -9,7 +9,7 @@ from torch import Tensor
 from sonic_ops.conditioning import FrameCondition, PortraitCondition, window_denoiser
 from sonic_ops.fusion import fuse
 from sonic_ops.models.unet import AudioUNet
-from sonic_ops.sampling import Sampler
+from sonic_ops.sampling import Denoiser, Sampler
 from sonic_ops.timeline import window_grid
 
 
@@ -42,17 +42,19 @@ def denoise_whole(
     frames: FrameCondition,
     noise_FCHW: Tensor,
     watch: Callable[[int, Tensor], None] = lambda index, y: None,
+    form: Callable[[Denoiser], Denoiser] = lambda denoiser: denoiser,
 ) -> Tensor:
-    """Latents of all frames (F, C, H, W); `watch` sees the latents before every step."""
+    """Latents of all frames (F, C, H, W); `watch` sees the latents before every step, and `form`
+    may change how a window is denoised."""
     num_frames = len(noise_FCHW)
     y_FCHW = sampler.start(noise_FCHW, portrait.reference_CHW)
     for step in sampler.steps:
         watch(step.index, y_FCHW)
         grid = grid_of(sampler, num_frames, step.index)
         rows = [
-            sampler.step(step, y_FCHW[seen], window_denoiser(unet, portrait, *frames.take(seen)))[
-                counted.start : counted.stop
-            ]
+            sampler.step(
+                step, y_FCHW[seen], form(window_denoiser(unet, portrait, *frames.take(seen)))
+            )[counted.start : counted.stop]
             for seen, counted in grid
         ]
         targets = [seen[position] for seen, counted in grid for position in counted]

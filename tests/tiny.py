@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +65,35 @@ SCHEDULER = {
 }
 
 
-def make_tiny_weights(folder: Path, *, scheduler: dict[str, Any] | None = None) -> Path:
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The configuration of each network."""
+
+    unet: dict[str, Any]
+    vae: dict[str, Any]
+    clip: dict[str, Any]
+    whisper: dict[str, Any]
+    token: dict[str, Any]
+    bucket: dict[str, Any]
+
+
+TINY = Sizes(UNET, VAE, CLIP, WHISPER, TOKEN, BUCKET)
+
+
+def make_tiny_weights(
+    folder: Path, *, scheduler: dict[str, Any] | None = None, sizes: Sizes = TINY
+) -> Path:
     """Write a folder that `load_models` takes; the same bytes every time."""
-    unet = AudioUNet(UNET).unet
+    unet = AudioUNet(sizes.unet).unet
     _write(unet, folder / "unet", dict(unet.config), DAMPED)
-    vae = AutoencoderKLTemporalDecoder(**VAE)
+    vae = AutoencoderKLTemporalDecoder(**sizes.vae)
     _write(vae, folder / "vae", dict(vae.config))
-    clip_config = CLIPVisionConfig(**CLIP)
+    clip_config = CLIPVisionConfig(**sizes.clip)
     clip = CLIPVisionModelWithProjection(clip_config)
     _write(clip, folder / "image_encoder", clip_config.to_dict())
-    whisper_config = WhisperConfig(**WHISPER)
+    whisper_config = WhisperConfig(**sizes.whisper)
     _write(WhisperEncoder(whisper_config), folder / "speech_encoder", whisper_config.to_dict())
-    token, bucket = AudioToToken(**TOKEN), AudioToBucket(**BUCKET)
+    token, bucket = AudioToToken(**sizes.token), AudioToBucket(**sizes.bucket)
     _write(token, folder / "audio2token", dict(token.config))
     _write(bucket, folder / "audio2bucket", dict(bucket.config))
     EulerDiscreteScheduler(**(scheduler or SCHEDULER)).save_pretrained(folder / "scheduler")

@@ -1,18 +1,58 @@
-"""The released way of wiring the UNet, restated from its description: context per pixel.
+"""The released way of making a video, restated from its description, with the same weights.
 
-Every spatial layer runs softmax over the one image token and projects the audio of every frame of
-every branch; every temporal layer repeats the mean context for each pixel and projects each copy.
+Wiring: every spatial layer runs softmax over the one image token and projects the audio of every
+frame of every branch; every temporal layer repeats the mean context for each pixel and projects
+each copy; convolutions along time are those of three dimensions. The rest: the sound is encoded
+twice, the portrait twice, adapters see one frame at a time and the silence once per frame; all
+three branches are computed, whatever they weigh; 8 frames are decoded at a time and the whole video
+is in memory; it is encoded silent, decoded, and encoded again beside its sound.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sonic_ops.conditioning import (
+    FrameCondition,
+    PortraitCondition,
+    condition_portrait,
+    motion_spans,
+    speech_spans,
+)
+from sonic_ops.config import MediaConfig
+from sonic_ops.constants import (
+    BUCKET_GAIN,
+    BUCKET_OFFSET,
+    PIECE_SAMPLES,
+    SAMPLES_PER_TICK,
+    TOKENS_PER_TICK,
+)
+from sonic_ops.decoding import as_pictures
+from sonic_ops.encoding import encode_frames, settings_of
+from sonic_ops.guidance import BRANCHES
+from sonic_ops.hearing import encode_piece, log_mel
+from sonic_ops.interpolation import frames_between
+from sonic_ops.media import mux
 from sonic_ops.models.attention import AudioAttention, over_time, per_frame
+from sonic_ops.models.loading import Models
+from sonic_ops.models.parts import Parts
 from sonic_ops.models.temporal import TimeConv
 from sonic_ops.models.unet import AudioUNet
+from sonic_ops.portrait import Portrait
+from sonic_ops.quality.watching import frames_of
+from sonic_ops.sampling import Denoiser, Sampler, video_noise
+from sonic_ops.soundtrack import Soundtrack
+from tests.reference import denoise_whole
+
+CHUNK_FRAMES = 8
 
 
 class ReleasedAttention(AudioAttention):
@@ -43,12 +83,103 @@ def released_unet(ours: AudioUNet) -> AudioUNet:
     """The same weights, wired the released way."""
     other = AudioUNet(ours.unet.config)
     other.unet.load_state_dict(ours.unet.state_dict())
-    for module in other.modules():
+    return _stock(other.to(next(ours.parameters()).dtype).eval())
+
+
+def released_models(ours: Models) -> Models:
+    """The same weights in networks that are wired the released way. It takes `ours` apart."""
+    names = ("vae", "image_encoder", "audio2token", "audio2bucket", "speech_encoder", "flownet")
+    networks = {name: _stock(ours.parts[name]) for name in names}
+    networks["unet"] = released_unet(ours.unet)
+    return replace(ours, parts=Parts(networks, ours.device, offload=False))
+
+
+def _stock(network: Any) -> Any:
+    for module in network.modules():
         if type(module) is AudioAttention:
             module.__class__ = ReleasedAttention
         if type(module) is TimeConv:
             module.__class__ = nn.Conv3d  # type: ignore[assignment]
-    return other.eval()
+    return network
+
+
+def hear(models: Models, samples: NDArray[np.float32]) -> Tensor:
+    """Tokens of the track, L K D, in pieces of 30 s; all of it a second time for the motion."""
+    pieces = [samples[i : i + PIECE_SAMPLES] for i in range(0, len(samples), PIECE_SAMPLES)]
+    for _ in range(2):
+        tokens_LKD = torch.cat([encode_piece(models.speech_encoder, log_mel(p)) for p in pieces])
+    return tokens_LKD[: len(samples) // SAMPLES_PER_TICK * TOKENS_PER_TICK]
+
+
+def denoise(
+    models: Models,
+    sampler: Sampler,
+    portrait: Portrait,
+    tokens_LKD: Tensor,
+    num_frames: int,
+    seed: int,
+    *,
+    needed_only: bool,
+) -> Tensor:
+    """Latents of the whole video: F C H W. `needed_only`: without branches that weigh nothing."""
+    for _ in range(2):
+        shown = condition_portrait(models, portrait)
+    heard = _condition_frames(models, tokens_LKD, num_frames, shown)
+    shape, config = shown.reference_CHW.shape, sampler.config
+    noise_FCHW = video_noise(seed, range(num_frames), shape, shared=config.shared_noise)
+    heard = heard.scaled(config.head_motion, config.expression)
+    form = _as_it_is if needed_only else _all_branches
+    return denoise_whole(sampler, models.unet, shown, heard, noise_FCHW, form=form)
+
+
+@torch.inference_mode()
+def _condition_frames(
+    models: Models, tokens_LKD: Tensor, num_frames: int, shown: PortraitCondition
+) -> FrameCondition:
+    """Frame by frame, with the tokens of no audio for every frame too."""
+
+    def read(start: int, stop: int) -> Tensor:
+        inside = tokens_LKD[max(start, 0) : max(stop, 0)]
+        before = max(-start, 0)
+        return F.pad(inside, (0, 0, 0, 0, before, stop - start - before - len(inside)))
+
+    speech, motion = (spans(read, 0, num_frames) for spans in (speech_spans, motion_spans))
+    image_1E = shown.image_11E[:, 0]
+    tokens, buckets = [], []
+    for frame in range(num_frames):
+        models.audio2token(torch.zeros_like(speech[:1]))
+        tokens.append(models.audio2token(speech[frame : frame + 1]))
+        buckets.append(models.audio2bucket(motion[frame : frame + 1], image_1E))
+    scaled_F2 = torch.cat(buckets) * BUCKET_GAIN + BUCKET_OFFSET
+    return FrameCondition(
+        tuple(range(num_frames)), torch.cat(tokens).to(models.unet_dtype), scaled_F2
+    )
+
+
+def _as_it_is(denoiser: Denoiser) -> Denoiser:
+    return denoiser
+
+
+def _all_branches(denoiser: Denoiser) -> Denoiser:
+    def denoise(_: Sequence[str], y_TCHW: Tensor, timestep: float) -> dict[str, Tensor]:
+        return denoiser(BRANCHES, y_TCHW, timestep)
+
+    return denoise
+
+
+@torch.inference_mode()
+def finish(models: Models, latents_FCHW: Tensor, sound: Path, target: Path) -> None:
+    """Decode, interpolate and encode the whole video, and encode it again beside its sound."""
+    decoded = torch.cat([models.decode_latents(part) for part in latents_FCHW.split(CHUNK_FRAMES)])
+    frames_FCHW = (decoded * 0.5 + 0.5).clamp(0, 1)
+    middles = [frames_between(models.flownet, a, b, [0.5])[0] for a, b in pairwise(frames_FCHW)]
+    shown = torch.stack([f for pair in zip(frames_FCHW, middles, strict=False) for f in pair])
+    pictures = list(as_pictures(torch.cat((shown, frames_FCHW[-1:]))))
+    first, second = (target.with_name(f"{name}-{target.name}") for name in ("first", "second"))
+    settings = settings_of(MediaConfig())
+    encode_frames(pictures, first, settings)
+    encode_frames((frame.picture_HW3 for frame in frames_of(first)), second, settings)
+    mux(second, Soundtrack(str(sound)), target)
 
 
 def _per_pixel(branches: list[Tensor], pixels: int) -> Tensor:

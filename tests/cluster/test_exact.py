@@ -87,6 +87,25 @@ def test_segments_give_the_bits_of_the_whole(
     )
 
 
+@pytest.mark.parametrize(("num_segments", "checkpoint_every"), [(1, 0), (3, 1)])
+def test_what_a_solver_remembers_goes_where_its_frame_goes(
+    num_segments: int,
+    checkpoint_every: int,
+    tmp_path: Path,
+    prepare: Prepare,
+    video: VideoConfig,
+    local_pool: Pool,
+    worker: RenderWorker,
+) -> None:
+    request = prepare(34, tmp_path)
+    update = {"solver": "multistep", "guidance_interval": (0.3, 0.7)}
+    sampling = video.sampling.model_copy(update=update)
+    fast = video.model_copy(update={"sampling": sampling, "checkpoint_every": checkpoint_every})
+    found = render(local_pool, request, fast, num_segments)
+    assert torch.equal(found, whole(worker, request, fast))
+    assert not torch.equal(found, whole(worker, request, video))
+
+
 @pytest.mark.ray
 @pytest.mark.parametrize("num_frames", LENGTHS)
 @pytest.mark.parametrize("num_segments", [1, 2, 5])

@@ -1,8 +1,10 @@
 """Facts about noise, guidance, fusion and the sampler."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler
+from diffusers import EDMDPMSolverMultistepScheduler, EulerDiscreteScheduler
 from torch import Tensor
 
 from sonic_ops.config import SamplingConfig
@@ -78,3 +80,43 @@ def test_a_perfect_denoiser_ends_at_the_truth(around: str) -> None:
 def test_strength_runs_the_last_steps() -> None:
     sampler = Sampler(EulerDiscreteScheduler(**SCHEDULER), SamplingConfig(steps=10, strength=0.7))
     assert [step.table_index for step in sampler.steps] == list(range(3, 10))
+
+
+def _edm_solver() -> EDMDPMSolverMultistepScheduler:
+    """diffusers' own solver, for the noise levels of `SCHEDULER`."""
+    return EDMDPMSolverMultistepScheduler(
+        sigma_min=SCHEDULER["sigma_min"],
+        sigma_max=SCHEDULER["sigma_max"],
+        sigma_data=1.0,
+        prediction_type="v_prediction",
+        final_sigmas_type="zero",
+    )
+
+
+@pytest.mark.parametrize("steps", [1, 2, 6])
+def test_the_multistep_solver_is_that_of_diffusers(steps: int) -> None:
+    config = SamplingConfig(steps=steps, solver="multistep")
+    sampler, theirs = Sampler(EulerDiscreteScheduler(**SCHEDULER), config), _edm_solver()
+    theirs.set_timesteps(steps)
+    reference, noise = torch.zeros(SHAPE), torch.randn(3, *SHAPE)
+    state, sample = sampler.start(noise, reference), noise * sampler.steps[0].sigma
+    assert [step.sigma for step in sampler.steps] == pytest.approx(
+        theirs.sigmas[:-1].tolist(), rel=1e-5
+    )
+    for step, timestep in zip(sampler.steps, theirs.timesteps, strict=True):
+        predicted = theirs.scale_model_input(sample, timestep).sin()
+
+        def denoise(branches: Sequence[str], y: Tensor, _: float) -> dict[str, Tensor]:
+            return dict.fromkeys(branches, y.sin())
+
+        state = sampler.step(step, state, denoise)
+        sample = theirs.step(predicted, timestep, sample).prev_sample
+        torch.testing.assert_close(sampler.finish(state, reference), sample)
+
+
+def test_outside_of_the_interval_only_what_sees_and_hears_is_computed() -> None:
+    config = SamplingConfig(steps=10, guidance_interval=(0.2, 0.7))
+    steps = Sampler(EulerDiscreteScheduler(**SCHEDULER), config).steps
+    alone = [step.index for step in steps if step.branches == ("full",)]
+    assert alone == [0, 1, 7, 8, 9]
+    assert all(step.audio_scale == 7.5 for step in steps if step.index not in alone)
