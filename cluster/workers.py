@@ -251,7 +251,7 @@ class RenderWorker:
 
     def _new_sampler(self, config: SamplingConfig) -> Sampler:
         scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)
-        return Sampler(scheduler, config)
+        return Sampler(scheduler, config, self.models.latent_channels)
 
 
 def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:

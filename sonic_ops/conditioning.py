@@ -22,7 +22,7 @@ from sonic_ops.constants import (
     TOKENS_PER_FRAME,
 )
 from sonic_ops.models.loading import Models
-from sonic_ops.models.unet import AudioUNet
+from sonic_ops.models.unet import AudioUNet, Deep
 from sonic_ops.portrait import Portrait
 from sonic_ops.sampling import Denoiser
 
@@ -164,8 +164,19 @@ def one_by_one(denoiser: Denoiser) -> Denoiser:
     Last bits differ, since those of a matrix product depend on its size.
     """
 
-    def denoise(branches: Sequence[str], y_TCHW: Tensor, timestep: float) -> dict[str, Tensor]:
-        return {name: denoiser([name], y_TCHW, timestep)[name] for name in branches}
+    def denoise(
+        branches: Sequence[str],
+        y_TCHW: Tensor,
+        timestep: float,
+        deep: dict[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        predicted: dict[str, Tensor] = {}
+        for name in branches:
+            own = None if deep is None else {key: deep[key] for key in deep if key == name}
+            predicted |= denoiser([name], y_TCHW, timestep, *(() if own is None else (own,)))
+            if deep is not None:
+                deep |= own or {}
+        return predicted
 
     return denoise
 
@@ -176,12 +187,19 @@ def window_denoiser(
     """The UNet of one window as the sampler calls it; the branches go through it together."""
     time_ids = [float(MODEL_FPS), *buckets_T2.mean(0).tolist()]
 
-    def denoise(branches: Sequence[str], y_TCHW: Tensor, timestep: float) -> dict[str, Tensor]:
+    def denoise(
+        branches: Sequence[str],
+        y_TCHW: Tensor,
+        timestep: float,
+        deep: dict[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
         like = next(unet.parameters())
         condition_TCHW = portrait.latents_CHW.expand(y_TCHW.shape)
         shown = [condition_TCHW * (name != "blank") for name in branches]
         sample_BTCHW = torch.stack([torch.cat([y_TCHW, part], dim=1) for part in shown])
         heard = [tokens_TKE if name == "full" else portrait.silence_1KE for name in branches]
+        reused = torch.stack([deep[name] for name in branches]).to(like) if deep else None
+        seen = None if deep is None else Deep(reused)
         predicted_BTCHW = unet(
             sample_BTCHW.to(like),
             torch.full((len(branches),), timestep, device=like.device),
@@ -189,7 +207,10 @@ def window_denoiser(
             [tokens.to(like) for tokens in heard],
             torch.tensor([time_ids] * len(branches), device=like.device),
             portrait.mask_11HW.to(like.device),
+            seen,
         )
+        if seen and deep is not None:
+            deep |= zip(branches, seen.kept.float().cpu(), strict=True)
         return dict(zip(branches, predicted_BTCHW.float().cpu(), strict=True))
 
     return denoise

@@ -52,8 +52,11 @@ class _Motion:
     def frame(self, pair: int, instant: float) -> Tensor:
         """The frame at an instant of a pair: C H W in [0, 1]."""
         height, width = self._size
-        parts = (self._a_NCHW, self._b_NCHW, self._flow_N4HW, self._mask_N1HW)
-        made = frame_at(*(part[pair : pair + 1] for part in parts), instant)
+        a, b, flow, mask = (
+            part[pair : pair + 1]
+            for part in (self._a_NCHW, self._b_NCHW, self._flow_N4HW, self._mask_N1HW)
+        )
+        made = frame_at(a, b, flow, mask, instant)
         return made[0, :, :height, :width].clamp(0, 1)
 
 

@@ -9,7 +9,7 @@ Shape letters: F frames, T frames of a window, C channels, H, W rows and columns
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,10 @@ from torch import Tensor
 from sonic_ops.config import SamplingConfig
 from sonic_ops.guidance import branches_of, guidance_scales, guide
 
-Denoiser = Callable[[Sequence[str], Tensor, float], dict[str, Tensor]]
-"""(branches, scaled latents TCHW, timestep) -> v prediction TCHW of every branch."""
+Denoiser = Callable[..., dict[str, Tensor]]
+"""(branches, scaled latents TCHW, timestep) -> v prediction TCHW of every branch.
+
+A fourth argument are deep features by branch, TMHW: none yet are filled in, others are used."""
 
 # Frame numbers that no video reaches, for noise that belongs to no frame.
 COMMON = 1 << 63
@@ -38,6 +40,7 @@ class Step:
     sigma: float
     image_scale: float
     audio_scale: float
+    reuses: bool = False  # the deep features of the step before, which are not computed
 
     @property
     def branches(self) -> tuple[str, ...]:
@@ -47,26 +50,28 @@ class Step:
 class Sampler:
     """Steps of one video through diffusers' Euler scheduler, without hidden state."""
 
-    def __init__(self, scheduler: EulerDiscreteScheduler, config: SamplingConfig) -> None:
+    def __init__(
+        self, scheduler: EulerDiscreteScheduler, config: SamplingConfig, channels: int | None = None
+    ) -> None:
+        """`channels` are those of latents; they need to be known where features are reused."""
         self.config = config
+        self._channels = channels
         self._scheduler = scheduler
         self._scheduler.set_timesteps(config.steps)
-        num_run = config.num_run
-        first = config.steps - num_run
-        interval = config.guidance_interval
+        self.steps = tuple(self._steps())
+
+    def _steps(self) -> Iterator[Step]:
+        config, scheduler, num_run = self.config, self._scheduler, self.config.num_run
+        first, interval = config.steps - num_run, config.guidance_interval
         image_scales = guidance_scales(config.image_guidance, num_run, interval)
         audio_scales = guidance_scales(config.audio_guidance, num_run, interval)
-        self.steps = tuple(
-            Step(
-                index,
-                first + index,
-                float(scheduler.timesteps[first + index]),
-                float(scheduler.sigmas[first + index]),
-                image_scales[index],
-                audio_scales[index],
-            )
-            for index in range(num_run)
-        )
+        before: tuple[str, ...] = ()
+        for index, scales in enumerate(zip(image_scales, audio_scales, strict=True)):
+            branches, at = branches_of(*scales), first + index
+            timestep, sigma = float(scheduler.timesteps[at]), float(scheduler.sigmas[at])
+            reuses = index % config.reuse_every != 0 and branches == before
+            yield Step(index, at, timestep, sigma, *scales, reuses=reuses)
+            before = branches
 
     def start(self, noise_FCHW: Tensor, reference_CHW: Tensor) -> Tensor:
         """The noisiest y, and room for what the solver remembers: (F, S, H, W)."""
@@ -86,18 +91,39 @@ class Sampler:
         # A window is stepped on its own, so the scheduler's counter is set and not counted on.
         scheduler.set_begin_index(step.table_index)
         scheduler._step_index = None
-        y_TCHW, *remembered = state_TSHW.chunk(2 if self._remembers else 1, dim=1)
+        y_TCHW, before_TCHW, deep = self._opened(step, state_TSHW)
         scaled = scheduler.scale_model_input(y_TCHW, timestep)
-        predicted = denoise(step.branches, scaled, step.timestep)
+        kept = () if deep is None else (deep,)
+        predicted = denoise(step.branches, scaled, step.timestep, *kept)
         v_TCHW = guide(predicted, step.image_scale, step.audio_scale)
         stepped = scheduler.step(v_TCHW, timestep, y_TCHW)
-        if not remembered:
-            euler: Tensor = stepped.prev_sample
-            return euler
-        clean_TCHW = stepped.pred_original_sample
-        return torch.cat(
-            [self._multistep(step, y_TCHW, clean_TCHW, *remembered), clean_TCHW], dim=1
+        parts = [stepped.prev_sample]
+        if before_TCHW is not None:
+            clean_TCHW = stepped.pred_original_sample
+            parts = [self._multistep(step, y_TCHW, clean_TCHW, before_TCHW), clean_TCHW]
+        if self._is_reused(step):
+            assert deep
+            parts += [deep[name] for name in step.branches]
+        return torch.cat(parts, dim=1)
+
+    def _opened(
+        self, step: Step, state_TSHW: Tensor
+    ) -> tuple[Tensor, Tensor | None, dict[str, Tensor] | None]:
+        """y, the clean y of the step before, and deep features: empty if they are to be kept."""
+        num_parts = 2 if self._remembers else 1
+        size = self._channels or state_TSHW.shape[1] // num_parts
+        y_TCHW, *before, deep_TMHW = state_TSHW.tensor_split(
+            [size * (n + 1) for n in range(num_parts)], dim=1
         )
+        deep: dict[str, Tensor] | None = {} if self._is_reused(step) else None
+        if step.reuses:
+            parts = deep_TMHW.chunk(len(step.branches), dim=1)
+            deep = dict(zip(step.branches, parts, strict=True))
+        return y_TCHW, before[0] if before else None, deep
+
+    def _is_reused(self, step: Step) -> bool:
+        following = self.steps[step.index + 1 : step.index + 2]
+        return any(after.reuses for after in following)
 
     def _multistep(
         self, step: Step, y_TCHW: Tensor, clean_TCHW: Tensor, before_TCHW: Tensor

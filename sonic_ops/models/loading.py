@@ -67,6 +67,10 @@ class Models:
     def flownet(self) -> FlowNet:
         return cast(FlowNet, self.parts["flownet"])
 
+    @property
+    def latent_channels(self) -> int:
+        return int(self.unet.unet.config.out_channels)
+
     def encode_image(self, image_NCHW: Tensor) -> Tensor:
         """The mode of the latents of pictures in [-1, 1], not scaled, float32 on the CPU."""
         vae = self.vae

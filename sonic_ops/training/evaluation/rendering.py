@@ -111,7 +111,7 @@ class Renderer:
         self, shown: PortraitCondition, heard: FrameCondition, num_frames: int, seed: int
     ) -> Tensor:
         """All steps over all windows of the ring."""
-        sampler = Sampler(self.models.scheduler, self.sampling)
+        sampler = Sampler(self.models.scheduler, self.sampling, self.models.latent_channels)
         shape, config = shown.reference_CHW.shape, self.sampling
         noise = video_noise(seed, range(num_frames), shape, shared=config.shared_noise)
         y_FCHW = sampler.start(noise, shown.reference_CHW)
