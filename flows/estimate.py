@@ -125,12 +125,18 @@ def _num_pieces(plan: RowPlan, config: RenderConfig) -> int:
 
 def num_branches(sampling: SamplingConfig) -> int:
     """Guidance branches that are computed, over all steps of a window."""
-    return _num_branches(sampling.image_guidance, sampling.audio_guidance, sampling.num_run)
+    scales = (sampling.image_guidance, sampling.audio_guidance)
+    return _num_branches(*scales, sampling.guidance_interval, sampling.num_run)
 
 
 @lru_cache
-def _num_branches(image: tuple[float, float], audio: tuple[float, float], num_steps: int) -> int:
-    scales = (guidance_scales(pair, num_steps) for pair in (image, audio))
+def _num_branches(
+    image: tuple[float, float],
+    audio: tuple[float, float],
+    interval: tuple[float, float],
+    num_steps: int,
+) -> int:
+    scales = (guidance_scales(pair, num_steps, interval) for pair in (image, audio))
     return sum(len(branches_of(*pair)) for pair in zip(*scales, strict=True))
 
 

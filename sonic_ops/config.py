@@ -57,7 +57,7 @@ class ModelsConfig(Settings):
     vae_dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
         default=None,
         description="precision of the autoencoder; none: that of `dtype`, but `float32` with "
-        "`bfloat16`, which has fewer bits than a picture shows",
+        "`bfloat16`, which has fewer bits than a picture shows; `auto` as for `dtype`",
     )
     flow_dtype: Literal["float32", "bfloat16"] | None = Field(
         default=None,
@@ -78,10 +78,12 @@ class ModelsConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _native(cls, values: Any) -> Any:
-        """`dtype: auto` becomes a precision here, so that all workers take the same one."""
-        if isinstance(values, dict) and values.get("dtype") == "auto":
-            return values | {"dtype": native_dtype(str(values.get("device", "cpu")))}
-        return values
+        """`auto` becomes a precision here, so that all workers take the same one."""
+        if not isinstance(values, dict):
+            return values
+        native = native_dtype(str(values.get("device", "cpu")))
+        wanted = [key for key in ("dtype", "vae_dtype") if values.get(key) == "auto"]
+        return values | dict.fromkeys(wanted, native)
 
 
 def native_dtype(device: str) -> str:
@@ -273,6 +275,12 @@ class MediaConfig(Settings):
         description="frames per second of the video, from 20 to 120, also fractions such as "
         "`24000/1001` (which 23.976 means); what is between two frames of the model "
         "is interpolated for its moment. GIF and WebP keep their 12.5",
+    )
+    interpolation: Literal["flow", "blend"] = Field(
+        default="flow",
+        description="what is seen between two frames of the model: `flow`: what has moved half "
+        "way, by RIFE; `blend`: both, by their distance, which costs nothing and shows fast "
+        "motion twice",
     )
     scale_to: Annotated[int, Field(ge=MIN_SCALE, le=MAX_VIDEO_SIDE, multiple_of=2)] | None = Field(
         default=None,

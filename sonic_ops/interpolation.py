@@ -87,8 +87,21 @@ class _Motions:
         self._first, self._motion = first, _Motion(self._flownet, a_NCHW, b_NCHW)
 
 
+class _Blends:
+    """Neighbours among some pictures, laid over each other."""
+
+    def __init__(self, pictures_FHWC: Pictures) -> None:
+        self._pictures_FHWC = pictures_FHWC
+
+    def picture(self, frame: int, instant: float) -> Pictures:
+        """Both pictures around an instant, the nearer one more."""
+        a_HWC, b_HWC = self._pictures_FHWC[frame : frame + 2].astype(np.float32)
+        blended: Pictures = np.rint(a_HWC + np.float32(instant) * (b_HWC - a_HWC)).astype(np.uint8)
+        return blended
+
+
 def output_frames(
-    flownet: FlowNet,
+    flownet: FlowNet | None,
     pictures_FHWC: Pictures,
     first_frame: int,
     span: range,
@@ -96,18 +109,18 @@ def output_frames(
 ) -> Iterator[Pictures]:
     """The output frames `span`, one by one; `pictures_FHWC` starts at `first_frame`.
 
-    Output frame n is what is seen at n / `fps` seconds: a frame, or what is between two. Beyond the
-    last picture the last picture is held.
+    Output frame n is what is seen at n / `fps` seconds: a frame, or what is between two: by their
+    motion, or without a flow network both of them. Beyond the last picture it is held.
     """
     last = len(pictures_FHWC) - 1
-    motions = _Motions(flownet, pictures_FHWC)
+    between = _Motions(flownet, pictures_FHWC) if flownet else _Blends(pictures_FHWC)
     for n in span:
         moment = n * MODEL_FPS / fps - first_frame
         frame = floor(moment)
         assert frame >= 0
         instant = float(moment - frame)
         if instant and frame < last:
-            yield motions.picture(frame, instant)
+            yield between.picture(frame, instant)
         else:
             yield pictures_FHWC[min(frame, last)]
 

@@ -182,3 +182,11 @@ def test_pairs_that_go_together_are_as_if_alone(flownet: FlowNet) -> None:
     for n in range(8):
         alone = list(output_frames(flownet, frames[n : n + 2], n, range(2 * n, 2 * n + 2)))
         assert np.array_equal(together[2 * n : 2 * n + 2], alone)
+
+
+def test_a_blend_shows_both_frames_by_their_distance() -> None:
+    frames = np.array([0, 100, 201], np.uint8)[:, None, None, None].repeat(3, axis=3)
+    shown = [
+        int(picture.max()) for picture in output_frames(None, frames, 0, range(8), Fraction(50))
+    ]
+    assert shown == [0, 25, 50, 75, 100, 125, 150, 176]
