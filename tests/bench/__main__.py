@@ -1,6 +1,6 @@
-"""`python -m tests.bench`: every measurement, as ratios."""
+"""`python -m tests.bench`: speed as ratios, into the tables of README and log."""
 
-from tests.bench import unet_call
+from tests.bench import whole
 
 if __name__ == "__main__":
-    unet_call.main()
+    whole.main()

@@ -48,7 +48,10 @@ class Size:
     rounds: int
 
 
-SIZES = (Size("sketch 128 px", SKETCH, 16, 8, 9), Size("sonic/4 256 px", QUARTER, 32, 32, 2))
+SIZES = (
+    Size("`sketch`, float32, three branches", SKETCH, 16, 8, 5),
+    Size("1/4 width of `sonic`, 256 px", QUARTER, 32, 32, 1),
+)
 
 
 def call_of(unet: AudioUNet, size: Size) -> Callable[[], Tensor]:
@@ -77,7 +80,8 @@ def call_of(unet: AudioUNet, size: Size) -> Callable[[], Tensor]:
     return call
 
 
-def measure(size: Size) -> None:
+def measure(size: Size) -> str:
+    """A line of the table of `tests.bench.whole`. Raises SystemExit if the outputs differ."""
     ours = AudioUNet(size.config).eval()
     damped = [["conv2.", 0.5], ["to_out", 0.7], ["net.2", 0.5], ["proj_out", 0.7]]
     recipe.fill_(ours.unet, 1, damped)
@@ -93,20 +97,17 @@ def measure(size: Size) -> None:
             start = time.process_time()
             call()
             seconds[name].append(time.process_time() - start)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
-    spread = {name: max(values) / min(values) for name, values in seconds.items()}
-    print(
-        f"{size.name:<16} ours {median['ours']:.3f} s (x{spread['ours']:.2f}), "
-        f"released {median['released']:.3f} s (x{spread['released']:.2f}), "
-        f"ratio {median['released'] / median['ours']:.2f}, max difference {difference:.1e}",
-        flush=True,
-    )
+    theirs, own = (statistics.median(seconds[name]) for name in ("released", "ours"))
+    ratios = [a / b for a, b in zip(seconds["released"], seconds["ours"], strict=True)]
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    figures = f"{theirs:.2f} | {own:.2f} | {theirs / own:.2f} | {spread} | {difference:.1e}"
+    return f"| {size.name} | UNet call | {figures} |"
 
 
 def main() -> None:
     torch.set_num_threads(1)
     for size in SIZES:
-        measure(size)
+        print(measure(size), flush=True)
 
 
 if __name__ == "__main__":
