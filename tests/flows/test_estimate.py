@@ -102,6 +102,7 @@ def test_branches_without_weight_cost_nothing() -> None:
     one = SamplingConfig(steps=5, image_guidance=(1, 1), audio_guidance=(1, 1))
     assert num_branches(one) == 5
     assert num_branches(SamplingConfig(steps=5)) == 15
+    assert num_branches(SamplingConfig(steps=5, guidance_interval=(0.2, 0.6))) == 2 * 3 + 3
 
 
 def test_a_row_alone_is_held_up_by_its_segments_and_many_rows_are_not() -> None:

@@ -1,0 +1,69 @@
+"""`python -m tests.bench.between`: what is seen between two frames, against what is there.
+
+People who speak are painted at 25 frames per second; every other picture is left out and made
+again from its neighbours. Peak signal to noise ratio of what is made, of all and of the mouth and
+what is around it, and the CPU time per picture. Hold is the frame before.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sonic_ops.constants import OUTPUT_FPS
+from sonic_ops.interpolation import output_frames
+from sonic_ops.models.rife import FlowNet, load_flownet
+from sonic_ops.training.dataset import SIZE
+from sonic_ops.training.evaluation.cases import centred, held_out_speech
+from sonic_ops.training.evaluation.measures import psnr_db
+from sonic_ops.training.examples import PORTRAITS
+from sonic_ops.training.faces import Portraitist
+from sonic_ops.training.motion import animate, perform
+from sonic_ops.training.mouth import STEPS_PER_SECOND
+from sonic_ops.training.people import draw_identity
+
+Bytes = NDArray[np.uint8]
+SECONDS = 2.0
+MOUTH = (slice(None), slice(64, 112), slice(36, 92))  # of a portrait of 128 pixels
+
+
+def painted(name: str, seed: int) -> Bytes:
+    """A person who speaks, at 25 frames per second: N H W 3."""
+    identity = draw_identity(PORTRAITS[name])
+    (spoken,) = held_out_speech(seed, 1, SECONDS)
+    clip = animate(spoken, np.random.default_rng(seed))
+    num_frames = int(SECONDS * OUTPUT_FPS) - 1  # odd, so that the last one has no middle after it
+    steps = (np.arange(num_frames) * STEPS_PER_SECOND / float(OUTPUT_FPS)).astype(int)
+    painter = Portraitist(identity, size=SIZE, framing=centred(identity))
+    return np.stack([painter.paint(pose) for pose in perform(clip.stored[steps], 1.0, 1.0)])
+
+
+def middles(flownet: FlowNet | None, kept: Bytes) -> Bytes:
+    """The pictures between some pictures."""
+    return np.stack(list(output_frames(flownet, kept, 0, range(2 * len(kept) - 2)))[1::2])
+
+
+def main() -> None:
+    """Print the table."""
+    torch.set_num_threads(1)
+    ways: dict[str, Callable[[Bytes], Bytes]] = {
+        "`flow`, float32": lambda kept: middles(load_flownet(), kept),
+        "`flow`, bfloat16": lambda kept: middles(load_flownet().bfloat16(), kept),
+        "`blend`": lambda kept: middles(None, kept),
+        "hold": lambda kept: kept[:-1],
+    }
+    clips = [painted(name, seed) for seed, name in enumerate(("ada", "ben"), start=5)]
+    true = np.concatenate([clip[1::2] for clip in clips])
+    print("| | all, dB | mouth, dB | CPU ms |\n| --- | --- | --- | --- |")
+    for label, way in ways.items():
+        start = time.process_time()
+        made = np.concatenate([way(clip[::2]) for clip in clips])
+        taken_ms = 1000 * (time.process_time() - start) / len(made)
+        mouth_db = psnr_db(made[MOUTH], true[MOUTH])
+        print(f"| {label} | {psnr_db(made, true):.2f} | {mouth_db:.2f} | {taken_ms:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
