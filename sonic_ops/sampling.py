@@ -54,6 +54,7 @@ class Sampler:
         self, scheduler: EulerDiscreteScheduler, config: SamplingConfig, channels: int | None = None
     ) -> None:
         """`channels` are those of latents; they need to be known where features are reused."""
+        assert channels or config.reuse_every == 1
         self.config = config
         self._channels = channels
         self._scheduler = scheduler

@@ -113,7 +113,9 @@ class Released:
         self._models = released.released_models(
             load_models(config.models.model_copy(update=update))
         )
-        self._sampler = Sampler(self._models.scheduler, config.sampling)
+        self._sampler = Sampler(
+            self._models.scheduler, config.sampling, self._models.latent_channels
+        )
 
     def make(self, shot: Shot, folder: Path) -> Made:
         folder.mkdir()

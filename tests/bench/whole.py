@@ -10,7 +10,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,7 @@ class Duel:
 
 
 def run_rounds(entries: Sequence[Entry], shot: Shot, folder: Path, rounds: int) -> None:
-    """A B A B: every way in turn, `rounds` times, after something short that is not counted."""
-    short = replace(shot, sound=folder / "short.wav")
-    samples, rate = soundfile.read(shot.sound, frames=SAMPLE_RATE_HZ // 2)
-    soundfile.write(short.sound, samples, rate, subtype="PCM_16")
-    for number, entry in enumerate(entries):
-        entry.way.make(short, folder / f"short-{number}")
+    """A B A B: every way in turn, `rounds` times."""
     for index in range(rounds):
         for number, entry in enumerate(entries):
             entry.made.append(entry.way.make(shot, folder / f"{index}-{number}"))
