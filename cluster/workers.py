@@ -131,7 +131,7 @@ class RenderWorker:
         """The noisiest latents of a segment, as parcels for their readers."""
         frames = range(job.segment.start, job.segment.stop)
         shape = portrait.reference_CHW.shape
-        noise = video_noise(job.seed, frames, shape, shared=job.sampling.shared_noise)
+        noise = video_noise(job.seed, frames, shape, job.sampling)
         y_FCHW = self._sampler(job.sampling).start(noise, portrait.reference_CHW)
         return _hand_out(y_FCHW, job.segment, job.readers)
 

@@ -190,6 +190,11 @@ class SamplingConfig(Settings):
     shared_noise: Share = Field(
         default=0.0, description="share of the noise that all frames have in common"
     )
+    noise_span: Annotated[int, Field(ge=1)] = Field(
+        default=1,
+        description="frames over which the rest of the noise of a frame is spread: head and brows "
+        "move slowly and do not flicker",
+    )
 
     @property
     def num_run(self) -> int:

@@ -168,13 +168,19 @@ def frame_noise(seed: int, frame: int, shape_CHW: Sequence[int]) -> Tensor:
 
 
 def video_noise(
-    seed: int, frames: Sequence[int], shape_CHW: Sequence[int], *, shared: float = 0.0
+    seed: int, frames: Sequence[int], shape_CHW: Sequence[int], config: SamplingConfig
 ) -> Tensor:
-    """Noise of some frames: (F, C, H, W), of variance 1; `shared` of it is common to all frames.
+    """Noise of some frames: (F, C, H, W), of variance 1.
 
+    `shared_noise` of it is common to all frames. The rest of a frame is the sum of the noise of
+    `noise_span` frames from it on, which neighbours have in common too, but for one.
     Source of the shared part: PYoCo (arXiv:2305.10474), mixed noise.
     """
-    own_FCHW = torch.stack([frame_noise(seed, frame, shape_CHW) for frame in frames])
+    spans = [range(frame, frame + config.noise_span) for frame in frames]
+    noise = {f: frame_noise(seed, f, shape_CHW) for f in sorted(set().union(*spans))}
+    own_FCHW = torch.stack([torch.stack([noise[f] for f in span]).sum(0) for span in spans])
+    own_FCHW /= math.sqrt(config.noise_span)
+    shared = config.shared_noise
     if shared == 0:
         return own_FCHW
     common_CHW = frame_noise(seed, COMMON, shape_CHW)

@@ -126,7 +126,7 @@ def denoise(
         shown = condition_portrait(models, portrait)
     heard = _condition_frames(models, tokens_LKD, num_frames, shown)
     shape, config = shown.reference_CHW.shape, sampler.config
-    noise_FCHW = video_noise(seed, range(num_frames), shape, shared=config.shared_noise)
+    noise_FCHW = video_noise(seed, range(num_frames), shape, config)
     heard = heard.scaled(config.head_motion, config.expression)
     form = _as_it_is if needed_only else _all_branches
     return denoise_whole(sampler, models.unet, shown, heard, noise_FCHW, form=form)

@@ -65,7 +65,7 @@ def whole(
     )
     heard = condition_frames(worker.models, track.read, frames, portrait.image_11E)
     heard = replace(heard, frames=tuple(range(len(frames))))
-    noise = video_noise(request.seed, frames, portrait.reference_CHW.shape)
+    noise = video_noise(request.seed, frames, portrait.reference_CHW.shape, video.sampling)
     sampler = Sampler(worker.models.scheduler, video.sampling, worker.models.latent_channels)
     return denoise_whole(sampler, worker.models.unet, portrait, heard, noise)
 

@@ -16,12 +16,11 @@ from tests.tiny import SCHEDULER
 SHAPE = (4, 16, 16)
 
 
-def test_noise_of_a_frame_does_not_depend_on_the_cut() -> None:
-    whole = video_noise(3, range(10), SHAPE, shared=0.5)
-    parts = [
-        video_noise(3, range(4), SHAPE, shared=0.5),
-        video_noise(3, range(4, 10), SHAPE, shared=0.5),
-    ]
+@pytest.mark.parametrize("span", [1, 5])
+def test_noise_of_a_frame_does_not_depend_on_the_cut(span: int) -> None:
+    config = SamplingConfig(shared_noise=0.5, noise_span=span)
+    whole = video_noise(3, range(10), SHAPE, config)
+    parts = [video_noise(3, part, SHAPE, config) for part in (range(4), range(4, 10))]
     assert torch.equal(whole, torch.cat(parts))
 
 
@@ -32,11 +31,15 @@ def test_noise_is_another_one_for_another_seed_and_another_frame() -> None:
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
-def test_noise_has_unit_variance_and_the_shared_part_in_common(shared: float) -> None:
-    noise = video_noise(0, range(200), SHAPE, shared=shared)
+@pytest.mark.parametrize("span", [1, 4])
+def test_noise_has_unit_variance_and_what_is_shared_in_common(shared: float, span: int) -> None:
+    config = SamplingConfig(shared_noise=shared, noise_span=span)
+    noise = video_noise(0, range(200), SHAPE, config)
     assert noise.var().item() == pytest.approx(1, abs=0.05)
-    together = (noise[:-1] * noise[1:]).mean().item()
-    assert together == pytest.approx(shared, abs=0.08)
+    for apart in (1, 3, 50):
+        together = (noise[:-apart] * noise[apart:]).mean().item()
+        overlap = max(0, span - apart) / span
+        assert together == pytest.approx(shared + (1 - shared) * overlap, abs=0.08)
 
 
 def test_guidance_skips_branches_without_weight_and_changes_nothing_by_it() -> None:

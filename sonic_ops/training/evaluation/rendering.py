@@ -113,7 +113,7 @@ class Renderer:
         """All steps over all windows of the ring."""
         sampler = Sampler(self.models.scheduler, self.sampling, self.models.latent_channels)
         shape, config = shown.reference_CHW.shape, self.sampling
-        noise = video_noise(seed, range(num_frames), shape, shared=config.shared_noise)
+        noise = video_noise(seed, range(num_frames), shape, config)
         y_FCHW = sampler.start(noise, shown.reference_CHW)
         ring = Ring(0, num_frames, config.edges)
         for step in sampler.steps:
