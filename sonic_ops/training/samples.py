@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderDC
 
+from sonic_ops.errors import ConfigError
 from sonic_ops.training.autoencoder import from_bytes
 from sonic_ops.training.dataset import Pictures, load_arrays, read_pictures, save_arrays
 from sonic_ops.training.device import half_precision, training_device
@@ -22,6 +23,11 @@ LATENTS: Final = "latents-"
 _LOOK_EVERY_S: Final = 20.0
 _LOOK_FOR_S: Final = 4.0
 """So that painters who are faster than the encoder do not keep a GPU from training."""
+_LOOKED_AT: Final = 300
+"""People whose latents tell the spread."""
+_MOST_OFF: Final = 1.6
+"""How many times more or less than in training latents may spread: what stands still teaches no
+motion."""
 _MOST_PEOPLE: Final = 50_000
 _ENCODED_TOGETHER: Final = {"cpu": 26, "cuda": 416}
 """Pictures."""
@@ -55,15 +61,24 @@ def write_latents(target: Path, vae: AutoencoderDC, pictures: Pictures) -> None:
 def read_samples(
     shards: Iterable[Path], tokens: torch.Tensor, residual_scale: float | None = None
 ) -> Samples:
-    """Join shards of latents; without a given scale, it is the spread around the reference."""
+    """Join shards of latents; without a given scale, it is the spread around the reference.
+
+    Raises ConfigError if the spread is far from a given scale.
+    """
     arrays = [load_arrays(folder) for folder in shards]
     joined = {
         key: torch.from_numpy(np.concatenate([part[key] for part in arrays])) for key in arrays[0]
     }
-    if residual_scale is None:
-        frames = joined["latents"][::7].float()
-        residual_scale = round(float((frames[:, :-1] - frames[:, -1:]).std()), 4)
-    return Samples(tokens=tokens, residual_scale=residual_scale, **joined)
+    frames = joined["latents"][:: max(1, len(joined["latents"]) // _LOOKED_AT)].float()
+    spread = round(float((frames[:, :-1] - frames[:, -1:]).std()), 4)
+    scale = residual_scale or spread
+    if not 1 / _MOST_OFF < spread / scale < _MOST_OFF:
+        raise ConfigError(
+            f"The latents spread by {spread} around their portraits, and not by about {scale}",
+            remedy="Remove the latents and windows of the run; if it happens again, the encoder "
+            "gives other latents on this machine: train on a CPU.",
+        )
+    return Samples(tokens=tokens, residual_scale=scale, **joined)
 
 
 class GrowingSamples:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from sonic_ops.errors import ConfigError
 from sonic_ops.training import autoencoder, samples
 from sonic_ops.training.dataset import Speech, read_pictures, save_arrays
 from sonic_ops.training.features import AFTER, BEFORE
 from sonic_ops.training.makers import Kind, make_shards, makers_at_work
 from sonic_ops.training.motion import NUM_CHANNELS
 
-KIND = Kind("windows", first_seed=100_000, people=2, frames=3, whole_windows=True)
+KIND = Kind("windows", first_seed=100_000, people=8, frames=3, whole_windows=True)
 NUM_TOKENS = 40
 
 
@@ -47,6 +48,14 @@ def test_later_shards_never_move_earlier_ones(tmp_path: Path) -> None:
     (tmp_path / "speech-3.draft").mkdir()
     found = [path.name for path in samples.finished(tmp_path, "speech")]
     assert found == ["speech-0", "speech-2", "speech-10"]
+
+
+def test_latents_that_hardly_move_are_refused(tmp_path: Path) -> None:
+    latents = np.random.default_rng(0).standard_normal((8, 4, 8, 16, 16)).astype(np.float16)
+    still = np.repeat(latents[:, :1], 4, axis=1) + latents / 10
+    save_arrays(tmp_path / "still", latents=still)
+    with pytest.raises(ConfigError, match=r"spread by 0\.1"):
+        samples.read_samples([tmp_path / "still"], torch.zeros(1), 1.4)
 
 
 def test_samples_grow_while_makers_work(tmp_path: Path, speech: Speech) -> None:
