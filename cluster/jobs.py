@@ -36,11 +36,11 @@ class VideoRequest:
     seed: int = 0
     order: int = 0
     backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
-    footage: str | None = None  # where the video is kept, if that picture moves
-    start_s: float = 0.0  # of the audio in its file, and so of the footage
     audio_context: AudioContext = "blocks"
     audio_piece_s: int = PIECE_SECONDS
     label: str | None = None  # drawn on every output frame
+    footage: str | None = None  # where the video is kept, if the whole picture moves
+    start_s: float = 0.0  # of the audio in its file, and so of the footage
 
     @property
     def num_frames(self) -> int:

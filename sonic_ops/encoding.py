@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from platform import machine
 
 import av
 import numpy as np
@@ -37,11 +36,9 @@ _MAX_CRF = 51  # of x264, whose scale the settings use
 _FINEST, _X264_P_FRAME, _X265_P_FRAME, _B_FRAME = -14, -2, -6, 8
 _B_FRAMES = 15  # between two others, always: an encoder that chooses looks at the groups before
 _PATTERN = f"bframes={_B_FRAMES}:b-adapt=0:rc-lookahead={_B_FRAMES + 5}"
-# The macroblock tree of x264 reads memory that it never wrote, in its AVX-512 code at widths that
-# are no multiple of 128: equal frames gave other bytes. SSE4 gives the bits of AVX2.
-_X264_PARAMS = "open-gop=0:direct=spatial:b-pyramid=none" + (
-    ":asm=SSE4" if machine() in {"x86_64", "AMD64"} else ""
-)
+# `direct=auto` would look at them too. Another reason for constant quantisers: with a rate control
+# the macroblock tree of x264 reads memory that it never wrote, in AVX-512 code, at some widths.
+_X264_PARAMS = "open-gop=0:direct=spatial:b-pyramid=none"
 EXACT = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
