@@ -124,6 +124,18 @@ def test_a_label_is_on_every_picture_and_nowhere_else(
     assert (plain[:, 54:, :40] != labelled[:, 54:, :40]).any(axis=(1, 2)).all()
 
 
+def test_the_encoder_is_told_where_a_segment_ends(
+    tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
+) -> None:
+    """x264 notes in a file how it was asked: the last output frame is as fine as a key frame."""
+    config = video.model_copy(update={"segment_frames": 4, "media": MediaConfig(crf=20)})
+    request = prepare(7, tmp_path / "work")
+    denoise_video(local_pool, request, config, lambda progress: None)
+    files = encode_video(local_pool, request, config, lambda progress: None)
+    for file, last in zip(files, (7, 5), strict=True):
+        assert f"zones={last},{last},q=6".encode() in Path(file).read_bytes()
+
+
 def test_a_segment_that_is_lost_is_made_again_with_the_same_bytes(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:
