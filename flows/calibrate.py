@@ -37,7 +37,7 @@ from sonic_ops.portrait import portrait_tensors, prepare_portrait
 from sonic_ops.soundtrack import Soundtrack
 from sonic_ops.timeline import num_output_frames_of
 
-STEPS = 4
+STEPS = 4  # at least, and whole rounds where steps reuse features
 WINDOWS = 2
 CODEC_FRAMES = 25
 USUAL_CODEC: VideoCodec = "h264"
@@ -76,9 +76,8 @@ def calibrate(
             remedy="Leave cluster.address out, measure on one of its machines, and name the file: "
             "--calibration FILE.",
         )
-    config = config.model_copy(
-        update={"sampling": config.sampling.model_copy(update={"steps": STEPS, "strength": 1.0})}
-    )
+    steps = {"steps": STEPS + -STEPS % config.sampling.reuse_every, "strength": 1.0}
+    config = config.model_copy(update={"sampling": config.sampling.model_copy(update=steps)})
     started_s = time.monotonic() if started_s is None else started_s
     prepare_prefect()
     reach_prefect()

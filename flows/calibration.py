@@ -165,9 +165,10 @@ def _deciding(config: RenderConfig) -> str:
     sections: Any = {
         "models": True,
         "portrait": {"resolution"},
-        "sampling": {"window_frames"},
+        "sampling": {"window_frames", "reuse_every"},
         "decoding": True,
-        "media": {"speed", "encoder"},
+        "media": {"speed", "encoder", "interpolation"},
+        "audio_piece_s": True,
         "low_memory": True,
         "cluster": {"workers", "threads_per_worker", "cpus_per_worker", "gpus_per_worker"},
     }

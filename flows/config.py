@@ -185,7 +185,7 @@ def _preset_path(preset: str) -> Path:
         return Path(preset)
     raise ConfigError(
         f"There is no preset {preset!r}",
-        remedy=f"Use {' or '.join(preset_names())}, or the path of a YAML file.",
+        remedy=f"Use one of {', '.join(preset_names())}, or the path of a YAML file.",
     )
 
 

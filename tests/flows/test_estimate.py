@@ -157,8 +157,13 @@ def test_a_calibration_is_kept_and_found_by_its_preset(
     larger = CONFIG.portrait.model_copy(update={"resolution": 256})
     assert not load_calibration(CONFIG.model_copy(update={"portrait": larger})).is_measured
     assert load_calibration(CONFIG.model_copy(update={"seed": 5})).is_measured
-    on_card = CONFIG.media.model_copy(update={"encoder": "nvenc"})
-    assert not load_calibration(CONFIG.model_copy(update={"media": on_card})).is_measured
+    for section, settings in (
+        ("media", {"encoder": "nvenc"}),
+        ("media", {"interpolation": "blend"}),
+        ("sampling", {"reuse_every": 2}),
+    ):
+        other = {section: getattr(CONFIG, section).model_copy(update=settings)}
+        assert not load_calibration(CONFIG.model_copy(update=other)).is_measured
     path.write_text("{")
     assert not load_calibration(CONFIG).is_measured
 
