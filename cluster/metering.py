@@ -50,12 +50,11 @@ class MeteredWorker:
         method = getattr(self._worker, name)
         return self._noted(method) if callable(method) else method
 
-    def interpolate(self, num_frames: int, side: int) -> None:
+    def interpolate(self, num_frames: int, side: int, media: MediaConfig) -> None:
         """Make what is in the middle of so many frames of that size and the next ones."""
         pictures = _pictures(num_frames + 1, side)
-        middles = output_frames(
-            self._worker.models.flownet, pictures, 0, range(1, 2 * num_frames, 2)
-        )
+        flownet = self._worker.models.flownet if media.interpolation == "flow" else None
+        middles = output_frames(flownet, pictures, 0, range(1, 2 * num_frames, 2))
         self._noted(_drained, "interpolate")(middles)
 
     def paste(self, num_frames: int, side: int) -> None:

@@ -132,7 +132,9 @@ class _Measure:
     def extras(self, num_frames: int) -> None:
         """Interpolation, pasting and every codec alone."""
         side, near = self._config.portrait.resolution, (self._next(), 0)
-        jobs: list[tuple[str, tuple[object, ...]]] = [("interpolate", (num_frames, side))] * 2
+        jobs: list[tuple[str, tuple[object, ...]]] = [
+            ("interpolate", (num_frames, side, self._config.media))
+        ] * 2
         jobs += [("paste", (num_frames, side))] * 2
         for codec in CODECS:
             media = self._config.media.model_copy(update={"codec": codec})

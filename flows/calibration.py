@@ -111,8 +111,11 @@ def load_calibration(config: RenderConfig, named: str | None = None) -> Calibrat
     except (OSError, ValueError, TypeError, KeyError) as error:
         if not named:
             return guess(config)
+        # What a class says of other keys is nothing for a reader.
+        older = isinstance(error, TypeError | KeyError)
+        reason = "it is of another version" if older else str(error)
         raise ConfigError(
-            f"The calibration {path} cannot be read ({error})",
+            f"The calibration {path} cannot be read ({reason})",
             remedy="Make it: sonic doctor --calibrate --calibration FILE.",
         ) from error
 

@@ -52,7 +52,12 @@ def truth_of(result: RowResult, extras: Mapping[str, object], folder: str) -> Ro
     truth = extras.get(TRUTH)
     if not isinstance(truth, str) or not truth.strip():
         return None
-    return replace(result, output=addresses.resolve(truth.strip(), folder), fingerprint=None)
+    # A row's portrait is what its truth is measured against.
+    return replace(
+        result,
+        output=addresses.resolve(truth.strip(), folder),
+        fingerprint=f"truth for {result.portrait}",
+    )
 
 
 def kept_look(result: RowResult) -> Look | None:

@@ -90,7 +90,7 @@ class Gallery:
         if not can_be_watched(result) or output is None or output in self.problems:
             return None
         try:
-            return self.looks.get(output) or kept_look(result) or self._new(result, output)
+            return self.looks.get(_key(result)) or kept_look(result) or self._new(result, output)
         except Exception as error:  # the report of the other rows is worth more than a stop
             said = str(error) if isinstance(error, SonicError | OSError) else repr(error)
             name = addresses.name_of(output)
@@ -108,11 +108,16 @@ class Gallery:
         try:
             keep_look(result, look)
         except OSError:
-            self.looks[output] = look
+            self.looks[_key(result)] = look
         if time.monotonic() - self.said_s > SAY_EVERY_S:
             self.said_s = time.monotonic()
             self.say(f"report: {self.num_new} videos measured")
         return look
+
+
+def _key(result: RowResult) -> str:
+    """What a look is of: one truth may be measured against several portraits."""
+    return f"{result.output} {result.fingerprint}"
 
 
 @dataclass(slots=True)

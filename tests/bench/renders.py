@@ -61,7 +61,7 @@ class Render:
 
     @property
     def name(self) -> str:
-        return f"{self.sound}-{self.mode}"
+        return f"{self.sound}-{self.mode}-{self.seconds:g}"
 
     @property
     def label(self) -> str:
@@ -96,7 +96,7 @@ def prepare(render: Render, work: Path, workers: int) -> None:
         {"id": name, "portrait": str(EXAMPLES / f"{name}.png"), "output": f"{name}.mp4", "seed": 1}
         for name in render.portraits
     )
-    sound = {"audio": str((work / f"{render.sound}.wav").resolve())}
+    sound = {"audio": str((work / f"{render.sound}-{render.seconds:g}.wav").resolve())}
     text = "".join(f"{json.dumps(row | sound)}\n" for row in rows)
     manifest_of(render, work).write_text(text, "utf-8")
     shipped = yaml.safe_load((PRESETS_FOLDER / f"{PRESET}.yaml").read_text("utf-8"))

@@ -50,7 +50,7 @@ def write_sounds(renders: Sequence[Render], folder: Path, work: Path) -> None:
         samples = in_windows(parts, math.ceil(seconds / WINDOW_S))[
             : round(seconds * SAMPLE_RATE_HZ)
         ]
-        soundfile.write(work / f"{sound}.wav", samples, SAMPLE_RATE_HZ, subtype="PCM_16")
+        soundfile.write(work / f"{sound}-{seconds:g}.wav", samples, SAMPLE_RATE_HZ, "PCM_16")
 
 
 def render_all(renders: Sequence[Render], work: Path, workers: int) -> None:
@@ -71,10 +71,12 @@ def render_all(renders: Sequence[Render], work: Path, workers: int) -> None:
 
 def report(long: Sequence[Render], short: Sequence[Render], options: argparse.Namespace) -> None:
     """Draw the curve and print the tables; with `--write`, put them into their pages."""
+    # First: the curve is a file of git.
+    source = origin(_command(options))
     seen = [see(render, options.work) for render in long]
     curve = CURVE if options.write else options.work / CURVE.name
     draw(seen, curve)
-    source, shown = origin("make proof"), f"![The drift curve]({CURVE.relative_to(REPOSITORY)})"
+    shown = f"![The drift curve]({CURVE.relative_to(REPOSITORY)})"
     tables = [
         (README, "ten-minutes", [shown, "", *summary_table(seen)]),
         (LOG, "drift", [source, "", *drift_table(seen)]),
@@ -87,6 +89,14 @@ def report(long: Sequence[Render], short: Sequence[Render], options: argparse.Na
         if options.write:
             write_table(page, name, lines)
     print(f"\nthe drift curve: {curve}")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What was run, without the names of folders."""
+    said = f"python -m tests.bench.ten_minutes --seconds {options.seconds:g}"
+    said += f" --ablation-seconds {options.ablation_seconds:g} --modes {' '.join(options.modes)}"
+    said += "" if options.synthetic else " --no-synthetic"
+    return said + ("" if options.recordings == EXAMPLES else " --recordings FOLDER")
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ def test_every_row_of_every_recipe_is_rendered(ran: Ran) -> None:
     assert set(ran.results) == {"slide-1", "slide-2", "de", "es", "fr", "monday"}
 
 
-def test_a_slide_that_moves_goes_on_beside_the_face(folder: Path) -> None:
+def test_a_slide_that_moves_goes_on_beside_the_face(ran: Ran, folder: Path) -> None:
     """Its bar grows from left to right; a picture has 6 of its 84 frames."""
     assert (probe_video(folder / "slide_2.mp4").width, len(bars(folder / "slide_2.mp4"))) == (
         1280,
