@@ -12,7 +12,13 @@ from sonic_ops.config import (
     SamplingConfig,
     Settings,
 )
-from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, PIECE_SECONDS, SAMPLE_RATE_HZ
+from sonic_ops.constants import (
+    FADE_TOKENS,
+    PIECE_OVERLAP_SAMPLES,
+    PIECE_SECONDS,
+    SAMPLE_RATE_HZ,
+    TOKENS_PER_SECOND,
+)
 
 
 class ClusterConfig(Settings):
@@ -109,9 +115,11 @@ class VideoConfig(Settings):
 
     @model_validator(mode="after")
     def _pieces_move_on(self) -> Self:
-        overlap_s = PIECE_OVERLAP_SAMPLES // SAMPLE_RATE_HZ
-        if self.audio_context == "overlapped" and self.audio_piece_s <= overlap_s:
-            raise ValueError(f"audio_piece_s must be above {overlap_s} where pieces overlap")
+        # The last piece begins earlier than its place: two fades must still fit between.
+        fades_s = 2 * FADE_TOKENS // TOKENS_PER_SECOND
+        least_s = PIECE_OVERLAP_SAMPLES // SAMPLE_RATE_HZ + fades_s
+        if self.audio_context == "overlapped" and self.audio_piece_s < least_s:
+            raise ValueError(f"audio_piece_s must be {least_s} or more where pieces overlap")
         return self
 
     @model_validator(mode="after")

@@ -190,7 +190,7 @@ class SamplingConfig(Settings):
     shared_noise: Share = Field(
         default=0.0, description="share of the noise that all frames have in common"
     )
-    noise_span: Annotated[int, Field(ge=1)] = Field(
+    noise_span: Annotated[int, Field(ge=1, le=100)] = Field(
         default=1,
         description="frames over which the rest of the noise of a frame is spread: head and brows "
         "move slowly and do not flicker",
@@ -205,6 +205,8 @@ class SamplingConfig(Settings):
     def _whole(self) -> Self:
         if self.num_run == 0:
             raise ValueError("strength leaves no step to run")
+        if self.guidance_interval[0] > self.guidance_interval[1]:
+            raise ValueError("guidance_interval must begin before it ends")
         if self.window_overlap >= self.window_frames:
             raise ValueError("window_overlap must be smaller than window_frames")
         return self

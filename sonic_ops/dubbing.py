@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from sonic_ops.encoding import create_file
 from sonic_ops.errors import FieldError, LengthsDifferError, VideoUnreadableError
-from sonic_ops.files import draft_of, open_address
+from sonic_ops.files import LOCAL_ONLY, draft_of, open_address
 from sonic_ops.formats import Format, format_of
 from sonic_ops.inspection import TOLERANCE_S, track_lengths_s
 from sonic_ops.languages import track_language
@@ -78,7 +78,7 @@ def join_languages(
 def _open_video(video: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     with open_address(video) as file:
         try:
-            container = av.open(file)
+            container = av.open(file, options=LOCAL_ONLY)
         except (av.error.FFmpegError, OSError) as error:
             raise _unreadable(video, error.strerror or type(error).__name__) from error
         with container:

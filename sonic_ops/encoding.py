@@ -35,7 +35,7 @@ _MAX_CRF = 51  # of x264, whose scale the settings use
 # drifts, and B-frames fade it in.
 _FINEST, _X264_P_FRAME, _X265_P_FRAME, _B_FRAME = -14, -2, -6, 8
 _B_FRAMES = 15  # between two others, always: an encoder that chooses looks at the groups before
-_PATTERN = f"bframes={_B_FRAMES}:b-adapt=0:rc-lookahead={_B_FRAMES + 5}"
+_PATTERN = f"bframes={_B_FRAMES}:b-adapt=0:rc-lookahead={_B_FRAMES + 5}:scenecut=0"
 # `direct=auto` would look at them too. Another reason for constant quantisers: with a rate control
 # the macroblock tree of x264 reads memory that it never wrote, in AVX-512 code, at some widths.
 _X264_PARAMS = "open-gop=0:direct=spatial:b-pyramid=none"
@@ -211,7 +211,8 @@ def _quantisers(crf: int, p_frame: int) -> str:
 def _last_frames(settings: EncodeSettings, num_frames: int) -> str:
     """The quantiser of the last frames of groups, for x264."""
     crf, gop = settings.crf, settings.gop_frames
-    last = {*range(gop - 1, num_frames, gop), num_frames - 1} if num_frames and crf else ()
+    last = {*range(gop - 1, num_frames, gop), num_frames - 1} if num_frames and crf else set()
+    last -= {*range(0, num_frames, gop)}  # key frames are as fine already
     zones = "/".join(f"{frame},{frame},q={max(crf + _FINEST, 1)}" for frame in sorted(last))
     return f":zones={zones}" if zones else ""
 

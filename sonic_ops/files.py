@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 from uuid import uuid4
 
 import fsspec.core
@@ -19,6 +19,9 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from sonic_ops.errors import ConfigError, MissingFileError, RenderError
+
+LOCAL_ONLY: Final = {"protocol_whitelist": "file,pipe"}
+"""For FFmpeg: a playlist may not reach for other machines."""
 
 PACKAGE_WEIGHTS = Path(__file__).parent / "weights"
 PACKAGED = "package:"

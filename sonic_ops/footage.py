@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
@@ -15,8 +16,11 @@ from PIL import Image
 
 from sonic_ops.encoding import EXACT
 from sonic_ops.errors import ImageUnreadableError
+from sonic_ops.files import LOCAL_ONLY
 
 _FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+_PHOTOS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+"""What HEIF files call themselves: FFmpeg would show one tile of such a photo as a video."""
 _UNSAID = 2  # how H.273 numbers colours that a file does not name
 _HD_HEIGHT = 720  # players take BT.709 from here on, and BT.601 below
 
@@ -24,7 +28,10 @@ _HD_HEIGHT = 720  # players take BT.709 from here on, and BT.601 below
 def size_of(file: IO[bytes]) -> tuple[int, int] | None:
     """Width and height; None if the file is no video."""
     file.seek(0)
-    with suppress(av.error.FFmpegError, OSError, ValueError), av.open(file) as container:
+    if file.read(12)[8:] in _PHOTOS:
+        return None
+    file.seek(0)
+    with suppress(av.error.FFmpegError, OSError, ValueError), _opened(file) as container:
         if container.format.name in _FORMATS and container.streams.video:
             context = container.streams.video[0].codec_context  # None if the codec is unknown
             return (context.width, context.height) if context else None
@@ -35,7 +42,7 @@ def first_picture(file: IO[bytes]) -> Image.Image:
     """The first picture, RGB. Raises OSError or ValueError if it cannot be decoded."""
     file.seek(0)
     try:
-        with av.open(file) as container:
+        with _opened(file) as container:
             return _picture(next(container.decode(video=0)))
     except (av.error.FFmpegError, StopIteration) as error:
         raise ValueError(str(error) or "there is no picture in it") from error
@@ -49,7 +56,7 @@ def pictures_at(path: Path, moments: Iterable[Fraction]) -> Iterator[Image.Image
     moments = iter(moments)
     start = next(moments)
     try:
-        with av.open(str(path)) as container:
+        with _opened(str(path)) as container:
             frames = _frames_from(container, start)
             _, shown = next(frames)
             picture, following = _picture(shown), next(frames, None)
@@ -64,6 +71,10 @@ def pictures_at(path: Path, moments: Iterable[Fraction]) -> Iterator[Image.Image
             remedy="Export it once more, or give a picture.",
             field="portrait",
         ) from error
+
+
+def _opened(file: IO[bytes] | str) -> InputContainer:
+    return av.open(file, options=LOCAL_ONLY)
 
 
 def _frames_from(
@@ -87,6 +98,7 @@ def _frames_from(
 
 
 def _picture(frame: VideoFrame) -> Image.Image:
+    """A frame as a player shows it: RGB, upright."""
     is_unsaid = int(frame.colorspace) == _UNSAID
     guess = Colorspace.ITU709 if frame.height >= _HD_HEIGHT else Colorspace.ITU601
     rgb = frame.reformat(
@@ -95,4 +107,5 @@ def _picture(frame: VideoFrame) -> Image.Image:
         interpolation=EXACT,
         threads=1,
     )
-    return Image.fromarray(rgb.to_ndarray())
+    turned_HWC = np.rot90(rgb.to_ndarray(), round(frame.rotation / 90))
+    return Image.fromarray(np.ascontiguousarray(turned_HWC))

@@ -18,7 +18,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from sonic_ops.errors import AudioUnreadableError
-from sonic_ops.files import open_address
+from sonic_ops.files import LOCAL_ONLY, open_address
 
 LOUDEST = 100.0  # of full scale; what is beyond it is no sound
 MAX_DAMAGED_SHARE = 0.1
@@ -26,7 +26,6 @@ MIN_GAP_S = 0.04  # less is how files round their times
 _UNKNOWN_DURATION_S = 600.0  # for the limit of what may be missing
 _GUESSED_DURATIONS = frozenset({"mp3", "aac", "amr"})  # from the bit rate and the size
 _MAX_PLANES = 8  # from here on PyAV reads past the last plane
-_OPTIONS = {"protocol_whitelist": "file,pipe"}  # a playlist may not reach for other machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
             raise unreadable(source, "it is empty")
         file.seek(0)
         try:
-            with av.open(file, options=_OPTIONS, metadata_errors="replace") as container:
+            with av.open(file, options=LOCAL_ONLY, metadata_errors="replace") as container:
                 if not container.streams.audio:
                     raise unreadable(source, "it has no audio stream")
                 if container.streams.audio[0].codec_context is None:

@@ -53,7 +53,13 @@ def run_of(
 def _shares(text: str) -> dict[str, float]:
     from sonic_ops.training.stages import SHARES
 
-    shares = {name: float(part) for name, _, part in (p.partition("=") for p in text.split(","))}
+    pairs = (part.partition("=") for part in text.split(","))
+    try:
+        shares = {name: float(part or "nan") for name, _, part in pairs}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not all(part >= 0 for part in shares.values()) or not sum(shares.values()):
+        raise argparse.ArgumentTypeError("give each stage a number, and one of them more than 0")
     if unknown := shares.keys() - SHARES.keys():
         raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose from {', '.join(SHARES)}")
     return shares

@@ -226,7 +226,9 @@ def fed(run: Run, kind: Kind) -> Feed:
         known = samples.read_samples(shards, tokens, scale)
         feed = lambda: known  # noqa: E731
     if rank() == 0 and scale is None:
-        scale_file.write_text(json.dumps(feed().residual_scale))
+        draft = scale_file.with_suffix(".draft")
+        draft.write_text(json.dumps(feed().residual_scale))
+        draft.rename(scale_file)
     return feed
 
 

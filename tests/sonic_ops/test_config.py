@@ -67,5 +67,5 @@ def test_pieces_of_sound_are_as_long_as_asked_for(
 
 def test_pieces_that_overlap_must_be_longer_than_the_overlap() -> None:
     assert VideoConfig(audio_context="blocks", audio_piece_s=5).audio_piece_s == 5
-    with pytest.raises(ValidationError, match="audio_piece_s must be above 5"):
-        VideoConfig(audio_context="overlapped", audio_piece_s=5)
+    with pytest.raises(ValidationError, match="audio_piece_s must be 7 or more"):
+        VideoConfig(audio_context="overlapped", audio_piece_s=6)

@@ -1,5 +1,7 @@
 """A video that is given as a picture, against the pictures that it was made of."""
 
+import socket
+import struct
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +14,7 @@ from sonic_ops.encoding import EncodeSettings, encode_frames
 from sonic_ops.errors import ImageUnreadableError
 from sonic_ops.footage import pictures_at
 from sonic_ops.formats import VideoCodec
-from sonic_ops.pictures import load_picture
+from sonic_ops.pictures import load_image, load_picture
 
 NUM_FRAMES = 60
 FPS = Fraction(25)
@@ -45,6 +47,51 @@ def test_a_moment_shows_the_last_picture_before_it(
     numbers = list(range(first, NUM_FRAMES))
     assert shown(path, *(n / fps for n in numbers)) == numbers
     assert shown(path, *((n + Fraction(9, 10)) / fps for n in numbers)) == numbers
+
+
+def turned(path: Path) -> Path:
+    """The same file for a player that turns it by 90 degrees, clockwise, as phones write it."""
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40
+    one = 1 << 16
+    numbers = (0, one, 0, -one, 0, 0, 64 * one, 0, 1 << 30)
+    content[matrix : matrix + 36] = struct.pack(">9i", *numbers)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_video_of_a_phone_stands_upright(tmp_path: Path) -> None:
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:, :48] = 200  # what is left is above when turned
+    encode_frames([picture] * 3, tmp_path / "a.mp4", EncodeSettings(preset="veryfast"))
+    path = turned(tmp_path / "a.mp4")
+    for seen in (load_image(str(path)), next(pictures_at(path, [Fraction(0)]))):
+        shown_HWC = np.asarray(seen)
+        assert shown_HWC.shape == (96, 64, 3)
+        assert shown_HWC[:40].mean() > 190
+        assert shown_HWC[56:].mean() < 10
+
+
+def test_a_photo_of_a_phone_is_no_video(tmp_path: Path) -> None:
+    path = slides(tmp_path / "a.mp4")
+    content = bytearray(path.read_bytes())
+    content[8:12] = b"heic"
+    path.write_bytes(content)
+    with pytest.raises(ImageUnreadableError, match="format is unknown"):
+        load_image(str(path))
+
+
+def test_a_playlist_reaches_for_no_other_machine(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.3)
+        port = server.getsockname()[1]
+        text = f"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:{port}/seg.ts\n#EXT-X-ENDLIST\n"
+        path = tmp_path / "a.m3u8"
+        path.write_text(text)
+        with pytest.raises(ImageUnreadableError):
+            load_image(str(path))
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_behind_its_end_the_last_picture_stays(tmp_path: Path) -> None:

@@ -190,8 +190,14 @@ def test_only_named_parts_of_the_budget_are_spent(tmp_path: Path) -> None:
     options = parser.parse_args(["--budget-min", "5", "--shares", "decoder=1,guided=4"])
     run = run_of(options, tmp_path)
     assert [run.share(name).seconds for name in ("frames", "decoder", "guided")] == [0, 60, 240]
-    with pytest.raises(argparse.ArgumentError, match="brows: choose from autoencoder, "):
-        parser.parse_args(["--shares", "brows=1"])
+    wrong = {
+        "brows=1": "brows: choose from autoencoder, ",
+        "guided=0": "more than 0",
+        "guided": "a number",
+    }
+    for text, said in wrong.items():
+        with pytest.raises(argparse.ArgumentError, match=said):
+            parser.parse_args(["--shares", text])
 
 
 def test_temporal_layers_change_nothing_before_they_learn(samples: diffusion.Samples) -> None:
