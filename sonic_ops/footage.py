@@ -74,7 +74,8 @@ def pictures_at(path: Path, moments: Iterable[Fraction]) -> Iterator[Image.Image
 
 
 def _opened(file: IO[bytes] | str) -> InputContainer:
-    return av.open(file, options=LOCAL_ONLY)
+    container: InputContainer = av.open(file, options=LOCAL_ONLY)
+    return container
 
 
 def _frames_from(
