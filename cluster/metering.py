@@ -53,8 +53,8 @@ class MeteredWorker:
     def interpolate(self, num_frames: int, side: int, media: MediaConfig) -> None:
         """Make what is in the middle of so many frames of that size and the next ones."""
         pictures = _pictures(num_frames + 1, side)
-        flownet = self._worker.models.flownet if media.interpolation == "flow" else None
-        middles = output_frames(flownet, pictures, 0, range(1, 2 * num_frames, 2))
+        way = self._worker.models.between(media.interpolation)
+        middles = output_frames(way, pictures, 0, range(1, 2 * num_frames, 2))
         self._noted(_drained, "interpolate")(middles)
 
     def paste(self, num_frames: int, side: int) -> None:

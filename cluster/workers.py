@@ -236,7 +236,7 @@ class RenderWorker:
         """Interpolate a segment to output frames and encode them; the address of the file."""
         pictures = frames if following is None else np.concatenate([frames, following])
         stream = output_frames(
-            self.models.flownet if job.media.interpolation == "flow" else None,
+            self.models.between(job.media.interpolation),
             pictures,
             job.segment.start,
             range(job.start, job.stop),

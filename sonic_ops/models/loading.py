@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder, sinusoids
 
-from sonic_ops.config import ModelsConfig
+from sonic_ops.config import Interpolation, ModelsConfig
 from sonic_ops.errors import ConfigError
 from sonic_ops.files import weights_folder
+from sonic_ops.interpolation import Way
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.inventory import compare, read_config, shapes_of
 from sonic_ops.models.parts import Parts
@@ -66,6 +67,10 @@ class Models:
     @property
     def flownet(self) -> FlowNet:
         return cast(FlowNet, self.parts["flownet"])
+
+    def between(self, interpolation: Interpolation) -> Way:
+        """What makes the pictures between two frames."""
+        return self.flownet if interpolation == "flow" else interpolation
 
     @property
     def latent_channels(self) -> int:

@@ -164,9 +164,9 @@ def measure_borders(request: VideoRequest, config: RenderConfig) -> None:
     frames_FHWC = decoded(config.decoding)
     every = config.decoding.chunk_frames
     say_ratios("chunks of frames", every, changes(frames_FHWC), changes(decoded(one)))
-    stream = output_frames(
-        models.flownet, frames_FHWC, 0, range(num_output_frames_of(request.num_samples))
-    )
+    way = models.between(config.media.interpolation)
+    span = range(num_output_frames_of(request.num_samples))
+    stream = output_frames(way, frames_FHWC, 0, span)
     shown_FHWC = np.stack(list(stream))
     length = OUTPUT_FRAMES_PER_FRAME * config.segment_frames
     for codec in ENCODERS:

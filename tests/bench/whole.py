@@ -121,7 +121,7 @@ def sketch_lines(seconds: float, rounds: int) -> Iterator[str]:
     """The embedded model: with the numbers of the release, as it ships, and the fast preset."""
     # The pieces of the release; up to 30 s of sound there is but one.
     shipped = changed(load_preset("sketch"), audio_context="blocks")
-    exact = changed(shipped, models={"dtype": "float32"})
+    exact = changed(shipped, models={"dtype": "float32"}, media={"interpolation": "flow"})
     fast = changed(load_preset("sketch-fast"), audio_context="blocks")
     ways: dict[str, Way] = {
         "exact": Ours(exact),
@@ -142,7 +142,7 @@ def sketch_lines(seconds: float, rounds: int) -> Iterator[str]:
         ),
         Duel("the same, released without needless branches", "needed, shipped", "shipped"),
         Duel(
-            f"`sketch-fast` ({fast.sampling.steps} steps, features reused, blends between frames) "
+            f"`sketch-fast` ({fast.sampling.steps} steps, features reused) "
             f"against the release of `sketch` ({shipped.sampling.steps} steps)",
             "released, shipped",
             "fast",

@@ -4,6 +4,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sonic_ops.errors import ConfigError
-from sonic_ops.interpolation import frames_between, output_frames
+from sonic_ops.interpolation import Way, frames_between, output_frames
 from sonic_ops.models.rife import FlowNet, load_flownet, warp
 from sonic_ops.timeline import cut_segments, num_output_frames_of
 
@@ -22,6 +23,12 @@ INVENTORY = Path(__file__).parents[1] / "golden" / "inventory" / "rife_flownet_k
 @pytest.fixture(scope="module")
 def flownet() -> FlowNet:
     return load_flownet()
+
+
+@pytest.fixture(params=["flow", "dis"])
+def way(request: pytest.FixtureRequest, flownet: FlowNet) -> Way:
+    """Each of the two that follow motion."""
+    return flownet if request.param == "flow" else "dis"
 
 
 def square_at(left: int, top: int, width: int = 96, height: int = 64) -> Tensor:
@@ -105,14 +112,17 @@ def test_a_flow_fetches_from_where_it_points() -> None:
     )
 
 
+def as_picture(frame_CHW: Tensor) -> NDArray[np.uint8]:
+    return np.asarray(frame_CHW.permute(1, 2, 0).numpy() * 255, np.uint8)
+
+
 def pictures(num_frames: int) -> NDArray[np.uint8]:
-    frames = [square_at(20 + 4 * index, 16) for index in range(num_frames)]
-    return np.stack([(f.permute(1, 2, 0).numpy() * 255).astype(np.uint8) for f in frames])
+    return np.stack([as_picture(square_at(20 + 4 * index, 16)) for index in range(num_frames)])
 
 
-def test_even_output_frames_are_frames_and_the_last_one_is_held(flownet: FlowNet) -> None:
+def test_even_output_frames_are_frames_and_the_last_one_is_held(way: Way) -> None:
     frames = pictures(3)
-    shown = list(output_frames(flownet, frames, 10, range(20, 28)))
+    shown = list(output_frames(way, frames, 10, range(20, 28)))
     assert len(shown) == 8
     for index in range(3):
         assert np.array_equal(shown[2 * index], frames[index])
@@ -122,22 +132,20 @@ def test_even_output_frames_are_frames_and_the_last_one_is_held(flownet: FlowNet
     assert all(picture.dtype == np.uint8 for picture in shown)
 
 
-def test_segments_with_one_more_frame_give_the_output_frames_of_the_whole(
-    flownet: FlowNet,
-) -> None:
+def test_segments_with_one_more_frame_give_the_output_frames_of_the_whole(way: Way) -> None:
     frames = pictures(5)
-    whole = list(output_frames(flownet, frames, 0, range(10)))
-    first = list(output_frames(flownet, frames[:3], 0, range(4)))  # frames 0, 1 and the halo 2
-    second = list(output_frames(flownet, frames[2:], 2, range(4, 10)))
+    whole = list(output_frames(way, frames, 0, range(10)))
+    first = list(output_frames(way, frames[:3], 0, range(4)))  # frames 0, 1 and the halo 2
+    second = list(output_frames(way, frames[2:], 2, range(4, 10)))
     for a, b in zip(whole, first + second, strict=True):
         assert np.array_equal(a, b)
 
 
 @pytest.mark.parametrize("rate", ["24000/1001", "24", "25", "30", "50", "60", "120"])
-def test_any_rate_and_any_cut_give_the_frames_of_their_moments(flownet: FlowNet, rate: str) -> None:
+def test_any_rate_and_any_cut_give_the_frames_of_their_moments(way: Way, rate: str) -> None:
     frames, fps = pictures(4), Fraction(rate)
     num_output_frames = num_output_frames_of(4 * 1280, fps)
-    whole = list(output_frames(flownet, frames, 0, range(num_output_frames), fps))
+    whole = list(output_frames(way, frames, 0, range(num_output_frames), fps))
     for n, picture in enumerate(whole):
         seen = torch.from_numpy(picture).permute(2, 0, 1) / 255
         moment = min(float(n * Fraction(25, 2) / fps), 3)
@@ -148,7 +156,7 @@ def test_any_rate_and_any_cut_give_the_frames_of_their_moments(flownet: FlowNet,
     for segment in cut_segments(4, 1):
         span = segment.output_frames(4, num_output_frames, fps)
         own = frames[segment.start : segment.stop + 1]  # and the first of the next segment
-        cut += list(output_frames(flownet, own, segment.start, span, fps))
+        cut += list(output_frames(way, own, segment.start, span, fps))
     assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
 
 
@@ -187,6 +195,38 @@ def test_pairs_that_go_together_are_as_if_alone(flownet: FlowNet) -> None:
 def test_a_blend_shows_both_frames_by_their_distance() -> None:
     frames = np.array([0, 100, 201], np.uint8)[:, None, None, None].repeat(3, axis=3)
     shown = [
-        int(picture.max()) for picture in output_frames(None, frames, 0, range(8), Fraction(50))
+        int(picture.max()) for picture in output_frames("blend", frames, 0, range(8), Fraction(50))
     ]
     assert shown == [0, 25, 50, 75, 100, 125, 150, 176]
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(8, 0), (-6, 4), (0, 10)])
+def test_search_moves_a_square_half_way_and_nearer_than_a_blend(dx: int, dy: int) -> None:
+    pair = [square_at(30, 16), square_at(30 + dx, 16 + dy)]
+    half_way = as_picture(square_at(30 + dx // 2, 16 + dy // 2)).astype(float)
+    frames = np.stack([as_picture(frame) for frame in pair])
+    errors = {
+        kind: np.abs(next(output_frames(kind, frames, 0, range(1, 2))) - half_way).mean()
+        for kind in ("dis", "blend")
+    }
+    assert errors["dis"] < 0.4 * errors["blend"]
+
+
+def test_search_leaves_equal_frames_alone_and_lays_a_cut_over() -> None:
+    shown, other = pictures(1)[0], 255 - pictures(1)[0]
+    equal, cut = np.stack([shown, shown]), np.stack([shown, other])
+    assert np.array_equal(next(output_frames("dis", equal, 0, range(1, 2))), shown)
+    blended, searched = (next(output_frames(k, cut, 0, range(1, 2))) for k in ("blend", "dis"))
+    assert np.abs(searched.astype(int) - blended).mean() < 1
+
+
+def test_search_does_not_depend_on_threads() -> None:
+    frames = np.stack([np.kron(picture, np.ones((4, 4, 1), np.uint8)) for picture in pictures(2)])
+    threads, made = cv2.getNumThreads(), []
+    try:
+        for count in (1, 2, 3):
+            cv2.setNumThreads(count)
+            made.append(next(output_frames("dis", frames, 0, range(1, 2))))
+    finally:
+        cv2.setNumThreads(threads)
+    assert all(np.array_equal(picture, made[0]) for picture in made)

@@ -103,7 +103,8 @@ class Renderer:
         settings = EncodeSettings(crf=self.media.crf, preset=self.media.speed)
         with tempfile.TemporaryDirectory() as folder:
             with watch.part("interpolate"):
-                frames = list(output_frames(self.models.flownet, pictures_FHW3, 0, span))
+                way = self.models.between(self.media.interpolation)
+                frames = list(output_frames(way, pictures_FHW3, 0, span))
             with watch.part("encode"):
                 encode_frames(iter(frames), Path(folder) / "video.mp4", settings)
 
