@@ -23,12 +23,15 @@ from tests.bench.renders import Render, config_of, manifest_of
 KEPT: Final = ("sharpness_pct", "likeness", "head_motion", "expression")
 """Figures whose last 30 s are compared with the first 30 s."""
 MAX_CHANGE_PCT, MAX_LAG_MS, MAX_COLOUR = 3.0, 40.0, 1.0
+MIN_WINDOWS: Final = 5
+"""A trend needs so many windows of 30 s."""
 SEAMS: Final = (0.95, 1.05)
 ABLATED: Final = (
     "lip_sync", "lip_lag_ms", "mouth_motion", "silence", "sharpness_pct", "colour_drift",
     "head_motion", "expression", "flicker", "smoothness",
 )  # fmt: skip
 BORDERS: Final = ("borders, nearby", "borders, key frames")
+FILE_AND_MODEL: Final = ("borders in the file", "borders before the encoder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,19 @@ class Seen:
         first, last = (self.windows[place][name] for place in (0, -1))
         return 100 * (last / first - 1) if first and last is not None else None
 
+    def trend_pct(self, name: str) -> tuple[float, float] | None:
+        """The straight line through all windows: its change from the first to the last window in
+        percent of the mean, and two standard errors of that; none with too few windows.
+        """
+        known = [(w["start_s"], w[name]) for w in self.windows if w[name] is not None]
+        if len(known) < MIN_WINDOWS:
+            return None
+        starts, values = np.asarray(known, float).T
+        places = (starts - starts[0]) / (starts[-1] - starts[0])
+        (slope, _), covariance = np.polyfit(places, values, 1, cov=True)
+        percent = 100 / values.mean()
+        return slope * percent, 2 * float(np.sqrt(covariance[0, 0])) * percent
+
 
 def see(render: Render, work: Path) -> Seen:
     """Read what was measured of a finished render."""
@@ -65,18 +81,24 @@ def see(render: Render, work: Path) -> Seen:
     return Seen(render, windows, against_nearby(borders), against_others(borders, others))
 
 
-def summary_table(all_seen: Sequence[Seen]) -> list[str]:
-    """A line for every render: what must not drift, and the bar of each figure."""
+def summary_table(all_seen: Sequence[Seen], exact: Sequence[Seen] = ()) -> list[str]:
+    """A line for every render: what must not drift, and the bar of each figure.
+
+    `exact` are short renders in the same modes, whose encoder loses nothing: their borders are the
+    model's alone.
+    """
     kept = [ENTRY[name].label.lower() for name in KEPT]
-    head = ["", "lip sync, r", "lag, ms", *kept, "colour, dE", *BORDERS]
+    head = ["", "lip sync, r", "lag, ms", *kept, "colour, dE", *FILE_AND_MODEL]
     bars = [
         "bar", "", f"within {MAX_LAG_MS:.0f}", *[f"within {MAX_CHANGE_PCT:.0f} %"] * len(KEPT),
-        f"{MAX_COLOUR:.1f}", *[f"{SEAMS[0]} to {SEAMS[1]}"] * len(BORDERS),
+        f"{MAX_COLOUR:.1f}", *[f"{SEAMS[0]} to {SEAMS[1]}"] * len(FILE_AND_MODEL),
     ]  # fmt: skip
-    return _table(head, [bars, *map(_summary, all_seen)])
+    borders = {seen.render.mode: seen.nearby for seen in exact}
+    lines = (_summary(seen, borders.get(seen.render.mode)) for seen in all_seen)
+    return _table(head, [bars, *lines])
 
 
-def _summary(seen: Seen) -> list[str]:
+def _summary(seen: Seen, exact: Seams | None) -> list[str]:
     sync, lags = seen.values("lip_sync"), seen.values("lip_lag_ms")
     outside = any(abs(lag) > MAX_LAG_MS for lag in lags)
     lag = f"{min(lags):+.0f} to {max(lags):+.0f}" if lags else "-"
@@ -85,16 +107,19 @@ def _summary(seen: Seen) -> list[str]:
         seen.render.label,
         f"{np.mean(sync):.2f}, {min(sync):.2f} to {max(sync):.2f}" if sync else "-",
         _marked(lag, missed=outside),
-        *(_changed(seen.change_pct(name)) for name in KEPT),
+        *(_changed(seen, name) for name in KEPT),
         _marked(f"{colour:.2f}", missed=colour > MAX_COLOUR),
-        *_borders(seen),
+        _seams(seen.nearby),
+        _seams(exact),
     ]
 
 
-def _changed(change_pct: float | None) -> str:
+def _changed(seen: Seen, name: str) -> str:
+    change_pct, trend = seen.change_pct(name), seen.trend_pct(name)
     if change_pct is None:
         return "-"
-    return _marked(f"{change_pct:+.1f} %", missed=abs(change_pct) > MAX_CHANGE_PCT)
+    marked = _marked(f"{change_pct:+.1f} %", missed=abs(change_pct) > MAX_CHANGE_PCT)
+    return marked if trend is None else f"{marked}, trend {trend[0]:+.1f} ± {trend[1]:.1f}"
 
 
 def _borders(seen: Seen) -> list[str]:

@@ -73,17 +73,16 @@ def report(long: Sequence[Render], short: Sequence[Render], options: argparse.Na
     """Draw the curve and print the tables; with `--write`, put them into their pages."""
     # First: the curve is a file of git.
     source = origin(_command(options))
-    seen = [see(render, options.work) for render in long]
+    seen, exact = ([see(render, options.work) for render in each] for each in (long, short))
     curve = CURVE if options.write else options.work / CURVE.name
     draw(seen, curve)
     shown = f"![The drift curve]({CURVE.relative_to(REPOSITORY)})"
     tables = [
-        (README, "ten-minutes", [shown, "", *summary_table(seen)]),
+        (README, "ten-minutes", [shown, "", *summary_table(seen, exact)]),
         (LOG, "drift", [source, "", *drift_table(seen)]),
     ]
-    if short:
-        ablated = ablation_table([see(render, options.work) for render in short])
-        tables.append((LOG, "ablation", [source, "", *ablated]))
+    if exact:
+        tables.append((LOG, "ablation", [source, "", *ablation_table(exact)]))
     for page, name, lines in tables:
         print(f"\n{name}\n", *lines, sep="\n")
         if options.write:

@@ -63,6 +63,33 @@ def test_what_misses_its_bar_is_bold() -> None:
     assert bad[7:] == ["**1.10**", "**1.06** (0.96 to 1.16), told 0.50", "-"]
 
 
+def test_a_trend_is_that_of_all_windows_and_not_of_two() -> None:
+    rng = np.random.default_rng(0)
+    wandering = [replace(GOOD, expression=1 + rng.normal(0, 0.1)) for _ in range(20)]
+    falling = [replace(GOOD, head_motion=2 - 0.02 * n) for n in range(20)]
+    trend, error = trend_of(seen(*wandering), "expression")
+    assert abs(trend) < error < 20
+    trend, error = trend_of(seen(*falling), "head_motion")
+    assert trend == pytest.approx(-100 * 0.38 / 1.81)
+    assert error == pytest.approx(0, abs=1e-6)
+    assert seen(*falling[:4]).trend_pct("head_motion") is None
+    assert cells(summary_table([seen(*falling)])[-1])[5] == "**-19.0 %**, trend -21.0 ± 0.0"
+
+
+def trend_of(one: Seen, name: str) -> tuple[float, float]:
+    found = one.trend_pct(name)
+    assert found is not None
+    return found
+
+
+def test_borders_before_the_encoder_are_those_of_the_exact_render_in_the_same_mode() -> None:
+    lossy = [seen(GOOD, mode=mode, ratio=1.3) for mode in ("shift", "apart")]
+    exact = [seen(GOOD, mode="apart", ratio=1.01)]
+    _, _, _, ours, apart = map(cells, summary_table(lossy, exact))
+    assert ours[-2:] == ["**1.30** (1.20 to 1.40), told 0.50", "-"]
+    assert apart[-1] == "1.01 (0.91 to 1.11), told 0.50"
+
+
 def test_a_figure_that_is_missing_is_a_dash() -> None:
     nothing = replace(GOOD, lip_sync=None, lip_lag_ms=None, silence=None, seam_ratio=None)
     one = replace(seen(nothing, nothing), nearby=None)
