@@ -22,9 +22,9 @@ from tests.flows.test_estimate import CALIBRATION, ONES, costing
 
 @pytest.fixture
 def measured(tmp_path: Path) -> str:
-    """A calibration in which a UNet call takes a minute, and nothing else takes time."""
+    """A calibration in which a UNet call takes a minute and a half, and nothing else takes time."""
     path = tmp_path / "calibration.json"
-    save_calibration(costing(branch_s=60.0), path)
+    save_calibration(costing(branch_s=90.0), path)
     return str(path)
 
 
@@ -48,8 +48,8 @@ def test_it_says_time_money_memory_and_disk(
     status, text = planned(write_manifest(good), measured, workers=2, price=3)
     assert status == 0
     row = next(line.split() for line in text.splitlines() if line.startswith("good"))
-    # 3 s of sound: 37 frames, 2 windows in each of 12 steps, at four times the pixels.
-    assert row[:5] == ["good", "3.0", "37", "2", "24"]
+    # 3 s of sound: 37 frames, 2 windows in each of 8 steps, at four times the pixels.
+    assert row[:5] == ["good", "3.0", "37", "2", "16"]
     assert row[5] == "1:36:00"
     assert "work: 1.6 h of a worker" in text
     assert "1:36:10 on 1 worker, 1:36:10 on 2" in text  # a single segment, and the start
