@@ -17,6 +17,8 @@ from sonic_ops.files import open_own, storage_fault, written
 Status: TypeAlias = Literal["done", "skipped", "failed", "elsewhere", "waiting"]
 
 RESULTS_ENDING: Final = ".results.parquet"
+PREVIEWS_ENDING: Final = ".preview-results.parquet"
+"""Of the results of previews: no results of rows end so, whatever their manifest is called."""
 FINISHED = {"done", "skipped"}
 NOT_MARKED: Final = "not marked"
 """What is said of a video that does not say itself that it was made with AI."""
@@ -112,15 +114,17 @@ def sentence_of(error: SonicError) -> str:
     return f"column {error.field}: {error.message}" if error.field else error.message
 
 
-def results_address(manifest: str, output_folder: str | None) -> str:
+def results_address(
+    manifest: str, output_folder: str | None, *, ending: str = RESULTS_ENDING
+) -> str:
     """Beside the manifest; in the output folder if one is given or the manifest's is read-only."""
-    name = f"{PurePosixPath(manifest).stem}{RESULTS_ENDING}"
+    name = f"{PurePosixPath(manifest).stem}{ending}"
     return addresses.join(output_folder or addresses.folder_of(manifest), name)
 
 
 def report_address(results: str) -> str:
     """Where the report of a results table lies: beside it."""
-    return f"{results.removesuffix(RESULTS_ENDING)}.report.html"
+    return f"{results.removesuffix('results.parquet')}report.html"
 
 
 def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> None:

@@ -30,9 +30,10 @@ from flows.leases import Leases, open_leases
 from flows.ledger import Ledger
 from flows.manifest import Manifest, open_manifest
 from flows.plan import work_in_words
-from flows.previews import check_previews, preview_address
+from flows.previews import check_previews
 from flows.results import (
     FINISHED,
+    PREVIEWS_ENDING,
     ResultLine,
     read_results,
     report_address,
@@ -140,7 +141,7 @@ def _run_previews(request: RunRequest, rows: _Rows, leases: Leases, terminal: Te
     checked = sorted_into(ledger, outcomes, estimator, terminal)
     say_bad(checked, terminal)
     folder = addresses.folder_of(rows.target)
-    target = results_address(preview_address(request.manifest), folder)
+    target = results_address(request.manifest, folder, ending=PREVIEWS_ENDING)
     previews = _Rows(rows.manifest, estimator, ledger, checked, target, are_previews=True)
     return FINISHED.issuperset(_run_rows(request, previews, leases, terminal))
 

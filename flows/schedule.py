@@ -30,7 +30,9 @@ _log = logging.getLogger(__name__)
 
 NOTES = ".sonic/taken"
 LEASE_S = 120.0
-_OWN = (".results.parquet", ".measures.parquet")  # written beside manifests, and no manifests
+_OWN = tuple(  # written beside manifests, and no manifests
+    f"{kind}{table}.parquet" for kind in (".", ".preview-") for table in ("results", "measures")
+)
 TRIES = 2
 """How often a manifest is tried again if a machine was at fault; rows have tries of their own."""
 

@@ -23,6 +23,7 @@ from flows.results import (
     BATCH_ROWS,
     FINISHED,
     NOT_MARKED,
+    PREVIEWS_ENDING,
     RESULTS_ENDING,
     RowResult,
     report_address,
@@ -43,14 +44,14 @@ Lines = Iterator[tuple[RowResult, dict[str, object]]]
 
 def results_of(address: str, output_folder: str | None) -> str:
     """The results table that an address means: it is one, or a manifest that has been rendered."""
-    if address.endswith(RESULTS_ENDING):
+    if address.endswith((RESULTS_ENDING, PREVIEWS_ENDING)):
         return address
     return results_address(address, output_folder)
 
 
 def measures_address(results: str) -> str:
     """The figures of all videos, beside the report."""
-    return f"{results.removesuffix(RESULTS_ENDING)}.measures.parquet"
+    return f"{results.removesuffix('results.parquet')}measures.parquet"
 
 
 def write_report(results: str, say: Say) -> str:
@@ -197,7 +198,7 @@ def _summary(results: str, total: _Total) -> Summary:
         if name in IN_TABLE
     )
     return Summary(
-        title=PurePosixPath(report_address(results)).name.removesuffix(".report.html"),
+        title=PurePosixPath(results).name.removesuffix("results.parquet")[:-1],
         results=results,
         made_at=time.strftime("%Y-%m-%d %H:%M"),
         tiles=(

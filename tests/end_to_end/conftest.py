@@ -67,7 +67,7 @@ class Bench:
             RunRequest(manifest, preset, output_folder, previews=previews),
             open_terminal(console=Console(file=text, width=80)),
         )
-        ending = ".preview.results.parquet" if previews == "only" else ".results.parquet"
+        ending = ".preview-results.parquet" if previews == "only" else ".results.parquet"
         name = Path(manifest).with_suffix(ending).name
         folder = Path(output_folder or Path(manifest).parent)
         table = pq.read_table(folder / name).to_pylist()

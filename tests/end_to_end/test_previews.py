@@ -32,7 +32,7 @@ def test_previews_are_looked_at_and_then_the_videos_are_rendered_as_without(
     file = tmp_path / "ada.preview.mp4"
     verify_video(file, num_output_frames=10, duration_s=0.4)
     assert {path.name for path in tmp_path.iterdir()} == {
-        ".sonic", "ada.preview.mp4", "m.parquet", "m.preview.results.parquet"
+        ".sonic", "ada.preview.mp4", "m.parquet", "m.preview-results.parquet"
     }  # fmt: skip
     made = file.stat().st_mtime_ns
 

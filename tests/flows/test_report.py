@@ -201,7 +201,8 @@ def test_without_results_there_is_no_report(tmp_path: Path) -> None:
 def test_the_results_of_a_manifest_are_found() -> None:
     assert results_of("/a/b.csv", None) == "/a/b.results.parquet"
     assert results_of("/a/b.csv", "/out") == "/out/b.results.parquet"
-    assert results_of("/a/b.results.parquet", "/out") == "/a/b.results.parquet"
+    for table in ("/a/b.results.parquet", "/a/b.preview-results.parquet"):
+        assert results_of(table, "/out") == table
 
 
 @pytest.mark.parametrize(

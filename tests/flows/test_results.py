@@ -5,12 +5,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from flows.journal import folder_of
+from flows.report.writing import measures_address
 from flows.results import (
     BATCH_ROWS,
+    PREVIEWS_ENDING,
     SCHEMA,
     RowResult,
     read_results,
     rejected,
+    report_address,
     results_address,
     write_results,
 )
@@ -23,6 +27,20 @@ def test_results_lie_beside_the_manifest_or_in_the_output_folder() -> None:
     assert results_address("/in/m.parquet", None) == "/in/m.results.parquet"
     assert results_address("s3://b/m.csv", None) == "s3://b/m.results.parquet"
     assert results_address("/in/m.parquet", "/out") == "/out/m.results.parquet"
+
+
+def beside(results: str) -> set[str]:
+    """Where results, and all that is kept beside them, lie."""
+    return {results, report_address(results), measures_address(results), folder_of(results)}
+
+
+@pytest.mark.parametrize("other", ["m.preview.csv", "m.preview-results.csv", "m.preview-.csv"])
+def test_previews_share_no_file_with_the_rows_of_any_manifest(other: str) -> None:
+    previews = results_address("/in/m.csv", None, ending=PREVIEWS_ENDING)
+    assert previews == "/in/m.preview-results.parquet"
+    assert report_address(previews) == "/in/m.preview-report.html"
+    for manifest in ("m.csv", other):
+        assert not beside(previews) & beside(results_address(f"/in/{manifest}", None))
 
 
 def test_every_row_has_a_line_and_extras_pass_through(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.results import results_address
+from flows.results import PREVIEWS_ENDING, RESULTS_ENDING, results_address
 from flows.schedule import new_manifests
 from flows.shown import key_of
 from tests.flows.conftest import REPOSITORY
@@ -17,9 +17,17 @@ def names(folder: Path) -> list[str]:
 
 
 def test_manifests_are_taken_in_order_and_what_lies_beside_them_is_not(tmp_path: Path) -> None:
-    for name in ("b.csv", "a.parquet", "c.JSONL", "notes.txt", "a.measures.parquet"):
+    for name in (
+        "b.csv",
+        "a.parquet",
+        "c.JSONL",
+        "notes.txt",
+        "a.measures.parquet",
+        "a.preview-measures.parquet",
+    ):
         (tmp_path / name).write_text("x")
-    Path(results_address(str(tmp_path / "a.parquet"), None)).write_text("x")
+    for ending in (RESULTS_ENDING, PREVIEWS_ENDING):
+        Path(results_address(str(tmp_path / "a.parquet"), None, ending=ending)).write_text("x")
     assert names(tmp_path) == ["a.parquet", "b.csv", "c.JSONL"]
     assert names(tmp_path / "nowhere") == []
 
