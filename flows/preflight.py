@@ -18,7 +18,7 @@ from flows.config import RenderConfig
 from flows.fingerprint import fingerprint_of
 from flows.manifest import Manifest
 from flows.plan import RowPlan, plan_row
-from flows.receipts import finished_result, received_fingerprint, work_folder
+from flows.receipts import finished_result, is_ours, work_folder
 from flows.results import RowResult
 from flows.rows import BadRow, FaceBox, Row, blaming, parse_row
 from flows.side_cars import REMEDY, check_side_car, side_car_of
@@ -29,7 +29,6 @@ from sonic_ops.errors import (
     OutputNotWritableError,
     SonicError,
 )
-from sonic_ops.files import exists
 from sonic_ops.formats import format_of
 
 if TYPE_CHECKING:
@@ -224,10 +223,10 @@ class RowChecker:
             )
 
     def _foreign(self, row: Row, fingerprint: str) -> Iterator[SonicError]:
-        """An error for an output that is there and was not rendered; nor is it just being."""
-        if addresses.size_bytes(row.output) is None or received_fingerprint(row.output):
+        """An error for an output that is there and is not as a render left it."""
+        if addresses.size_bytes(row.output) is None:
             return
-        if not exists(work_folder(row, fingerprint, self._config.work)):
+        if not is_ours(row.output, work_folder(row, fingerprint, self._config.work)):
             yield FieldError(
                 f"{row.output} is there, and no render has written it",
                 remedy="Give the file another name or another place.",

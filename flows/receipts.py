@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from cluster.accounts import Account
@@ -15,6 +16,7 @@ from sonic_ops.files import exists, written
 
 WORK_ROOT = ".sonic"
 OWNER = "sonic-row.json"
+PUBLISHED = "published.json"
 SHORT_OWN = 8
 """Digits of the hash of id and output in the name of a work folder."""
 
@@ -82,6 +84,19 @@ def write_receipt(result: RowResult, account: Account) -> None:
     receipt = {"result": asdict(result), "timings": timings} | _stamp(result.output)
     with written(receipt_address(result.output)) as path:
         path.write_text(json.dumps(receipt, indent=1))
+
+
+def announce(work: str, finished: Path) -> None:
+    """Keep in a work folder what is about to be published: a command that ends before it writes
+    the receipt leaves a file that is known all the same."""
+    with written(addresses.join(work, PUBLISHED)) as path:
+        path.write_text(json.dumps(_stamp(str(finished))))
+
+
+def is_ours(output: str, work: str) -> bool:
+    """Whether a file is as a render left it: by its receipt, or by what a work folder announces."""
+    stamps = _stamp_in(_read_receipt(output)), addresses.read_json(addresses.join(work, PUBLISHED))
+    return _stamp(output) in stamps
 
 
 def finished_result(output: str, fingerprint: str) -> RowResult | None:

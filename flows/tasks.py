@@ -22,7 +22,7 @@ from cluster.render import Progress
 from flows import addresses
 from flows.inputs import backdrop_of, portrait_of
 from flows.preflight import PlannedRow
-from flows.receipts import lease_target, write_owner
+from flows.receipts import announce, lease_target, write_owner
 from flows.rows import Row, blaming
 from flows.session import current_session
 from flows.side_cars import write_side_car
@@ -219,6 +219,7 @@ def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
         # To finish takes long: who has lost the lease meanwhile must not publish.
         session.leases.check(lease_target(row.output))
         write_side_car(row, finish.subtitles)
+        announce(planned.work, target)
     return info
 
 

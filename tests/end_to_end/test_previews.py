@@ -52,3 +52,14 @@ def test_previews_are_looked_at_and_then_the_videos_are_rendered_as_without(
 
     again = bench.run(manifest, preset, previews="first")
     assert "no previews: no row is left to render" in again.text
+
+
+def test_a_preview_that_lost_its_receipt_in_a_kill_is_known_all_the_same(
+    bench: Bench, tmp_path: Path
+) -> None:
+    preset = bench.preset("lost", preview={"seconds": 0.2, "steps": 1}, keep_work=True)
+    manifest = bench.manifest(ROWS[1:], tmp_path)
+    assert bench.run(manifest, preset, previews="only").status == 0
+    (tmp_path / ".sonic" / "receipts" / "ada.preview.mp4.json").unlink()
+    again = bench.run(manifest, preset, previews="only")
+    assert again.results["ada (preview)"]["status"] == "done"

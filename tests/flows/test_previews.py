@@ -10,7 +10,7 @@ from flows.config import RenderConfig
 from flows.ledger import Ledger
 from flows.preflight import Outcome, PlannedRow
 from flows.previews import check_previews, preview_address, preview_of
-from flows.receipts import write_owner, write_receipt
+from flows.receipts import announce, write_owner, write_receipt
 from flows.results import RowResult, rejected
 from flows.rows import BadRow
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
@@ -118,8 +118,10 @@ def test_no_file_is_replaced_that_was_there_before(
     assert problems_of(manifest, config) == [
         f"{preview.row.output} is there, and no render has written it"
     ]
-    # A run that ended between the video and its receipt goes on.
+    # A run that has begun says nothing of the file, one that ended before its receipt does.
     write_owner(preview.work, preview.row.output, preview.fingerprint)
+    assert problems_of(manifest, config)
+    announce(preview.work, Path(preview.row.output))
     assert isinstance(previews_of(manifest, config)[0], PlannedRow)
 
 
@@ -136,6 +138,11 @@ def test_a_preview_that_is_there_is_not_made_again_and_an_older_one_is(
     assert previews_of(manifest, config) == [replace(ours, status="skipped")]
     (changed,) = previews_of(write_manifest(good | {"seed": 3}), config)
     assert isinstance(changed, PlannedRow)
+    Path(output).write_bytes(b"user")  # in the place of ours, and as long
+    for row in (good, good | {"seed": 3}):
+        assert problems_of(write_manifest(row), config) == [
+            f"{output} is there, and no render has written it"
+        ]
 
 
 def test_a_name_that_gets_too_long_is_said(
