@@ -82,11 +82,12 @@ class RenderWorker:
         return processor_of(self.models.device)
 
     def encode_piece(self, job: PieceJob) -> str:
-        """Write the tokens of one piece; its address."""
+        """Write the tokens of one piece that count; its address."""
 
         def tokens() -> dict[str, Tensor]:
             mel = log_mel(read_samples(job.audio, job.piece.start, job.piece.stop))
-            return {"tokens": encode_piece(self.models.speech_encoder, mel).cpu()}
+            tokens_LKD = encode_piece(self.models.speech_encoder, mel)
+            return {"tokens": tokens_LKD[: job.piece.num_tokens].cpu()}
 
         return artifacts.write_tensors(job.target, tokens)
 

@@ -235,6 +235,11 @@ class Piece:
         """The token of the track that the first one of the piece is."""
         return self.start // SAMPLES_PER_TOKEN
 
+    @property
+    def num_tokens(self) -> int:
+        """How many of its tokens count, from its first one on: the encoder gives 30 s of them."""
+        return self.fall.stop - self.first_token
+
     def share(self, token: int) -> float:
         """What the piece adds to a token of the track; the shares of all pieces have the sum 1."""
         if not self.rise.start <= token < self.fall.stop:

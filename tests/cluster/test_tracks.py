@@ -1,5 +1,6 @@
 """Tokens of the track out of its pieces: the same whatever is read, and without a step inside."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,15 @@ import torch
 from torch import Tensor
 
 from cluster import artifacts
+from cluster.pool import Pool
+from cluster.render import encode_audio
 from cluster.tracks import TokenTrack
+from sonic_ops.audio import encode_piece, log_mel, read_samples
+from sonic_ops.config import AudioContext, ModelsConfig
 from sonic_ops.constants import SAMPLES_PER_TOKEN
+from sonic_ops.models.loading import load_models
 from sonic_ops.timeline import Piece, cut_pieces
+from tests.cluster.conftest import Prepare
 
 NUM_TOKENS = 430
 PIECE_TOKENS = 100
@@ -52,3 +59,30 @@ def test_side_by_side_the_tokens_are_those_of_the_pieces(tmp_path: Path) -> None
     pieces, tokens, files = made(tmp_path, 0)
     whole = TokenTrack(pieces, files, NUM_TOKENS).read(0, NUM_TOKENS)
     assert torch.equal(whole, torch.cat(tokens)[:NUM_TOKENS])
+
+
+@pytest.mark.parametrize(
+    ("context", "seconds", "kept"),
+    [("blocks", 4, [200, 200, 100]), ("overlapped", 7, [250, 225, 350])],
+)
+def test_only_tokens_that_count_are_kept_and_all_frames_hear_the_same(
+    tmp_path: Path,
+    prepare: Prepare,
+    local_pool: Pool,
+    models: ModelsConfig,
+    context: AudioContext,
+    seconds: int,
+    kept: list[int],
+) -> None:
+    known = prepare(125, tmp_path / "known")  # 10 s
+    request = replace(known, work=str(tmp_path), audio_context=context, audio_piece_s=seconds)
+    files = encode_audio(local_pool, request, lambda progress: None)
+    assert [len(artifacts.read_tensors(file)["tokens"]) for file in files] == kept
+    pieces, whole = [job.piece for job in request.pieces], [f"{file}.whole" for file in files]
+    encoder = load_models(models).speech_encoder
+    for piece, file in zip(pieces, whole, strict=True):
+        mel = log_mel(read_samples(request.audio, piece.start, piece.stop))
+        artifacts.write_tensors(file, lambda mel=mel: {"tokens": encode_piece(encoder, mel)})  # type: ignore[misc]
+    read, expected = (TokenTrack(pieces, each, 500).read(-40, 600) for each in (files, whole))
+    assert torch.equal(read, expected)
+    assert read[:40].count_nonzero() == read[540:].count_nonzero() == 0 < read.count_nonzero()
