@@ -27,7 +27,7 @@ from flows.estimate import num_branches
 from flows.prefect_settings import prepare_prefect, reach_prefect
 from flows.trial import Round, write_inputs
 from sonic_ops.audio import decode_audio
-from sonic_ops.constants import MODEL_FPS
+from sonic_ops.constants import MODEL_FPS, TOKENS_PER_FRAME
 from sonic_ops.encoding import ENCODERS
 from sonic_ops.errors import ConfigError
 from sonic_ops.faces import Box, find_faces
@@ -160,7 +160,7 @@ class _Measure:
             start_s=start_s,
             kept_bytes=kept_bytes,
             peak_bytes=dict(peaks),
-            work_piece_bytes=self._token_bytes / num_videos,
+            work_token_bytes=self._token_bytes / (num_videos * size.num_frames * TOKENS_PER_FRAME),
             work_frame_bytes=(self._work_bytes - self._token_bytes)
             / (num_videos * size.num_frames),
             limit_bytes=_device_bytes(device),

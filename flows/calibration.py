@@ -59,7 +59,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Costs, what start and end take, memory, and bytes of the work folder per piece and frame.
+    """Costs, what start and end take, memory, and bytes of the work folder per token and frame.
 
     `kept_bytes` is what a worker holds once its weights are loaded, `peak_bytes` the most that it
     holds in a stage; of the device if the preset names one that is not the CPU.
@@ -69,7 +69,7 @@ class Calibration:
     start_s: float
     kept_bytes: int
     peak_bytes: Mapping[str, int]
-    work_piece_bytes: float
+    work_token_bytes: float
     work_frame_bytes: float
     limit_bytes: int = 0
     source: str = "a rough guess"
@@ -125,7 +125,7 @@ def load_calibration(config: RenderConfig, named: str | None = None) -> Calibrat
 _GUESS_PIXELS = 128 * 128
 _GUESS_UNET_BYTES = 37e6
 _GPU_GAIN = 600.0
-_WORK_PIECE_BYTES, _WORK_FRAME_BYTES = 12e6, 100e3
+_WORK_TOKEN_BYTES, _WORK_FRAME_BYTES = 8e3, 100e3
 
 
 def guess(config: RenderConfig) -> Calibration:
@@ -158,7 +158,7 @@ def guess(config: RenderConfig) -> Calibration:
         30.0,
         kept_bytes,
         dict.fromkeys(stages, peak_bytes),
-        _WORK_PIECE_BYTES,
+        _WORK_TOKEN_BYTES,
         _WORK_FRAME_BYTES * area,
     )
 

@@ -16,7 +16,7 @@ from sonic_ops.config import SamplingConfig
 from sonic_ops.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.formats import VideoCodec
 from sonic_ops.guidance import branches_of, guidance_scales
-from sonic_ops.timeline import cut_pieces
+from sonic_ops.timeline import Piece, cut_pieces
 
 STAGES = ("listen", "denoise", "decode", "encode")
 
@@ -76,13 +76,13 @@ def estimate_row(
     area, pasted = sizes.animated / costs.pixels, sizes.pasted / costs.pixels
     moving = sizes.encoded * (sizes.moving + STILL * (1 - sizes.moving))  # in pixels that move
     codec = config.media.codec or "h264"
-    num_pieces = _num_pieces(plan, config)
+    pieces = _pieces(plan, config)
     denoise_s = (
         plan.num_windows * num_branches(config.sampling) * costs.branch_s
         + plan.num_frames * plan.num_steps * costs.step_frame_s
     )
     stages_s = {
-        "listen": num_pieces * costs.piece_s + plan.num_frames * costs.frame_s,
+        "listen": len(pieces) * costs.piece_s + plan.num_frames * costs.frame_s,
         "denoise": area * (costs.portrait_s + denoise_s),
         "decode": area * _num_decoded(plan, config) * costs.decode_s,
         "encode": area * plan.num_frames * costs.middle_s
@@ -100,7 +100,7 @@ def estimate_row(
             stage: int(calibration.kept_bytes + area * max(peak - calibration.kept_bytes, 0))
             for stage, peak in calibration.peak_bytes.items()
         },
-        int(num_pieces * calibration.work_piece_bytes)
+        int(sum(piece.num_tokens for piece in pieces) * calibration.work_token_bytes)
         + int(area * plan.num_frames * calibration.work_frame_bytes)
         + output_bytes,
         output_bytes,
@@ -116,11 +116,11 @@ def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
     return plan.num_frames + len(tinted_frames(0, plan.num_frames, plan.num_frames))
 
 
-def _num_pieces(plan: RowPlan, config: RenderConfig) -> int:
+def _pieces(plan: RowPlan, config: RenderConfig) -> tuple[Piece, ...]:
     """Pieces of sound that the speech encoder hears."""
     overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
     piece_samples = config.audio_piece_s * SAMPLE_RATE_HZ
-    return len(cut_pieces(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap))
+    return cut_pieces(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap)
 
 
 def num_branches(sampling: SamplingConfig) -> int:

@@ -1,5 +1,6 @@
 """A calibration measures every cost, with real networks of the smallest size."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def config(tmp_path: Path) -> RenderConfig:
 @pytest.mark.flow
 def test_everything_is_measured(config: RenderConfig) -> None:
     said: list[str] = []
+    speech = json.loads((Path(config.models.weights) / "speech_encoder/config.json").read_text())
+    token_bytes = (speech["encoder_layers"] + 1) * speech["d_model"] * 4
     found = calibrate(config, said.append, budget_s=0)
     costs = found.costs
     assert found.is_measured
@@ -48,7 +51,7 @@ def test_everything_is_measured(config: RenderConfig) -> None:
     assert all(getattr(costs, name) > 0 for name in others)
     assert set(found.peak_bytes) == {"listen", "denoise", "decode", "encode"}
     assert min(found.peak_bytes.values()) >= found.kept_bytes > 0
-    assert found.work_piece_bytes > 0
+    assert found.work_token_bytes == pytest.approx(token_bytes, rel=0.1)
     assert found.work_frame_bytes > 0
     plan = plan_row(1, config.sampling)
     estimate = estimate_row(plan, config, Sizes(SIDE * SIDE, SIDE * SIDE), found)

@@ -138,6 +138,16 @@ def test_a_row_takes_as_long_as_the_dispatcher_needs_for_it(
     assert planned_s == pytest.approx(pool.now_s, rel=0.06)
 
 
+@pytest.mark.parametrize(("seconds", "num_tokens"), [(1, 50), (70, 3500)])
+def test_what_is_heard_takes_the_disk_of_its_tokens(seconds: int, num_tokens: int) -> None:
+    sizes, plan = Sizes(SIDE, SIDE), plan_row(seconds, CONFIG.sampling)
+    with_tokens, without = (
+        estimate_row(plan, CONFIG, sizes, replace(CALIBRATION, work_token_bytes=each)).work_bytes
+        for each in (7, 0)
+    )
+    assert with_tokens - without == 7 * num_tokens
+
+
 def test_disk_is_what_stays_and_the_work_of_rows_in_flight() -> None:
     run = RunEstimate.of([ROW, replace(ROW, work_bytes=900)])
     assert run.output_bytes == 20
