@@ -54,7 +54,9 @@ def makers_at_work(folder: Path, kind: Kind, num_makers: int, speech: list[Path]
     context = multiprocessing.get_context("spawn")
     makers = [
         context.Process(
-            target=_make_on, args=(folder, kind, first, num_makers, speech, os.getpid())
+            target=_make_on,
+            args=(folder, kind, first, num_makers, speech, os.getpid()),
+            name=_name_of(kind),
         )
         for first in range(num_makers)
     ]
@@ -67,6 +69,15 @@ def makers_at_work(folder: Path, kind: Kind, num_makers: int, speech: list[Path]
             maker.terminate()
         for maker in makers:
             maker.join(_STOP_WITHIN_S)
+
+
+def at_work(kind: Kind) -> bool:
+    """Whether any process of this one paints shards of a kind."""
+    return any(child.name == _name_of(kind) for child in multiprocessing.active_children())
+
+
+def _name_of(kind: Kind) -> str:
+    return f"painter of {kind.name}"
 
 
 def _make_on(

@@ -5,7 +5,7 @@ Shape letters: P people, F frames, C channels, H, W rows and columns.
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderDC
 
-from sonic_ops.errors import ConfigError
+from sonic_ops.errors import ConfigError, RenderError
 from sonic_ops.training.autoencoder import from_bytes
 from sonic_ops.training.dataset import Pictures, load_arrays, read_pictures, save_arrays
 from sonic_ops.training.device import half_precision, training_device
@@ -85,12 +85,19 @@ class GrowingSamples:
     """The samples of a folder in which makers put new shards while the UNet trains.
 
     Looks for them every 20 s, encodes them for 4 s at most, and deletes their pictures.
+    `more_may_come` says whether any maker is still at work.
     """
 
     def __init__(
-        self, folder: Path, kind: str, vae: AutoencoderDC, tokens: torch.Tensor, scale: float | None
+        self,
+        folder: Path,
+        kind: str,
+        vae: AutoencoderDC,
+        tokens: torch.Tensor,
+        scale: float | None,
+        more_may_come: Callable[[], bool],
     ) -> None:
-        self.folder, self.kind = folder, kind
+        self.folder, self.kind, self.more_may_come = folder, kind, more_may_come
         self.tokens, self.scale = tokens, scale
         self.device = training_device()
         self.vae = vae.to(self.device)
@@ -99,12 +106,19 @@ class GrowingSamples:
         self.looked = -_LOOK_EVERY_S
 
     def __call__(self) -> Samples:
-        """The samples as they are now; waits for the first shard."""
-        if time.monotonic() - self.looked > _LOOK_EVERY_S or self.samples is None:
+        """The samples as they are now; waits for the first shard.
+
+        Raises RenderError if there is none and nobody makes any.
+        """
+        if self.samples is not None and time.monotonic() - self.looked > _LOOK_EVERY_S:
             self._look()
         while self.samples is None:
-            time.sleep(0.5)
+            more_may_come = self.more_may_come()  # asked first: what came last is still seen
             self._look()
+            if self.samples is None:
+                if not more_may_come:
+                    raise _nothing_comes(self.kind)
+                time.sleep(0.5)
         return self.samples
 
     def _look(self) -> None:
@@ -120,3 +134,11 @@ class GrowingSamples:
             more = read_samples(new, self.tokens, self.scale).to(self.device)
             self.scale = more.residual_scale
             self.samples = self.samples.joined(more, _MOST_PEOPLE) if self.samples else more
+
+
+def _nothing_comes(kind: str) -> RenderError:
+    return RenderError(
+        f"There are no {kind} to train on, and no process is left that paints any",
+        remedy="See what the painters said when they ended (memory, disk), then run the same "
+        "command again: it goes on where it was.",
+    )

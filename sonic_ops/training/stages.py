@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from sonic_ops.training import audio_head, autoencoder, dataset, samples, unet_s
 from sonic_ops.training.diffusion import Feed
 from sonic_ops.training.export import export_model
 from sonic_ops.training.loop import Budget, load_average, rank, train_together, world_size
-from sonic_ops.training.makers import Kind, make_shards, makers_at_work
+from sonic_ops.training.makers import Kind, at_work, make_shards, makers_at_work
 
 IMAGES: Final = Kind("images", first_seed=1_000, people=500, frames=6, whole_windows=False)
 WINDOWS: Final = Kind("windows", first_seed=100_000, people=100, frames=25, whole_windows=True)
@@ -220,7 +221,8 @@ def fed(run: Run, kind: Kind) -> Feed:
     feed: Feed
     if run.gpu:
         vae = weights.load_autoencoder(run.folder / "vae").eval()
-        feed = samples.GrowingSamples(run.folder, kind.name, vae, tokens, scale)
+        more_may_come = partial(at_work, kind)
+        feed = samples.GrowingSamples(run.folder, kind.name, vae, tokens, scale, more_may_come)
     else:
         shards = samples.finished(run.folder, samples.LATENTS + kind.name)
         known = samples.read_samples(shards, tokens, scale)

@@ -1,18 +1,22 @@
 """Pictures that other processes make while one trains."""
 
+import multiprocessing
 import time
-from dataclasses import fields
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from sonic_ops.errors import ConfigError
+from sonic_ops.errors import ConfigError, RenderError
 from sonic_ops.training import autoencoder, samples
 from sonic_ops.training.dataset import Speech, read_pictures, save_arrays
+from sonic_ops.training.diffusion import Samples
 from sonic_ops.training.features import AFTER, BEFORE
-from sonic_ops.training.makers import Kind, make_shards, makers_at_work
+from sonic_ops.training.makers import Kind, at_work, make_shards, makers_at_work
 from sonic_ops.training.motion import NUM_CHANNELS
 
 KIND = Kind("windows", first_seed=100_000, people=8, frames=3, whole_windows=True)
@@ -60,8 +64,9 @@ def test_latents_that_hardly_move_are_refused(tmp_path: Path) -> None:
 
 def test_samples_grow_while_makers_work(tmp_path: Path, speech: Speech) -> None:
     vae = autoencoder.make_autoencoder().eval()
+    tokens = torch.zeros(len(speech.tracks) + 1, 8, 64)
     growing = samples.GrowingSamples(
-        tmp_path, KIND.name, vae, tokens=torch.zeros(len(speech.tracks) + 1, 8, 64), scale=None
+        tmp_path, KIND.name, vae, tokens, scale=None, more_may_come=partial(at_work, KIND)
     )
     growing.device = torch.device("cpu")
     shard = tmp_path / "speech-0"
@@ -80,3 +85,27 @@ def test_samples_grow_while_makers_work(tmp_path: Path, speech: Speech) -> None:
     assert {path.name.removeprefix(samples.LATENTS) for path in encoded}.isdisjoint(
         path.name for path in samples.finished(tmp_path, KIND.name)
     )
+
+
+def test_when_all_makers_have_died_nobody_waits_for_them(tmp_path: Path) -> None:
+    vae = autoencoder.make_autoencoder().eval()
+    growing = samples.GrowingSamples(
+        tmp_path, KIND.name, vae, torch.zeros(1), scale=None, more_may_come=partial(at_work, KIND)
+    )
+    other = replace(KIND, name="images")
+    with ThreadPoolExecutor(1) as threads, makers_at_work(tmp_path, KIND, 2, []):
+        assert (at_work(KIND), at_work(other)) == (True, False)
+        for maker in multiprocessing.active_children():
+            if maker.name.endswith(KIND.name):
+                maker.kill()
+        error = ended(growing, threads.submit(growing))
+    assert isinstance(error, RenderError)
+    assert "no windows to train on, and no process is left that paints any" in error.message
+
+
+def ended(growing: samples.GrowingSamples, waiting: Future[Samples]) -> BaseException | None:
+    """What it has raised; who still waits is let go."""
+    try:
+        return waiting.exception(timeout=60)
+    finally:
+        growing.samples = growing.samples or Samples(*[torch.zeros(1)] * 6, residual_scale=1.0)
