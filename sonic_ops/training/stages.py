@@ -33,6 +33,7 @@ SHARES: Final = {
     "frames": 0.35, "windows": 0.33, "guided": 0.12,
 }  # fmt: skip
 """The parts of the budget."""
+_SCALE: Final = "scale.json"
 GUIDANCE: Final = 1.5
 """The guidance that the network learns to give by itself: it makes mouths move as much as in the
 data, where 1 gives too little and 2 too much."""
@@ -216,8 +217,7 @@ def _train_windows(
 def fed(run: Run, kind: Kind) -> Feed:
     """The samples of a kind; on a GPU windows grow in number while it trains."""
     tokens = torch.load(run.folder / "tokens.pt", weights_only=True)
-    scale_file = run.folder / "scale.json"
-    scale = float(json.loads(scale_file.read_text())) if scale_file.exists() else None
+    scale_file, scale = run.folder / _SCALE, known_scale(run)
     feed: Feed
     if run.gpu:
         vae = weights.load_autoencoder(run.folder / "vae").eval()
@@ -227,11 +227,20 @@ def fed(run: Run, kind: Kind) -> Feed:
         shards = samples.finished(run.folder, samples.LATENTS + kind.name)
         known = samples.read_samples(shards, tokens, scale)
         feed = lambda: known  # noqa: E731
-    if rank() == 0 and scale is None:
+    if rank() == 0 and not scale_file.exists():
         draft = scale_file.with_suffix(".draft")
         draft.write_text(json.dumps(feed().residual_scale))
         draft.rename(scale_file)
     return feed
+
+
+def known_scale(run: Run) -> float | None:
+    """What latents are divided by: as the run began, or as the UNet that it starts from has learnt.
+
+    None where neither says: the spread of the latents decides.
+    """
+    file = run.folder / _SCALE
+    return float(json.loads(file.read_text())) if file.exists() else weights.start_scale(run.start)
 
 
 def painting(run: Run) -> AbstractContextManager[None]:
@@ -257,6 +266,7 @@ def export(run: Run) -> None:
         bucket_head=bucket_head,
         speech_encoder=run.speech_encoder,
     )
+    weights.write_scale(run.folder / "export", known_scale(run))
 
 
 def speech_tracks(run: Run) -> dataset.Speech:

@@ -1,7 +1,7 @@
 """Weights that training goes on from: networks in diffusers layout."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 from diffusers import AutoencoderDC
@@ -13,6 +13,10 @@ from sonic_ops.training.autoencoder import make_autoencoder
 from sonic_ops.training.unet_stage import make_unet
 
 Network = TypeVar("Network", bound=nn.Module)
+
+_SCALE: Final = "residual_scale.txt"
+"""What the latents of a model were divided by. No JSON: a preset says it to the renderer, so it has
+no part in the hash of the weights."""
 
 
 def fill(network: Network, folder: Path) -> Network:
@@ -40,6 +44,18 @@ def start_autoencoder(start: Path | None) -> AutoencoderDC:
         return load_autoencoder(start / "vae")
     torch.manual_seed(1)
     return make_autoencoder()
+
+
+def start_scale(start: Path | None) -> float | None:
+    """The scale that the UNet to go on from has learnt with; None if it does not say."""
+    file = start / _SCALE if start else None
+    return float(file.read_text()) if file and file.exists() else None
+
+
+def write_scale(target: Path, scale: float | None) -> None:
+    """Say in a folder of weights what scale its UNet has learnt with."""
+    if scale is not None:
+        (target / _SCALE).write_text(f"{scale}\n")
 
 
 def load_autoencoder(folder: Path) -> AutoencoderDC:

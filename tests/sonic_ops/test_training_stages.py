@@ -1,19 +1,23 @@
 """Every stage learns on a handful of data."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from flows.config import load_preset
+from sonic_ops.errors import ConfigError
+from sonic_ops.files import PACKAGE_WEIGHTS
 from sonic_ops.models.unet import AudioUNet
-from sonic_ops.training import audio_head, autoencoder, diffusion, unet_stage
-from sonic_ops.training.dataset import Pictures, Speech
+from sonic_ops.training import audio_head, autoencoder, diffusion, stages, unet_stage, weights
+from sonic_ops.training.dataset import Pictures, Speech, save_arrays
 from sonic_ops.training.features import AFTER, BEFORE
 from sonic_ops.training.loop import Budget, Loss
 from sonic_ops.training.motion import NUM_CHANNELS
-from sonic_ops.training.options import add_options, run_of
+from sonic_ops.training.options import PACKAGED_ENCODER, add_options, run_of
 
 NUM_TOKENS = 80
 
@@ -232,3 +236,40 @@ def test_half_of_the_noise_is_shared() -> None:
     both = torch.stack([noise[:, 0].flatten(), noise[:, 1].flatten()])
     assert float(torch.corrcoef(both)[0, 1]) == pytest.approx(0.5, abs=0.05)
     assert float(noise.std()) == pytest.approx(1.0, abs=0.05)
+
+
+def feeding(folder: Path, samples: diffusion.Samples, start: Path | None) -> stages.Run:
+    """A run whose latents are made; it goes on from `start`."""
+    arrays = ("latents", "mouths", "boxes", "rows", "amplitudes")
+    shard = {name: getattr(samples, name).numpy() for name in arrays}
+    save_arrays(folder / "latents-windows-0", **shard)
+    torch.save(samples.tokens, folder / "tokens.pt")
+    return stages.Run(folder, PACKAGED_ENCODER, budget_s=1, start=start, gpu=False)
+
+
+def test_a_run_that_goes_on_from_weights_has_the_scale_that_they_have_learnt_with(
+    tmp_path: Path, samples: diffusion.Samples
+) -> None:
+    scales = []
+    start = None
+    for name, gain in (("first", 1.0), ("next", 1.2)):
+        folder = tmp_path / name
+        folder.mkdir()
+        spread = replace(samples, latents=samples.latents * gain)
+        run = feeding(folder, spread, start)
+        scales.append(stages.fed(run, stages.WINDOWS)().residual_scale)
+        autoencoder.make_autoencoder().save_pretrained(folder / "vae")
+        stages.export(run)
+        start = folder / "export"
+    assert scales[0] == pytest.approx(2**0.5, rel=0.05)  # its own spread
+    assert scales[1] == scales[0] == weights.start_scale(start)
+    other = tmp_path / "still"
+    other.mkdir()
+    still = replace(samples, latents=samples.latents / 2)
+    with pytest.raises(ConfigError, match="not by about"):
+        stages.fed(feeding(other, still, start), stages.WINDOWS)
+
+
+def test_the_model_that_ships_says_the_scale_of_its_preset() -> None:
+    scale = weights.start_scale(PACKAGE_WEIGHTS / "sketch")
+    assert scale == load_preset("sketch").sampling.residual_scale
