@@ -37,6 +37,7 @@ __all__ = [
     "names_in",
     "read_tensors",
     "remove_folder",
+    "version_of",
     "write_sound",
     "write_tensors",
     "write_video",
@@ -115,6 +116,12 @@ def fetched_whole(address: str) -> Iterator[Path]:
                 if size < 0 or _digest_of(file, size) != file.read():
                     raise DamagedFileError(address)
         yield path  # outside: what fails while the file is used is not its fault
+
+
+def version_of(address: str) -> str:
+    """Differs when a file has been written anew. Raises DamagedFileError if there is none."""
+    with _storage_faults(address), reached(address) as (filesystem, path):
+        return str(filesystem.ukey(path))
 
 
 def existing(addresses: Iterable[str]) -> frozenset[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cluster import artifacts
+from cluster.footage import open_footage
 from cluster.jobs import EncodeJob
 from sonic_ops.colour_hold import Correction, held
 from sonic_ops.footage import pictures_at
@@ -42,5 +43,5 @@ def _pasted(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
     assert job.footage is not None
     start_s = Fraction(job.start_s)
     moments = (start_s + n / job.media.fps for n in range(job.start, job.stop))
-    with artifacts.fetched_whole(job.footage) as path:
-        yield paste(frames, backdrop, map(whole_picture, pictures_at(path, moments)))
+    pictures = pictures_at(open_footage(job.footage), moments)
+    yield paste(frames, backdrop, map(whole_picture, pictures))

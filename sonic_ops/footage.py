@@ -48,7 +48,7 @@ def first_picture(file: IO[bytes]) -> Image.Image:
         raise ValueError(str(error) or "there is no picture in it") from error
 
 
-def pictures_at(path: Path, moments: Iterable[Fraction]) -> Iterator[Image.Image]:
+def pictures_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterator[Image.Image]:
     """What is shown at moments in seconds that rise; behind its end the last picture, RGB.
 
     Raises ImageUnreadableError.
@@ -56,7 +56,7 @@ def pictures_at(path: Path, moments: Iterable[Fraction]) -> Iterator[Image.Image
     moments = iter(moments)
     start = next(moments)
     try:
-        with _opened(str(path)) as container:
+        with _opened(str(source) if isinstance(source, Path) else source) as container:
             frames = _frames_from(container, start)
             _, shown = next(frames)
             picture, following = _picture(shown), next(frames, None)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cluster.artifacts import write_tensors, write_video
 from cluster.config import VideoConfig
+from cluster.footage import _opened
 from cluster.jobs import VideoRequest
 from cluster.pool import Pool
 from cluster.render import denoise_video, encode_video
@@ -98,11 +99,12 @@ def test_a_face_is_pasted_into_the_picture_of_the_moment_that_is_heard(
     crop, face = (40, 20, 110, 90), Box(55, 35, 40, 40)
     backdrop = backdrop_tensors(Backdrop(slides[0], crop, face, moves=True))
     address = write_tensors(str(tmp_path / "backdrop.safetensors"), lambda: backdrop)
-    made = []
+    made, num_opened = [], _opened.cache_info().misses
     for name, length in (("whole", NUM_FRAMES), ("cut", 4)):
         request = prepare(NUM_FRAMES, tmp_path / name)
         request = replace(request, backdrop=address, footage=footage, start_s=0.2)
         made.append(pictures_of(finish(local_pool, request, video, length)))
+    assert _opened.cache_info().misses == num_opened + 1
     assert np.array_equal(made[0], made[1])
     expected = [luma_of(levels[5 + number]) for number in range(2 * NUM_FRAMES)]
     assert made[0][:, 4, 4].tolist() == pytest.approx(expected, abs=1)
