@@ -320,7 +320,9 @@ class MediaConfig(Settings):
     crf: Annotated[int, Field(ge=0, le=51)] = Field(
         default=18,
         description="quality in the terms of x264, for all codecs but ProRes; H.264 and H.265 take "
-        "the constant quantisers that are as good, so that no border of segments shows",
+        "the constant quantisers that are as good, so that no border of segments shows; `nvenc` "
+        "has a variable rate instead and takes the number as its `cq`, a scale of its own (not "
+        "measured here) on which 0 means automatic and not lossless: borders of segments may show",
     )
     speed: Literal["ultrafast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = Field(
         default="medium", description="speed of the encoder in the terms of x264"

@@ -1,9 +1,9 @@
 """Output frames to segments: closed groups of pictures, the same bytes on every machine.
 
 Equal frames give equal bytes: one encoder thread, bit-exact conversion, no dates in the file.
-H.264 and H.265 have constant quantisers: nothing of a group depends on the groups before it, so
-what begins a segment is bit for bit what an uncut video has there. A rate control starts anew with
-every segment, and its first frame could be told from other key frames.
+H.264 and H.265 have constant quantisers on a CPU: nothing of a group depends on the groups before
+it, so what begins a segment is bit for bit what an uncut video has there. A rate control, as NVENC
+has one, starts anew with every segment, and its first frame can be told from other key frames.
 Shape letters: H, W, C rows, columns, RGB.
 """
 

@@ -6,7 +6,14 @@ import pytest
 
 from flows.config import load_preset
 from sonic_ops.config import MediaConfig
-from sonic_ops.encoding import ENCODERS, NVENC_ENCODERS, EncodeSettings, encode_frames, settings_of
+from sonic_ops.encoding import (
+    ENCODERS,
+    NVENC_ENCODERS,
+    EncodeSettings,
+    _options,
+    encode_frames,
+    settings_of,
+)
 from sonic_ops.errors import ConfigError
 from sonic_ops.inspection import probe_video
 from sonic_ops.nvenc import can_open, has_nvenc
@@ -41,6 +48,13 @@ def test_codecs_that_the_gpu_has_not_stay_on_the_cpu() -> None:
     for codec, encoder in ENCODERS.items():
         settings = EncodeSettings(codec, nvenc=True)
         assert settings.encoder == NVENC_ENCODERS.get(codec, encoder)
+
+
+def test_crf_is_said_to_be_what_nvenc_takes_it_for() -> None:
+    options = _options(EncodeSettings(crf=23, nvenc=True), 50)
+    assert (options["rc"], options["cq"]) == ("vbr", "23")
+    said = MediaConfig.model_fields["crf"].description or ""
+    assert "`nvenc` has a variable rate instead and takes the number as its `cq`" in said
 
 
 def test_nvenc_is_used_or_missed_in_a_sentence(tmp_path: Path) -> None:
