@@ -108,4 +108,5 @@ def ended(growing: samples.GrowingSamples, waiting: Future[Samples]) -> BaseExce
     try:
         return waiting.exception(timeout=60)
     finally:
-        growing.samples = growing.samples or Samples(*[torch.zeros(1)] * 6, residual_scale=1.0)
+        none = torch.zeros(1)
+        growing.samples = growing.samples or Samples(none, none, none, none, none, none, 1.0)
