@@ -15,7 +15,13 @@ from sonic_ops.quality.measures import Measures, measure, measure_elsewhen
 from sonic_ops.quality.speech import Speech
 from sonic_ops.quality.watching import Floats, Shown, Tracks, Watcher
 
-HEARD: Final = ("lip_sync", "lip_lag_ms", "silence")
+HEARD: Final = (
+    "lip_sync",
+    "lip_lag_ms",
+    "silence",
+    "syncnet_confidence",
+    "syncnet_distance",
+)
 """The figures that hear the sound; all others are the same with any sound."""
 
 _SETTLED: Final = 4  # equal frames, from the last of which on nothing changes any more

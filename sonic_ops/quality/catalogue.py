@@ -6,7 +6,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One figure; `name` is its field in `Measures`, `good` says where a good one lies."""
+    """One figure; `name` is its field in `Measures`, `good` says where a good one lies.
+
+    `needs` names what a user gives for it; without that no video has the figure.
+    """
 
     name: str
     label: str
@@ -15,7 +18,11 @@ class Entry:
     definition: str
     source: str = "this project"
     digits: int = 2
+    needs: str = ""
 
+
+_SYNCNET: Final = "Chung and Zisserman, ACCV workshops 2016; the means are those of its release"
+_WEIGHTS: Final = "weights of SyncNet"
 
 ENTRIES: Final = (
     Entry(
@@ -126,5 +133,36 @@ ENTRIES: Final = (
         "from 0; 1 is no seam",
         "Change of the picture at key frames, where segments begin, against that 2, 4 and 6 frames "
         "before and after. What the codec does to any key frame is in it",
+    ),
+    Entry(
+        "syncnet_confidence",
+        "SyncNet confidence",
+        "distance",
+        "from 0; higher is better",
+        "How far the distance below lies under the median of those with the sound moved by -15 to "
+        "15 frames of 1/25 s (LSE-C). The still picture is the first frame. SyncNet learnt from "
+        "people on television: of drawn ones it may say anything",
+        _SYNCNET,
+        needs=_WEIGHTS,
+    ),
+    Entry(
+        "syncnet_distance",
+        "SyncNet distance",
+        "distance",
+        "from 0; lower is better",
+        "Euclidean distance between SyncNet's embeddings of 5 frames of the face and of 0.2 s of "
+        "the sound, in the mean over time, with the sound moved to where it is least (LSE-D)",
+        _SYNCNET,
+        needs=_WEIGHTS,
+    ),
+    Entry(
+        "syncnet_offset_ms",
+        "SyncNet offset",
+        "ms",
+        "-600 to 600 in steps of 40; within 40 of 0",
+        "How far the sound was moved for that; positive means that the lips come late",
+        _SYNCNET,
+        digits=0,
+        needs=_WEIGHTS,
     ),
 )

@@ -72,13 +72,15 @@ class Look:
     thumb: bytes
     poster: bytes
     sheet: bytes
+    syncnet: str = ""
+    """The hash of the weights that SyncNet was asked with; empty if it was not asked."""
 
 
 def look_at(video: Path, portrait_HW3: Bytes | None = None) -> Look:
     """Go through a video once, picture and sound. Raises VerifyError."""
     info = probe_video(video)
     with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
-        wav = _sound_of(video, Path(scratch))
+        wav = sound_of(video, Path(scratch))
         speech = None if wav is None else hear(wav, info.num_frames, info.fps)
         pause_N = None if speech is None else speech.pause_N
         watcher = Watcher(info.fps, pause_N=pause_N, portrait_HW3=portrait_HW3)
@@ -110,7 +112,8 @@ def watched(watcher: Watcher, frames: Iterator[Shown]) -> Iterator[Bytes]:
         yield shown.picture_HW3
 
 
-def _sound_of(video: Path, scratch: Path) -> Path | None:
+def sound_of(video: Path, scratch: Path) -> Path | None:
+    """The sound of a video as `decode_audio` writes it; None if there is none, or too little."""
     wav = scratch / "sound.wav"
     try:
         decode_audio(str(video), wav)

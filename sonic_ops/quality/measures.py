@@ -46,6 +46,9 @@ class Measures:
     flicker: float
     smoothness: float | None
     seam_ratio: float | None
+    syncnet_confidence: float | None = None
+    syncnet_distance: float | None = None
+    syncnet_offset_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def measure_elsewhen(
     found = [
         (*_lip_sync(mouth_N, np.roll(speech.voice_db_N, shift), fps),
          _silence(mouth_N, np.roll(speech.pause_N, shift)))
-        for shift in _other_times(len(mouth_N))
+        for shift in other_times(len(mouth_N))
     ]  # fmt: skip
     sync, lag_ms, silence = (_mean(values) for values in zip(*found, strict=True))
     return sync, lag_ms, silence
@@ -146,11 +149,11 @@ def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | Non
 
 def _chance(mouth_N: Floats, voice_N: Floats) -> float:
     """The correlation with the same speech at other times, which the lips know nothing of."""
-    moved = (np.roll(voice_N, shift) for shift in _other_times(len(voice_N)))
+    moved = (np.roll(voice_N, shift) for shift in other_times(len(voice_N)))
     return float(np.mean([_correlation(mouth_N, voice) for voice in moved]))
 
 
-def _other_times(num_frames: int) -> list[int]:
+def other_times(num_frames: int) -> list[int]:
     """By how many frames speech is moved, from just more than nothing to just less than all."""
     shifts: list[int] = np.linspace(0, num_frames, _CHANCES + 2).astype(int)[1:-1].tolist()
     return shifts

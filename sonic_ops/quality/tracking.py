@@ -38,6 +38,8 @@ class Held:
     face_SS3: Bytes
     moved: tuple[float, float]
     """Right and down, of the middle of the face, in parts of its width."""
+    grown: float
+    """How large the face is, against the first frame."""
 
 
 def face_of(picture_HW3: Bytes) -> tuple[Box, bool]:
@@ -80,7 +82,8 @@ class FaceTracker:
         )
         dx, dy = (self._moved @ middle - middle[:2]) / self._box.width
         face = _warped(picture_HW3, _chained(_to_square(self._box), back))
-        return Held(face, (float(dx), float(dy)))
+        grown = float(np.hypot(*self._moved[:, 0]))
+        return Held(face, (float(dx), float(dy)), grown)
 
     def _seen(self, picture_HW3: Bytes) -> Bytes:
         grey = cv2.cvtColor(picture_HW3, cv2.COLOR_RGB2GRAY)

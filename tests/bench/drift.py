@@ -30,6 +30,8 @@ ABLATED: Final = (
     "lip_sync", "lip_lag_ms", "mouth_motion", "silence", "sharpness_pct", "colour_drift",
     "head_motion", "expression", "flicker", "smoothness",
 )  # fmt: skip
+MEASURED: Final = tuple(name for name, entry in ENTRY.items() if not entry.needs)
+"""Figures that every video has; the proof is given no weights for the others."""
 BORDERS: Final = ("borders, nearby", "borders, key frames")
 FILE_AND_MODEL: Final = ("borders in the file", "borders before the encoder")
 
@@ -137,7 +139,7 @@ def _seams(seams: Seams | None) -> str:
 def drift_table(all_seen: Sequence[Seen]) -> list[str]:
     """All figures: the first and the last 30 s, and the lowest and highest of all windows."""
     head = ["figure", *(seen.render.label for seen in all_seen)]
-    lines = [[_titled(name), *(_course(seen, name) for seen in all_seen)] for name in ENTRY]
+    lines = [[_titled(name), *(_course(seen, name) for seen in all_seen)] for name in MEASURED]
     return _table(head, lines)
 
 

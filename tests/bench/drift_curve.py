@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flows.report.views import ENTRY
-from tests.bench.drift import KEPT, MAX_CHANGE_PCT, MAX_COLOUR, MAX_LAG_MS, Seen
+from tests.bench.drift import KEPT, MAX_CHANGE_PCT, MAX_COLOUR, MAX_LAG_MS, MEASURED, Seen
 
-DRAWN: Final = tuple(name for name in ENTRY if name != "chance_sync")
+DRAWN: Final = tuple(name for name in MEASURED if name != "chance_sync")
 
 _BARS: Final = {"lip_lag_ms": (-MAX_LAG_MS, MAX_LAG_MS), "colour_drift": (0.0, MAX_COLOUR)}
 _COLUMNS: Final = 3

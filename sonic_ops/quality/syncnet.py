@@ -1,0 +1,155 @@
+"""How well lips fit the sound, as SyncNet sees it with the weights that a user gives.
+
+Shape letters: N embeddings, one for every 1/25 s, E numbers of each, L shifts of the sound, T
+frames in a row, H, W rows and columns.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from sonic_ops.errors import ConfigError
+from sonic_ops.models.inventory import compare, shapes_of
+from sonic_ops.models.syncnet import NUM_FACES, NUM_STEPS, SyncNet
+from sonic_ops.prosody import Samples
+from sonic_ops.quality.cepstra import STEPS_PER_SECOND, cepstra
+from sonic_ops.quality.crops import SEEN_FPS
+from sonic_ops.quality.measures import other_times
+from sonic_ops.released.checkpoint import read_checkpoint
+
+MAX_SHIFT: Final = 15
+"""Frames by which the sound is moved to either side."""
+MIN_SEEN: Final = 2 * MAX_SHIFT + 1
+"""Embeddings below which nothing is said: most shifts would compare with nothing."""
+
+_STEPS_PER_FRAME: Final = STEPS_PER_SECOND // SEEN_FPS
+_BLOCK: Final = 16
+_COMPARED: Final = 512
+_COUNTER: Final = "num_batches_tracked"  # of training; older files have none
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """SyncNet with weights; `digest` is the hash of their file."""
+
+    network: SyncNet
+    device: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What SyncNet says of some time; None where there is too little of it."""
+
+    confidence: float | None = None
+    distance: float | None = None
+    offset_ms: float | None = None
+
+
+def load_judge(path: Path, device: str) -> Judge:
+    """SyncNet with the weights of a file, `syncnet_v2.model` or the same as safetensors.
+
+    Raises ConfigError if there is no such file, or if it holds anything but these weights.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            f"there is no file {path} of SyncNet weights",
+            remedy="Give the file that the authors of SyncNet publish as syncnet_v2.model.",
+        )
+    weights = read_checkpoint(path)
+    network = SyncNet()
+    needed = shapes_of(network)
+    optional = [name for name in needed if name.endswith(_COUNTER)]
+    if difference := compare(needed, shapes_of(weights), optional):
+        raise ConfigError(
+            f"{path} are not the weights of SyncNet: {difference}",
+            remedy="Give the file that the authors of SyncNet publish as syncnet_v2.model.",
+        )
+    network.load_state_dict({**{n: network.state_dict()[n] for n in optional}, **weights})
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Judge(network.float().to(device).eval(), device, digest)
+
+
+def see_lips(judge: Judge, faces: Iterable[Bytes]) -> Iterator[NDArray[np.float32]]:
+    """Blocks of embeddings of faces of 224 x 224 pixels: (T, E); number n sees `[n, n + 5)`."""
+    waiting: list[Bytes] = []
+    for face_HW3 in faces:
+        waiting.append(face_HW3)
+        if len(waiting) == _BLOCK + NUM_FACES - 1:
+            yield _seen(judge, waiting)
+            waiting = waiting[_BLOCK:]
+    if len(waiting) >= NUM_FACES:
+        yield _seen(judge, waiting)
+
+
+def hear_sounds(judge: Judge, samples: Samples, num: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks of embeddings of a sound at 16 kHz: (T, E); number n hears 0.2 s from n / 25 s on."""
+    for start in range(0, num, _BLOCK):
+        stop = min(start + _BLOCK, num)
+        first = start * _STEPS_PER_FRAME
+        heard_TK = cepstra(samples, first, (stop - 1) * _STEPS_PER_FRAME + NUM_STEPS)
+        spans = np.lib.stride_tricks.sliding_window_view(heard_TK, NUM_STEPS, axis=0)
+        spans_NKS = torch.from_numpy(spans[::_STEPS_PER_FRAME].copy()).to(judge.device)
+        with torch.inference_mode():
+            yield judge.network.hear(spans_NKS).cpu().numpy()
+
+
+def _seen(judge: Judge, faces: list[Bytes]) -> NDArray[np.float32]:
+    blue_first_THW3 = np.stack(faces)[..., ::-1].copy()
+    faces_3THW = torch.from_numpy(blue_first_THW3).to(judge.device).permute(3, 0, 1, 2)
+    with torch.inference_mode():
+        embedded_NE: NDArray[np.float32] = judge.network.see(faces_3THW.float()).cpu().numpy()
+    return embedded_NE
+
+
+def distances(lips_NE: Floats, sounds_NE: Floats, moved: int = 0) -> NDArray[np.float32]:
+    """How far lips are from the sound 15 frames before to 15 frames after them: N L.
+
+    As in the release, what is before and after all sound is an embedding of zeros. A sound that is
+    `moved` comes from so many frames later, and after its end from its beginning.
+    """
+    num = len(lips_NE)
+    found_NL = np.empty((num, 2 * MAX_SHIFT + 1), np.float32)
+    for start in range(0, num, _COMPARED):
+        lips = torch.from_numpy(lips_NE[start : start + _COMPARED].copy())
+        places = np.arange(start - MAX_SHIFT, start + len(lips) + MAX_SHIFT)
+        is_inside = (places >= 0) & (places < num)
+        heard = sounds_NE[(places + moved) % num] * is_inside[:, None]
+        sounds = torch.from_numpy(heard.astype(np.float32))
+        for shift in range(found_NL.shape[1]):
+            apart = F.pairwise_distance(lips, sounds[shift : shift + len(lips)])
+            found_NL[start : start + len(lips), shift] = apart.numpy()
+    return found_NL
+
+
+def verdict(distances_NL: Floats) -> Verdict:
+    """Over some time the smallest of the mean distances, how far it lies below their median, and
+    how late the lips are where it is (LSE-D, LSE-C and offset of the release)."""
+    if len(distances_NL) < MIN_SEEN:
+        return Verdict()
+    mean_L = distances_NL.mean(0, dtype=np.float64)
+    best = int(mean_L.argmin())
+    distance = float(mean_L[best])
+    offset_ms = 1000 / SEEN_FPS * (MAX_SHIFT - best)
+    return Verdict(float(np.median(mean_L)) - distance, distance, offset_ms)
+
+
+def by_chance(lips_NE: Floats, sounds_NE: Floats) -> Verdict:
+    """What is said of the sound of 16 other times, in the mean; their offsets mean nothing."""
+    if len(lips_NE) < MIN_SEEN:
+        return Verdict()
+    said = [verdict(distances(lips_NE, sounds_NE, n)) for n in other_times(len(lips_NE))]
+    confidence, distance = (
+        float(np.mean([getattr(one, name) for one in said])) for name in ("confidence", "distance")
+    )
+    return Verdict(confidence, distance)
