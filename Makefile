@@ -29,9 +29,9 @@ render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parq
 	@$(BIN)/sonic render "$(INPUT)" $(if $(PRESET),--preset "$(PRESET)") $(if $(OUTPUT),--output "$(OUTPUT)") \
 		$(if $(PREVIEW),--preview$(if $(filter only,$(PREVIEW)),-only))
 
-evaluate: $(READY)  ## measure the videos of a results table or manifest: make evaluate INPUT=results.parquet
-	@test -n "$(INPUT)" || { echo "usage: make evaluate INPUT=manifest.results.parquet" >&2; exit 2; }
-	@$(BIN)/sonic report "$(INPUT)"
+evaluate: $(READY)  ## measure the videos of a results table or manifest: make evaluate INPUT=results.parquet [SYNCNET=syncnet_v2.model]
+	@test -n "$(INPUT)" || { echo "usage: make evaluate INPUT=manifest.results.parquet [SYNCNET=syncnet_v2.model]" >&2; exit 2; }
+	@$(BIN)/sonic report "$(INPUT)" $(if $(SYNCNET),--syncnet "$(SYNCNET)")
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest

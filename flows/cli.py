@@ -200,18 +200,26 @@ def report(
         str, typer.Argument(metavar="RESULTS|MANIFEST", help="A results table, or its manifest.")
     ],
     output: Output = None,
+    syncnet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights of SyncNet (syncnet_v2.model): measure its confidence and distance too.",
+        ),
+    ] = None,
 ) -> None:
     """Write report.html beside the results: every video, its curves, and how good it is.
 
     \b
     sonic report lectures.results.parquet
-    sonic report lectures.csv --output /data/lectures
+    sonic report lectures.csv --output /data/lectures --syncnet syncnet_v2.model
     """
     from flows.report.writing import results_of, write_report
     from flows.terminal import open_terminal
 
     say = open_terminal().say
-    say(f"report: {write_report(results_of(_here(results), _folder(output)), say)}")
+    table = results_of(_here(results), _folder(output))
+    say(f"report: {write_report(table, say, _folder(syncnet))}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,6 +21,8 @@ from sonic_ops.pictures import load_image
 from sonic_ops.quality.looking import Curves, Look, look_at
 from sonic_ops.quality.measures import Measures, Part
 from sonic_ops.quality.seams import KeyChange
+from sonic_ops.quality.syncing import with_syncnet
+from sonic_ops.quality.syncnet import Judge, load_judge
 
 VERSION: Final = 3
 """Raised when what is kept, or how it is measured, changes."""
@@ -60,6 +63,17 @@ def truth_of(result: RowResult, extras: Mapping[str, object], folder: str) -> Ro
     )
 
 
+def open_judge(weights: str) -> Judge:
+    """SyncNet with the weights at an address, on the GPU if there is one. Raises ConfigError."""
+    with fetched(weights) as path:
+        return load_judge(path, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def is_complete(look: Look, judge: Judge | None) -> bool:
+    """Whether a look has all that is asked for: one with SyncNet's figures has those without."""
+    return judge is None or look.syncnet == judge.digest
+
+
 def kept_look(result: RowResult) -> Look | None:
     """What is known of the video of a row, if the file is still the one that was looked at."""
     assert result.output is not None
@@ -72,14 +86,15 @@ def kept_look(result: RowResult) -> Look | None:
         return None
 
 
-def new_look(result: RowResult) -> Look:
-    """Go through the video of a row.
+def new_look(result: RowResult, known: Look | None = None, judge: Judge | None = None) -> Look:
+    """Go through the video of a row; what is `known` of it is not measured again.
 
     Raises SonicError if the video cannot be decoded, and OSError if it cannot be read.
     """
     assert result.output is not None
     with fetched(result.output) as video:
-        return look_at(video, _portrait(result))
+        look = known or look_at(video, _portrait(result))
+        return look if judge is None else with_syncnet(look, video, judge)
 
 
 def keep_look(result: RowResult, look: Look) -> None:

@@ -29,6 +29,7 @@ DRIFT: Final = (
     "colour_drift",
     "likeness",
     "head_motion",
+    "syncnet_confidence",
 )
 PICTURES: Final = (".gif", ".webp")
 
@@ -73,6 +74,8 @@ class RowView:
     figures: tuple[Figure, ...] = ()
     charts: tuple[Chart, ...] = ()
     drift: tuple[Chart, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    """The figures that are shown."""
     parts: tuple[tuple[str, ...], ...] = ()
     stages: tuple[StageBar, ...] = ()
     timeline: Timeline | None = None
@@ -100,6 +103,7 @@ def view_of(
 ) -> RowView:
     """Everything about a row; `folder` is the one that the page lies in."""
     output = result.output or ""
+    entries = () if look is None else _entries(look.measures)
     return RowView(
         result=result,
         notes=tuple(note for note in result.notes.split("; ") if note),
@@ -110,10 +114,11 @@ def view_of(
         facts=_facts(result, extras),
         look=look,
         problem=problem,
-        figures=() if look is None else _figures(look.measures),
+        figures=() if look is None else _figures(look.measures, entries),
         charts=() if look is None else _charts(look),
         drift=() if look is None or len(look.parts) < 2 else _drift(look.parts),
-        parts=() if look is None or len(look.parts) < 2 else tuple(map(_part, look.parts)),
+        entries=entries,
+        parts=() if look is None or len(look.parts) < 2 else _parts(look.parts, entries),
         stages=tuple(stages),
         timeline=timeline,
     )
@@ -175,9 +180,14 @@ def _facts(result: RowResult, extras: Mapping[str, object]) -> tuple[tuple[str, 
     )
 
 
-def _figures(measures: Measures) -> tuple[Figure, ...]:
+def _entries(measures: Measures) -> tuple[Entry, ...]:
+    """All figures but those that need what was not given."""
+    return tuple(e for e in ENTRIES if not e.needs or getattr(measures, e.name) is not None)
+
+
+def _figures(measures: Measures, entries: Sequence[Entry]) -> tuple[Figure, ...]:
     return tuple(
-        Figure(entry, shown(getattr(measures, entry.name), entry.digits)) for entry in ENTRIES
+        Figure(entry, shown(getattr(measures, entry.name), entry.digits)) for entry in entries
     )
 
 
@@ -235,6 +245,11 @@ def _drift(parts: Sequence[Part]) -> tuple[Chart, ...]:
     return tuple(charts)
 
 
-def _part(part: Part) -> tuple[str, ...]:
-    figures = (shown(getattr(part.measures, e.name), e.digits) for e in ENTRIES)
-    return (f"{part.start_s:.0f} to {part.stop_s:.0f} s", *figures)
+def _parts(parts: Sequence[Part], entries: Sequence[Entry]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            f"{part.start_s:.0f} to {part.stop_s:.0f} s",
+            *(shown(getattr(part.measures, e.name), e.digits) for e in entries),
+        )
+        for part in parts
+    )

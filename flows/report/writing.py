@@ -15,7 +15,15 @@ import pyarrow.parquet as pq
 from flows import addresses
 from flows.receipts import received_timings
 from flows.report.figures import Figures, FigureTable, open_table
-from flows.report.looks import can_be_watched, keep_look, kept_look, new_look, truth_of
+from flows.report.looks import (
+    can_be_watched,
+    is_complete,
+    keep_look,
+    kept_look,
+    new_look,
+    open_judge,
+    truth_of,
+)
 from flows.report.page import Summary, Tile, write_page
 from flows.report.timings import stages_of, timeline_of
 from flows.report.views import ENTRY, IN_TABLE, RowView, shown, view_of
@@ -33,6 +41,7 @@ from flows.results import (
 from sonic_ops.errors import ManifestError, SonicError
 from sonic_ops.files import fetched, storage_fault, written
 from sonic_ops.quality.looking import Look
+from sonic_ops.quality.syncnet import Judge
 
 SAY_EVERY_S: Final = 10.0
 MAX_DETAILED: Final = 1000
@@ -54,17 +63,18 @@ def measures_address(results: str) -> str:
     return f"{results.removesuffix('results.parquet')}measures.parquet"
 
 
-def write_report(results: str, say: Say) -> str:
+def write_report(results: str, say: Say, syncnet: str | None = None) -> str:
     """Write the report of a results table and the figures of its videos; the report's address.
 
-    Videos are gone through once; what was seen is kept beside them. Raises ManifestError if there
-    are no results, RenderError if the report cannot be written.
+    Videos are gone through once; what was seen is kept beside them. With the weights of `syncnet`
+    its figures are added to what is kept. Raises ManifestError if there are no results,
+    ConfigError if the weights do not fit, RenderError if the report cannot be written.
     """
     target = report_address(results)
     folder = addresses.folder_of(target)
     try:
         with fetched(results) as table:
-            gallery = Gallery(say)
+            gallery = Gallery(say, None if syncnet is None else open_judge(syncnet))
             with written(measures_address(results)) as path, open_table(path) as figures:
                 total = _summed(_lines(results, table), gallery, figures, folder)
             rows = _rows(_lines(results, table), gallery, folder)
@@ -80,6 +90,7 @@ class Gallery:
     """Looks at videos; what cannot be kept beside them stays in memory."""
 
     say: Say
+    judge: Judge | None = None
     looks: dict[str, Look] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     num_new: int = 0
@@ -91,7 +102,10 @@ class Gallery:
         if not can_be_watched(result) or output is None or output in self.problems:
             return None
         try:
-            return self.looks.get(_key(result)) or kept_look(result) or self._new(result, output)
+            known = self.looks.get(_key(result)) or kept_look(result)
+            if known is not None and is_complete(known, self.judge):
+                return known
+            return self._new(result, known)
         except Exception as error:  # the report of the other rows is worth more than a stop
             said = str(error) if isinstance(error, SonicError | OSError) else repr(error)
             name = addresses.name_of(output)
@@ -103,8 +117,8 @@ class Gallery:
         outputs = (result.output for result in results if result is not None)
         return next((self.problems[o] for o in outputs if o in self.problems), None)
 
-    def _new(self, result: RowResult, output: str) -> Look:
-        look = new_look(result)
+    def _new(self, result: RowResult, known: Look | None) -> Look:
+        look = new_look(result, known, self.judge)
         self.num_new += 1
         try:
             keep_look(result, look)

@@ -19,7 +19,7 @@ def sound() -> NDArray[np.float32]:
     """A quarter of a second: a tone that rises, another one that comes and goes, and nothing."""
     n = np.arange(4000)
     t = n / 16000
-    tones = 9000 * np.sin(2 * np.pi * (180 * t + 900 * t * t))
+    tones = 9000 * np.cos(2 * np.pi * (180 * t + 900 * t * t))
     tones += 3000 * np.sin(2 * np.pi * 3100 * t) * (n % 1600 < 800)
     tones[2400:3200] = 0
     return (np.rint(tones) / 2**15).astype(np.float32)
