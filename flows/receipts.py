@@ -89,8 +89,10 @@ def write_receipt(result: RowResult, account: Account) -> None:
 def announce(work: str, finished: Path) -> None:
     """Keep in a work folder what is about to be published: a command that ends before it writes
     the receipt leaves a file that is known all the same."""
-    with written(addresses.join(work, PUBLISHED)) as path:
-        path.write_text(json.dumps(_stamp(str(finished))))
+    note, stamp = addresses.join(work, PUBLISHED), _stamp(str(finished))
+    if addresses.read_json(note) != stamp:
+        with written(note) as path:
+            path.write_text(json.dumps(stamp))
 
 
 def is_ours(output: str, work: str) -> bool:
