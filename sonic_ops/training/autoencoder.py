@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sonic_ops.training.dataset import Pictures
-from sonic_ops.training.device import batch_size, half_precision, training_device
+from sonic_ops.training.device import batch_size, native_precision, training_device
 from sonic_ops.training.loop import Budget, Group, Loss, Schedule, Trainer, load_average
 
 CHANNELS: Final = (16, 32, 64, 128)
@@ -129,7 +129,7 @@ def whole_loss(vae: AutoencoderDC, shown: Shown, *, held: bool) -> Loss:
 
     def loss(generator: torch.Generator) -> Tensor:
         x, weight = draw_crops(shown, generator)
-        with half_precision(generator.device):
+        with native_precision(generator.device):
             z = vae.encode(x).latent
             noise = torch.randn(z.shape, generator=generator, device=z.device)
             y = vae.decode(z + _TRAINING_NOISE * noise).sample
@@ -153,7 +153,7 @@ def decoder_loss(vae: AutoencoderDC, shown: Shown) -> Loss:
         x, weight = draw_crops(shown, generator)
         options: dict[str, Any] = {"generator": generator, "device": generator.device}
         level = torch.rand(len(x), 1, 1, 1, **options) ** 3 * _DECODER_NOISE
-        with half_precision(generator.device):
+        with native_precision(generator.device):
             with torch.no_grad():
                 z = vae.encode(x).latent
             y = vae.decode(z + level * torch.randn(z.shape, **options)).sample

@@ -17,7 +17,7 @@ from sonic_ops.constants import MODEL_FPS
 from sonic_ops.models.unet import AudioUNet
 from sonic_ops.training.audio_head import CONTEXT_CHANNELS, MAX_BUCKET
 from sonic_ops.training.dataset import SIZE
-from sonic_ops.training.device import half_precision, record
+from sonic_ops.training.device import native_precision, record
 from sonic_ops.training.loop import Loss
 
 MASK_AREA: Final = 1.1
@@ -233,7 +233,7 @@ def denoising_loss(
         batch, sigma = draw(generator)
         shared = sigma.new_empty(num_samples).uniform_(*shared_noise, generator=generator)
         noisy, v = add_noise(batch.y_BTCHW, sigma, generator, shared_B=shared)
-        with half_precision(generator.device):
+        with native_precision(generator.device):
             if guidance != 1:
                 with torch.no_grad():
                     resting = predict(denoiser, batch.at_rest(), noisy, sigma).clone()

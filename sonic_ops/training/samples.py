@@ -16,7 +16,7 @@ from diffusers import AutoencoderDC
 from sonic_ops.errors import ConfigError, RenderError
 from sonic_ops.training.autoencoder import from_bytes
 from sonic_ops.training.dataset import Pictures, load_arrays, read_pictures, save_arrays
-from sonic_ops.training.device import half_precision, training_device
+from sonic_ops.training.device import native_precision, training_device
 from sonic_ops.training.diffusion import Samples
 
 LATENTS: Final = "latents-"
@@ -46,7 +46,7 @@ def write_latents(target: Path, vae: AutoencoderDC, pictures: Pictures) -> None:
     flat_NHWC = torch.from_numpy(pictures.pictures).flatten(0, 1)
     latents = []
     for part in flat_NHWC.split(_ENCODED_TOGETHER[vae.device.type]):
-        with half_precision(vae.device):
+        with native_precision(vae.device):
             latents.append(vae.encode(from_bytes(part.to(vae.device))).latent.half().cpu())
     save_arrays(
         target,

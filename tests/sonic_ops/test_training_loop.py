@@ -4,8 +4,11 @@ import csv
 from pathlib import Path
 
 import cv2
+import pytest
 import torch
 
+from sonic_ops import config
+from sonic_ops.training.device import native_precision
 from sonic_ops.training.loop import Budget, Group, Schedule, Trainer, load_average
 
 
@@ -53,3 +56,14 @@ def test_the_curve_is_drawn_beside_its_numbers(tmp_path: Path) -> None:
     # The line is blue on white: it is there, and it is thin.
     blue = (picture[..., 0].astype(int) - picture[..., 2]) > 60
     assert 100 < blue.sum() < 0.05 * blue.size
+
+
+@pytest.mark.parametrize(("flags", "dtype"), [("avx2", "float32"), ("amx_bf16", "bfloat16")])
+def test_training_computes_in_what_the_cpu_does_natively(
+    flags: str, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = tmp_path / "cpuinfo"
+    facts.write_text(f"flags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(config, "_CPU_FACTS", facts)
+    with native_precision(torch.device("cpu")):
+        assert torch.nn.Linear(4, 3)(torch.ones(2, 4)).dtype == getattr(torch, dtype)
