@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 import sonic_ops
+from sonic_ops.config import native_dtype
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 README, LOG = REPOSITORY / "README.md", REPOSITORY / "tests" / "bench" / "LOG.md"
@@ -42,7 +43,7 @@ def origin(command: str) -> str:
         ["git", "describe", "--always", "--dirty", "--exclude=*"],
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     ).stdout.strip()  # fmt: skip
-    where = f"{os.cpu_count()} cores, {platform.machine()}"
+    where = f"{os.cpu_count()} cores, {platform.machine()}, native {native_dtype('cpu')}"
     at = f"commit {commit}" if commit else "outside of git"
     versions = f"torch {torch.__version__}, sonic-render {sonic_ops.__version__}"
     return f"`{command}`, {time.strftime('%Y-%m-%d')}, {at}, {where}, {versions}."
