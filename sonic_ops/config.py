@@ -1,7 +1,6 @@
 """Settings of the mathematics and the media. Defaults are the values of the released model."""
 
 from fractions import Fraction
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -15,6 +14,7 @@ from pydantic import (
 
 from sonic_ops.constants import OUTPUT_FPS, SHIFT_FRAMES, WINDOW_FRAMES
 from sonic_ops.formats import VideoCodec
+from sonic_ops.native import native_dtype
 from sonic_ops.rates import frame_rate
 from sonic_ops.sizes import MAX_VIDEO_SIDE, MIN_SCALE
 from sonic_ops.timeline import Edges
@@ -23,15 +23,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 AudioContext = Literal["blocks", "overlapped"]
-Interpolation = Literal["flow", "dis", "blend"]
 """Whether the pieces that the speech encoder hears lie side by side, or overlap."""
+Interpolation = Literal["flow", "dis", "blend"]
+"""How pictures in between are made: by RIFE, by dense inverse search, or by laying both over."""
 FrameRate = Annotated[
     Fraction,
     PlainValidator(frame_rate, json_schema_input_type=float | str),
     PlainSerializer(str, return_type=str),
 ]
-
-_CPU_FACTS = Path("/proc/cpuinfo")
 
 
 class Settings(BaseModel):
@@ -85,17 +84,6 @@ class ModelsConfig(Settings):
         native = native_dtype(str(values.get("device", "cpu")))
         wanted = [key for key in ("dtype", "vae_dtype") if values.get(key) == "auto"]
         return values | dict.fromkeys(wanted, native)
-
-
-def native_dtype(device: str) -> str:
-    """bfloat16 where the device computes in it at full speed, else float32."""
-    if device != "cpu":
-        return "bfloat16"
-    try:
-        flags = set(_CPU_FACTS.read_text().split())
-    except OSError:  # not Linux
-        return "float32"
-    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
 
 
 class PortraitConfig(Settings):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sonic_ops.config import native_dtype
+from sonic_ops.native import native_dtype
 
 _GPU_BATCH: Final = 24
 """How many times larger a batch is on a GPU, which a batch of the CPU's size leaves idle."""

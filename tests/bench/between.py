@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sonic_ops.config import native_dtype
 from sonic_ops.constants import OUTPUT_FPS
 from sonic_ops.interpolation import Way, output_frames
 from sonic_ops.models.rife import load_flownet
+from sonic_ops.native import native_dtype
 from sonic_ops.training.dataset import SIZE
 from sonic_ops.training.evaluation.cases import centred, held_out_speech
 from sonic_ops.training.evaluation.measures import psnr_db

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cluster.config import VideoConfig
 from cluster.jobs import VideoRequest
-from sonic_ops import config
+from sonic_ops import native
 from sonic_ops.conditioning import FrameCondition
 from sonic_ops.config import AudioContext, ModelsConfig, SamplingConfig
 from sonic_ops.constants import SAMPLE_RATE_HZ
@@ -23,12 +23,12 @@ def test_auto_is_bfloat16_where_the_cpu_computes_in_it(
 ) -> None:
     facts = tmp_path / "cpuinfo"
     facts.write_text(f"model name\t: a CPU\nflags\t\t: fpu {flags}\n")
-    monkeypatch.setattr(config, "_CPU_FACTS", facts)
+    monkeypatch.setattr(native, "_CPU_FACTS", facts)
     assert ModelsConfig.model_validate({"weights": "there", "dtype": "auto"}).dtype == dtype
 
 
 def test_auto_without_facts_is_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "_CPU_FACTS", tmp_path / "none")
+    monkeypatch.setattr(native, "_CPU_FACTS", tmp_path / "none")
     assert ModelsConfig.model_validate({"weights": "there", "dtype": "auto"}).dtype == "float32"
 
 

@@ -7,7 +7,7 @@ import cv2
 import pytest
 import torch
 
-from sonic_ops import config
+from sonic_ops import native
 from sonic_ops.training.device import native_precision
 from sonic_ops.training.loop import Budget, Group, Schedule, Trainer, load_average
 
@@ -64,6 +64,6 @@ def test_training_computes_in_what_the_cpu_does_natively(
 ) -> None:
     facts = tmp_path / "cpuinfo"
     facts.write_text(f"flags\t\t: fpu {flags}\n")
-    monkeypatch.setattr(config, "_CPU_FACTS", facts)
+    monkeypatch.setattr(native, "_CPU_FACTS", facts)
     with native_precision(torch.device("cpu")):
         assert torch.nn.Linear(4, 3)(torch.ones(2, 4)).dtype == getattr(torch, dtype)
