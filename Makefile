@@ -58,7 +58,7 @@ lint: $(READY)
 	@$(BIN)/lint-imports
 
 types: $(READY)
-	@$(BIN)/mypy sonic_ops cluster flows tests
+	@$(BIN)/mypy sonic_ops cluster flows training tests
 
 parity: $(READY)  ## compare with golden cases of the released model: make parity CASES=folder
 	@$(BIN)/python -m tests.parity "$(or $(CASES),tests/golden/parity)"
@@ -71,13 +71,13 @@ proof: $(READY)  ## render and measure ten minutes in four modes, write README a
 		$(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(SECONDS),--seconds $(SECONDS),--write)
 
 train-sketch: $(READY)  ## train the embedded model and measure it: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
-	@$(BIN)/python -m flows.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")
+	@$(BIN)/python -m training.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")
 
 train-bundle: $(READY)  ## pack all that training needs for a machine without network: make train-bundle [BUNDLE=file]
-	@$(BIN)/python -m sonic_ops.training.bundle "$(or $(OUT),runs/bundle)" "$(or $(BUNDLE),runs/sketch-training.tar.xz)"
+	@$(BIN)/python -m training.data.bundle "$(or $(OUT),runs/bundle)" "$(or $(BUNDLE),runs/sketch-training.tar.xz)"
 
 evaluate-sketch: $(READY)  ## measure the embedded model: make evaluate-sketch [WEIGHTS=folder] [OUT=folder] [RECORDINGS=folder] [CLIPS=16] [SECONDS=4] [SEEDS=2]
-	@$(BIN)/python -m flows.evaluate "$(or $(OUT),runs/evaluation/sketch)" \
+	@$(BIN)/python -m training.evaluate "$(or $(OUT),runs/evaluation/sketch)" \
 		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(RUN),--run "$(RUN)") \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEEDS),--seeds $(SEEDS))
 

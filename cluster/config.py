@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sonic_ops.config import (
+from sonic_ops.core.config import (
     AudioContext,
     Count,
     DecodingConfig,
@@ -12,7 +12,7 @@ from sonic_ops.config import (
     SamplingConfig,
     Settings,
 )
-from sonic_ops.constants import (
+from sonic_ops.core.constants import (
     FADE_TOKENS,
     PIECE_OVERLAP_SAMPLES,
     PIECE_SECONDS,

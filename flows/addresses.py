@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from fsspec.implementations.local import LocalFileSystem
 
-from sonic_ops.files import open_address, open_own, reached
+from sonic_ops.core.files import open_address, open_own, reached
 
 _BLOCK_BYTES = 1 << 20
 

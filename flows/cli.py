@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
-from flows import DEFAULT_PRESET, weights
-from sonic_ops.errors import RenderError, SonicError
+from flows import DEFAULT_PRESET
+from flows.commands import weights
+from sonic_ops.core.errors import RenderError, SonicError
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
 EXIT_STOPPED = 130
@@ -84,8 +85,8 @@ def render(
     sonic render examples/manifest.parquet
     sonic render lectures.csv --preset sonic --output /data/lectures --preview
     """
-    from flows.run import Previews, RunRequest, run
-    from flows.terminal import form_of, open_terminal
+    from flows.console.terminal import form_of, open_terminal
+    from flows.pipeline.run import Previews, RunRequest, run
 
     folders = _folder(output), _folder(work)
     previews: Previews = "only" if preview_only else "first" if preview else "none"
@@ -108,8 +109,8 @@ def validate(
     sonic validate lectures.csv
     sonic validate s3://bucket/lectures.parquet --preset sonic
     """
-    from flows.run import RunRequest, validate
-    from flows.terminal import open_terminal
+    from flows.console.terminal import open_terminal
+    from flows.pipeline.run import RunRequest, validate
 
     request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
     raise typer.Exit(validate(request, open_terminal()))
@@ -136,9 +137,9 @@ def plan(
     sonic plan lectures.csv
     sonic plan lectures.csv --preset sonic --workers 8 --price 2.5
     """
-    from flows.planning import plan as plan_rows
-    from flows.run import RunRequest
-    from flows.terminal import form_of, open_terminal
+    from flows.console.terminal import form_of, open_terminal
+    from flows.pipeline.run import RunRequest
+    from flows.planning.command import plan as plan_rows
 
     request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
     terminal = open_terminal(form_of(json_lines=as_json))
@@ -161,8 +162,8 @@ def doctor(
     sonic doctor
     sonic doctor --calibrate --preset sonic
     """
-    from flows.doctor import examine, measure
-    from flows.terminal import open_terminal
+    from flows.console.doctor import examine, measure
+    from flows.console.terminal import open_terminal
 
     terminal = open_terminal()
     is_well = examine(preset, terminal)
@@ -185,9 +186,9 @@ def status(
     sonic status lectures.csv
     sonic status lectures.csv --output /data/lectures --json
     """
-    from flows.config import load_preset
-    from flows.status import show_status
-    from flows.terminal import open_terminal
+    from flows.console.status import show_status
+    from flows.console.terminal import open_terminal
+    from flows.rows.config import load_preset
 
     folders = _folder(output), _folder(work) or load_preset(preset).work
     finished = show_status(_here(manifest), *folders, open_terminal(), as_json=as_json)
@@ -214,8 +215,8 @@ def report(
     sonic report lectures.results.parquet
     sonic report lectures.csv --output /data/lectures --syncnet syncnet_v2.model
     """
+    from flows.console.terminal import open_terminal
     from flows.report.writing import results_of, write_report
-    from flows.terminal import open_terminal
 
     say = open_terminal().say
     table = results_of(_here(results), _folder(output))
@@ -241,8 +242,8 @@ def mux(
     sonic mux talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.mkv
     sonic mux talk.mp4 --audio en=talk.mp4 --audio de=de.wav --subtitles de=de.srt -o both.mp4
     """
-    from flows.mux import mux as join
-    from flows.terminal import open_terminal
+    from flows.commands.mux import mux as join
+    from flows.console.terminal import open_terminal
 
     join(video, audio, subtitles, output, str(Path.cwd()), open_terminal().say)
 
@@ -263,8 +264,8 @@ def clean(
     sonic clean lectures.csv
     sonic clean s3://bucket/work --yes
     """
-    from flows.clean import clean as clean_up
-    from flows.terminal import open_terminal
+    from flows.console.clean import clean as clean_up
+    from flows.console.terminal import open_terminal
 
     clean_up(_here(target), _folder(output), open_terminal().say, yes=yes)
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sonic_ops.signing import Signer
+from sonic_ops.provenance.c2pa import Signer
 
 
 def write_signer(folder: Path) -> Signer:

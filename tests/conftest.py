@@ -10,7 +10,7 @@ import tempfile
 
 import torch
 
-from flows.prefect_settings import prepare_prefect
+from flows.pipeline.prefect_settings import prepare_prefect
 
 torch.set_num_threads(1)
 os.environ.pop("PREFECT_API_URL", None)

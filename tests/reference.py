@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sonic_ops.conditioning import FrameCondition, PortraitCondition, window_denoiser
-from sonic_ops.fusion import fuse
+from sonic_ops.core.timeline import window_grid
 from sonic_ops.models.unet import AudioUNet
-from sonic_ops.sampling import Denoiser, Sampler
-from sonic_ops.timeline import window_grid
+from sonic_ops.sampling.conditioning import FrameCondition, PortraitCondition, window_denoiser
+from sonic_ops.sampling.fusion import fuse
+from sonic_ops.sampling.sampler import Denoiser, Sampler
 
 
 def grid_of(sampler: Sampler, num_frames: int, step: int) -> list[tuple[list[int], range]]:

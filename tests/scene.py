@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonic_ops.training.examples import PORTRAITS
-from sonic_ops.training.faces import NEUTRAL, Portraitist, Pose
-from sonic_ops.training.people import draw_identity
+from training.people.examples import PORTRAITS
+from training.people.faces import NEUTRAL, Portraitist, Pose
+from training.people.people import draw_identity
 
 ASPECT = 16 / 9
 _PERSON = 0.72  # of the height of the scene

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sonic_ops.encoding import EncodeSettings, encode_frames
-from sonic_ops.media import mux
+from sonic_ops.media.encoding import EncodeSettings, encode_frames
+from sonic_ops.media.muxing import mux
+from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.models.syncnet import SyncNet
-from sonic_ops.soundtrack import Soundtrack
 
 Floats = NDArray[np.floating]
 FACE = Path(__file__).parent / "golden" / "faces" / "glasses.png"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from sonic_ops.encoding import EncodeSettings, encode_frames
+from sonic_ops.media.encoding import EncodeSettings, encode_frames
 
 HERE = Path(__file__).parent
 SIZE = (1280, 720)

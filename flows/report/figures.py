@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.report.views import ENTRY, shown
-from flows.results import RowResult
+from flows.state.results import RowResult
 from sonic_ops.quality.baselines import HEARD
 from sonic_ops.quality.catalogue import ENTRIES, Entry
 from sonic_ops.quality.looking import Look

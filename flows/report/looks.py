@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flows import addresses
-from flows.receipts import work_root
-from flows.results import FINISHED, RowResult
-from sonic_ops.errors import FieldError, InputError
-from sonic_ops.files import fetched, written
-from sonic_ops.formats import format_of
-from sonic_ops.pictures import load_image
+from flows.state.receipts import work_root
+from flows.state.results import FINISHED, RowResult
+from sonic_ops.core.errors import FieldError, InputError
+from sonic_ops.core.files import fetched, written
+from sonic_ops.core.formats import format_of
+from sonic_ops.picture.images import load_image
 from sonic_ops.quality.looking import Curves, Look, look_at
 from sonic_ops.quality.measures import Measures, Part
 from sonic_ops.quality.seams import KeyChange

@@ -15,7 +15,7 @@ import numpy as np
 from flows import addresses
 from flows.report.drawing import Chart, Line, bands, line, voiced_path, wave_path
 from flows.report.timings import StageBar, Timeline
-from flows.results import RowResult
+from flows.state.results import RowResult
 from sonic_ops.quality.catalogue import ENTRIES, Entry
 from sonic_ops.quality.looking import Look
 from sonic_ops.quality.measures import Measures, Part

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows import addresses
-from flows.receipts import received_timings
 from flows.report.figures import Figures, FigureTable, open_table
 from flows.report.looks import (
     can_be_watched,
@@ -27,7 +26,8 @@ from flows.report.looks import (
 from flows.report.page import Summary, Tile, write_page
 from flows.report.timings import stages_of, timeline_of
 from flows.report.views import ENTRY, IN_TABLE, RowView, shown, view_of
-from flows.results import (
+from flows.state.receipts import received_timings
+from flows.state.results import (
     BATCH_ROWS,
     FINISHED,
     NOT_MARKED,
@@ -38,8 +38,8 @@ from flows.results import (
     result_from,
     results_address,
 )
-from sonic_ops.errors import ManifestError, SonicError
-from sonic_ops.files import fetched, storage_fault, written
+from sonic_ops.core.errors import ManifestError, SonicError
+from sonic_ops.core.files import fetched, storage_fault, written
 from sonic_ops.quality.looking import Look
 from sonic_ops.quality.syncnet import Judge
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from sonic_ops.errors import ConfigError
+from sonic_ops.core.errors import ConfigError
 
 Shape: TypeAlias = tuple[int, ...]
 NUM_SHOWN = 3

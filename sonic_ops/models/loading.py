@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder, sinusoids
 
-from sonic_ops.config import Interpolation, ModelsConfig
-from sonic_ops.errors import ConfigError
-from sonic_ops.files import weights_folder
-from sonic_ops.interpolation import Way
+from sonic_ops.core.config import Interpolation, ModelsConfig
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import weights_folder
+from sonic_ops.interpolation.flow import Way
+from sonic_ops.interpolation.rife import FlowNet, load_flownet
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.inventory import compare, read_config, shapes_of
 from sonic_ops.models.parts import Parts
-from sonic_ops.models.rife import FlowNet, load_flownet
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
 

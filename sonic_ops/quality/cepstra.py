@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.constants import SAMPLE_RATE_HZ, exact_div
-from sonic_ops.prosody import Samples
+from sonic_ops.audio.prosody import Samples
+from sonic_ops.core.constants import SAMPLE_RATE_HZ, exact_div
 
 STEPS_PER_SECOND: Final = 100
 NUM_CEPSTRA: Final = 13

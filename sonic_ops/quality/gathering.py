@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.faces import Box
+from sonic_ops.picture.faces import Box
 from sonic_ops.quality.colour import lab_of
 
 CELLS: Final = 4

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.faces import Box
+from sonic_ops.picture.faces import Box
 from sonic_ops.quality.tracking import cut_face, face_of
 
 _CELL: Final = 8

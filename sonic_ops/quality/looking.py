@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonic_ops.audio import SampleFile, decode_audio, num_samples_in
-from sonic_ops.constants import MODEL_FPS, SAMPLE_RATE_HZ
-from sonic_ops.errors import AudioTooShortError, AudioUnreadableError
-from sonic_ops.inspection import probe_video
-from sonic_ops.prosody import pauses
+from sonic_ops.audio.prosody import pauses
+from sonic_ops.audio.resampling import SampleFile, decode_audio, num_samples_in
+from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
+from sonic_ops.core.errors import AudioTooShortError, AudioUnreadableError
+from sonic_ops.media.inspection import probe_video
 from sonic_ops.quality.baselines import shuffled, still
 from sonic_ops.quality.measures import Measures, Part, length_error_ms, measure, measure_parts
 from sonic_ops.quality.seams import KeyChange, key_changes

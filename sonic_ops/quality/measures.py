@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.inspection import VideoInfo
+from sonic_ops.media.inspection import VideoInfo
 from sonic_ops.quality.colour import ciede2000
 from sonic_ops.quality.seams import key_changes, seam_ratio
 from sonic_ops.quality.speech import Speech

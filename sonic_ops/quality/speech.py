@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.audio import SampleFile, num_samples_in
-from sonic_ops.constants import MODEL_FPS, SAMPLE_RATE_HZ
-from sonic_ops.prosody import Prosody, Samples, analyse_prosody, pauses
-from sonic_ops.timeline import num_frames_of
+from sonic_ops.audio.prosody import Prosody, Samples, analyse_prosody, pauses
+from sonic_ops.audio.resampling import SampleFile, num_samples_in
+from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
+from sonic_ops.core.timeline import num_frames_of
 
 MIN_PAUSE_S: Final = 0.3
 """Shorter pauses are inside sentences: the mouth may stay open."""

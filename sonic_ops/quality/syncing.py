@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.audio import SampleFile, num_samples_in
-from sonic_ops.constants import SAMPLES_PER_TICK
+from sonic_ops.audio.resampling import SampleFile, num_samples_in
+from sonic_ops.core.constants import SAMPLES_PER_TICK
 from sonic_ops.models.syncnet import EMBEDDED, NUM_FACES
 from sonic_ops.quality.crops import SEEN_FPS, Bytes, crop, resampled, squares_of
 from sonic_ops.quality.looking import Look, sound_of

@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from sonic_ops.errors import ConfigError
+from sonic_ops.audio.prosody import Samples
+from sonic_ops.core.errors import ConfigError
 from sonic_ops.models.inventory import compare, shapes_of
 from sonic_ops.models.syncnet import NUM_FACES, NUM_STEPS, SyncNet
-from sonic_ops.prosody import Samples
 from sonic_ops.quality.cepstra import STEPS_PER_SECOND, cepstra
 from sonic_ops.quality.crops import SEEN_FPS
 from sonic_ops.quality.measures import other_times

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonic_ops.faces import Box, find_faces
+from sonic_ops.picture.faces import Box, find_faces
 
 FACE_SIDE: Final = 96
 """Rows and columns of the face that is held still."""

@@ -17,8 +17,8 @@ import numpy as np
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
-from sonic_ops.errors import VerifyError
-from sonic_ops.inspection import probe_video, wrong
+from sonic_ops.core.errors import VerifyError
+from sonic_ops.media.inspection import probe_video, wrong
 from sonic_ops.quality.gathering import Colours, Mouth, Pairs, sharpness, shrunk
 from sonic_ops.quality.likeness import most_like, shapes_of
 from sonic_ops.quality.tracking import EYES, MOUTH, FaceTracker, cut_face, face_of

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from sonic_ops.errors import ConfigError
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.inventory import compare, read_config, shapes_of, stored_shapes
 from sonic_ops.models.loading import as_stored, build_network, computed_weights
-from sonic_ops.models.rife import load_flownet
 from sonic_ops.released.convert import CHECKSUMS, PARTS, sha256_of
 
 

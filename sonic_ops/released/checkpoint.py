@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from sonic_ops.errors import ConfigError
+from sonic_ops.core.errors import ConfigError
 from sonic_ops.models.inventory import unreadable
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from sonic_ops.errors import ConfigError
-from sonic_ops.files import storage_fault
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import storage_fault
 from sonic_ops.models.inventory import compare, read_config, shapes_of
 from sonic_ops.models.loading import as_stored, build_network, computed_weights
 from sonic_ops.released.checkpoint import read_checkpoint

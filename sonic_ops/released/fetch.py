@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sonic_ops.errors import ConfigError
+from sonic_ops.core.errors import ConfigError
 from sonic_ops.released.hub import HubFile, check_space, fetch_file, gigabytes, list_files
 from sonic_ops.released.sources import NOTICE, SOURCES
 

@@ -17,8 +17,8 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils._headers import build_hf_headers
 
-from sonic_ops.errors import ConfigError, RenderError
-from sonic_ops.files import storage_fault
+from sonic_ops.core.errors import ConfigError, RenderError
+from sonic_ops.core.files import storage_fault
 from sonic_ops.released.sources import Source
 
 BLOCK_BYTES = 1 << 20

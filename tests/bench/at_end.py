@@ -16,16 +16,16 @@ import soundfile
 import torch
 from torch import Tensor
 
-from cluster import artifacts
 from cluster.config import ClusterConfig, VideoConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import Pool, open_pool
-from cluster.render import denoise_video, encode_audio
-from flows.config import RenderConfig, load_preset
-from flows.inputs import portrait_of
-from sonic_ops.constants import SAMPLE_RATE_HZ
+from cluster.pool.base import Pool, open_pool
+from cluster.storage import artifacts
+from cluster.video.jobs import VideoRequest
+from cluster.video.render import denoise_video, encode_audio
+from flows.preflight.inputs import portrait_of
+from flows.rows.config import RenderConfig, load_preset
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.models.loading import Models, load_models
-from sonic_ops.portrait import portrait_tensors
+from sonic_ops.picture.portrait import portrait_tensors
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SENTENCES = ("amiable.wav", "young_man.wav") * 2

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sonic_ops.config import ModelsConfig
-from sonic_ops.constants import (
+from sonic_ops.audio.whisper import encode_piece, log_mel
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.constants import (
     PIECE_OVERLAP_SAMPLES,
     PIECE_SAMPLES,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_TOKEN,
 )
-from sonic_ops.hearing import encode_piece, log_mel
+from sonic_ops.core.timeline import cut_pieces
 from sonic_ops.models.loading import load_models
-from sonic_ops.timeline import cut_pieces
 from tests.bench.speech import EXAMPLES, joined
 
 SECONDS = 100

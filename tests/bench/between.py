@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sonic_ops.constants import OUTPUT_FPS
-from sonic_ops.interpolation import Way, output_frames
-from sonic_ops.models.rife import load_flownet
-from sonic_ops.native import native_dtype
-from sonic_ops.training.dataset import SIZE
-from sonic_ops.training.evaluation.cases import centred, held_out_speech
-from sonic_ops.training.evaluation.measures import psnr_db
-from sonic_ops.training.examples import PORTRAITS
-from sonic_ops.training.faces import Portraitist
-from sonic_ops.training.motion import animate, perform
-from sonic_ops.training.mouth import STEPS_PER_SECOND
-from sonic_ops.training.people import draw_identity
+from sonic_ops.core.constants import OUTPUT_FPS
+from sonic_ops.core.native import native_dtype
+from sonic_ops.interpolation.flow import Way, output_frames
+from sonic_ops.interpolation.rife import load_flownet
+from training.data.dataset import SIZE
+from training.evaluation.cases import centred, held_out_speech
+from training.evaluation.measures import psnr_db
+from training.people.examples import PORTRAITS
+from training.people.faces import Portraitist
+from training.people.motion import animate, perform
+from training.people.mouth import STEPS_PER_SECOND
+from training.people.people import draw_identity
 
 Bytes = NDArray[np.uint8]
 SECONDS = 2.0

@@ -15,8 +15,8 @@ from flows.report.figures import VIDEO
 from flows.report.looks import kept_look
 from flows.report.views import ENTRY, shown
 from flows.report.writing import measures_address, results_of
-from flows.results import result_from
-from sonic_ops.constants import OUTPUT_FRAMES_PER_FRAME
+from flows.state.results import result_from
+from sonic_ops.core.constants import OUTPUT_FRAMES_PER_FRAME
 from sonic_ops.quality.seams import KeyChange, Seams, against_nearby, against_others
 from tests.bench.renders import Render, config_of, manifest_of
 

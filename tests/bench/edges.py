@@ -16,16 +16,16 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from cluster import artifacts
 from cluster.config import ClusterConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import Pool, open_pool
-from cluster.render import denoise_video, encode_audio, encode_video
-from flows.config import RenderConfig, load_preset
-from flows.inputs import portrait_of
-from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
-from sonic_ops.media import stitch
-from sonic_ops.portrait import portrait_tensors
+from cluster.pool.base import Pool, open_pool
+from cluster.storage import artifacts
+from cluster.video.jobs import VideoRequest
+from cluster.video.render import denoise_video, encode_audio, encode_video
+from flows.preflight.inputs import portrait_of
+from flows.rows.config import RenderConfig, load_preset
+from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
+from sonic_ops.media.muxing import stitch
+from sonic_ops.picture.portrait import portrait_tensors
 from sonic_ops.quality.speech import hear
 from sonic_ops.quality.watching import frames_of, watch
 from tests.bench.speech import EXAMPLES, recordings

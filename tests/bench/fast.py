@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 import torch
 
-from flows.config import load_preset
-from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
+from flows.rows.config import load_preset
+from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.quality.measures import Measures, measure
 from sonic_ops.quality.speech import hear
 from sonic_ops.quality.watching import Tracks, watch

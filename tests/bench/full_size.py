@@ -17,8 +17,8 @@ from diffusers import AutoencoderKLTemporalDecoder
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sonic_ops.interpolation import frames_between
-from sonic_ops.models.rife import FlowNet
+from sonic_ops.interpolation.flow import frames_between
+from sonic_ops.interpolation.rife import FlowNet
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
 

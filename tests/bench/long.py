@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sonic_ops.alignment import EXCERPT_SAMPLES, correlate
-from sonic_ops.audio import decode_audio, read_samples
-from sonic_ops.constants import SAMPLE_RATE_HZ
-from sonic_ops.inspection import probe_video
-from sonic_ops.sound import first_sound_s
+from sonic_ops.audio.alignment import EXCERPT_SAMPLES, correlate
+from sonic_ops.audio.reading import first_sound_s
+from sonic_ops.audio.resampling import decode_audio, read_samples
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
+from sonic_ops.media.inspection import probe_video
 from tests.bench.speech import EXAMPLES, joined
 
 MIB = 1 << 20

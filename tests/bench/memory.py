@@ -16,13 +16,13 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from cluster.artifacts import fetched_whole
 from cluster.config import ClusterConfig, VideoConfig
-from cluster.pool import open_pool
-from sonic_ops.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
-from sonic_ops.inspection import probe_video
-from sonic_ops.media import stitch
-from sonic_ops.timeline import num_output_frames_of
+from cluster.pool.base import open_pool
+from cluster.storage.artifacts import fetched_whole
+from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
+from sonic_ops.core.timeline import num_output_frames_of
+from sonic_ops.media.inspection import probe_video
+from sonic_ops.media.muxing import stitch
 from tests.bench.simulation import Costs, SimulatedWorker, prepare, render
 
 SIDE = 64

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from cluster.config import ClusterConfig
-from cluster.pool import open_pool
-from flows.config import load_preset
-from sonic_ops.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
+from cluster.pool.base import open_pool
+from flows.rows.config import load_preset
+from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.quality.watching import watch
 from tests.bench.edges import render
 from tests.bench.speech import EXAMPLES, quiet_after, recordings

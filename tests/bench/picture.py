@@ -18,23 +18,23 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from cluster.artifacts import fetched_whole, write_tensors
 from cluster.config import ClusterConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import open_pool
-from cluster.render import denoise_video, encode_audio, encode_video
-from cluster.tracks import LatentTrack
-from flows.config import RenderConfig, load_preset
-from sonic_ops.config import DecodingConfig
-from sonic_ops.constants import OUTPUT_FRAMES_PER_FRAME, SAMPLE_RATE_HZ
-from sonic_ops.decoding import decode_frames
-from sonic_ops.encoding import ENCODERS, EncodeSettings, encode_frames, settings_of
-from sonic_ops.interpolation import output_frames
-from sonic_ops.media import stitch
+from cluster.pool.base import open_pool
+from cluster.storage.artifacts import fetched_whole, write_tensors
+from cluster.storage.readers import LatentTrack
+from cluster.video.jobs import VideoRequest
+from cluster.video.render import denoise_video, encode_audio, encode_video
+from flows.rows.config import RenderConfig, load_preset
+from sonic_ops.core.config import DecodingConfig
+from sonic_ops.core.constants import OUTPUT_FRAMES_PER_FRAME, SAMPLE_RATE_HZ
+from sonic_ops.core.timeline import cut_segments, num_output_frames_of
+from sonic_ops.interpolation.flow import output_frames
+from sonic_ops.media.encoding import ENCODERS, EncodeSettings, encode_frames, settings_of
+from sonic_ops.media.muxing import stitch
 from sonic_ops.models.loading import load_models
-from sonic_ops.pasting import RIM, Backdrop, backdrop_tensors, feather, prepare_backdrop
-from sonic_ops.portrait import portrait_tensors, prepare_portrait
-from sonic_ops.timeline import cut_segments, num_output_frames_of
+from sonic_ops.picture.compositing import RIM, Backdrop, backdrop_tensors, feather, prepare_backdrop
+from sonic_ops.picture.portrait import portrait_tensors, prepare_portrait
+from sonic_ops.sampling.decoding import decode_frames
 from tests.scene import draw_scene
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

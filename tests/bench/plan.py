@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import soundfile
 
-from cluster.accounts import STAGES
-from sonic_ops.constants import SAMPLE_RATE_HZ
+from cluster.pool.accounts import STAGES
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from tests.bench.speech import EXAMPLES, joined
 
 CPU_CLOCK = "import time; time.perf_counter = time.process_time"

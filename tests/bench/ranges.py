@@ -12,11 +12,11 @@ import soundfile
 from torch import Tensor
 
 from cluster.config import ClusterConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import Pool, open_pool
-from cluster.render import encode_audio
-from flows.config import RenderConfig, load_preset
-from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from cluster.pool.base import Pool, open_pool
+from cluster.video.jobs import VideoRequest
+from cluster.video.render import encode_audio
+from flows.rows.config import RenderConfig, load_preset
+from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.models.loading import Models, load_models
 from tests.bench.at_end import latents_of, pictures_of, prepare, psnr_db
 

@@ -20,36 +20,36 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sonic_ops.conditioning import (
-    FrameCondition,
-    PortraitCondition,
-    condition_portrait,
-    motion_spans,
-    speech_spans,
-)
-from sonic_ops.config import MediaConfig
-from sonic_ops.constants import (
+from sonic_ops.audio.whisper import encode_piece, log_mel
+from sonic_ops.core.config import MediaConfig
+from sonic_ops.core.constants import (
     BUCKET_GAIN,
     BUCKET_OFFSET,
     PIECE_SAMPLES,
     SAMPLES_PER_TICK,
     TOKENS_PER_TICK,
 )
-from sonic_ops.decoding import as_pictures
-from sonic_ops.encoding import encode_frames, settings_of
-from sonic_ops.guidance import BRANCHES
-from sonic_ops.hearing import encode_piece, log_mel
-from sonic_ops.interpolation import frames_between
-from sonic_ops.media import mux
+from sonic_ops.core.guidance import BRANCHES
+from sonic_ops.interpolation.flow import frames_between
+from sonic_ops.media.encoding import encode_frames, settings_of
+from sonic_ops.media.muxing import mux
+from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.models.attention import AudioAttention, over_time, per_frame
 from sonic_ops.models.loading import Models
 from sonic_ops.models.parts import Parts
 from sonic_ops.models.temporal import TimeConv
 from sonic_ops.models.unet import AudioUNet
-from sonic_ops.portrait import Portrait
+from sonic_ops.picture.portrait import Portrait
 from sonic_ops.quality.watching import frames_of
-from sonic_ops.sampling import Denoiser, Sampler, video_noise
-from sonic_ops.soundtrack import Soundtrack
+from sonic_ops.sampling.conditioning import (
+    FrameCondition,
+    PortraitCondition,
+    condition_portrait,
+    motion_spans,
+    speech_spans,
+)
+from sonic_ops.sampling.decoding import as_pictures
+from sonic_ops.sampling.sampler import Denoiser, Sampler, video_noise
 from tests.reference import denoise_whole
 
 CHUNK_FRAMES = 8

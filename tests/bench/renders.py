@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from flows.config import PRESETS_FOLDER, RenderConfig, load_preset
+from flows.rows.config import PRESETS_FOLDER, RenderConfig, load_preset
 from tests.bench.speech import EXAMPLES
 
 PRESET: Final = "sketch"

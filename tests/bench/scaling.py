@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from cluster.config import ClusterConfig, VideoConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import Pool, open_pool
-from sonic_ops.config import ModelsConfig, SamplingConfig
+from cluster.pool.base import Pool, open_pool
+from cluster.video.jobs import VideoRequest
+from sonic_ops.core.config import ModelsConfig, SamplingConfig
 from tests.bench.simulation import Costs, SimulatedWorker, ideal_s, prepare, render
 
 SIDE = 512

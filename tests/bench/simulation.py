@@ -22,18 +22,18 @@ import torch
 from diffusers import EulerDiscreteScheduler
 from torch import Tensor
 
-from cluster import artifacts
 from cluster.config import VideoConfig
-from cluster.jobs import DecodeJob, DenoiseJob, EncodeJob, PieceJob, VideoRequest
-from cluster.pool import Pool
-from cluster.render import denoise_video, encode_audio, encode_video
-from cluster.tracks import LatentTrack
-from cluster.workers import RenderWorker
-from sonic_ops.config import ModelsConfig
-from sonic_ops.constants import SAMPLE_RATE_HZ
-from sonic_ops.faces import Box
-from sonic_ops.portrait import CLIP_SIDE, Portrait, portrait_tensors
-from sonic_ops.timeline import num_output_frames_of, window_grid
+from cluster.pool.base import Pool
+from cluster.storage import artifacts
+from cluster.storage.readers import LatentTrack
+from cluster.video.jobs import DecodeJob, DenoiseJob, EncodeJob, PieceJob, VideoRequest
+from cluster.video.render import denoise_video, encode_audio, encode_video
+from cluster.video.worker import RenderWorker
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
+from sonic_ops.core.timeline import num_output_frames_of, window_grid
+from sonic_ops.picture.faces import Box
+from sonic_ops.picture.portrait import CLIP_SIDE, Portrait, portrait_tensors
 
 LATENT_CHANNELS = 4
 PIXELS_PER_LATENT = 8

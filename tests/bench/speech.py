@@ -8,10 +8,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from sonic_ops.constants import SAMPLE_RATE_HZ
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.quality.measures import WINDOW_S
-from sonic_ops.training.sentences import is_held_out, sentence
-from sonic_ops.training.speech import Voice, speak
+from training.speech.sentences import is_held_out, sentence
+from training.speech.speech import Voice, speak
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SPOKEN_S = 24.0

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 import sonic_ops
-from sonic_ops.native import native_dtype
+from sonic_ops.core.native import native_dtype
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 README, LOG = REPOSITORY / "README.md", REPOSITORY / "tests" / "bench" / "LOG.md"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import soundfile
 
-from sonic_ops.constants import SAMPLE_RATE_HZ
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.quality.measures import WINDOW_S
 from tests.bench.drift import ablation_table, drift_table, see, summary_table
 from tests.bench.drift_curve import draw

@@ -8,24 +8,24 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
-from cluster import artifacts
 from cluster.config import ClusterConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import LocalPool
-from cluster.progress import Progress
-from cluster.render import denoise_video, encode_audio, encode_video
-from cluster.workers import RenderWorker
-from flows.config import RenderConfig
-from flows.inputs import portrait_of
-from sonic_ops.audio import decode_audio, read_samples
-from sonic_ops.finishing import Finish, finish_video
+from cluster.pool.base import LocalPool
+from cluster.storage import artifacts
+from cluster.video.jobs import VideoRequest
+from cluster.video.progress import Progress
+from cluster.video.render import denoise_video, encode_audio, encode_video
+from cluster.video.worker import RenderWorker
+from flows.preflight.inputs import portrait_of
+from flows.rows.config import RenderConfig
+from sonic_ops.audio.resampling import decode_audio, read_samples
+from sonic_ops.core.timeline import num_frames_of, num_output_frames_of
+from sonic_ops.media.finishing import Finish, finish_video
+from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.models.loading import load_models
-from sonic_ops.portrait import portrait_tensors
-from sonic_ops.sampling import Sampler
-from sonic_ops.soundtrack import Soundtrack
-from sonic_ops.timeline import num_frames_of, num_output_frames_of
-from sonic_ops.training.evaluation.rendering import Stopwatch
+from sonic_ops.picture.portrait import portrait_tensors
+from sonic_ops.sampling.sampler import Sampler
 from tests.bench import released
+from training.evaluation.rendering import Stopwatch
 
 PARTS: Final = ("listen", "denoise", "tail")
 """From the sound to tokens; from these to latents; from these to the finished file."""

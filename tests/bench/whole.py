@@ -18,9 +18,9 @@ import numpy as np
 import soundfile
 import torch
 
-from flows.config import RenderConfig, load_preset
-from sonic_ops.config import ModelsConfig
-from sonic_ops.constants import SAMPLE_RATE_HZ
+from flows.rows.config import RenderConfig, load_preset
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.quality.watching import frames_of
 from tests.bench.speech import EXAMPLES, joined
 from tests.bench.tables import LOG, README, origin, write_table

@@ -11,20 +11,20 @@ import pytest
 import soundfile
 import torch
 
-from cluster import artifacts
 from cluster.config import ClusterConfig, VideoConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import Pool, open_pool
-from cluster.render import encode_audio
-from sonic_ops.config import DecodingConfig, ModelsConfig, SamplingConfig
-from sonic_ops.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from sonic_ops.faces import Box
-from sonic_ops.portrait import Portrait, portrait_tensors
+from cluster.pool.base import Pool, open_pool
+from cluster.storage import artifacts
+from cluster.video.jobs import VideoRequest
+from cluster.video.render import encode_audio
+from sonic_ops.core.config import DecodingConfig, ModelsConfig, SamplingConfig
+from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sonic_ops.picture.faces import Box
+from sonic_ops.picture.portrait import Portrait, portrait_tensors
 from tests.parity import recipe
 from tests.tiny import make_tiny_weights
 
 if TYPE_CHECKING:  # Ray must not be imported before the pool has told it where to listen
-    from cluster.ray_pool import RayPool
+    from cluster.pool.ray import RayPool
 
 SIDE = 64
 STEPS = 3

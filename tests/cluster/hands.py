@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from cluster.calls import call
-from cluster.dispatcher import Call, Dispatcher, InputLostError, Worker
-from cluster.lineage import Ref
+from cluster.pool.calls import call
+from cluster.pool.dispatcher import Call, Dispatcher, InputLostError, Worker
+from cluster.pool.lineage import Ref
 
 
 class Sums:

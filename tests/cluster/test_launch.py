@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from flows.cli import app
-from flows.config import load_preset
+from flows.rows.config import load_preset
 from tests.cluster.kuberay import RAY_JOB
 
 REPOSITORY = Path(__file__).parent.parent.parent

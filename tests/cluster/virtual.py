@@ -10,8 +10,8 @@ from itertools import count
 from threading import Condition
 from typing import Any
 
-from cluster.dispatcher import Call, Dispatcher, Worker
-from cluster.lineage import Job, Ref
+from cluster.pool.dispatcher import Call, Dispatcher, Worker
+from cluster.pool.lineage import Job, Ref
 
 ROUND_TRIP_S = 0.003
 """From the end of a job to the beginning of the next one of its worker."""

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from rich.console import Console
 
-from flows.run import Previews, RunRequest, run
-from flows.terminal import open_terminal
+from flows.console.terminal import open_terminal
+from flows.pipeline.run import Previews, RunRequest, run
 from tests.tiny import make_tiny_weights
 
 NOTICE = "These weights are random numbers."

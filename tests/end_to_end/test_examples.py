@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from sonic_ops.inspection import probe_video
+from sonic_ops.media.inspection import probe_video
 from tests.certificates import write_signer
 from tests.end_to_end.conftest import Bench, Ran
 from tests.flows.conftest import REPOSITORY

@@ -9,10 +9,10 @@ import s3fs
 from rich.console import Console
 
 from flows.addresses import create
-from flows.leases import Leases
-from flows.run import RunRequest, run
-from flows.terminal import open_terminal
-from sonic_ops.errors import InWorkElsewhereError
+from flows.console.terminal import open_terminal
+from flows.pipeline.run import RunRequest, run
+from flows.state.leases import Leases
+from sonic_ops.core.errors import InWorkElsewhereError
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, SPEECH
 from tests.s3 import s3_server

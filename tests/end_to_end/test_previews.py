@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sonic_ops.inspection import verify_video
+from sonic_ops.media.inspection import verify_video
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, SPEECH
 

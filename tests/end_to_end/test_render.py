@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from flows.run import RunRequest, run
-from flows.terminal import open_terminal
-from sonic_ops.inspection import verify_video
+from flows.console.terminal import open_terminal
+from flows.pipeline.run import RunRequest, run
+from sonic_ops.media.inspection import verify_video
 from tests.end_to_end.conftest import NOTICE, Bench, Ran
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 
@@ -127,8 +127,9 @@ def test_a_second_run_does_nothing_and_loads_nothing(
 ) -> None:
     before = sha256(folder / "out" / "ada.mp4")
     program = (
-        "import sys; from flows.run import RunRequest, run; from rich.console import Console;"
-        "from flows.terminal import open_terminal;"
+        "import sys; from flows.pipeline.run import RunRequest, run;"
+        "from rich.console import Console;"
+        "from flows.console.terminal import open_terminal;"
         "status = run(RunRequest(*sys.argv[1:3], None), open_terminal(console=Console(width=80)));"
         "print(status, sorted({'prefect', 'ray', 'diffusers'} & sys.modules.keys()))"
     )

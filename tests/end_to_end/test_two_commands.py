@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from flows.journal import folder_of, journaled
-from sonic_ops.files import names_in
-from sonic_ops.inspection import verify_video
+from flows.state.journal import folder_of, journaled
+from sonic_ops.core.files import names_in
+from sonic_ops.media.inspection import verify_video
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 

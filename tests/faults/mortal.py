@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.jobs import DenoiseJob
-from cluster.workers import RenderWorker
-from sonic_ops.config import ModelsConfig
+from cluster.video.jobs import DenoiseJob
+from cluster.video.worker import RenderWorker
+from sonic_ops.core.config import ModelsConfig
 
 
 @dataclass(frozen=True, slots=True)

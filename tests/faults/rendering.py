@@ -12,12 +12,12 @@ import sys
 from typing import Any
 
 from cluster.config import ClusterConfig, VideoConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import open_pool
-from cluster.progress import Progress
-from cluster.render import denoise_video, encode_video
-from sonic_ops.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
-from sonic_ops.errors import SonicError
+from cluster.pool.base import open_pool
+from cluster.video.jobs import VideoRequest
+from cluster.video.progress import Progress
+from cluster.video.render import denoise_video, encode_video
+from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
+from sonic_ops.core.errors import SonicError
 
 STEPS = 8
 CHECKPOINT_EVERY = 3

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
-from sonic_ops.inspection import verify_video
+from sonic_ops.media.inspection import verify_video
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, SPEECH
-from tests.flows.test_preflight import write_video, write_wav
+from tests.flows.preflight.test_checks import write_video, write_wav
 
 pytestmark = pytest.mark.flow
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sonic_ops.files import storage_fault
+from sonic_ops.core.files import storage_fault
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, SPEECH
 

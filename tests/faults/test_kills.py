@@ -17,12 +17,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from cluster.artifacts import read_tensors
 from cluster.config import ClusterConfig
-from cluster.jobs import VideoRequest
-from cluster.pool import Pool, open_pool
-from cluster.render import denoise_video, encode_video
-from sonic_ops.config import ModelsConfig
+from cluster.pool.base import Pool, open_pool
+from cluster.storage.artifacts import read_tensors
+from cluster.video.jobs import VideoRequest
+from cluster.video.render import denoise_video, encode_video
+from sonic_ops.core.config import ModelsConfig
 from tests.cluster.conftest import Prepare
 from tests.faults.mortal import Death, MortalWorker
 from tests.faults.rendering import CHECKPOINT_EVERY, CONFIG

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.config import RenderConfig
-from flows.manifest import open_manifest
-from flows.preflight import PlannedRow, preflight
-from flows.results import RowResult
-from flows.rows import BadRow
+from flows.preflight.checks import PlannedRow, preflight
+from flows.rows.config import RenderConfig
+from flows.rows.manifest import open_manifest
+from flows.rows.rows import BadRow
+from flows.state.results import RowResult
 
 REPOSITORY = Path(__file__).parent.parent.parent
 SPEECH = REPOSITORY / "examples" / "young_man.wav"

@@ -6,7 +6,7 @@ import fsspec.core
 import pytest
 
 from flows import addresses
-from sonic_ops.files import draft_of, exists, fetched, publish, remove, remove_folder, written
+from sonic_ops.core.files import draft_of, exists, fetched, publish, remove, remove_folder, written
 from tests.flows.conftest import unreadable
 
 REMOTE = "memory://addresses"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from flows.config import RenderConfig
+from flows.rows.config import RenderConfig
 from tests.bench.tables import replaced
 from tests.pages.source import REPOSITORY, Page
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sonic_ops.errors import NoFaceError, SonicError
+from sonic_ops.core.errors import NoFaceError, SonicError
 from tests.pages.errors import errors_page
 from tests.pages.keys import keys_page
 from tests.pages.source import Page

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from flows.report.writing import results_of, write_report
-from flows.results import write_results
-from sonic_ops.constants import SAMPLE_RATE_HZ
+from flows.state.results import write_results
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.quality.measures import WINDOW_S, Measures
 from sonic_ops.quality.seams import Seams
 from tests.bench.drift import Seen, ablation_table, drift_table, see, summary_table
@@ -16,7 +16,7 @@ from tests.bench.drift_curve import draw
 from tests.bench.renders import MODES, Render, config_of, manifest_of, prepare
 from tests.bench.speech import in_windows
 from tests.bench.tables import LOG, README, replaced
-from tests.flows.reporting import done, make_video
+from tests.flows.report.reporting import done, make_video
 
 GOOD = Measures(
     lip_sync=0.7, lip_lag_ms=5.0, chance_sync=0.0, mouth_motion=9.0, silence=0.1,

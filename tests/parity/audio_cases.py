@@ -16,9 +16,8 @@ from transformers import (
     WhisperModel,
 )
 
-from sonic_ops.audio import decode_audio, encode_piece, log_mel, read_samples
-from sonic_ops.conditioning import motion_spans, speech_spans
-from sonic_ops.constants import (
+from sonic_ops.audio.resampling import decode_audio, encode_piece, log_mel, read_samples
+from sonic_ops.core.constants import (
     BUCKET_GAIN,
     BUCKET_OFFSET,
     PIECE_SAMPLES,
@@ -26,8 +25,9 @@ from sonic_ops.constants import (
     TICKS_PER_FRAME,
     TOKENS_PER_TICK,
 )
+from sonic_ops.core.timeline import cut_pieces, num_frames_of
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
-from sonic_ops.timeline import cut_pieces, num_frames_of
+from sonic_ops.sampling.conditioning import motion_spans, speech_spans
 from tests.parity import recipe
 from tests.parity.harness import Cases, Outcome, compare, same
 

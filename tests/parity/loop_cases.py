@@ -9,14 +9,14 @@ from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from sonic_ops.conditioning import FrameCondition, PortraitCondition, window_denoiser
-from sonic_ops.config import DecodingConfig, SamplingConfig
-from sonic_ops.constants import MODEL_FPS
-from sonic_ops.decoding import decode_frames
-from sonic_ops.guidance import guide
+from sonic_ops.core.config import DecodingConfig, SamplingConfig
+from sonic_ops.core.constants import MODEL_FPS
+from sonic_ops.core.guidance import guide
+from sonic_ops.core.timeline import Ring, window_grid
 from sonic_ops.models.unet import AudioUNet
-from sonic_ops.sampling import Sampler
-from sonic_ops.timeline import Ring, window_grid
+from sonic_ops.sampling.conditioning import FrameCondition, PortraitCondition, window_denoiser
+from sonic_ops.sampling.decoding import decode_frames
+from sonic_ops.sampling.sampler import Sampler
 from tests.parity import recipe
 from tests.parity.harness import Cases, Outcome, compare, same
 from tests.parity.unet_cases import load_unet

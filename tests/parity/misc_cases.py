@@ -10,8 +10,8 @@ from diffusers import AutoencoderKLTemporalDecoder
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from sonic_ops.interpolation import frames_between
-from sonic_ops.models.rife import FlowNet
+from sonic_ops.interpolation.flow import frames_between
+from sonic_ops.interpolation.rife import FlowNet
 from tests.parity import recipe
 from tests.parity.harness import Cases, Outcome, compare
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sonic_ops.faces import Box, largest_first
-from sonic_ops.portrait import crop_around, face_mask, picture_tensors
+from sonic_ops.picture.faces import Box, largest_first
+from sonic_ops.picture.portrait import crop_around, face_mask, picture_tensors
 from tests.parity import recipe
 from tests.parity.harness import Cases, Outcome, compare, same
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flows.report.writing import write_report
-from flows.results import RowResult
-from tests.flows.reporting import ERROR, EVIL, done, make_video, many_rows, write_table
+from flows.state.results import RowResult
+from tests.flows.report.reporting import ERROR, EVIL, done, make_video, many_rows, write_table
 from tests.ui.chromium import known_chromium, library_path
 
 if TYPE_CHECKING:  # `make test` passes by here without a browser

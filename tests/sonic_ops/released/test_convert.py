@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sonic_ops.config import ModelsConfig
-from sonic_ops.errors import ConfigError
-from sonic_ops.files import weights_notice
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import weights_notice
 from sonic_ops.models.inventory import compare
 from sonic_ops.models.loading import load_models
 from sonic_ops.released.check import check_weights
 from sonic_ops.released.convert import convert
 from sonic_ops.released.sources import NOTICE, SVD, WHISPER
-from tests.sonic_ops.test_inventory import INVENTORY
+from tests.sonic_ops.models.test_inventory import INVENTORY
 
 Edit = Callable[[dict[str, Tensor]], object]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sonic_ops.errors import ConfigError, RenderError
+from sonic_ops.core.errors import ConfigError, RenderError
 from sonic_ops.released.fetch import fetch, require_acceptance
 from sonic_ops.released.hub import check_space, fetch_file, list_files
 from sonic_ops.released.sources import SOURCES

@@ -1,0 +1,136 @@
+"""One call of a worker's method in this process: its results or its error, and what it took.
+
+A call that runs out of memory is made once more in the low-memory form, if the method has one.
+"""
+
+import inspect
+import re
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.errors import OutOfMemoryError, RenderError, SonicError
+
+AGAIN = "Run the same command again; only the missing work is done."
+
+MakeWorker = Callable[[ModelsConfig], object]
+"""Makes what runs the jobs, in the process that it runs in: the class `RenderWorker`."""
+
+_NO_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
+_UNITS = {"MiB": 2**20, "GiB": 2**30}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has become of a call; `trace` is where an error that nobody foresaw came from."""
+
+    results: tuple[Any, ...] = ()
+    worker_s: float = 0.0
+    low_memory: bool = False
+    error: SonicError | None = None
+    trace: str = ""
+
+
+def call(
+    worker: object,
+    method: str,
+    arguments: Sequence[Any],
+    *,
+    num_returns: int = 1,
+    low_memory: bool = False,
+) -> Outcome:
+    """Call a method of a worker. Nothing is raised but what ends the process."""
+    started_s, kept_bytes = time.perf_counter(), _kept_bytes()
+    try:
+        result, low_memory = _result(getattr(worker, method), arguments, low_memory=low_memory)
+    except SonicError as error:
+        return Outcome(worker_s=time.perf_counter() - started_s, error=error)
+    except Exception as error:
+        return Outcome(
+            worker_s=time.perf_counter() - started_s,
+            error=_error_of(method, error, kept_bytes),
+            trace=traceback.format_exc(),
+        )
+    results = (result,) if num_returns == 1 else tuple(result)
+    assert len(results) == num_returns
+    return Outcome(results, time.perf_counter() - started_s, low_memory)
+
+
+def _result(
+    method: Callable[..., Any], arguments: Sequence[Any], *, low_memory: bool
+) -> tuple[Any, bool]:
+    """The result, and whether it comes from the low-memory form."""
+    has_form = "low_memory" in inspect.signature(method).parameters
+    if not has_form:
+        return method(*arguments), False
+    if not low_memory:
+        try:
+            return method(*arguments), False
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            # The traceback is gone after this block, and with it the tensors it held.
+        torch.cuda.empty_cache()
+    return method(*arguments, low_memory=True), True
+
+
+def _error_of(method: str, error: Exception, kept_bytes: int) -> SonicError:
+    made: SonicError
+    if _is_out_of_memory(error):
+        made = out_of_memory(method, fitting_share(str(error), kept_bytes))
+    else:
+        made = RenderError(f"{method} failed: {type(error).__name__}: {error}", remedy=AGAIN)
+    made.__cause__ = error
+    return made
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory is what was missing; of the CPU and of CUDA's libraries torch only says so."""
+    said = isinstance(error, RuntimeError) and any(word in str(error) for word in _NO_MEMORY)
+    return said or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
+def out_of_memory(method: str, share: float | None = None) -> OutOfMemoryError:
+    """The error of a call that does not fit; `share` of the resolution might."""
+    size = "" if share is None else f" to at most {share:.0%} of what it is"
+    return OutOfMemoryError(
+        f"a worker ran out of memory in {method}",
+        remedy=f"Lower `portrait.resolution`{size}, or use workers with more memory.",
+    )
+
+
+def fitting_share(message: str, kept_bytes: int = 0) -> float | None:
+    """The share of the resolution that might fit, out of what torch says about a full GPU.
+
+    What is computed grows with the pixels, the square of the resolution; the `kept_bytes` of the
+    weights do not. A tenth of the memory is left free. None if the message does not say enough.
+    """
+    number = r"([\d.]+) (MiB|GiB)"
+    found = [
+        re.search(pattern, message)
+        for pattern in (
+            f"Tried to allocate {number}",
+            f"total capacity of {number}",
+            f"{number} is allocated by PyTorch",
+        )
+    ]
+    sizes = [float(match[1]) * _UNITS[match[2]] for match in found if match]
+    if len(sizes) < len(found):
+        return None
+    tried, total, allocated = sizes
+    room, needed = 0.9 * total - kept_bytes, tried + allocated - kept_bytes
+    return float(min(max(room, 0.0) / needed, 1.0) ** 0.5)
+
+
+def _kept_bytes() -> int:
+    return torch.cuda.memory_allocated() if torch.cuda.is_initialized() else 0

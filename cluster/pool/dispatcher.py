@@ -1,0 +1,313 @@
+"""Which job runs where, and what happens when a worker is lost. Knows nothing of Ray.
+
+A job is sent when its inputs are there, one at a time to a worker, rows of a lower order first. The
+jobs of a segment go to the worker that did the last one, its home, which holds what they need. Who
+has nothing to do takes a job that has waited for its busy home, and becomes the home. From this one
+rule it follows that a fast worker gets more, that one which joins is used, that the segments of one
+which is lost find another, and that a row fills the gaps of the one before it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Condition
+from typing import Any, Protocol
+
+from cluster.pool import calls
+from cluster.pool.accounts import Account, Ledger, Near
+from cluster.pool.lineage import Job, JobGraph, Ref, State
+from sonic_ops.core.errors import RenderError, SonicError, WorkerLostError
+
+PATIENCE_S = 0.1
+"""How long a job waits for its busy home before another worker may take it."""
+
+
+@dataclass(eq=False, slots=True)
+class Worker:
+    """Runs one job at a time; what it makes lives on its node."""
+
+    node: str
+    job: Job | None = None
+    num_jobs: int = 0
+    number: int = 0
+    """In the order in which workers joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is sent to a worker; refs have become what the executor knows their values by."""
+
+    job: Job
+    arguments: tuple[Any, ...]
+    low_memory: bool
+
+
+class InputLostError(Exception):
+    """Values that an executor should fetch are gone."""
+
+
+class Executor(Protocol):
+    """What carries jobs to workers. It reports back by the methods of the dispatcher."""
+
+    def send(self, worker: Worker, call: Call) -> None:
+        """Begin a job and return at once."""
+        ...
+
+    def fetch(self, handles: Sequence[Any]) -> list[Any]:
+        """The values of results; those of lasting jobs are values. Raises InputLostError."""
+        ...
+
+    def wake(self) -> None:
+        """There is something new: call `pump` soon."""
+        ...
+
+
+class Dispatcher:
+    """The jobs, homes and workers of a pool. All methods may be called from any thread."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        max_retries: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._executor = executor
+        self._max_retries = max_retries
+        self._clock = clock
+        self._changed = Condition()
+        self._graph = JobGraph(clock)
+        self._workers: list[Worker] = []
+        self._homes: dict[Near, Worker] = {}
+        self._ledger = Ledger()
+        self._num_joined = 0
+        self._closed: SonicError | None = None
+
+    # What a submitter calls
+
+    def submit(
+        self,
+        method: str,
+        *arguments: Any,
+        near: Near = (0, 0),
+        num_returns: int = 1,
+        lasting: bool = False,
+    ) -> tuple[Ref, ...]:
+        """Take a job; refs of its results."""
+        with self._changed:
+            job = self._graph.add(method, arguments, near, num_returns, lasting)
+            if self._closed:
+                self._graph.fail(job, self._closed)
+        self._executor.wake()
+        return tuple(Ref(job, index) for index in range(num_returns))
+
+    def wait(self, refs: Sequence[Ref]) -> None:
+        """Wait until the jobs of refs have run. Raises the error of one that failed."""
+        with self._changed:
+            for job in [ref.job for ref in refs]:
+                while not job.has_run:
+                    if job.error:
+                        raise job.error
+                    self._changed.wait()
+
+    def get(self, refs: Sequence[Ref]) -> list[Any]:
+        """The values of refs. Raises the error of a job that failed."""
+        while True:
+            handles = [self._handle(ref) for ref in refs]
+            try:
+                return self._executor.fetch(handles)
+            except InputLostError:
+                with self._changed:
+                    jobs = list(dict.fromkeys(ref.job for ref in refs))
+                    self._graph.lose_results(jobs)
+                    for job in [job for job in jobs if job.state is State.LOST]:
+                        self._again(job)
+
+    def drop(self, order: int) -> None:
+        """Forget the jobs of a row that have not run."""
+        with self._changed:
+            self._graph.fail_all(RenderError("the row was given up", remedy=calls.AGAIN), order)
+            self._changed.notify_all()
+
+    def settle(self, order: int) -> Account:
+        """What a row has cost; it is forgotten."""
+        with self._changed:
+            self._homes = {near: w for near, w in self._homes.items() if near[0] != order}
+            return self._ledger.settle(order)
+
+    # What the executor calls
+
+    @property
+    def num_workers(self) -> int:
+        """Workers that are there now."""
+        return len(self._workers)
+
+    @property
+    def num_busy(self) -> int:
+        """Workers that have a job now."""
+        with self._changed:
+            return sum(worker.job is not None for worker in self._workers)
+
+    def join(self, worker: Worker) -> None:
+        """Give work to one more worker."""
+        with self._changed:
+            self._closed = None
+            worker.number = self._num_joined
+            self._num_joined += 1
+            self._workers.append(worker)
+
+    def pump(self) -> float | None:
+        """Send ready jobs to free workers; in how many seconds to try again, if need be."""
+        with self._changed:
+            sent = [
+                (worker, self._call(worker, job))
+                for worker in self._workers
+                if worker.job is None and (job := self._choose(worker))
+            ]
+            waiting = self._graph.ready and any(w.job is None for w in self._workers)
+            since_s = min(job.ready_s for job in self._graph.ready) if waiting else None
+        for worker, call in sent:
+            self._executor.send(worker, call)
+        if since_s is None:
+            return None
+        return max(since_s + PATIENCE_S - self._clock(), PATIENCE_S / 10)
+
+    def done(
+        self,
+        worker: Worker,
+        job: Job,
+        results: tuple[Any, ...],
+        *,
+        worker_s: float = 0.0,
+        low_memory: bool = False,
+    ) -> None:
+        """A worker has run a job: `results` are values if it is lasting, else handles of them."""
+        with self._changed:
+            if self._freed(worker, job):
+                self._ran(worker, job, worker_s, low_memory=low_memory)
+                self._graph.done(job, results, worker.node)
+                self._changed.notify_all()
+
+    def failed(self, worker: Worker, job: Job, error: SonicError, *, worker_s: float = 0.0) -> None:
+        """A job could not be run, and would fail again."""
+        with self._changed:
+            if self._freed(worker, job):
+                self._ran(worker, job, worker_s, low_memory=False)
+                self._fail(job, error)
+
+    def input_lost(self, worker: Worker, job: Job) -> None:
+        """A job could not be run because some of its inputs are gone."""
+        with self._changed:
+            if self._freed(worker, job):
+                self._graph.lose_results(job.inputs)
+                self._again(job)
+
+    def lost(self, worker: Worker, *, out_of_memory: bool = False) -> None:
+        """A worker is gone; `out_of_memory` if the machine ended it to save its memory."""
+        with self._changed:
+            if worker not in self._workers:
+                return
+            self._workers.remove(worker)
+            self._homes = {near: w for near, w in self._homes.items() if w is not worker}
+            job, worker.job = worker.job, None
+            if job is None or job.state is not State.SENT:
+                return
+            if out_of_memory and self._ledger.is_low(job.near, job.method):
+                self._fail(job, calls.out_of_memory(job.method))
+                return
+            if out_of_memory:
+                self._ledger.lower(job.near, job.method)
+            self._again(job)
+
+    def lost_node(self, node: str) -> None:
+        """A machine is gone, and all that its workers have made."""
+        with self._changed:
+            for worker in [worker for worker in self._workers if worker.node == node]:
+                self.lost(worker)
+            self._graph.lose_node(node)
+
+    def close(self, error: SonicError) -> None:
+        """End all jobs with an error, and new ones too, until a worker joins."""
+        with self._changed:
+            self._closed = error
+            self._graph.fail_all(error)
+            self._changed.notify_all()
+
+    # How it works; all of this runs under the lock
+
+    def _choose(self, worker: Worker) -> Job | None:
+        """The job that a free worker does next."""
+        patient_s = self._clock() - PATIENCE_S
+        other = None
+        for job in self._graph.ready:
+            if other is not None and job.near[0] > other.near[0]:
+                break
+            home = self._homes.get(job.near)
+            if home is worker:
+                return job
+            if other is None and (home is None or (home.job and job.ready_s <= patient_s)):
+                other = job
+        return other
+
+    def _call(self, worker: Worker, job: Job) -> Call:
+        if job.was_sent:
+            self._ledger.redone(job.near, job.method)
+        worker.job = job
+        worker.num_jobs += 1
+        self._homes[job.near] = worker
+        return Call(job, self._graph.send(job), self._ledger.is_low(job.near, job.method))
+
+    def _ran(self, worker: Worker, job: Job, worker_s: float, *, low_memory: bool) -> None:
+        self._ledger.ran(
+            job.near,
+            job.method,
+            worker_s,
+            low_memory=low_memory,
+            worker=worker.number,
+            stop_s=self._clock(),
+        )
+
+    def _freed(self, worker: Worker, job: Job) -> bool:
+        """Take a job off its worker; False if nobody expects it any more.
+
+        That is so if its worker counts as lost, or its row was dropped, and maybe settled.
+        """
+        if worker.job is not job:
+            return False
+        worker.job = None
+        return job.state is State.SENT
+
+    def _again(self, job: Job) -> None:
+        """Run a job once more, because its worker, its inputs or its results were lost."""
+        if job.state is State.FAILED:
+            return
+        job.num_lost += 1
+        if job.num_lost > self._max_retries:
+            self._fail(job, _given_up(job))
+        else:
+            self._graph.require(job)
+            self._executor.wake()
+
+    def _fail(self, job: Job, error: SonicError) -> None:
+        self._graph.fail(job, error)
+        self._changed.notify_all()
+
+    def _handle(self, ref: Ref) -> Any:
+        """What the executor knows a value by, as soon as it is there."""
+        with self._changed:
+            while not self._graph.is_there(ref.job):
+                if ref.job.error:
+                    raise ref.job.error
+                if ref.job.state is State.LOST:
+                    self._graph.require(ref.job)
+                    self._executor.wake()
+                else:
+                    self._changed.wait()
+            return ref.job.results[ref.index]
+
+
+def _given_up(job: Job) -> WorkerLostError:
+    return WorkerLostError(
+        f"{job.method} of segment {job.near[1]} has lost its worker {job.num_lost} times",
+        remedy=f"See why in the logs of the workers; mostly it is memory. {calls.AGAIN}",
+    )

@@ -1,0 +1,303 @@
+"""The pool of Ray actors: the only module that speaks Ray, and the border of its exceptions.
+
+Ray starts processes, keeps results and says who died. What runs where the dispatcher decides, and
+what is done about a death the crew: Ray restarts no actor and runs no task again.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+import ray
+from ray.exceptions import ObjectLostError, RayActorError, RayError
+from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
+
+from cluster.config import ClusterConfig
+from cluster.pool.actor import Host
+from cluster.pool.calls import AGAIN, MakeWorker, Outcome
+from cluster.pool.dispatcher import Call, Dispatcher, InputLostError, Worker
+from cluster.pool.lineage import Job
+from cluster.pool.supervisor import Crew, Process
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.errors import ConfigError, RenderError, SonicError, WorkerLostError
+
+_PULSE = "pulse"
+_THREADS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")  # of torch and of cv2
+_log = logging.getLogger(__name__)
+
+
+class RayPool:
+    """Actors that hold weights. One thread talks to them; submitters only wait for it."""
+
+    def __init__(
+        self, config: ClusterConfig, models: ModelsConfig, most: int | None, make: MakeWorker
+    ) -> None:
+        self._config, self._most = config, most
+        self._new_actor = partial(_new_actor, config, make, models)
+        self._dispatcher = Dispatcher(self, max_retries=config.max_retries)
+        self._crew = Crew(self, self._dispatcher, config)
+        self.submit, self.get = self._dispatcher.submit, self._dispatcher.get
+        self.wait, self.drop = self._dispatcher.wait, self._dispatcher.drop
+        self.settle = self._dispatcher.settle
+        self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._ended = Event()
+        self._thread = Thread(target=self._loop, name="pool", daemon=True)
+
+    def open(self) -> None:
+        """Wait until the first worker has its weights; others join later. Raises ConfigError."""
+        self._thread.start()
+        self._crew.wait_for_first()
+
+    def close(self) -> None:
+        """End the workers; whoever waits gets an error."""
+        self._ended.set()
+        self.wake()
+        self._thread.join()
+        self._dispatcher.close(WorkerLostError("the pool is closed", remedy=AGAIN))
+        self._crew.end()
+
+    @property
+    def num_workers(self) -> int:
+        return max(1, self._crew.size)
+
+    @property
+    def num_busy(self) -> int:
+        return self._dispatcher.num_busy
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """The workers that have their weights."""
+        return self._crew.processes
+
+    # What the dispatcher asks for
+
+    def send(self, worker: Worker, call: Call) -> None:
+        assert isinstance(worker, Process)
+        job = call.job
+        num_returns = 1 if job.lasting else 1 + job.num_returns
+        arguments = (job.method, job.num_returns, job.lasting, call.low_memory, *call.arguments)
+        try:
+            refs = worker.handle.run.options(num_returns=num_returns).remote(*arguments)
+        except (RayError, TypeError, ValueError) as error:  # what cannot be pickled, for example
+            self._dispatcher.failed(worker, job, _our(error))
+            return
+        ticket, *results = [refs] if job.lasting else refs
+        self._when(ticket, partial(self._on_ticket, worker, job, tuple(results)))
+
+    def fetch(self, handles: Sequence[Any]) -> list[Any]:
+        try:
+            return [ray.get(h) if isinstance(h, ray.ObjectRef) else h for h in handles]
+        except ObjectLostError as error:
+            raise InputLostError from error
+        except RayError as error:
+            raise _our(error) from error
+
+    def wake(self) -> None:
+        self._events.put(lambda: None)
+
+    # What the crew asks for
+
+    def start(self) -> Process:
+        process = Process(node="", handle=self._new_actor())
+        self._when(process.handle.begin.remote(), partial(self._on_begun, process))
+        return process
+
+    def end(self, process: Process) -> None:
+        # Ray ends a process that is stopped as well, some seconds later.
+        with suppress(RayError, ValueError):
+            ray.kill(process.handle)
+
+    def ping(self, process: Process) -> None:
+        pong = process.handle.ping.options(concurrency_group=_PULSE).remote()
+        self._when(pong, partial(self._on_pong, process))
+
+    def nodes(self) -> set[str]:
+        return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+    def num_wanted(self) -> int:
+        if self._config.workers:
+            return self._config.workers
+        fit = _num_fit(self._config)
+        return max(1, min(fit, self._most or fit))
+
+    # The thread of the pool
+
+    def _loop(self) -> None:
+        next_watch_s = pause_s = 0.0
+        try:
+            while not self._ended.is_set():
+                with suppress(Empty):
+                    self._events.get(timeout=pause_s)()
+                    while True:
+                        self._events.get_nowait()()
+                if time.monotonic() >= next_watch_s:
+                    self._watch()
+                    next_watch_s = time.monotonic() + self._crew.watch_s
+                pause_s = max(next_watch_s - time.monotonic(), 0)
+                pause_s = min(pause_s, self._dispatcher.pump() or pause_s)
+        except Exception as error:  # nobody would be told anything any more
+            _log.exception("the pool has failed")
+            self._dispatcher.close(_our(error))
+            self._crew.fail(_our(error))
+
+    def _watch(self) -> None:
+        try:
+            self._crew.watch()
+        except (RayError, OSError) as error:  # its head may be back at the next look
+            _log.warning("the cluster does not answer: %s", error)
+
+    def _when(self, ref: Any, handle: Callable[["Future[Any]"], None]) -> None:
+        """Call `handle` in the thread of the pool as soon as a ref has a value or an error."""
+        ref.future().add_done_callback(lambda future: self._events.put(partial(handle, future)))
+
+    def _on_begun(self, process: Process, future: "Future[Any]") -> None:
+        try:
+            outcome, node, pid = future.result()
+        except RayError as error:
+            self._crew.could_not_begin(process, _our(error))
+            return
+        if outcome.error:
+            self._crew.could_not_begin(process, outcome.error)
+        else:
+            self._crew.began(process, node, pid, *outcome.results)
+
+    def _on_pong(self, process: Process, future: "Future[Any]") -> None:
+        self._crew.answered(process)
+        if isinstance(error := future.exception(), RayError):
+            self._crew.lose(process, type(error).__name__)
+
+    def _on_ticket(
+        self, process: Process, job: Job, results: tuple[Any, ...], future: "Future[Any]"
+    ) -> None:
+        try:
+            outcome: Outcome = future.result()
+        except RayOutOfMemoryError:
+            self._crew.lose(process, "the machine ran out of memory", out_of_memory=True)
+        except RayActorError as error:
+            self._crew.lose(process, type(error).__name__)
+        except ObjectLostError:
+            self._watch()  # or the dispatcher does not know which of them
+            self._dispatcher.input_lost(process, job)
+        except Exception as error:  # whatever Ray raises where it cannot bring a value
+            self._dispatcher.failed(process, job, _our(error))
+        else:
+            self._on_outcome(process, job, results, outcome)
+
+    def _on_outcome(
+        self, process: Process, job: Job, results: tuple[Any, ...], outcome: Outcome
+    ) -> None:
+        if outcome.error:
+            if outcome.trace:
+                outcome.error.add_note(f"in the worker:\n{outcome.trace}")
+            self._dispatcher.failed(process, job, outcome.error, worker_s=outcome.worker_s)
+            return
+        self._dispatcher.done(
+            process,
+            job,
+            outcome.results if job.lasting else results,
+            worker_s=outcome.worker_s,
+            low_memory=outcome.low_memory,
+        )
+
+
+def _new_actor(config: ClusterConfig, make_worker: MakeWorker, models: ModelsConfig) -> Any:
+    """An actor; it waits for room in the cluster if there is none."""
+    # Pings have a thread of their own, so that a long job does not look like death.
+    host = ray.remote(concurrency_groups={_PULSE: 1})(Host)
+    options = host.options(
+        num_cpus=config.cpus_per_worker,
+        num_gpus=config.gpus_per_worker,
+        max_restarts=0,
+        max_task_retries=0,
+        runtime_env={"env_vars": dict.fromkeys(_THREADS, str(config.threads_per_worker))},
+    )
+    return options.remote(make_worker, models, _node)
+
+
+def _node() -> str:
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _our(error: Exception) -> SonicError:
+    """Turn an exception of Ray into ours; nobody above knows Ray's."""
+    made: SonicError
+    if isinstance(error, RayActorError | RayOutOfMemoryError):
+        made = WorkerLostError(f"a worker was lost ({type(error).__name__})", remedy=AGAIN)
+    else:
+        made = RenderError(f"Ray failed: {type(error).__name__}: {error}", remedy=AGAIN)
+    made.__cause__ = error
+    return made
+
+
+@contextmanager
+def open_ray_pool(
+    config: ClusterConfig, models: ModelsConfig, most: int | None, make_worker: MakeWorker
+) -> Iterator[RayPool]:
+    """Join the cluster that the configuration names, or start one on this machine."""
+    started = not ray.is_initialized()
+    if started:
+        _start_ray(config)
+    try:
+        _demand_room(config)
+        pool = RayPool(config, models, most, make_worker)
+        try:
+            pool.open()
+            yield pool
+        finally:
+            pool.close()
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _start_ray(config: ClusterConfig) -> None:
+    common = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
+    if config.address:
+        try:
+            ray.init(address=config.address, **common)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"no Ray cluster answers at {config.address}: {error}",
+                remedy="Start it, or correct `cluster.address` in the preset.",
+            ) from error
+        return
+    # Ray counts CPUs to place actors; threads decide what they really use.
+    wanted = math.ceil((config.workers or 0) * config.cpus_per_worker)
+    num_cpus = max(wanted, len(os.sched_getaffinity(0)))
+    try:
+        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **common)
+    except Exception as error:  # no other class if the machine is so busy that Ray gives up
+        ray.shutdown()
+        raise RenderError(
+            f"Ray did not start on this machine: {error}",
+            remedy="Run the same command again when the machine is less busy.",
+        ) from error
+
+
+def _num_fit(config: ClusterConfig) -> int:
+    """Workers that fit into the cluster as it is now."""
+    total = ray.cluster_resources()
+    fit = int(total.get("CPU", 0) / config.cpus_per_worker)
+    if config.gpus_per_worker:
+        fit = min(fit, int(total.get("GPU", 0) / config.gpus_per_worker))
+    return fit
+
+
+def _demand_room(config: ClusterConfig) -> None:
+    """Raise ConfigError if the workers do not fit; a cluster that is joined may still grow."""
+    wanted = config.workers or 1
+    if config.address is None and _num_fit(config) < wanted:
+        total = ray.cluster_resources()
+        raise ConfigError(
+            f"{wanted} workers of {config.cpus_per_worker:g} CPUs and {config.gpus_per_worker:g} "
+            f"GPUs do not fit into {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs",
+            remedy="Lower `cluster.workers` or what a worker needs, or use a larger machine.",
+        )

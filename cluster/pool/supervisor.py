@@ -1,0 +1,204 @@
+"""The processes of a pool, from when they are asked for until they are lost. Knows nothing of Ray.
+
+A process counts as lost if it has died, if its machine is gone, or if it answers no ping for
+`worker_timeout_s`. As many as are missing are asked for again; they join when there is room.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Protocol
+
+from cluster.config import ClusterConfig
+from cluster.pool.calls import AGAIN
+from cluster.pool.dispatcher import Dispatcher, Worker
+from sonic_ops.core.errors import ConfigError, NoWorkersError, SonicError
+
+WATCH_S = 2.0
+"""How often to look for machines that are gone, and for processes that are missing."""
+
+BEATS = 4
+"""Pings in the time after which a process that answers none counts as lost."""
+
+PAUSE_S = 5.0
+"""How long no process is started after one that could not start."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Process(Worker):
+    """A worker, or what will be one; `silent_s` is how long it has owed an answer."""
+
+    handle: Any = None
+    pid: int = 0
+    processor: str = ""
+    has_begun: bool = False
+    owes_answer: bool = False
+    silent_s: float = 0.0
+
+
+class Machines(Protocol):
+    """What starts processes and ends them."""
+
+    def start(self) -> Process:
+        """Ask for a process. `Crew.began` or `Crew.could_not_begin` is called later."""
+        ...
+
+    def end(self, process: Process) -> None:
+        """End a process, whatever it does."""
+        ...
+
+    def ping(self, process: Process) -> None:
+        """Ask for an answer. `Crew.answered` is called later."""
+        ...
+
+    def nodes(self) -> set[str]:
+        """The machines that are there."""
+        ...
+
+    def num_wanted(self) -> int:
+        """How many processes there should be."""
+        ...
+
+
+class Crew:
+    """Keeps as many processes at work as are wanted. One thread calls its methods."""
+
+    def __init__(
+        self,
+        machines: Machines,
+        dispatcher: Dispatcher,
+        config: ClusterConfig,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._machines, self._dispatcher, self._config = machines, dispatcher, config
+        self._clock = clock
+        self._beat_s = config.worker_timeout_s / BEATS
+        self.watch_s = min(WATCH_S, self._beat_s)
+        self._processes: list[Process] = []
+        self._nodes: set[str] = set()
+        self._processors: set[str] = set()
+        self._first = Event()
+        self._start_error: SonicError | None = None
+        self._last_error: SonicError | None = None
+        self._start_again_s = 0.0
+        self._last_beat_s = self._last_seen_s = clock()
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """Those at work."""
+        return tuple(process for process in self._processes if process.has_begun)
+
+    @property
+    def size(self) -> int:
+        """Those at work, and those that have been asked for."""
+        return len(self._processes)
+
+    def wait_for_first(self) -> None:
+        """Wait until somebody can work. Raises ConfigError, or the error of the pool."""
+        timeout_s = self._config.start_timeout_s
+        if not self._first.wait(timeout_s):
+            last = f"; the last one: {self._last_error.message}" if self._last_error else ""
+            raise ConfigError(
+                f"no worker started within {timeout_s:g} s{last}",
+                remedy="Wait for room in the cluster, lower what a worker needs (`cluster."
+                "cpus_per_worker`, `.gpus_per_worker`), or raise `.start_timeout_s`.",
+            )
+        if self._start_error:
+            raise self._start_error
+
+    def watch(self) -> None:
+        """Look after everybody; to be called every `watch_s`."""
+        now_s = self._clock()
+        passed_s = now_s - self._last_beat_s
+        if passed_s >= self._beat_s:
+            # If this process itself was stopped for a while, no other is to blame.
+            self._beat(min(passed_s, 2 * self._beat_s))
+            self._last_beat_s = now_s
+        self._check_nodes()
+        if now_s >= self._start_again_s:
+            for _ in range(self._machines.num_wanted() - len(self._processes)):
+                self._processes.append(self._machines.start())
+        if self.processes or not self._first.is_set():
+            self._last_seen_s = now_s
+        elif now_s - self._last_seen_s > self._config.start_timeout_s:
+            self._dispatcher.close(_nobody(self._config.start_timeout_s))
+
+    def began(self, process: Process, node: str, pid: int, processor: str) -> None:
+        """A process can work, on this kind of processor."""
+        process.node, process.pid, process.has_begun = node, pid, True
+        process.processor = processor
+        self._nodes.add(node)
+        if self._processors and processor not in self._processors:
+            kinds = ", ".join(sorted({processor, *self._processors}))
+            _log.warning(
+                "workers compute on different processors (%s): a video has the same bits again "
+                "only if the same kind does each of its parts",
+                kinds,
+            )
+        self._processors.add(processor)
+        self._dispatcher.join(process)
+        self._first.set()
+
+    def could_not_begin(self, process: Process, error: SonicError) -> None:
+        """A process will never work; a wrong configuration of the first is wrong for all."""
+        self._remove(process)
+        self._start_again_s = self._clock() + PAUSE_S
+        if isinstance(error, ConfigError) and not self._first.is_set():
+            self.fail(error)
+        else:
+            self._last_error = error
+            _log.warning("a worker could not start: %s", error)
+
+    def fail(self, error: SonicError) -> None:
+        """Nobody needs to wait any longer."""
+        if not self._first.is_set():
+            self._start_error = error
+            self._first.set()
+
+    def answered(self, process: Process) -> None:
+        """A process is alive."""
+        process.owes_answer, process.silent_s = False, 0.0
+
+    def lose(self, process: Process, why: str, *, out_of_memory: bool = False) -> None:
+        """A process is dead, or as good as dead."""
+        if process in self._processes:
+            _log.warning("worker %d is lost (%s); its work is done again", process.pid, why)
+            self._remove(process)
+            self._dispatcher.lost(process, out_of_memory=out_of_memory)
+
+    def end(self) -> None:
+        """End everybody."""
+        for process in self._processes:
+            self._machines.end(process)
+
+    def _check_nodes(self) -> None:
+        for node in self._nodes - self._machines.nodes():
+            self._nodes.discard(node)
+            for process in [process for process in self.processes if process.node == node]:
+                self.lose(process, "its machine is gone")
+            self._dispatcher.lost_node(node)
+
+    def _beat(self, passed_s: float) -> None:
+        for process in self.processes:
+            if not process.owes_answer:
+                process.owes_answer = True
+                self._machines.ping(process)
+                continue
+            process.silent_s += passed_s
+            if process.silent_s >= self._config.worker_timeout_s:
+                self.lose(process, f"no answer for {process.silent_s:.0f} s")
+
+    def _remove(self, process: Process) -> None:
+        self._processes.remove(process)
+        self._machines.end(process)
+
+
+def _nobody(timeout_s: float) -> NoWorkersError:
+    return NoWorkersError(
+        f"there has been no worker for {timeout_s:g} s",
+        remedy=f"See what the cluster lacks. {AGAIN}",
+    )

@@ -1,0 +1,1 @@
+"""Read inputs and store the results of jobs as checked files."""

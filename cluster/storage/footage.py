@@ -1,0 +1,23 @@
+"""Footage as a worker reads it: fetched and compared with its checksum once, for all segments."""
+
+from functools import lru_cache
+from typing import IO
+
+from cluster.storage.artifacts import fetched_whole, version_of
+
+KEPT = 2
+"""Files that a worker keeps open, of rows in flight."""
+
+
+def open_footage(address: str) -> IO[bytes]:
+    """The file of `address`, at its start, until the next call. Raises DamagedFileError."""
+    file = _opened(address, version_of(address))
+    file.seek(0)
+    return file
+
+
+@lru_cache(KEPT)
+def _opened(address: str, _version: str) -> IO[bytes]:
+    with fetched_whole(address) as path:
+        # A copy loses its name now, and is read all the same: a worker that is killed leaves none.
+        return path.open("rb")

@@ -1,0 +1,1 @@
+"""What is computed for one video: the graph of its jobs, and the worker that runs them."""

@@ -1,0 +1,81 @@
+"""From latents to encoded segments: decode, interpolate across segment borders, encode."""
+
+from cluster.config import VideoConfig
+from cluster.pool.base import Pool, Ref
+from cluster.video.jobs import DecodeJob, EncodeJob, VideoRequest
+from sonic_ops.core.timeline import Segment, num_output_frames_of
+from sonic_ops.sampling.decoding import frames_read
+
+
+class Finishing:
+    """From latents to encoded segments; a picture at a border is decoded once.
+
+    `sources` are the segments of the latents, which may be cut elsewhere.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        request: VideoRequest,
+        config: VideoConfig,
+        segments: tuple[Segment, ...],
+        todo: list[Segment],
+        sources: tuple[Segment, ...],
+    ) -> None:
+        self.pool, self.request, self.config = pool, request, config
+        self.segments, self.sources = segments, sources
+        self.todo = {segment.index for segment in todo}
+        self.decoded: dict[int, tuple[Ref, ...]] = {}
+
+    def encode(self, segment: Segment) -> Ref:
+        """Encode a segment; the ref of its address."""
+        frames, _ = self._decode(segment)
+        following = self._first_after(segment)
+        self.decoded.pop(segment.index)
+        request, fps = self.request, self.config.media.fps
+        num_output_frames = num_output_frames_of(request.num_samples, fps)
+        output = segment.output_frames(request.num_frames, num_output_frames, fps)
+        job = EncodeJob(
+            segment,
+            output.start,
+            output.stop,
+            request.encoded(segment),
+            self.config.media,
+            request.backdrop,
+            request.footage,
+            request.start_s,
+            request.correction if self.config.media.hold_colour else None,
+            request.label,
+        )
+        near = (request.order, segment.index)
+        return self.pool.submit("encode", job, frames, following, near=near, lasting=True)[0]
+
+    def _first_after(self, segment: Segment) -> Ref | None:
+        """The first picture of the next segment; alone, if nothing else of it is missing."""
+        if segment.index + 1 == len(self.segments):
+            return None
+        following = self.segments[segment.index + 1]
+        if following.index in self.todo:
+            return self._decode(following)[1]
+        return self._submit_decode(following, following.start + 1)[1]
+
+    def _decode(self, segment: Segment) -> tuple[Ref, ...]:
+        if segment.index not in self.decoded:
+            self.decoded[segment.index] = self._submit_decode(segment, segment.stop)
+        return self.decoded[segment.index]
+
+    def _submit_decode(self, segment: Segment, stop: int) -> tuple[Ref, ...]:
+        request, decoding = self.request, self.config.decoding
+        read = frames_read(range(segment.start, stop), request.num_frames, decoding)
+        around = tuple(s for s in self.sources if s.start < read.stop and s.stop > read.start)
+        job = DecodeJob(
+            segment.start,
+            stop,
+            request.num_frames,
+            around,
+            tuple(map(request.latents, around)),
+            decoding,
+            self.config.low_memory,
+            request.lowered("decode", segment),
+        )
+        return self.pool.submit("decode", job, near=(request.order, segment.index), num_returns=2)

@@ -1,0 +1,166 @@
+"""The jobs of denoising, submitted when something asks for them, and what travels between them.
+
+`(step, segment)` stands for the latents of a segment after so many steps: step 0 is noise, and
+denoising in step k leads from k to k + 1.
+"""
+
+from collections.abc import Callable
+
+from cluster.config import VideoConfig
+from cluster.pool.base import Pool, Ref
+from cluster.video.jobs import (
+    ConditionJob,
+    DenoiseJob,
+    FuseJob,
+    ResumeJob,
+    StartJob,
+    StoreJob,
+    VideoRequest,
+)
+from cluster.video.resume import Needs, PlanStep
+from sonic_ops.core.constants import SAMPLES_PER_TICK, TOKENS_PER_TICK
+
+Address = Callable[[int, int], str]
+"""(step, segment) -> where its file is."""
+
+
+class Graph:
+    """The jobs that lead from one checkpoint of all segments to the next.
+
+    What travels is kept only until it is handed to the job that takes it.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        request: VideoRequest,
+        config: VideoConfig,
+        plan: PlanStep,
+        needs: Needs,
+        address: Address,
+    ) -> None:
+        self.pool, self.request, self.config = pool, request, config
+        self.sampling = config.sampling
+        self.plan, self.needs, self.address = plan, needs, address
+        self.segments = plan(0).segments
+        self.num_tokens = request.num_samples // SAMPLES_PER_TICK * TOKENS_PER_TICK
+        self.portrait = self._submit(
+            0, "condition_portrait", request.portrait, request.seed, self.sampling.condition_noise
+        )[0]
+        self.heard: dict[int, Ref] = {}
+        self.stored: dict[int, Ref] = {}
+        self.parcels: dict[tuple[int, int, int], Ref] = {}  # step, owner, reader
+        self.parts: dict[tuple[int, int, int], Ref] = {}  # step, writer, owner
+        self.go_to(0, 0)
+
+    def go_to(self, start: int, stop: int) -> None:
+        """Turn to the steps between the checkpoints after `start` and after `stop` steps."""
+        assert not self.parcels
+        assert not self.parts
+        self.start, self.stop = start, stop
+        self.made: set[tuple[int, int]] = set()
+        self.denoised: set[tuple[int, int]] = set()
+
+    def make(self, step: int, owner: int) -> None:
+        """Submit all that leads to (step, owner), and hand that to its readers, or store it."""
+        if (step, owner) in self.made:
+            return
+        self.made.add((step, owner))
+        if step == self.start:
+            self._read(step, owner)
+        else:
+            self._fuse(step, owner)
+
+    def _denoise(self, step: int, writer: int) -> None:
+        """Submit the windows of a segment in a step."""
+        if (step, writer) in self.denoised:
+            return
+        self.denoised.add((step, writer))
+        plan = self.plan(step)
+        sources = plan.sources[writer]
+        for owner in sources:
+            self.make(step, owner)
+        targets = [owner for owner in plan.targets[writer] if owner in self.needs.made[step + 1]]
+        job = DenoiseJob(
+            step,
+            plan.rings[writer],
+            plan.windows[writer],
+            tuple(plan.reads(writer, owner) for owner in sources),
+            tuple(plan.parts(writer, owner) for owner in targets),
+            self.sampling,
+            self.config.low_memory,
+            self.request.lowered("denoise", self.segments[writer]),
+        )
+        parcels = [self.parcels.pop((step, owner, writer)) for owner in sources]
+        arguments = (job, self.portrait, self._heard(writer), *parcels)
+        refs = self._submit(writer, "denoise", *arguments, num_returns=len(targets))
+        for owner, ref in zip(targets, refs, strict=True):
+            self.parts[step, writer, owner] = ref
+
+    def _fuse(self, step: int, owner: int) -> None:
+        """Submit the fusion that makes (step, owner); what is stored is handed out by no one."""
+        plan, segment = self.plan(step - 1), self.segments[owner]
+        writers = plan.writers[owner]
+        for writer in writers:
+            self._denoise(step - 1, writer)
+        parts = tuple(plan.parts(writer, owner) for writer in writers)
+        parcels = [self.parts.pop((step - 1, writer, owner)) for writer in writers]
+        if step == self.stop:
+            store = StoreJob(segment, parts, step, self.address(step, owner), self.sampling)
+            arguments = (store, self.portrait, *parcels)
+            self.stored[owner] = self._submit(owner, "store", *arguments, lasting=True)[0]
+        else:
+            job = FuseJob(segment, parts, tuple(self._readers(step, owner).values()))
+            self._hand_out(step, owner, "fuse", job, *parcels)
+
+    def _read(self, step: int, owner: int) -> None:
+        """Draw the noise of a segment, or read its checkpoint, which may be on its way."""
+        segment, readers = self.segments[owner], tuple(self._readers(step, owner).values())
+        if step == 0:
+            start = StartJob(segment, self.request.seed, self.sampling, readers)
+            self._hand_out(step, owner, "start", start, self.portrait)
+        else:
+            job = ResumeJob(segment, step, self.address(step, owner), readers)
+            self._hand_out(step, owner, "resume", job, self.stored.pop(owner, None))
+
+    def _hand_out(self, step: int, owner: int, method: str, *arguments: object) -> None:
+        readers = self._readers(step, owner)
+        refs = self._submit(owner, method, *arguments, num_returns=len(readers))
+        for reader, ref in zip(readers, refs, strict=True):
+            self.parcels[step, owner, reader] = ref
+
+    def _readers(self, step: int, owner: int) -> dict[int, tuple[int, ...]]:
+        """Who reads which frames of (step, owner)."""
+        plan, writers = self.plan(step), self.needs.writers[step]
+        return {r: plan.reads(r, owner) for r in plan.readers[owner] if r in writers}
+
+    def _heard(self, index: int) -> Ref:
+        """What the windows of a segment hear; projected when the first of them is submitted."""
+        if index not in self.heard:
+            segment, ring = self.segments[index], self.plan(0).rings[index]
+            reach = segment.stop + self.sampling.window_frames - 1
+            pieces = self.request.pieces
+            job = ConditionJob(
+                pieces=tuple(job.piece for job in pieces),
+                tokens=tuple(job.target for job in pieces),
+                num_tokens=self.num_tokens,
+                frames=ring.around(segment.start, reach),
+                sampling=self.sampling,
+                target=self.request.heard(segment),
+            )
+            arguments = (job, self.portrait)
+            self.heard[index] = self._submit(index, "condition_frames", *arguments, lasting=True)[0]
+        return self.heard[index]
+
+    def _submit(
+        self,
+        segment: int,
+        method: str,
+        *arguments: object,
+        num_returns: int = 1,
+        lasting: bool = False,
+    ) -> tuple[Ref, ...]:
+        near = (self.request.order, segment)
+        return self.pool.submit(
+            method, *arguments, near=near, num_returns=num_returns, lasting=lasting
+        )

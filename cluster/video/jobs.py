@@ -1,0 +1,255 @@
+"""What is sent to a worker: plans in integers, addresses, settings. Tensors travel by reference."""
+
+from dataclasses import dataclass
+
+from sonic_ops.core.config import AudioContext, DecodingConfig, MediaConfig, SamplingConfig
+from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, PIECE_SECONDS, SAMPLE_RATE_HZ
+from sonic_ops.core.timeline import (
+    Piece,
+    Ring,
+    Segment,
+    Window,
+    cut_pieces,
+    num_frames_of,
+)
+from sonic_ops.sampling.halo import Part
+
+_TENSORS = ".safetensors"
+
+
+def low_memory_folder(work: str) -> str:
+    """The folder of the notes on what a lack of memory made in another form, so in other bits."""
+    return f"{work}/low_memory"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRequest:
+    """One video to render. `audio` and `portrait` are addresses of prepared files.
+
+    `order` is the number of its row: rows of a lower order go first.
+    """
+
+    audio: str
+    portrait: str
+    num_samples: int
+    work: str
+    seed: int = 0
+    order: int = 0
+    backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
+    audio_context: AudioContext = "blocks"
+    audio_piece_s: int = PIECE_SECONDS
+    label: str | None = None  # drawn on every output frame
+    footage: str | None = None  # where the video is kept, if the whole picture moves
+    start_s: float = 0.0  # of the audio in its file, and so of the footage
+
+    @property
+    def num_frames(self) -> int:
+        return num_frames_of(self.num_samples)
+
+    @property
+    def pieces(self) -> tuple["PieceJob", ...]:
+        """The pieces of the track that are heard at once, and where their tokens are kept."""
+        overlap = PIECE_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
+        return tuple(
+            PieceJob(self.audio, piece, f"{self.work}/tokens/{piece.index:05}{_TENSORS}")
+            for piece in cut_pieces(self.num_samples, self.audio_piece_s * SAMPLE_RATE_HZ, overlap)
+        )
+
+    @property
+    def pauses(self) -> str:
+        """Where the pauses of the speech are kept."""
+        return f"{self.work}/pauses{_TENSORS}"
+
+    def checkpoints(self, step: int | None = None) -> str:
+        """The folder of all checkpoints, or of those after `step` steps."""
+        return f"{self.work}/checkpoints" + ("" if step is None else f"/{step:03}")
+
+    def heard(self, segment: Segment) -> str:
+        """Where it is kept what the frames of a segment and its halo hear."""
+        return f"{self.work}/heard/{segment.name}{_TENSORS}"
+
+    def checkpoint(self, step: int, segment: Segment) -> str:
+        """Where the latents of a segment are kept after `step` steps."""
+        return f"{self.checkpoints(step)}/{segment.name}{_TENSORS}"
+
+    def tints(self, segment: Segment) -> str:
+        """Where the tints of a segment are kept."""
+        return f"{self.work}/tints/{segment.name}{_TENSORS}"
+
+    @property
+    def correction(self) -> str:
+        """Where it is kept what holds the colours of the whole video."""
+        return f"{self.work}/tints/correction{_TENSORS}"
+
+    def stretch(self, segment: Segment) -> str:
+        """Where the finished latents of a stretch are kept until they are fused."""
+        return f"{self.work}/stretches/{segment.name}{_TENSORS}"
+
+    def latents(self, segment: Segment) -> str:
+        """Where the latents of a segment are kept."""
+        return f"{self.work}/latents/{segment.name}{_TENSORS}"
+
+    def lowered(self, method: str, segment: Segment) -> str:
+        """Where it is noted that a segment was made in the low-memory form."""
+        return f"{low_memory_folder(self.work)}/{method}-{segment.name}{_TENSORS}"
+
+    def encoded(self, segment: Segment) -> str:
+        """Where an encoded segment is kept."""
+        return f"{self.work}/segments/{segment.name}.mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class PieceJob:
+    """Encode a piece of a track into a token file."""
+
+    audio: str
+    piece: Piece
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class PausesJob:
+    """Find the pauses of a track."""
+
+    audio: str
+    num_frames: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionJob:
+    """Project the tokens around some frames; `tokens` are the files of the pieces of the track."""
+
+    pieces: tuple[Piece, ...]
+    tokens: tuple[str, ...]
+    num_tokens: int
+    frames: tuple[int, ...]
+    sampling: SamplingConfig
+    target: str
+
+
+Readers = tuple[tuple[int, ...], ...]
+"""The frames that each parcel takes out of a segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartJob:
+    """Draw the noise of a segment and hand it to the first step."""
+
+    segment: Segment
+    seed: int
+    sampling: SamplingConfig
+    readers: Readers
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeJob:
+    """Read the checkpoint of a segment after `step` steps and hand it to the next step."""
+
+    segment: Segment
+    step: int
+    source: str
+    readers: Readers
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiseJob:
+    """One step of the windows of one segment, on their ring.
+
+    Parcel i of the input holds the frames `sources[i]`; parcel i of the output holds `parts[i]`.
+    """
+
+    step: int
+    ring: Ring
+    windows: tuple[Window, ...]
+    sources: tuple[tuple[int, ...], ...]
+    parts: tuple[tuple[Part, ...], ...]
+    sampling: SamplingConfig
+    low_memory: bool
+    lowered: str  # where to note that it had to be
+
+
+@dataclass(frozen=True, slots=True)
+class FuseJob:
+    """Fuse the parts of a segment and hand them to the next step.
+
+    Parcel i of the input holds `parts[i]`.
+    """
+
+    segment: Segment
+    parts: tuple[tuple[Part, ...], ...]
+    readers: Readers
+
+
+@dataclass(frozen=True, slots=True)
+class StoreJob:
+    """Fuse the parts of a segment and write them: its latents after `step` steps.
+
+    After the last step they are the finished latents, before it a checkpoint.
+    """
+
+    segment: Segment
+    parts: tuple[tuple[Part, ...], ...]
+    step: int
+    target: str
+    sampling: SamplingConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """The frames `[start, start + len(weights))` as a stretch has them, and what they weigh."""
+
+    source: str
+    stretch: Segment
+    start: int
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlendJob:
+    """Fuse the stretches that hold frames of a segment, once, and write its latents."""
+
+    segment: Segment
+    takes: tuple[Take, ...]
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeJob:
+    """Decode the frames `[start, stop)`; `latents` are the files of the segments around them."""
+
+    start: int
+    stop: int
+    num_frames: int
+    segments: tuple[Segment, ...]
+    latents: tuple[str, ...]
+    decoding: DecodingConfig
+    low_memory: bool
+    lowered: str
+
+
+@dataclass(frozen=True, slots=True)
+class TintJob:
+    """Decode some frames of a segment and keep their tints."""
+
+    segment: Segment
+    frames: tuple[int, ...]
+    latents: str
+    portrait: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeJob:
+    """Interpolate and encode one segment: output frames `[start, stop)`."""
+
+    segment: Segment
+    start: int
+    stop: int
+    target: str
+    media: MediaConfig
+    backdrop: str | None = None
+    footage: str | None = None
+    start_s: float = 0.0  # in the footage, of output frame 0
+    correction: str | None = None  # of the colours of the video, if they are held
+    label: str | None = None

@@ -1,0 +1,198 @@
+"""The render of one video in three calls. Only addresses come back.
+
+What is in the work folder already is not made again, so a call after a crash does what is missing.
+A call that finds a damaged file raises DamagedFileError: `artifacts.mended` makes it again.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from cluster.config import VideoConfig
+from cluster.pool.base import Pool, Ref
+from cluster.storage import artifacts
+from cluster.video.denoising import Denoising
+from cluster.video.finishing import Finishing
+from cluster.video.jobs import BlendJob, PausesJob, TintJob, VideoRequest
+from cluster.video.overlapped import takes_of
+from cluster.video.progress import OnProgress, Progress
+from sonic_ops.core.timeline import Segment, cut_segments, stretches_of, window_grid
+from sonic_ops.picture.colour_correction import Tints, correction_of, joined, tinted_frames
+from sonic_ops.sampling.halo import Grid, plan_apart, plan_step
+
+__all__ = ["OnProgress", "Progress", "denoise_video", "encode_audio", "encode_video"]
+
+T = TypeVar("T")
+
+
+def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> list[str]:
+    """Encode the whole track once, piece by piece; the addresses of the token files."""
+    targets = [job.target for job in request.pieces]
+    existing = artifacts.existing(targets)
+    todo = [(index, job) for index, job in enumerate(request.pieces) if job.target not in existing]
+    submitted = (
+        (index, pool.submit("encode_piece", job, near=(request.order, index), lasting=True)[0])
+        for index, job in todo
+    )
+    with _dropping(pool, request):
+        for count, _ in enumerate(_in_turn(pool, submitted), start=1):
+            on_progress(Progress("listen", len(existing) + count, len(targets)))
+    return targets
+
+
+def denoise_video(
+    pool: Pool, request: VideoRequest, config: VideoConfig, on_progress: OnProgress
+) -> list[str]:
+    """Denoise all segments; the addresses of their latents.
+
+    Raises SonicError. With `fusion: every_step` the latents have the same bits for any pool, any
+    cut into segments and any interruption.
+    """
+    with _dropping(pool, request):
+        segments = latent_segments(pool, request, config)
+        targets = [request.latents(segment) for segment in segments]
+        existing = artifacts.existing(targets)
+        missing = [segment for segment in segments if request.latents(segment) not in existing]
+        if missing and config.fusion == "every_step":
+            Denoising(
+                pool,
+                request,
+                config,
+                lambda step: plan_step(segments, _grid(config, step), config.sampling.edges),
+                target=request.latents,
+                wanted=frozenset(segment.index for segment in missing),
+            ).run(on_progress)
+        elif missing:
+            _denoise_apart(pool, request, config, segments, missing, on_progress)
+    return targets
+
+
+def encode_video(
+    pool: Pool, request: VideoRequest, config: VideoConfig, on_progress: OnProgress
+) -> list[str]:
+    """Decode, interpolate and encode all segments; the addresses of the encoded segments.
+
+    At most two segments per worker are under way, so memory does not grow with the video.
+    """
+    segments = cut_segments(request.num_frames, config.segment_frames)
+    targets = [request.encoded(segment) for segment in segments]
+    existing = artifacts.existing(targets)
+    todo = [segment for segment in segments if request.encoded(segment) not in existing]
+    if todo:
+        with _dropping(pool, request):
+            sources = latent_segments(pool, request, config)
+            if config.media.hold_colour:
+                _correct_colours(pool, request, sources)
+            finishing = Finishing(pool, request, config, segments, todo, sources)
+            done = request.num_frames - sum(map(len, todo))
+            submitted = ((segment, finishing.encode(segment)) for segment in todo)
+            for segment in _in_turn(pool, submitted):
+                done += len(segment)
+                on_progress(Progress("decode", done, request.num_frames))
+    return targets
+
+
+def _correct_colours(pool: Pool, request: VideoRequest, segments: tuple[Segment, ...]) -> None:
+    """Keep what holds the colours of all segments, by the tints of the whole video."""
+    if artifacts.existing([request.correction]):
+        return
+    jobs = [
+        TintJob(s, frames, request.latents(s), request.portrait, request.tints(s))
+        for s in segments
+        if (frames := tinted_frames(s.start, s.stop, request.num_frames))
+    ]
+    order = request.order
+    submitted = (
+        (job, pool.submit("measure_tints", job, near=(order, job.segment.index), lasting=True)[0])
+        for job in jobs
+    )
+    for _ in _in_turn(pool, submitted):
+        pass
+    parts = [Tints.from_tensors(artifacts.read_tensors(job.target)) for job in jobs]
+    artifacts.write_tensors(request.correction, lambda: correction_of(joined(parts)).tensors())
+
+
+def latent_segments(pool: Pool, request: VideoRequest, config: VideoConfig) -> tuple[Segment, ...]:
+    """The segments that are denoised; their borders may lie in pauses of the speech.
+
+    Encoded segments keep their even borders: these show in the video, as key frames.
+    """
+    tolerance, pauses = config.border_tolerance_frames, list[range]()
+    if tolerance:
+        job = PausesJob(request.audio, request.num_frames, request.pauses)
+        found = pool.submit("find_pauses", job, near=(request.order, 0), lasting=True)
+        spans = artifacts.read_tensors(*pool.get(found))["pauses"].tolist()
+        pauses = [range(start, stop) for start, stop in spans]
+    return cut_segments(
+        request.num_frames, config.segment_frames, pauses=pauses, tolerance=tolerance
+    )
+
+
+def _denoise_apart(
+    pool: Pool,
+    request: VideoRequest,
+    config: VideoConfig,
+    segments: tuple[Segment, ...],
+    missing: list[Segment],
+    on_progress: OnProgress,
+) -> None:
+    """Denoise every segment alone with its overlaps, then fuse the overlaps once."""
+    stretches = stretches_of(segments, config.overlap, config.sampling.window_frames)
+    takes = {
+        segment: takes_of(request, segment, segments, stretches, config.overlap)
+        for segment in missing
+    }
+    Denoising(
+        pool,
+        request,
+        config,
+        lambda step: plan_apart(stretches, _grid(config, step), config.sampling.edges),
+        target=request.stretch,
+        wanted=frozenset(take.stretch.index for parts in takes.values() for take in parts),
+    ).run(on_progress)
+    jobs = (BlendJob(segment, takes[segment], request.latents(segment)) for segment in missing)
+    submitted = (
+        (job, pool.submit("blend", job, near=(request.order, job.segment.index), lasting=True)[0])
+        for job in jobs
+    )
+    for _ in _in_turn(pool, submitted):
+        pass
+
+
+def _grid(config: VideoConfig, step: int) -> Grid:
+    sampling = config.sampling
+    return lambda num_frames: window_grid(
+        num_frames,
+        step,
+        size=sampling.window_frames,
+        overlap=sampling.window_overlap,
+        shift=sampling.shift_frames,
+        edges=sampling.edges,
+    )
+
+
+def _in_turn(pool: Pool, submitted: Iterable[tuple[T, Ref]]) -> Iterator[T]:
+    """What has been submitted, as its jobs end; two per worker are under way."""
+    under_way: deque[tuple[T, Ref]] = deque()
+    for pair in submitted:
+        under_way.append(pair)
+        while len(under_way) >= 2 * pool.num_workers:
+            yield _ended(pool, *under_way.popleft())
+    while under_way:
+        yield _ended(pool, *under_way.popleft())
+
+
+def _ended(pool: Pool, item: T, ref: Ref) -> T:
+    pool.get([ref])
+    return item
+
+
+@contextmanager
+def _dropping(pool: Pool, request: VideoRequest) -> Iterator[None]:
+    """Forget the jobs of a call that fails: whoever calls again submits them anew."""
+    try:
+        yield
+    except BaseException:
+        pool.drop(request.order)
+        raise

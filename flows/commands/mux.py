@@ -1,0 +1,48 @@
+"""`sonic mux`: the languages of a dubbed video joined in one file."""
+
+from collections.abc import Callable, Sequence
+
+from flows.addresses import resolve
+from sonic_ops.core.errors import FieldError, OutputNotWritableError
+from sonic_ops.core.files import storage_fault, written
+from sonic_ops.media.dubbing import Dub, join_languages
+
+
+def mux(
+    video: str,
+    sounds: Sequence[str],
+    subtitles: Sequence[str],
+    output: str,
+    folder: str,
+    say: Callable[[str], None],
+) -> None:
+    """Join files that are given as `LANGUAGE=FILE`; relative ones count from `folder`.
+
+    Raises InputError, and RenderError where the output cannot be written.
+    """
+    spoken, read = ([_dub(given, folder) for given in kind] for kind in (sounds, subtitles))
+    video, output = resolve(video, folder), resolve(output, folder)
+    if output in {video, *(dub.source for dub in (*spoken, *read))}:
+        raise OutputNotWritableError(
+            f"{output} is one of the inputs and would be lost", remedy="Write to another file."
+        )
+    try:
+        with written(output) as target:
+            picture_s, *_ = join_languages(video, spoken, read, target)
+    except OSError as error:
+        raise storage_fault(error) from error
+    say(f"{output}: {picture_s:.2f} s{_in_words('sound', spoken)}{_in_words('subtitles', read)}")
+
+
+def _dub(given: str, folder: str) -> Dub:
+    language, is_split, source = given.partition("=")
+    if not is_split or not language.strip() or not source.strip():
+        raise FieldError(
+            f"{given!r} does not say the language of a file",
+            remedy="Write the language and the file, such as de=speech.wav.",
+        )
+    return Dub(language.strip(), resolve(source.strip(), folder))
+
+
+def _in_words(kind: str, dubs: Sequence[Dub]) -> str:
+    return f"; {kind} in {', '.join(dub.language for dub in dubs)}" if dubs else ""

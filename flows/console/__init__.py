@@ -1,0 +1,1 @@
+"""What the terminal shows: progress, status, machine checks and clean-up."""

@@ -1,0 +1,109 @@
+"""What rows and commands have left behind: work of rows that are finished, drafts, stale leases."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from flows.addresses import age_s, folder_of, is_remote, join, name_of, size_bytes
+from flows.preflight.previews import preview_address
+from flows.rows.manifest import Manifest
+from flows.rows.rows import Row, parse_row
+from flows.state.leases import LEASE, holder_of, is_being_made, read_holder
+from flows.state.receipts import OWNER, WORK_ROOT, lease_target, read_owner, received_fingerprint
+from sonic_ops.core.files import reached, remove, remove_folder
+
+DRAFT_AGE_S = 3600.0
+"""A draft that nobody has touched for so long is nobody's."""
+
+KEPT = ("leases", "receipts", "looks")
+"""Folders beside work that are no work."""
+
+_DRAFT = re.compile(r"\.[0-9a-f]{32}\.(draft|probe)")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file or a work folder, and what it is; one that is of use to somebody is kept."""
+
+    address: str
+    size_bytes: int
+    what: str
+    is_kept: bool = False
+
+    def remove(self) -> None:
+        """Remove it; none is fine. Raises OSError."""
+        if _DRAFT.fullmatch(name_of(self.address)) or self.address.endswith(LEASE):
+            remove(self.address)
+        else:
+            remove_folder(self.address)
+
+
+def leftovers_in(folder: str) -> Iterator[Leftover]:
+    """What lies in a folder and all folders in it. Raises OSError."""
+    yield from _sorted_out(_files(folder), outputs=None)
+
+
+def leftovers_of(manifest: Manifest, output_folder: str | None) -> Iterator[Leftover]:
+    """What lies beside the outputs of a manifest. Raises OSError and ManifestError."""
+    folder = folder_of(manifest.address)
+    rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
+    outputs = {row.output for row in rows if isinstance(row, Row)}
+    outputs |= set(map(preview_address, outputs))
+    for place in sorted(set(map(folder_of, outputs))):
+        beside = ((a, size) for a, size in _files(place, depth=1) if _DRAFT.fullmatch(name_of(a)))
+        yield from _sorted_out([*beside, *_files(join(place, WORK_ROOT))], outputs)
+
+
+def _files(folder: str, depth: int | None = None) -> list[tuple[str, int]]:
+    """Addresses and sizes of all files."""
+    found = {}
+    with reached(folder) as (filesystem, path), suppress(FileNotFoundError):
+        found = filesystem.find(path, maxdepth=depth, detail=True)
+    start = f"{folder.partition('://')[0]}://" if is_remote(folder) else "/"
+    return [(start + path.lstrip("/"), info["size"]) for path, info in sorted(found.items())]
+
+
+def _sorted_out(files: Sequence[tuple[str, int]], outputs: set[str] | None) -> Iterator[Leftover]:
+    notes = (folder_of(address) for address, _ in files if name_of(address) == OWNER)
+    owned = {folder for folder in notes if read_owner(folder)}
+    work: dict[str, int] = {}
+    for address, size in files:
+        if _DRAFT.fullmatch(name_of(address)):
+            if age_s(address) > DRAFT_AGE_S:
+                yield Leftover(address, size, "a draft that was never finished")
+        elif name_of(folder_of(address)) == "leases" and address.endswith(LEASE):
+            holder = read_holder(address)
+            is_new = holder is None and is_being_made(address, DRAFT_AGE_S)
+            if not is_new and (holder is None or holder.is_stale):
+                yield Leftover(address, size, "the lease of a command that is gone")
+        elif folder := _work_folder(address, owned):
+            work[folder] = work.get(folder, 0) + size
+    for folder, size in work.items():
+        yield _judged(folder, size, outputs)
+
+
+def _work_folder(address: str, owned: set[str]) -> str | None:
+    """The work folder that a file is in: it says so, or lies where nothing else does."""
+    folder = folder_of(address)
+    while folder != folder_of(folder):
+        beside_output = name_of(folder_of(folder)) == WORK_ROOT
+        if folder in owned or (beside_output and name_of(folder) not in KEPT):
+            return folder
+        folder = folder_of(folder)
+    return None
+
+
+def _judged(folder: str, size: int, outputs: set[str] | None) -> Leftover:
+    owner = read_owner(folder)
+    if owner is None:
+        return Leftover(folder, size, "work of no known row")
+    output, fingerprint = owner
+    holder = holder_of(lease_target(output))
+    if holder and not holder.is_stale:
+        return Leftover(folder, size, f"in work by process {holder.pid} on {holder.machine}", True)
+    if size_bytes(output) is not None and received_fingerprint(output) == fingerprint:
+        return Leftover(folder, size, f"work of {output}, which is finished")
+    if outputs is not None and output not in outputs:
+        return Leftover(folder, size, f"work of {output}, which the manifest does not have")
+    return Leftover(folder, size, f"work of {output}, which is not finished", True)

@@ -1,0 +1,157 @@
+"""Where rows in flight stand: stage, step k of n, frames decoded, time left; in lines, or in JSON.
+
+The table that moves is in `watch.py`.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from threading import Lock
+from typing import Protocol
+
+from flows.console.terminal import Terminal
+from flows.console.units import clock
+from flows.preflight.checks import PlannedRow
+from flows.state.results import RowResult
+
+LINE_INTERVAL_S = 5.0
+FIRST_GUESS = 0.08
+"""The share of a row after which its time left is said: a first step has been timed by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage as the user reads it, and its usual share of the time of a row."""
+
+    label: str
+    share: float
+    counted: bool = True
+
+
+STAGES = {
+    "sound": Stage("reads the sound", 0.01, counted=False),
+    "portrait": Stage("finds the face", 0.01, counted=False),
+    "listen": Stage("listens, piece", 0.03),
+    "denoise": Stage("denoises, step", 0.75),
+    "decode": Stage("decodes", 0.18, counted=False),
+    "finish": Stage("finishes", 0.02, counted=False),
+}
+
+
+class RowClock:
+    """Where a row stands, and how long it may still take."""
+
+    def __init__(self, planned: PlannedRow) -> None:
+        self.planned = planned
+        self.started = time.monotonic()
+        self.stage, self.done, self.total = "sound", 0, 1
+        self.frames_decoded = 0
+
+    def update(self, stage: str, done: int, total: int) -> bool:
+        """Note what a stage has done; whether a stage has begun with it."""
+        begins = stage != self.stage
+        self.stage, self.done, self.total = stage, done, max(total, 1)
+        if stage == "decode":
+            self.frames_decoded = done
+        return begins
+
+    @property
+    def fraction(self) -> float:
+        """The share of the row's time that has passed, by the usual shares of its stages."""
+        names = list(STAGES)
+        before = sum(STAGES[name].share for name in names[: names.index(self.stage)])
+        return before + STAGES[self.stage].share * min(self.done / self.total, 1.0)
+
+    def text(self) -> str:
+        """The line of the row, without its name."""
+        frames = f"{self.frames_decoded} of {self.planned.plan.num_frames} frames decoded"
+        stage = STAGES[self.stage]
+        count = f" {self.done} of {self.total}" if stage.counted else ""
+        return f"{stage.label}{count}, {frames}"
+
+    def time_left(self) -> str:
+        """An estimate in words, empty as long as there is nothing to build it on."""
+        return time_left(time.monotonic() - self.started, self.fraction)
+
+
+def time_left(elapsed_s: float, fraction: float) -> str:
+    """What is left, if that share took so long; empty if it is too early to say."""
+    if fraction < FIRST_GUESS:
+        return ""
+    return f"about {clock(elapsed_s * (1 - fraction) / fraction)} left"
+
+
+class Reporter(Protocol):
+    """Shows rows as they are rendered; called from several threads."""
+
+    def start(self, planned: PlannedRow) -> None:
+        """A row begins."""
+
+    def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
+        """A stage of a row has done `done` of `total`."""
+
+    def finish(self, result: RowResult) -> None:
+        """A row has ended."""
+
+
+class LineReporter:
+    """A line when a stage begins, and every few seconds; a JSON object where that is the form."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._lock = Lock()
+        self._clocks: dict[str, RowClock] = {}
+        self._said_at: dict[str, float] = {}
+
+    def start(self, planned: PlannedRow) -> None:
+        """A row begins."""
+        with self._lock:
+            self._clocks[planned.row.id] = RowClock(planned)
+            if self._terminal.form == "json-lines":
+                plan = asdict(planned.plan)
+                self._terminal.tell("row-started", id=planned.row.id, plan=plan)
+            else:
+                self._terminal.say(f"{planned.row.id}: starts")
+
+    def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
+        """Say where the row stands, unless that was said a moment ago."""
+        with self._lock:
+            row, now = self._clocks[row_id], time.monotonic()
+            begins = row.update(stage, done, total)
+            if begins or now - self._said_at.get(row_id, 0.0) >= LINE_INTERVAL_S:
+                self._said_at[row_id] = now
+                self._say(row_id, row)
+
+    def finish(self, result: RowResult) -> None:
+        """Say what became of the row."""
+        with self._lock:
+            self._clocks.pop(result.id)
+            self._said_at.pop(result.id, None)
+            say_outcome(result, self._terminal)
+
+    def _say(self, row_id: str, row: RowClock) -> None:
+        if self._terminal.form == "json-lines":
+            stands = {"stage": row.stage, "done": row.done, "total": row.total}
+            self._terminal.tell("row", id=row_id, **stands, share=round(row.fraction, 4))
+        else:
+            parts = (row.text(), row.time_left())
+            self._terminal.say(f"{row_id}: {', '.join(part for part in parts if part)}")
+
+
+def say_outcome(result: RowResult, terminal: Terminal) -> None:
+    """Say what became of a row."""
+    if terminal.form == "json-lines":
+        terminal.tell("row-ended", **asdict(result))
+    elif result.status == "failed":
+        terminal.warn(outcome_in_words(result))
+    else:
+        terminal.say(outcome_in_words(result))
+
+
+def outcome_in_words(result: RowResult) -> str:
+    """What became of a row, in a line."""
+    if result.status == "elsewhere":
+        return f"{result.id}: left to another command: {result.notes}"
+    if result.status == "failed":
+        return f"{result.id}: failed: {result.error}. {result.remedy}"
+    seconds = f"{result.video_s or 0:.2f} s of video in {clock(result.wall_s or 0)}"
+    return f"{result.id}: done: {seconds}" + (f" ({result.notes})" if result.notes else "")

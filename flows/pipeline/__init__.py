@@ -1,0 +1,1 @@
+"""The flows, their tasks, and the run that starts them."""

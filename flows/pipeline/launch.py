@@ -1,0 +1,54 @@
+"""Opens what a render needs, once per run: the pool, the terminal, the flow."""
+
+from dataclasses import dataclass
+
+from flows.console.live import Tally, open_reporter
+from flows.console.terminal import Terminal
+from flows.pipeline.prefect_settings import prepare_prefect, reach_prefect
+from flows.rows.config import MAX_ROWS, RenderConfig
+from flows.rows.plan import most_workers
+from flows.state.journal import Journal
+from flows.state.leases import Leases
+from flows.state.row_store import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What Prefect's pages say of a run; `report` is where its report will be, if it gets one."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+    report: str | None = None
+
+
+def launch(
+    labels: Labels,
+    config: RenderConfig,
+    ledger: Ledger,
+    journal: Journal,
+    leases: Leases,
+    terminal: Terminal,
+) -> None:
+    """Render the planned rows; ledger and journal take what becomes of each as it is known."""
+    terminal.say("starting Prefect and the workers")
+    prepare_prefect()
+    reach_prefect()
+    from prefect import tags
+
+    from cluster.pool.base import open_pool
+    from flows.pipeline.flows import render_manifest
+    from flows.pipeline.session import Session, opened
+
+    most = most_workers(
+        (row.plan for row in ledger.planned()),
+        segment_frames=config.segment_frames,
+        rows_in_flight=config.rows_in_flight or MAX_ROWS,
+    )
+    tally = Tally.of(row.plan for row in ledger.planned())
+    with (
+        open_pool(config.cluster, config.models, most=most) as pool,
+        open_reporter(terminal, tally, pool) as reporter,
+        opened(Session(config, pool, reporter, ledger, journal, leases, labels.report)),
+        tags(*labels.tags),
+    ):
+        render_manifest(labels.name)

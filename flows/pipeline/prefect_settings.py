@@ -1,0 +1,73 @@
+"""Settings of Prefect that must stand before it is imported. What the user has set is kept.
+
+Without a server of the user's, Prefect starts a temporary one inside this run, quiet and offline.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from flows.caches import cache_folder
+from flows.pipeline.watchdog import end_with_us
+from sonic_ops.core.errors import ConfigError
+
+_DEFAULTS = {
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "DO_NOT_TRACK": "1",
+}
+_WATCHED: set[int] = set()
+_CHOICES = {"PREFECT_HOME", "PREFECT_API_URL", "PREFECT_PROFILE"}
+
+
+def prepare_prefect() -> None:
+    """Set the environment for Prefect; nothing that is set already is changed."""
+    for key, value in _DEFAULTS.items():
+        os.environ.setdefault(key, value)
+    if not (_CHOICES & os.environ.keys()) and not _has_profiles():
+        os.environ["PREFECT_HOME"] = str(_home())
+
+
+def reach_prefect() -> None:
+    """Start the temporary server, or find the user's. Raises ConfigError if none answers.
+
+    A temporary server ends with this process, also if it is killed.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.server.api.server import SubprocessASGIServer
+
+    try:
+        with get_client(sync_client=True) as client:
+            client.raise_for_api_version_mismatch()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"Prefect cannot be reached: {error}",
+            remedy="Start the server that PREFECT_API_URL names, or unset it for a temporary one.",
+        ) from error
+    server = SubprocessASGIServer().server_process
+    if server and server.pid not in _WATCHED:
+        _WATCHED.add(server.pid)
+        end_with_us(server.pid)
+
+
+def _has_profiles() -> bool:
+    """Whether the user has a Prefect of their own, whose settings count."""
+    try:
+        return (Path.home() / ".prefect" / "profiles.toml").is_file()
+    except RuntimeError:
+        return False
+
+
+def _home() -> Path:
+    """A folder for the temporary server's database; one per version, which its tables follow."""
+    folder = cache_folder(f"prefect-{version('prefect')}")
+    if folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="sonic-prefect-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,254 @@
+"""One run of a manifest: check all rows, say what is wrong, render the rest, write the results.
+
+Previews of the rows, if they are wanted, are rendered before them in the same way.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from flows import addresses
+from flows.console.terminal import Terminal
+from flows.planning.calibration import load_calibration
+from flows.planning.checking import (
+    SAID,
+    Checked,
+    check,
+    say_bad,
+    say_estimate,
+    say_how_far_off,
+    say_problems,
+    sorted_into,
+    weights_of,
+)
+from flows.planning.estimator import Estimator
+from flows.preflight.previews import check_previews
+from flows.rows.config import RenderConfig, load_preset
+from flows.rows.manifest import Manifest, open_manifest
+from flows.rows.plan import work_in_words
+from flows.rows.rows import passed_through
+from flows.state.journal import Journal, journaled
+from flows.state.leases import Leases, open_leases
+from flows.state.results import (
+    FINISHED,
+    PREVIEWS_ENDING,
+    ResultLine,
+    read_results,
+    report_address,
+    results_address,
+    write_results,
+)
+from flows.state.row_store import Ledger
+from sonic_ops.core.errors import SonicError
+from sonic_ops.core.files import exists, storage_fault, weights_notice
+
+EXIT_DONE, EXIT_SOME_FAILED = 0, 1
+
+Previews: TypeAlias = Literal["none", "first", "only"]
+"""Whether there are previews of rows: none, before the rows, or nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asked for; addresses are absolute. `work` speaks before the preset."""
+
+    manifest: str
+    preset: str
+    output_folder: str | None
+    work: str | None = None
+    report: bool = False
+    previews: Previews = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a manifest, or their previews, and where their results go."""
+
+    manifest: Manifest
+    estimator: Estimator
+    ledger: Ledger
+    checked: Checked
+    target: str
+    are_previews: bool = False
+
+    @property
+    def name(self) -> str:
+        """How Prefect's pages call them."""
+        return self.manifest.address + " (previews)" * self.are_previews
+
+
+def run(request: RunRequest, terminal: Terminal) -> int:
+    """Render a manifest; 0 if every row is finished, 1 if some are not.
+
+    Raises ManifestError and ConfigError before anything is computed.
+    """
+    config = config_of(request)
+    with open_manifest(request.manifest) as manifest, open_leases(config.lease_s) as leases:
+        return _run(request, config, manifest, leases, terminal)
+
+
+def validate(request: RunRequest, terminal: Terminal) -> int:
+    """Only check the rows of a manifest; 0 if all of them can be rendered or are, 1 if not."""
+    with open_manifest(request.manifest) as manifest:
+        ledger = Ledger()
+        config = config_of(request)
+        estimator = Estimator(config, load_calibration(config))
+        checked = check(manifest, request.output_folder, estimator, ledger, terminal)
+    say_problems(checked, estimator, ledger, terminal)
+    num_finished = checked.num_rows - checked.num_planned - checked.num_bad
+    terminal.say(
+        f"{checked.num_rows:,} rows: {checked.num_planned:,} to render, {num_finished:,} finished, "
+        f"{checked.num_bad:,} wrong"
+    )
+    return EXIT_SOME_FAILED if checked.num_bad or checked.num_unfit else EXIT_DONE
+
+
+def config_of(request: RunRequest) -> RenderConfig:
+    """The preset of a request, and what the request says instead. Raises ConfigError."""
+    config = load_preset(request.preset)
+    return config if request.work is None else config.model_copy(update={"work": request.work})
+
+
+def _run(
+    request: RunRequest,
+    config: RenderConfig,
+    manifest: Manifest,
+    leases: Leases,
+    terminal: Terminal,
+) -> int:
+    ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
+    checked = check(manifest, request.output_folder, estimator, ledger, terminal)
+    rows = _Rows(manifest, estimator, ledger, checked, _results_target(request, checked))
+    say_problems(checked, estimator, ledger, terminal)
+    is_well = request.previews == "none" or _run_previews(request, rows, leases, terminal)
+    if request.previews == "only":
+        return EXIT_DONE if is_well and not checked.num_bad else EXIT_SOME_FAILED
+    counts = _run_rows(request, rows, leases, terminal)
+    return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
+
+
+def _run_previews(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> bool:
+    """Render a preview of every row to render; whether there is one of each."""
+    if not rows.checked.num_planned:
+        terminal.say("no previews: no row is left to render")
+        return True
+    config, ledger = rows.estimator.config.for_previews(), Ledger()
+    estimator = Estimator(config, rows.estimator.calibration)
+    outcomes = check_previews(rows.ledger, config, weights_of(config))
+    checked = sorted_into(ledger, outcomes, estimator, terminal)
+    say_bad(checked, terminal)
+    folder = addresses.folder_of(rows.target)
+    target = results_address(request.manifest, folder, ending=PREVIEWS_ENDING)
+    previews = _Rows(rows.manifest, estimator, ledger, checked, target, are_previews=True)
+    return FINISHED.issuperset(_run_rows(request, previews, leases, terminal))
+
+
+def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> Counter[str]:
+    """Render what is planned and write the results; how many rows came out how."""
+    ledger, estimator, target = rows.ledger, rows.estimator, rows.target
+    journal = Journal(target, leases)
+    try:
+        if rows.checked.num_planned:
+            said = work_in_words(row.plan for row in ledger.planned())
+            terminal.say("previews: " * rows.are_previews + said)
+            say_estimate(rows.checked, estimator, ledger, terminal)
+            _render(request, rows, journal, leases, terminal)
+    finally:
+        counts = _finish(rows, journal)
+    say_summary(counts, rows, terminal)
+    say_how_far_off(estimator, ledger, terminal)
+    if request.report:
+        _report(target, counts, terminal)
+    return counts
+
+
+def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
+    """Write the report, unless nothing has happened since the last one."""
+    # What measures videos takes seconds to load.
+    from flows.report.writing import write_report
+
+    try:
+        if counts["skipped"] != counts.total() or not exists(report_address(target)):
+            terminal.say(f"report: {write_report(target, terminal.say)}")
+    except (SonicError, OSError) as error:
+        terminal.warn(f"there is no report: {error}")
+
+
+def _render(
+    request: RunRequest, rows: _Rows, journal: Journal, leases: Leases, terminal: Terminal
+) -> None:
+    config = rows.estimator.config
+    if notice := config.models.notice or weights_notice(config.models.weights):
+        terminal.say(notice)
+    # Prefect, torch and Ray are loaded here, by a run that has something to render.
+    from flows.pipeline.launch import Labels, launch
+
+    tags = (f"preset:{request.preset}", *["preview"] * rows.are_previews)
+    labels = Labels(rows.name, tags, report_address(rows.target) if request.report else None)
+    launch(labels, config, rows.ledger, journal, leases, terminal)
+
+
+def _finish(rows: _Rows, journal: Journal) -> Counter[str]:
+    """Write the table, with what other runs say of rows that this one did not end."""
+    counts: Counter[str] = Counter()
+    ledger, target = rows.ledger, rows.target
+
+    def lines() -> Iterator[ResultLine]:
+        counts.clear()
+        of_manifest = rows.manifest.lines()
+        for result in ledger.results():
+            counts[result.status] += 1
+            line = next(line for line in of_manifest if line.number == result.row)
+            yield result, passed_through(line)
+
+    try:
+        with journal.alone():
+            ended = journal.ended()
+            # Journals are newer than the table, and what is said last counts.
+            for result in chain(read_results(target), journaled(target)):
+                if result.status in ("done", "failed"):
+                    ledger.remember(result)
+            write_results(target, lines)
+            journal.close(ended)
+    except OSError as error:
+        raise storage_fault(error) from error
+    return counts
+
+
+def say_summary(counts: Counter[str], rows: _Rows, terminal: Terminal) -> None:
+    """Where everything is, and how many rows came out how."""
+    if counts["skipped"] == counts.total():
+        rows_are = "previews are" if rows.are_previews else "rows are"
+        terminal.say(f"nothing to do: all {counts.total()} {rows_are} finished")
+    for folder in _folders(rows.ledger):
+        terminal.say(f"{'previews' if rows.are_previews else 'videos'}: {folder}")
+    terminal.say(f"results: {rows.target}")
+    if counts["skipped"] != counts.total():
+        shown = ("done", "skipped", "failed", "elsewhere", "waiting")
+        terminal.say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))
+    if counts["elsewhere"]:
+        terminal.say("another command is at work on some rows; run this again when it has ended")
+
+
+def _folders(ledger: Ledger) -> Sequence[str]:
+    """The folders of finished videos, as many as are said."""
+    folders: dict[str, None] = {}
+    for result in ledger.results():
+        if result.status in FINISHED and result.output and len(folders) < SAID:
+            folders[addresses.folder_of(result.output)] = None
+    return sorted(folders)
+
+
+def _results_target(request: RunRequest, checked: Checked) -> str:
+    """Beside the manifest if that can be written, else beside the first output."""
+    target = results_address(request.manifest, request.output_folder)
+    try:
+        addresses.probe_folder(addresses.folder_of(target))
+    except OSError:
+        output = checked.an_output
+        folder = addresses.folder_of(output) if output else str(Path.cwd())
+        return results_address(request.manifest, folder)
+    return target

@@ -1,0 +1,1 @@
+"""Estimate what a manifest costs, from a calibration of this machine."""

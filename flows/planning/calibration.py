@@ -1,0 +1,178 @@
+"""What a preset costs on a machine, as it was measured, or as it is guessed."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flows.caches import cache_folder
+from flows.rows.config import RenderConfig
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import draft_of, weights_folder
+from sonic_ops.core.formats import CODECS
+
+CPU_FACTS = Path("/proc/cpuinfo")
+SHORT = 12
+NAMED = "SONIC_CALIBRATION"
+"""The variable that may name the file of a calibration."""
+
+
+def machine_name() -> str:
+    """What computes here, in words: the same after a restart, and in every container of it."""
+    try:
+        lines = CPU_FACTS.read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} x {models[0] if models else platform.processor()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds of a worker at `pixels` pixels, by what they grow with.
+
+    `piece_s` is a piece of 30 s that the speech encoder hears, `frame_s` the projection of what a
+    frame hears, `branch_s` a UNet call for one guidance branch, `step_frame_s` the fusion of a
+    frame after a step, `middle_s` the interpolation after a frame, `paste_s` an output frame that
+    is put into a picture, by the pixels that it covers there, `encode_s` an output frame by its
+    codec. `driver_row_s` and `driver_second_s`, of the process that runs the flows, are per
+    row and per second of video.
+    """
+
+    pixels: int
+    piece_s: float
+    portrait_s: float
+    frame_s: float
+    branch_s: float
+    step_frame_s: float
+    decode_s: float
+    middle_s: float
+    paste_s: float
+    encode_s: Mapping[str, float]
+    driver_row_s: float
+    driver_second_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Costs, what start and end take, memory, and bytes of the work folder per token and frame.
+
+    `kept_bytes` is what a worker holds once its weights are loaded, `peak_bytes` the most that it
+    holds in a stage; of the device if the preset names one that is not the CPU.
+    """
+
+    costs: Costs
+    start_s: float
+    kept_bytes: int
+    peak_bytes: Mapping[str, int]
+    work_token_bytes: float
+    work_frame_bytes: float
+    limit_bytes: int = 0
+    source: str = "a rough guess"
+    is_measured: bool = False
+    machine: str = field(default_factory=machine_name)
+
+
+def calibration_path(config: RenderConfig, named: str | None = None) -> Path | None:
+    """The file of a calibration: as it is named, or by preset and machine in the user's cache."""
+    if named := named or os.environ.get(NAMED):
+        return Path(named)
+    folder = cache_folder("calibrations")
+    key = hashlib.sha256(f"{_deciding(config)} {machine_name()}".encode()).hexdigest()
+    return folder / f"{key[:SHORT]}.json" if folder else None
+
+
+def save_calibration(calibration: Calibration, path: Path) -> None:
+    """Write a calibration. Raises ConfigError if that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft_of(path) as draft:
+            draft.write_text(json.dumps(asdict(calibration), indent=1))
+    except OSError as error:
+        raise ConfigError(
+            f"The calibration cannot be written to {path} ({error})",
+            remedy="Name a file that can be written: --calibration FILE.",
+        ) from error
+
+
+def load_calibration(config: RenderConfig, named: str | None = None) -> Calibration:
+    """What was measured for this preset on this machine; else a rough guess that says so.
+
+    Raises ConfigError if a file is named that cannot be read.
+    """
+    path, named = calibration_path(config, named), named or os.environ.get(NAMED)
+    try:
+        content: dict[str, Any] = json.loads(path.read_text()) if path else {}
+        return Calibration(**content | {"costs": Costs(**content["costs"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        if not named:
+            return guess(config)
+        # What a class says of other keys is nothing for a reader.
+        older = isinstance(error, TypeError | KeyError)
+        reason = "it is of another version" if older else str(error)
+        raise ConfigError(
+            f"The calibration {path} cannot be read ({reason})",
+            remedy="Make it: sonic doctor --calibrate --calibration FILE.",
+        ) from error
+
+
+# Measured on 2026-11-22 with `sketch` at 128 pixels on one thread of a server's CPU, and from what
+# the authors of Sonic say of a GPU of 24 GB (cluster/README.md). A guess is no more than that.
+_GUESS_PIXELS = 128 * 128
+_GUESS_UNET_BYTES = 37e6
+_GPU_GAIN = 600.0
+_WORK_TOKEN_BYTES, _WORK_FRAME_BYTES = 8e3, 100e3
+
+
+def guess(config: RenderConfig) -> Calibration:
+    """Costs out of the size of the UNet, the pictures and the kind of device."""
+    files = list((weights_folder(config.models.weights) / "unet").glob("*.safetensors"))
+    unet_bytes = sum(file.stat().st_size for file in files)
+    pixels = config.portrait.resolution**2
+    area = pixels / _GUESS_PIXELS
+    on_gpu = config.models.device != "cpu"
+    gain = _GPU_GAIN if on_gpu else 1.0
+    kept_bytes = int(1e9 + 2.0 * unet_bytes)
+    peak_bytes = int(kept_bytes + 15e3 * pixels)
+    costs = Costs(
+        pixels=pixels,
+        piece_s=0.8,
+        portrait_s=0.1 * area / gain,
+        frame_s=0.002,
+        branch_s=0.2 * area * unet_bytes / _GUESS_UNET_BYTES / gain,
+        step_frame_s=0.0005 * area,
+        decode_s=0.03 * area / (gain / 10 if on_gpu else 1),
+        middle_s=0.02 * area / (gain / 10 if on_gpu else 1),
+        paste_s=0.001 * area,
+        encode_s={codec: 0.001 * area for codec in CODECS},
+        driver_row_s=0.5,
+        driver_second_s=0.02,
+    )
+    stages = ("listen", "denoise", "decode", "encode")
+    return Calibration(
+        costs,
+        30.0,
+        kept_bytes,
+        dict.fromkeys(stages, peak_bytes),
+        _WORK_TOKEN_BYTES,
+        _WORK_FRAME_BYTES * area,
+    )
+
+
+def _deciding(config: RenderConfig) -> str:
+    """What of a preset decides what its work costs."""
+    sections: Any = {
+        "models": True,
+        "portrait": {"resolution"},
+        "sampling": {"window_frames", "reuse_every"},
+        "decoding": True,
+        "media": {"speed", "encoder", "interpolation"},
+        "audio_piece_s": True,
+        "low_memory": True,
+        "cluster": {"workers", "threads_per_worker", "cpus_per_worker", "gpus_per_worker"},
+    }
+    return config.model_dump_json(include=sections)

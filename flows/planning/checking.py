@@ -1,0 +1,156 @@
+"""The preflight of a run, sorted: to render, finished, wrong, too large for this machine."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from flows.console.terminal import Terminal
+from flows.console.units import clock, hours
+from flows.planning.estimate import RunEstimate
+from flows.planning.estimator import Estimator
+from flows.preflight.checks import Outcome, PlannedRow, preflight
+from flows.rows.config import RenderConfig
+from flows.rows.fingerprint import weights_digest
+from flows.rows.manifest import Manifest
+from flows.rows.rows import BadRow, likely_slips
+from flows.state.results import RowResult, rejected, sentence_of
+from flows.state.row_store import Ledger
+from sonic_ops.core.files import weights_folder
+
+CHECKED_S = 5.0
+"""How often it is said how many rows have been checked."""
+
+SAID = 100
+"""Rows, and folders, that are named one by one; all are in the results."""
+
+
+@dataclass(slots=True)
+class Checked:
+    """What the preflight has found: numbers, what the run will take, and the rows that are said.
+
+    `unfit` are rows, by name, that this machine is too small for, with the reason; they are
+    rendered all the same, since estimates err.
+    """
+
+    num_rows: int = 0
+    num_planned: int = 0
+    num_bad: int = 0
+    num_unfit: int = 0
+    bad: list[BadRow] = field(default_factory=list)
+    unfit: list[tuple[str, str]] = field(default_factory=list)
+    an_output: str | None = None
+    estimate: RunEstimate = field(default_factory=RunEstimate)
+
+
+def check(
+    manifest: Manifest,
+    output_folder: str | None,
+    estimator: Estimator,
+    ledger: Ledger,
+    terminal: Terminal,
+) -> Checked:
+    """The preflight of a manifest, sorted into the ledger."""
+    for name, likely in likely_slips(next(manifest.lines()).cells):
+        terminal.say(f"the column {name!r} decides nothing: is {likely!r} meant?")
+    outcomes = preflight(
+        manifest,
+        estimator.config,
+        weights_sha256=weights_of(estimator.config),
+        output_folder=output_folder,
+    )
+    return sorted_into(ledger, outcomes, estimator, terminal)
+
+
+def weights_of(config: RenderConfig) -> str:
+    """The hash of the weights of a preset. Raises ConfigError if there are none."""
+    return weights_digest(weights_folder(config.models.weights))
+
+
+def sorted_into(
+    ledger: Ledger, outcomes: Iterable[Outcome], estimator: Estimator, terminal: Terminal
+) -> Checked:
+    """Note what is to be done about every row; it is said how far this is."""
+    checked, said_s = Checked(), time.monotonic()
+    for outcome in outcomes:
+        checked.num_rows += 1
+        if time.monotonic() - said_s >= CHECKED_S:
+            said_s = time.monotonic()
+            terminal.say(f"{checked.num_rows:,} rows checked")
+        match outcome:
+            case PlannedRow():
+                _plan(outcome, checked, estimator, ledger)
+            case RowResult():
+                ledger.record(outcome)
+                checked.an_output = checked.an_output or outcome.output
+            case BadRow():
+                ledger.record(rejected(outcome))
+                checked.num_bad += 1
+                checked.bad += [outcome] if len(checked.bad) < SAID else []
+    return checked
+
+
+def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: Ledger) -> None:
+    """Note a row to render, what it will take, and whether it fits."""
+    estimate = estimator.row(planned)
+    ledger.plan(replace(planned, planned_worker_s=estimate.worker_s))
+    checked.num_planned += 1
+    checked.an_output = checked.an_output or planned.row.output
+    checked.estimate.add(estimate)
+    if problems := [*estimator.problems(planned, estimate)]:
+        checked.num_unfit += 1
+        named = [(planned.row.id, problem) for problem in problems]
+        checked.unfit += named if len(checked.unfit) < SAID else []
+
+
+def say_problems(
+    checked: Checked, estimator: Estimator, ledger: Ledger, terminal: Terminal
+) -> None:
+    """All that is wrong with all rows, and what does not fit."""
+    say_bad(checked, terminal)
+    if checked.num_unfit:
+        terminal.warn(f"{checked.num_unfit} rows will hardly fit into this machine:")
+    for name, problem in checked.unfit:
+        terminal.warn(f"  row {name}: {problem}")
+    num_workers = estimator.num_workers(row.plan for row in ledger.planned())
+    for problem in estimator.run_problems(checked.estimate, checked.an_output, num_workers):
+        terminal.warn(problem)
+
+
+def say_bad(checked: Checked, terminal: Terminal) -> None:
+    """What is wrong with all rows, a sentence each; the rest of very many is in the results."""
+    if checked.num_bad:
+        terminal.warn(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
+    for row in checked.bad:
+        for error in row.errors:
+            terminal.warn(f"  row {row.name}, {sentence_of(error)}. {error.remedy}")
+    if checked.num_bad > len(checked.bad):
+        more = checked.num_bad - len(checked.bad)
+        terminal.warn(f"  and {more} more, all of them in the results")
+
+
+def say_estimate(
+    checked: Checked, estimator: Estimator, ledger: Ledger, terminal: Terminal
+) -> None:
+    """What the rows will take, if that was measured: who wants a guess asks for a plan."""
+    if estimator.calibration.is_measured:
+        num_workers = estimator.num_workers(row.plan for row in ledger.planned())
+        wall_s = checked.estimate.wall_s(num_workers, estimator.calibration.start_s)
+        terminal.say(
+            f"planned: {hours(checked.estimate.worker_s)} of a worker, {clock(wall_s)} on "
+            f"{num_workers} worker{'s' * (num_workers != 1)}"
+        )
+
+
+def say_how_far_off(estimator: Estimator, ledger: Ledger, terminal: Terminal) -> None:
+    """What the rows of this run have taken against what was planned, of those it did alone."""
+    planned_s = worker_s = 0.0
+    for result in ledger.results():
+        if result.status == "done" and result.planned_worker_s and result.worker_s is not None:
+            planned_s += result.planned_worker_s
+            worker_s += result.worker_s
+    if planned_s:
+        kind = "plan" if estimator.calibration.is_measured else "rough guess"
+        terminal.say(
+            f"taken: {hours(worker_s)} of a worker, {worker_s / planned_s - 1:+.0%} against the "
+            f"{kind} of {hours(planned_s)}"
+        )

@@ -1,0 +1,139 @@
+"""`sonic plan`: what a manifest will take, before anything of it is rendered."""
+
+from dataclasses import asdict
+from itertools import islice
+
+from rich.table import Table
+
+from flows.console.terminal import Terminal
+from flows.console.units import clock, hours, size_in_words
+from flows.pipeline.run import EXIT_DONE, EXIT_SOME_FAILED, RunRequest, config_of
+from flows.planning.calibration import load_calibration
+from flows.planning.checking import check, say_problems
+from flows.planning.estimate import STAGES, RowEstimate, RunEstimate
+from flows.planning.estimator import Estimator
+from flows.preflight.checks import PlannedRow
+from flows.rows.manifest import open_manifest
+from flows.rows.plan import work_in_words
+from flows.state.row_store import Ledger
+
+SHOWN = 50
+"""Rows that are shown one by one; all of them are in the JSON."""
+
+HOUR_S = 3600.0
+
+
+def plan(
+    request: RunRequest,
+    terminal: Terminal,
+    *,
+    workers: int | None = None,
+    price: float | None = None,
+    calibration: str | None = None,
+) -> int:
+    """Say what the rows of a manifest will take; 0 if all of them can be rendered here, else 1.
+
+    `price` is that of an hour of a worker. Raises ManifestError and ConfigError.
+    """
+    config, ledger = config_of(request), Ledger()
+    estimator = Estimator(config, load_calibration(config, calibration))
+    with open_manifest(request.manifest) as manifest:
+        checked = check(manifest, request.output_folder, estimator, ledger, terminal)
+    say_problems(checked, estimator, ledger, terminal)
+    num_workers = workers or estimator.num_workers(row.plan for row in ledger.planned())
+    if terminal.form == "json-lines":
+        for row in ledger.planned():
+            terminal.tell("row", **_row_facts(row, estimator.row(row), price))
+        terminal.tell("total", **_total_facts(checked.estimate, estimator, num_workers, price))
+    elif checked.num_planned:
+        terminal.console.print(_table(ledger, estimator, price, checked.num_planned))
+        terminal.say(work_in_words(row.plan for row in ledger.planned()))
+        for line in _total_lines(checked.estimate, estimator, num_workers, price):
+            terminal.say(line)
+    else:
+        terminal.say("nothing to render")
+    return EXIT_SOME_FAILED if checked.num_bad or checked.num_unfit else EXIT_DONE
+
+
+def _table(ledger: Ledger, estimator: Estimator, price: float | None, num_rows: int) -> Table:
+    """A line per row, as many as are shown."""
+    names = ["row", "seconds", "frames", "windows", "UNet calls", "worker time", "memory"]
+    table = Table(*names, *["price"] * (price is not None), box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in islice(ledger.planned(), SHOWN):
+        estimate, plan = estimator.row(row), row.plan
+        cells = [f"{plan.num_frames:,}", f"{plan.num_windows:,}", f"{plan.num_unet_calls:,}"]
+        cells += [clock(estimate.worker_s), size_in_words(estimate.peak_bytes)]
+        cells += [] if price is None else [f"{price * estimate.worker_s / HOUR_S:.2f}"]
+        table.add_row(row.row.id, f"{plan.video_s:,.1f}", *cells)
+    if num_rows > SHOWN:
+        table.add_row(f"and {num_rows - SHOWN:,} more")
+    return table
+
+
+def _total_lines(
+    run: RunEstimate, estimator: Estimator, num_workers: int, price: float | None
+) -> list[str]:
+    """What all rows will take together."""
+    shares = ", ".join(
+        f"{stage} {run.stages_s[stage] / max(run.worker_s, 1e-9):.0%}" for stage in STAGES
+    )
+    start_s = estimator.calibration.start_s
+    walls = [
+        f"{clock(run.wall_s(number, start_s))} on {number}"
+        for number in sorted({1, num_workers, 2 * num_workers})
+    ]
+    memory = ", ".join(f"{stage} {size_in_words(run.peak_bytes[stage])}" for stage in STAGES)
+    lines = [
+        f"work: {hours(run.worker_s)} of a worker ({shares})",
+        f"wall time: {', '.join([f'{walls[0]} worker', *walls[1:]])}",
+        f"memory of a worker: {memory}",
+        f"disk: {size_in_words(run.output_bytes)} of videos, and up to "
+        f"{size_in_words(run.work_bytes(_rows_in_flight(estimator, num_workers)))} of work",
+    ]
+    if price is not None:
+        held_s = num_workers * run.wall_s(num_workers, start_s)
+        lines.append(
+            f"price: {price * run.worker_s / HOUR_S:.2f} for the work, "
+            f"{price * held_s / HOUR_S:.2f} for {num_workers} workers from the start to the end"
+        )
+    return [*lines, _source(estimator)]
+
+
+def _source(estimator: Estimator) -> str:
+    calibration = estimator.calibration
+    if calibration.is_measured:
+        return f"by a calibration {calibration.source} on {calibration.machine}"
+    return "this is a rough guess, right to a factor of some: `sonic doctor --calibrate` measures"
+
+
+def _rows_in_flight(estimator: Estimator, num_workers: int) -> int:
+    return estimator.config.num_rows_in_flight(num_workers)
+
+
+def _row_facts(row: PlannedRow, estimate: RowEstimate, price: float | None) -> dict[str, object]:
+    facts = {"id": row.row.id, "output": row.row.output} | asdict(row.plan)
+    facts |= {"num_unet_calls": row.plan.num_unet_calls, "worker_s": estimate.worker_s}
+    facts |= asdict(estimate)
+    return facts | ({} if price is None else {"price": price * estimate.worker_s / HOUR_S})
+
+
+def _total_facts(
+    run: RunEstimate, estimator: Estimator, num_workers: int, price: float | None
+) -> dict[str, object]:
+    wall_s = run.wall_s(num_workers, estimator.calibration.start_s)
+    held = {"price": price * num_workers * wall_s / HOUR_S} if price is not None else {}
+    return {
+        "num_rows": run.num_rows,
+        "worker_s": run.worker_s,
+        "driver_s": run.driver_s,
+        "stages_s": run.stages_s,
+        "num_workers": num_workers,
+        "wall_s": wall_s,
+        "memory_bytes": run.peak_bytes,
+        "output_bytes": run.output_bytes,
+        "work_bytes": run.work_bytes(_rows_in_flight(estimator, num_workers)),
+        "is_measured": estimator.calibration.is_measured,
+        **held,
+    }

@@ -1,0 +1,1 @@
+"""Check every row before anything is computed."""

@@ -1,0 +1,42 @@
+"""Previews: the first seconds of rows in few steps, beside the videos that they will be.
+
+A preview is a row like any other, with a name, an output and an end of its own; nothing that
+renders rows knows of it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from flows import addresses
+from flows.preflight.checks import Outcome, PlannedRow, RowChecker
+from flows.rows.config import RenderConfig
+from flows.rows.rows import Row, name_errors
+from flows.state.row_store import Ledger
+
+
+def preview_address(address: str) -> str:
+    """Where the preview of something lies: `talk.preview.mp4` beside `talk.mp4`."""
+    name = PurePosixPath(addresses.name_of(address))
+    return addresses.join(addresses.folder_of(address), f"{name.stem}.preview{name.suffix}")
+
+
+def preview_of(planned: PlannedRow, seconds: float) -> Row:
+    """The first seconds of a row, as a row."""
+    row, output = planned.row, preview_address(planned.row.output)
+    end = row.end if planned.plan.video_s <= seconds else (row.start or 0.0) + seconds
+    return replace(
+        row, id=f"{row.id} (preview)", output=output, end=end, errors=(*name_errors(output),)
+    )
+
+
+def check_previews(rows: Ledger, config: RenderConfig, weights_sha256: str) -> Iterator[Outcome]:
+    """What is to be done about the previews of the rows that will be rendered.
+
+    `config` is that of previews. No file is replaced that a row writes or that was there before.
+    """
+    checker = RowChecker(config, weights_sha256, spares_files=True)
+    for result in rows.results():
+        if result.output is not None:
+            checker.reserve(result.row, result.output)
+    return checker.outcomes(preview_of(row, config.preview.seconds) for row in rows.planned())

@@ -1,0 +1,1 @@
+"""Read the manifest and the preset, and plan the work of each row."""

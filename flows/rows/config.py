@@ -1,0 +1,193 @@
+"""The configuration of a run: each layer owns its section, a preset holds only what differs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, ValidationError
+
+from cluster.config import ClusterConfig, VideoConfig
+from flows.addresses import resolve
+from flows.rows.rows import MAX_SEED, Row
+from sonic_ops.core.config import (
+    Count,
+    MediaConfig,
+    ModelsConfig,
+    PortraitConfig,
+    ProvenanceConfig,
+    Settings,
+)
+from sonic_ops.core.constants import OUTPUT_FPS
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import PACKAGED
+from sonic_ops.core.formats import likely_format
+from sonic_ops.core.rates import frame_rate
+
+PRESETS_FOLDER = Path(__file__).resolve().parents[2] / "configs"
+
+MAX_ROWS = 32
+"""Rows in flight where nobody has asked for more: each has a thread and latents in memory."""
+
+
+class PreviewConfig(Settings):
+    """What a preview shows of its row."""
+
+    seconds: Annotated[float, Field(gt=0)] = Field(
+        default=3, description="with `--preview`: how much of a row is seen, from its start on"
+    )
+    steps: Count = Field(
+        default=8, description="with `--preview`: noise levels, if `sampling.steps` are not fewer"
+    )
+
+
+class RenderConfig(VideoConfig):
+    """Everything that a preset can say."""
+
+    models: ModelsConfig
+    portrait: PortraitConfig = PortraitConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    provenance: ProvenanceConfig = ProvenanceConfig()
+    preview: PreviewConfig = PreviewConfig()
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
+        default=0, description="the seed of rows that name none"
+    )
+    rows_in_flight: Count | None = Field(
+        default=None,
+        description="rows rendered at the same time; none: 1 without workers, else as many as "
+        "workers, from 2 to 32",
+    )
+    max_attempts: Count = Field(
+        default=3, description="how often a machine may fail a row before it is set aside"
+    )
+    keep_work: bool = Field(default=False, description="keep the work folder of a finished row")
+    work: str | None = Field(
+        default=None,
+        description="folder for work, any fsspec address, such as `s3://bucket/work`; none: "
+        "`.sonic` beside each output; `--work` speaks first",
+    )
+    lease_s: Annotated[float, Field(gt=0)] = Field(
+        default=120, description="how long a command may be silent before others take its row over"
+    )
+
+    def num_rows_in_flight(self, num_workers: int) -> int:
+        """Rows rendered at the same time: the gaps of a row that is short are filled by others."""
+        alone = self.cluster.workers == 0
+        return self.rows_in_flight or (1 if alone else min(max(num_workers, 2), MAX_ROWS))
+
+    def for_previews(self) -> "RenderConfig":
+        """The configuration with the steps of previews; at least one of them is run."""
+        sampling, num_steps = self.sampling, self.preview.steps
+        few = (n for n in range(num_steps, sampling.steps) if int(n * sampling.strength))
+        steps = next(few, sampling.steps)
+        return self.model_copy(update={"sampling": sampling.model_copy(update={"steps": steps})})
+
+    def for_row(self, row: Row) -> "RenderConfig":
+        """The configuration with everything that the row says instead."""
+        guidance = row.audio_guidance
+        portrait = {"resolution": row.resolution, "framing": row.framing}
+        sampling = {
+            "head_motion": row.head_motion,
+            "expression": row.expression,
+            "audio_guidance": None if guidance is None else (guidance, guidance),
+        }
+        form = likely_format(row.output)
+        media = {
+            "codec": form.codec(self.media.codec),
+            "fps": OUTPUT_FPS if form.is_animation else row.fps and frame_rate(row.fps),
+            "scale_to": row.scale_to,
+        }
+        return self.model_copy(
+            update={
+                "media": self.media.model_copy(update=_given(media)),
+                "portrait": self.portrait.model_copy(update=_given(portrait)),
+                "sampling": self.sampling.model_copy(update=_given(sampling)),
+                "seed": self.seed if row.seed is None else row.seed,
+            }
+        )
+
+
+def load_preset(preset: str) -> RenderConfig:
+    """Read a preset by its name or by the path of a YAML file.
+
+    Relative folders of weights and work, and files of a key, count from the current folder; they
+    are made absolute here, since workers may run elsewhere.
+    Raises ConfigError, naming the file and every key that is wrong.
+    """
+    path = _preset_path(preset)
+    try:
+        config = RenderConfig.model_validate(yaml.safe_load(path.read_text()) or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"The preset {path} cannot be read: {error}", remedy="Give a file in YAML."
+        ) from error
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()
+        )
+        raise ConfigError(
+            f"The preset {path} is wrong: {wrong}",
+            remedy="Mend these keys; configs/README.md names them all.",
+        ) from error
+    here, weights = str(Path.cwd()), config.models.weights
+    if not weights.startswith(PACKAGED):
+        weights = resolve(weights, here)
+    provenance = config.provenance
+    files = {"key": provenance.key, "certificate": provenance.certificate}
+    absolute = {name: None if path is None else resolve(path, here) for name, path in files.items()}
+    config = config.model_copy(
+        update={
+            "models": config.models.model_copy(update={"weights": weights}),
+            "work": None if config.work is None else resolve(config.work, here),
+            "media": _with_encoder(config),
+            "provenance": provenance.model_copy(update=absolute),
+        }
+    )
+    if provenance.key is not None:
+        _check_key(config.provenance)
+    return config
+
+
+def _check_key(provenance: ProvenanceConfig) -> None:
+    """Raises ConfigError if a key cannot sign, which is known only when it has signed."""
+    from sonic_ops.provenance.c2pa import signer_of
+
+    if signer := signer_of(provenance):
+        signer.check()
+
+
+def _with_encoder(config: RenderConfig) -> MediaConfig:
+    """The settings of the media with an encoder that is known, so that all workers take it.
+
+    Raises ConfigError where it is missing here and work is done here.
+    """
+    if config.media.encoder == "cpu":
+        return config.media
+    from sonic_ops.media.nvenc import has_nvenc, require_nvenc
+
+    if config.media.encoder == "auto":
+        found = "nvenc" if has_nvenc() else "cpu"
+        return config.media.model_copy(update={"encoder": found})
+    if config.cluster.address is None:
+        require_nvenc()
+    return config.media
+
+
+def preset_names() -> list[str]:
+    """The presets that ship."""
+    return sorted(path.stem for path in PRESETS_FOLDER.glob("*.yaml"))
+
+
+def _preset_path(preset: str) -> Path:
+    if preset in preset_names():
+        return PRESETS_FOLDER / f"{preset}.yaml"
+    if Path(preset).is_file():
+        return Path(preset)
+    raise ConfigError(
+        f"There is no preset {preset!r}",
+        remedy=f"Use one of {', '.join(preset_names())}, or the path of a YAML file.",
+    )
+
+
+def _given(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value is not None}

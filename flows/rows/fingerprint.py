@@ -1,0 +1,78 @@
+"""What decides the pixels of a row, in one hash: the same fingerprint, the same video."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import sonic_ops
+from flows import addresses
+from flows.caches import cache_folder
+from flows.rows.config import RenderConfig
+from flows.rows.rows import Row
+from sonic_ops.core.constants import NUMERICS
+from sonic_ops.core.files import draft_of
+from sonic_ops.core.formats import format_of
+
+SHORT = 12
+"""Digits of a fingerprint that name a work folder."""
+
+LARGE_BYTES = 64 << 20
+"""The hash of a weights file from this size on is remembered by path, size and time of change."""
+
+
+def fingerprint_of(
+    row: Row, config: RenderConfig, weights_sha256: str, digest: Callable[[str], str]
+) -> str:
+    """Hash of the inputs' content, of every setting that shows in the video, weights and version.
+
+    How many workers render it is no part of it; the kind of device and the threads of a worker
+    are, since sums are cut by them. Raises MissingFileError.
+    """
+    ours = config.for_row(row)
+    deciding = {
+        "version": sonic_ops.__version__,
+        "numerics": NUMERICS,
+        "weights": weights_sha256,
+        "dtype": [ours.models.dtype, ours.models.vae_dtype, ours.models.flow_dtype],
+        "device": ours.models.device.partition(":")[0],
+        "threads": ours.cluster.threads_per_worker,
+        "audio": digest(row.audio),
+        "portrait": digest(row.portrait),
+        "range": [row.start or 0.0, row.end],
+        "face_box": row.face_box,
+        "face": row.face,
+        "format": format_of(row.output).muxer,
+        "language": row.language,
+        "mark": [ours.provenance.mark, ours.provenance.key is not None, ours.provenance.label],
+        "subtitles": None if row.subtitles is None else digest(row.subtitles),
+        "seed": ours.seed,
+        "settings": ours.model_dump(
+            mode="json",
+            include={"portrait", *ours.deciding},
+            exclude={"portrait": {"max_megapixels"}},
+        ),
+    }
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def weights_digest(folder: Path) -> str:
+    """Hash of the names and contents of all files of a weights folder."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in {".safetensors", ".json"})
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(folder).as_posix()} {_digest(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    status = path.stat()
+    folder = cache_folder("digests") if status.st_size >= LARGE_BYTES else None
+    if folder is None:
+        return addresses.sha256_of(str(path))
+    key = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
+    note = folder / key.hexdigest()
+    if not note.exists():
+        with draft_of(note) as draft:
+            draft.write_text(addresses.sha256_of(str(path)))
+    return note.read_text()

@@ -1,0 +1,107 @@
+"""What a cell of the manifest may hold. Every parser returns the value or raises one of WRONG.
+
+Parquet and JSON bring types, CSV brings text; numbers may be written either way.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+
+from sonic_ops.core.rates import frame_rate
+from sonic_ops.media.languages import track_language
+
+WRONG = (ValueError, TypeError, OverflowError, RecursionError)
+
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
+_SEPARATOR = re.compile(r"[\s,;]+")
+
+
+def is_empty(value: object) -> bool:
+    """Whether a cell holds nothing: null, blank text, or the NaN that pandas writes for null."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def text(value: object) -> str:
+    """Text that is not blank."""
+    if not isinstance(value, str):
+        raise ValueError
+    value.encode()  # half a character, which JSON can hold, is a ValueError
+    return value.strip()
+
+
+def language(value: object) -> str:
+    """A language tag of BCP 47."""
+    result = text(value)
+    track_language(result)
+    return result
+
+
+def address(value: object) -> str:
+    """Text that can be an address: no file system takes a NUL."""
+    result = text(value)
+    if "\0" in result:
+        raise ValueError
+    return result
+
+
+def name(value: object) -> str:
+    """Text, or a whole number as its digits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return text(value)
+
+
+def number(low: float, high: float) -> Callable[[object], float]:
+    """A parser of finite numbers in [low, high]."""
+
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        result = float(value)
+        if not (math.isfinite(result) and low <= result <= high):
+            raise ValueError
+        return result
+
+    return parse
+
+
+def whole_number(low: int, high: int) -> Callable[[object], int]:
+    """A parser of whole numbers in [low, high]; 7.0 is one, since pandas makes floats of them."""
+    parse_number = number(low, high)
+
+    def parse(value: object) -> int:
+        result = parse_number(value)
+        if not result.is_integer():
+            raise ValueError
+        return int(result)
+
+    return parse
+
+
+def seconds(value: object) -> float:
+    """Seconds, or a clock time such as 1:02:03.5."""
+    if isinstance(value, str) and (match := _CLOCK.fullmatch(value.strip())):
+        hours, minutes, rest = match.groups()
+        return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest)
+    return number(0, math.inf)(value)
+
+
+def fps(value: object) -> str:
+    """Frames per second, in the words of a fraction."""
+    return str(frame_rate(value))
+
+
+def box(value: object) -> tuple[float, float, float, float]:
+    """A box `x, y, width, height` in pixels of the picture, as list, JSON or text."""
+    if isinstance(value, str):
+        written = value.strip()
+        value = json.loads(written) if written.startswith("[") else _SEPARATOR.split(written)
+    if not isinstance(value, Sequence) or len(value) != 4:
+        raise ValueError
+    x, y, width, height = (number(-math.inf, math.inf)(side) for side in value)
+    if min(width, height) <= 0:
+        raise ValueError
+    return x, y, width, height

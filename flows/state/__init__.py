@@ -1,0 +1,1 @@
+"""What is remembered of rows: results, receipts, journals and leases."""

@@ -1,0 +1,224 @@
+"""Who renders a row: a lease beside its output, so that no two commands render one row.
+
+A lease is a file `<name>.<generation>.lease`: made only where there is none (O_EXCL on a disk,
+If-None-Match on an object store) and renewed by a thread. One that was not renewed in time, or
+whose process is gone, is stale: whoever makes the next generation has the row. Clocks of machines
+that share a manifest must agree to within `lease_s`.
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from threading import Event, Lock, Thread
+from uuid import uuid4
+
+from flows import addresses
+from sonic_ops.core.errors import InWorkElsewhereError
+from sonic_ops.core.files import names_in, remove, written
+
+LEASE = ".lease"
+RENEWALS = 4
+"""Renewals in the time after which a lease is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a lease: `machine` is a name for people, `home` tells whether `pid` is known here."""
+
+    owner: str
+    machine: str
+    home: str
+    pid: int
+    renewed_s: float
+    lease_s: float
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the lease may be taken over."""
+        if self.home == _home() and not _runs(self.pid):
+            return True
+        return time.time() - self.renewed_s > self.lease_s
+
+
+class Leases:
+    """The leases of one run, by what they are for: an address that need not exist."""
+
+    def __init__(self, lease_s: float) -> None:
+        self.owner = uuid4().hex
+        self._lease_s = lease_s
+        self._lock = Lock()
+        self._files = Lock()  # held while files are changed: what is given back is not renewed
+        self._generations: dict[str, int] = {}
+        self._renewed_s: dict[str, float] = {}
+
+    def take(self, target: str) -> None:
+        """Take the lease of a target; one that is ours is kept.
+
+        Raises InWorkElsewhereError, and OSError, after which it may be tried again.
+        """
+        found = _found(target)
+        newest = max(found, default=0)
+        holder = read_holder(found[newest]) if found else None
+        if found and holder is None and is_being_made(found[newest], self._lease_s):
+            raise in_work_elsewhere(None)
+        is_ours = holder is not None and holder.owner == self.owner
+        if holder and not is_ours and not holder.is_stale:
+            raise in_work_elsewhere(holder)
+        generation = newest if is_ours else newest + 1
+        if not is_ours and not addresses.create(_address(target, generation), self._content()):
+            raise in_work_elsewhere(None)
+        with self._lock:
+            self._generations[target] = generation
+            self._renewed_s[target] = time.monotonic()
+        for older, address in found.items():
+            with suppress(OSError):  # only the newest counts
+                if older < generation:
+                    remove(address)
+
+    def release(self, target: str) -> None:
+        """Give a lease back; one that was lost is left to whoever has it now."""
+        with self._files:
+            with self._lock:
+                generation = self._generations.pop(target, None)
+                self._renewed_s.pop(target, None)
+            with suppress(OSError):  # it becomes stale by itself
+                if generation is not None and self._is_ours(target, generation):
+                    remove(_address(target, generation))
+
+    def holds(self, target: str) -> bool:
+        """Whether a lease is ours, and was renewed in time."""
+        with self._lock:
+            renewed_s = self._renewed_s.get(target)
+        return renewed_s is not None and time.monotonic() - renewed_s <= self._lease_s
+
+    def check(self, target: str) -> None:
+        """Raises InWorkElsewhereError if a lease was lost: this process was silent for too long."""
+        if not self.holds(target):
+            raise in_work_elsewhere(None)
+
+    def renew(self) -> None:
+        """Say that this process still works on everything it holds."""
+        for target in list(self._generations):
+            # What cannot be renewed is tried again; `check` tells when that took too long.
+            with self._files, suppress(OSError):
+                if target in self._generations:
+                    self._renew(target, self._generations[target])
+
+    def release_all(self) -> None:
+        """Give everything back."""
+        for target in list(self._generations):
+            self.release(target)
+
+    def _renew(self, target: str, generation: int) -> None:
+        ours = self._is_ours(target, generation)
+        if ours:
+            with written(_address(target, generation)) as path:
+                path.write_bytes(self._content())
+        with self._lock:
+            if not ours:
+                self._renewed_s.pop(target, None)
+            elif target in self._renewed_s:
+                self._renewed_s[target] = time.monotonic()
+
+    def _is_ours(self, target: str, generation: int) -> bool:
+        found = _found(target)
+        if generation != max(found, default=0):
+            return False
+        holder = read_holder(found[generation])
+        return holder is not None and holder.owner == self.owner
+
+    def _content(self) -> bytes:
+        here = platform.node(), _home(), os.getpid()
+        return json.dumps(asdict(Holder(self.owner, *here, time.time(), self._lease_s))).encode()
+
+
+@contextmanager
+def open_leases(lease_s: float) -> Iterator[Leases]:
+    """Leases that a thread renews; all are given back at the end."""
+    leases, ended = Leases(lease_s), Event()
+
+    def keep() -> None:
+        while not ended.wait(lease_s / RENEWALS):
+            leases.renew()
+
+    thread = Thread(target=keep, name="leases", daemon=True)
+    thread.start()
+    try:
+        yield leases
+    finally:
+        ended.set()
+        thread.join()
+        leases.release_all()
+
+
+def holder_of(target: str) -> Holder | None:
+    """Who has the lease of a target, stale or not. Raises OSError."""
+    found = _found(target)
+    return read_holder(found[max(found)]) if found else None
+
+
+def read_holder(address: str) -> Holder | None:
+    """Who a lease file names; None if it is damaged or gone. Raises OSError."""
+    content = addresses.read_json(address)
+    try:
+        return Holder(**content) if isinstance(content, dict) else None
+    except TypeError:
+        return None
+
+
+def is_being_made(address: str, lease_s: float) -> bool:
+    """Whether a lease file is empty and new: a disk without links shows it before its content."""
+    return addresses.size_bytes(address) == 0 and addresses.age_s(address) < lease_s
+
+
+def in_work_elsewhere(holder: Holder | None) -> InWorkElsewhereError:
+    """The error of a row that another command has."""
+    who = f", process {holder.pid} on {holder.machine}" if holder else ""
+    return InWorkElsewhereError(
+        f"Another command is at work on it{who}",
+        remedy="Run the same command again when that one has ended.",
+    )
+
+
+def _found(target: str) -> dict[int, str]:
+    """The lease files of a target by generation."""
+    folder, prefix = addresses.folder_of(target), f"{addresses.name_of(target)}."
+    found = {}
+    for name in names_in(folder):
+        generation = name.removeprefix(prefix).removesuffix(LEASE)
+        if name.startswith(prefix) and name.endswith(LEASE) and generation.isdecimal():
+            found[int(generation)] = addresses.join(folder, name)
+    return found
+
+
+def _address(target: str, generation: int) -> str:
+    return f"{target}.{generation}{LEASE}"
+
+
+@cache
+def _home() -> str:
+    """Where a process number means the same process: this boot of this system, these processes."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip()]
+        parts += [str(Path("/proc/self/ns/pid").readlink())]
+    return " ".join(parts)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:  # one that has ended, and that nobody has asked for its exit status, is still listed
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return True

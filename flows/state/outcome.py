@@ -1,0 +1,154 @@
+"""What became of a row that was rendered: its result, its receipt, and its work folder."""
+
+import resource
+import sys
+import traceback
+from dataclasses import dataclass, field, replace
+
+from cluster.pool.accounts import Account
+from cluster.video.jobs import low_memory_folder
+from flows import addresses
+from flows.preflight.checks import PlannedRow
+from flows.state.leases import Leases
+from flows.state.receipts import lease_target, write_receipt
+from flows.state.results import BUG_REMEDY, NOT_MARKED, RowResult, sentence_of
+from sonic_ops.core.errors import InWorkElsewhereError, SonicError
+from sonic_ops.core.files import names_in, remove_folder, written
+from sonic_ops.media.inspection import VideoInfo
+from sonic_ops.provenance.c2pa import SIGNED
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a row has cost: its time, the tries that a machine failed, and its jobs."""
+
+    wall_s: float = 0.0
+    num_failures: int = 0
+    account: Account = field(default_factory=Account)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A finished video: the frames that were denoised, which its sound decides, and the file."""
+
+    num_frames: int
+    video: VideoInfo
+
+
+def done(
+    planned: PlannedRow, rendered: Rendered, spent: Spent, leases: Leases, *, keep_work: bool
+) -> RowResult:
+    """The result of a finished row; its receipt is written and its work folder removed.
+
+    Who has lost the lease of the row leaves the folder to the command that has it now.
+    """
+    offset_s = rendered.video.audio_offset_s
+    result = replace(
+        _base(planned, spent),
+        status="done",
+        num_frames=rendered.num_frames,
+        video_s=rendered.video.duration_s,
+        width=rendered.video.width,
+        height=rendered.video.height,
+        audio_offset_ms=None if offset_s is None else 1000 * offset_s,
+        provenance=_provenance(rendered.video.provenance),
+        attempts=spent.num_failures + 1,
+    )
+    try:
+        write_receipt(result, spent.account)
+        if not keep_work and leases.holds(lease_target(planned.row.output)):
+            remove_folder(planned.work)
+    except (OSError, SonicError) as error:
+        return replace(result, notes=_joined(result.notes, _untidy(error)))
+    return result
+
+
+def _provenance(found: str) -> str:
+    """How a finished file says what made it, and what is missing of that."""
+    if not found:
+        return NOT_MARKED
+    return found if SIGNED in found else f"{found}, not signed"
+
+
+def skipped(planned: PlannedRow, known: RowResult) -> RowResult:
+    """The result of a row that another command has finished since the preflight."""
+    return replace(known, row=planned.row.number, id=planned.row.id, status="skipped")
+
+
+def elsewhere(planned: PlannedRow, error: InWorkElsewhereError) -> RowResult:
+    """The result of a row that another command renders."""
+    result = replace(_base(planned, Spent()), status="elsewhere", peak_memory_mb=None, wall_s=None)
+    return replace(result, notes=_joined(result.notes, error.message), remedy=error.remedy)
+
+
+def failed(planned: PlannedRow, error: BaseException, spent: Spent) -> RowResult:
+    """The result of a row that could not be rendered; its work folder stays for the next try."""
+    if isinstance(error, SonicError):
+        said, remedy = sentence_of(error), error.remedy
+    else:
+        said, remedy = _noted(planned, error), BUG_REMEDY
+    return replace(
+        _base(planned, spent),
+        error_class=type(error).__name__,
+        error=said,
+        remedy=remedy,
+        attempts=max(spent.num_failures, 1),
+    )
+
+
+def _base(planned: PlannedRow, spent: Spent) -> RowResult:
+    return RowResult(
+        row=planned.row.number,
+        id=planned.row.id,
+        status="failed",
+        output=planned.row.output,
+        portrait=planned.row.portrait,
+        wall_s=spent.wall_s,
+        worker_s=spent.account.worker_s,
+        planned_worker_s=planned.planned_worker_s,
+        peak_memory_mb=peak_memory_mb(),
+        fingerprint=planned.fingerprint,
+        notes=_joined(*planned.notes, _redone(spent.account), _lowered(planned.work)),
+    )
+
+
+def _noted(planned: PlannedRow, error: BaseException) -> str:
+    """Keep the traceback of an error that nobody expected; say where."""
+    address = addresses.join(planned.work, "error.txt")
+    try:
+        with written(address) as path:
+            path.write_text("".join(traceback.format_exception(error)))
+    except OSError as problem:
+        return f"{error} (its traceback could not be kept: {problem})"
+    return f"{error} (see {address})"
+
+
+def _redone(account: Account) -> str:
+    """What was computed twice."""
+    jobs = ", ".join(f"{count} x {name}" for name, count in sorted(account.redone.items()))
+    return f"run again because workers were lost: {jobs}" if jobs else ""
+
+
+def _lowered(work: str) -> str:
+    """What was made in the low-memory form, by this run or one before it."""
+    try:
+        names = names_in(low_memory_folder(work))
+    except OSError as error:
+        return f"what was computed in the low-memory form cannot be read ({error})"
+    found = sorted(name.partition(".")[0].split("-") for name in names if name[0] != ".")
+    jobs = ", ".join(f"{method} {int(start)}-{int(stop)}" for method, start, stop in found)
+    return f"computed in the low-memory form: {jobs}" if jobs else ""
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _untidy(error: Exception) -> str:
+    return f"no receipt could be kept or work removed ({error}): the next run may render this again"
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has held so far, without its workers."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,141 @@
+"""What is kept about a finished row, so that a second run knows that there is nothing to do."""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cluster.pool.accounts import Account
+from flows import addresses
+from flows.rows.fingerprint import SHORT
+from flows.rows.rows import Row
+from flows.state.results import RowResult, result_from
+from sonic_ops.core.files import exists, written
+
+WORK_ROOT = ".sonic"
+OWNER = "sonic-row.json"
+PUBLISHED = "published.json"
+SHORT_OWN = 8
+"""Digits of the hash of id and output in the name of a work folder."""
+
+HASHED_BYTES = 256 << 20
+"""Outputs up to this size are compared by content as well, not by size alone."""
+
+
+def work_root(output: str) -> str:
+    """The folder beside an output that holds work in progress and receipts."""
+    return addresses.join(addresses.folder_of(output), WORK_ROOT)
+
+
+def work_folder(row: Row, fingerprint: str, work: str | None) -> str:
+    """In `work`, or beside the output; the name is safe everywhere and changes with the content.
+
+    Two rows never share one, however alike their ids and inputs are.
+    """
+    safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:40]
+    name = f"{safe_id}-{fingerprint[:SHORT]}{work_folder_ending(row)}"
+    return addresses.join(work or work_root(row.output), name)
+
+
+def work_folder_ending(row: Row) -> str:
+    """How the names of the work folders of a row end, whatever its content is."""
+    own = hashlib.sha256(f"{row.id}\n{row.output}".encode()).hexdigest()
+    return f"-{own[:SHORT_OWN]}"
+
+
+def receipt_address(output: str) -> str:
+    """Where the receipt of an output is kept."""
+    return addresses.join(work_root(output), "receipts", f"{addresses.name_of(output)}.json")
+
+
+def lease_target(output: str) -> str:
+    """What a command that renders an output takes the lease of."""
+    return addresses.join(work_root(output), "leases", addresses.name_of(output))
+
+
+def write_owner(work: str, output: str, fingerprint: str) -> None:
+    """Say in a work folder which output it is for, so that `sonic clean` can tell."""
+    owner = addresses.join(work, OWNER)
+    if not exists(owner):
+        with written(owner) as path:
+            path.write_text(json.dumps({"output": output, "fingerprint": fingerprint}))
+
+
+def read_owner(work: str) -> tuple[str, str] | None:
+    """The output and the fingerprint that a folder is the work of; None if it does not say.
+
+    Raises OSError where that cannot be read.
+    """
+    content = addresses.read_json(addresses.join(work, OWNER))
+    if not isinstance(content, dict):
+        return None
+    output, fingerprint = content.get("output"), content.get("fingerprint")
+    if not isinstance(output, str) or not isinstance(fingerprint, str):
+        return None
+    return output, fingerprint
+
+
+def write_receipt(result: RowResult, account: Account) -> None:
+    """Keep the result of a finished row beside its output, and where its time went."""
+    assert result.output is not None
+    timings = {"seconds": dict(account.seconds), "spans": [asdict(s) for s in account.spans]}
+    receipt = {"result": asdict(result), "timings": timings} | _stamp(result.output)
+    with written(receipt_address(result.output)) as path:
+        path.write_text(json.dumps(receipt, indent=1))
+
+
+def announce(work: str, finished: Path) -> None:
+    """Keep in a work folder what is about to be published: a command that ends before it writes
+    the receipt leaves a file that is known all the same."""
+    note, stamp = addresses.join(work, PUBLISHED), _stamp(str(finished))
+    if addresses.read_json(note) != stamp:
+        with written(note) as path:
+            path.write_text(json.dumps(stamp))
+
+
+def is_ours(output: str, work: str) -> bool:
+    """Whether a file is as a render left it: by its receipt, or by what a work folder announces."""
+    stamps = _stamp_in(_read_receipt(output)), addresses.read_json(addresses.join(work, PUBLISHED))
+    return _stamp(output) in stamps
+
+
+def finished_result(output: str, fingerprint: str) -> RowResult | None:
+    """The result of an earlier run, if its output and all that decides it are as then."""
+    receipt = _read_receipt(output)
+    if receipt["result"].get("fingerprint") != fingerprint or _stamp(output) != _stamp_in(receipt):
+        return None
+    return result_from(receipt["result"])
+
+
+def received_fingerprint(output: str) -> object:
+    """The fingerprint of the last finished render of an output, None if there is none."""
+    return _read_receipt(output)["result"].get("fingerprint")
+
+
+def received_timings(output: str) -> dict[str, Any]:
+    """Where the time of the last finished render of an output went; empty if that is not known."""
+    timings = _read_receipt(output).get("timings")
+    return timings if isinstance(timings, dict) else {}
+
+
+def _read_receipt(output: str) -> dict[str, Any]:
+    """A receipt; without a result if there is none."""
+    receipt = addresses.read_json(receipt_address(output))
+    if not isinstance(receipt, dict) or not isinstance(receipt.get("result"), dict):
+        return {"result": {}}
+    return receipt
+
+
+def _stamp(output: str) -> dict[str, object]:
+    """Size and hash of the output; no hash if it is long, nothing if it is missing."""
+    size = addresses.size_bytes(output)
+    if size is None:
+        return {}
+    digest = addresses.sha256_of(output) if size <= HASHED_BYTES else None
+    return {"size_bytes": size, "sha256": digest}
+
+
+def _stamp_in(receipt: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in receipt.items() if key not in ("result", "timings")}

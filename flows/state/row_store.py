@@ -1,0 +1,152 @@
+"""What is known about every row of a run. It lies on disk: memory does not grow with the manifest.
+
+The database has no name and is gone with the process; what must survive is in receipts and journal.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+from flows.preflight.checks import PlannedRow
+from flows.rows.plan import RowPlan
+from flows.rows.rows import Row
+from flows.state.results import RowResult, result_from
+from sonic_ops.core.errors import RenderError
+
+_TABLES = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE rows (
+    number INTEGER PRIMARY KEY, id TEXT, output TEXT, fingerprint TEXT, status TEXT,
+    planned TEXT, result TEXT
+);
+CREATE TABLE earlier (
+    id TEXT, output TEXT, fingerprint TEXT, status TEXT, result TEXT,
+    PRIMARY KEY (id, output, fingerprint)
+);
+BEGIN;
+"""
+_BATCH_ROWS = 256
+
+
+class Ledger:
+    """Rows by their number in the manifest: what is planned, and what became of them."""
+
+    def __init__(self) -> None:
+        # Without a name, SQLite keeps the database in a file that it has already unlinked. All is
+        # one transaction that never ends: what is not committed is not written row by row.
+        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._db.executescript(_TABLES)
+        self._lock = Lock()
+
+    def plan(self, planned: PlannedRow) -> None:
+        """Note a row to render."""
+        row = planned.row
+        self._write(
+            "INSERT INTO rows VALUES (?, ?, ?, ?, 'waiting', ?, NULL)",
+            (row.number, row.id, row.output, planned.fingerprint, _text(planned)),
+        )
+
+    def record(self, result: RowResult) -> None:
+        """Note what became of a row."""
+        self._write(
+            "INSERT INTO rows VALUES (?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (number) DO UPDATE "
+            "SET status = excluded.status, result = excluded.result",
+            (result.row, *_key(result), result.status, _text(result)),
+        )
+
+    def remember(self, result: RowResult) -> None:
+        """Note what another run says about a row: of the same form of it, a video that is done
+        counts most, and then what is said last.
+        """
+        self._write(
+            "INSERT INTO earlier VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "status = excluded.status, result = excluded.result WHERE status <> 'done'",
+            (*_key(result), result.status, _text(result)),
+        )
+
+    def planned(self, status: str = "waiting") -> Iterator[PlannedRow]:
+        """The rows to render that have this status, in the order of the manifest."""
+        for content, *_ in self._select("planned", "status = ? AND planned IS NOT NULL", status):
+            yield _planned_from(json.loads(content))
+
+    def results(self) -> Iterator[RowResult]:
+        """What is known of every row of the manifest, in its order."""
+        for planned, result, earlier in self._select("planned, result, earlier", "TRUE"):
+            own = _result_of(planned, result)
+            yield own if earlier is None else _newest(own, result_from(json.loads(earlier)))
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            with self._lock:
+                self._db.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise RenderError(
+                f"The folder for temporary files cannot be used: {error}",
+                remedy="Free space in it, or let TMPDIR name another folder.",
+            ) from error
+
+    def _select(self, columns: str, where: str, *values: str) -> Iterator[tuple[str, ...]]:
+        """Rows in batches, so that others may write in between."""
+        query = (
+            f"SELECT {columns}, number FROM (SELECT rows.*, earlier.result AS earlier FROM rows "
+            "LEFT JOIN earlier USING (id, output, fingerprint)) "
+            f"WHERE {where} AND number > ? ORDER BY number LIMIT {_BATCH_ROWS}"
+        )
+        last = 0
+        while True:
+            with self._lock:
+                batch = self._db.execute(query, (*values, last)).fetchall()
+            if not batch:
+                return
+            last = batch[-1][-1]
+            yield from (tuple(entry[:-1]) for entry in batch)
+
+
+def _key(result: RowResult) -> tuple[str, str | None, str | None]:
+    """A row in the form that it has: a change of its cells makes another fingerprint."""
+    return result.id, result.output, result.fingerprint
+
+
+def _text(value: PlannedRow | RowResult) -> str:
+    """JSON of a value and the values in it; not by `asdict`, which copies all it finds."""
+    return json.dumps(value, default=lambda part: {n: getattr(part, n) for n in part.__slots__})
+
+
+def _planned_from(content: dict[str, Any]) -> PlannedRow:
+    row = content["row"]
+    box = row["face_box"]
+    return PlannedRow(
+        row=Row(**row | {"face_box": box and tuple(box), "errors": ()}),
+        fingerprint=content["fingerprint"],
+        work=content["work"],
+        plan=RowPlan(**content["plan"]),
+        notes=tuple(content["notes"]),
+        picture_size=tuple(content["picture_size"]),
+        part_size=tuple(content["part_size"]),
+        planned_worker_s=content["planned_worker_s"],
+    )
+
+
+def _result_of(planned: str | None, result: str | None) -> RowResult:
+    if result is not None:
+        return result_from(json.loads(result))
+    assert planned is not None
+    row = _planned_from(json.loads(planned))
+    return RowResult(
+        row.row.number,
+        row.row.id,
+        "waiting",
+        output=row.row.output,
+        fingerprint=row.fingerprint,
+        notes="the run ended before this row",
+    )
+
+
+def _newest(own: RowResult, earlier: RowResult) -> RowResult:
+    """What an earlier or another run says counts only where this run has nothing to say."""
+    told = {"waiting": {"failed"}, "elsewhere": {"failed", "done"}}.get(own.status, set())
+    return replace(earlier, row=own.row) if earlier.status in told else own

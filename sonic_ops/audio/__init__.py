@@ -1,0 +1,1 @@
+"""Read a track, check it, and turn it into Whisper features and prosody."""

@@ -1,0 +1,1 @@
+"""Facts and settings for every other room: errors, files, configuration, the timeline."""

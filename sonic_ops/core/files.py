@@ -1,0 +1,202 @@
+"""Files by address: a local path or any fsspec URL. What is written is seen whole or not at all.
+
+Whatever a store raises leaves this module as an OSError, or as a MissingFileError where it is read.
+"""
+
+import errno
+import os
+import posixpath
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+from uuid import uuid4
+
+import fsspec.core
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from sonic_ops.core.errors import ConfigError, MissingFileError, RenderError
+
+LOCAL_ONLY: Final = {"protocol_whitelist": "file,pipe"}
+"""For FFmpeg: a playlist may not reach for other machines."""
+
+PACKAGE_WEIGHTS = Path(__file__).parent.parent / "weights"
+PACKAGED = "package:"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """The file system of an address and the path in it. Raises nothing but OSError."""
+    try:
+        filesystem, path = fsspec.core.url_to_fs(address)
+        filesystem.invalidate_cache()  # what other machines write meanwhile must be seen
+        yield filesystem, path
+    except OSError:
+        raise
+    # ImportError without the package of a protocol, ValueError for a wrong address, and what the
+    # clients of remote stores raise: they have no class in common.
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def open_address(address: str) -> Iterator[IO[bytes]]:
+    """Open a file of the user for reading. Raises MissingFileError."""
+    try:
+        file = _opened(address)
+    except OSError as error:
+        raise MissingFileError(
+            f"{address} cannot be opened ({_reason(error)})",
+            remedy="Check the address; a relative one counts from the folder of the manifest.",
+        ) from error
+    with file:
+        yield file
+
+
+@contextmanager
+def open_own(address: str) -> Iterator[IO[bytes]]:
+    """Open a file that this program wrote. Raises OSError; FileNotFoundError if there is none."""
+    with _opened(address) as file:
+        yield file
+
+
+def exists(address: str) -> bool:
+    """Whether there is a file or folder."""
+    with reached(address) as (filesystem, path):
+        return bool(filesystem.exists(path))
+
+
+def remove(address: str) -> None:
+    """Remove a file; none is fine."""
+    with reached(address) as (filesystem, path), suppress(FileNotFoundError):
+        filesystem.rm_file(path)
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder and all that is in it; none is fine."""
+    with reached(folder) as (filesystem, path):
+        if filesystem.exists(path):
+            filesystem.rm(path, recursive=True)
+
+
+def names_in(folder: str) -> frozenset[str]:
+    """The names of what a folder holds; none is fine."""
+    with reached(folder) as (filesystem, path), suppress(FileNotFoundError):
+        found = filesystem.ls(path, detail=False)
+        return frozenset(posixpath.basename(str(name).rstrip("/")) for name in found)
+    return frozenset()
+
+
+@contextmanager
+def fetched(address: str) -> Iterator[Path]:
+    """A local path to read from: the file itself, or a copy for as long as it is needed."""
+    with reached(address) as (filesystem, path):
+        pass
+    if isinstance(filesystem, LocalFileSystem):
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
+        local = Path(scratch) / posixpath.basename(path)
+        with reached(address):
+            filesystem.get_file(path, str(local))
+        yield local
+
+
+@contextmanager
+def written(address: str) -> Iterator[Path]:
+    """A local path to write to; if all goes well, it is published at `address`."""
+    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
+        path = Path(scratch) / posixpath.basename(address)
+        yield path
+        publish(path, address)
+
+
+def publish(source: Path, address: str) -> None:
+    """Copy a file beside its final name, then rename it: a reader never sees half of it."""
+    with reached(address) as (filesystem, path):
+        folder = posixpath.dirname(path)
+        filesystem.makedirs(folder, exist_ok=True)
+        if isinstance(filesystem, LocalFileSystem):
+            with draft_of(Path(path)) as local_draft:
+                shutil.copyfile(source, local_draft)
+                _sync(local_draft)
+            return
+        draft = posixpath.join(folder, _draft_name())
+        try:
+            filesystem.put_file(str(source), draft)
+            filesystem.mv(draft, path)
+        except BaseException:
+            with suppress(Exception):  # what went wrong first is what counts
+                filesystem.rm_file(draft)
+            raise
+
+
+@contextmanager
+def draft_of(target: Path) -> Iterator[Path]:
+    """A path beside `target` to write to; it takes the name of `target` if all goes well."""
+    draft = target.with_name(_draft_name())
+    try:
+        yield draft
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def weights_folder(weights: str) -> Path:
+    """The folder that `models.weights` names: `package:NAME`, or a path. Raises ConfigError."""
+    folder = Path(weights)
+    if weights.startswith(PACKAGED):
+        folder = PACKAGE_WEIGHTS / weights.removeprefix(PACKAGED)
+    if not (folder / "unet" / "config.json").is_file():
+        raise ConfigError(
+            f"There are no weights in {folder}",
+            remedy="Let models.weights in the preset name a folder with unet/, vae/ and others.",
+        )
+    return folder
+
+
+def weights_notice(weights: str) -> str | None:
+    """What must be said when weights are used: the first line of their NOTICE, if they have one."""
+    notice = weights_folder(weights) / "NOTICE"
+    return notice.read_text("utf-8").partition("\n")[0] if notice.is_file() else None
+
+
+def storage_fault(error: OSError) -> RenderError:
+    """What is wrong where a machine could not read or write its own files."""
+    full = error.errno in _FULL
+    place = f" at {error.filename}" if error.filename else ""
+    if error.filename2:  # a copy or a move: what matters is where to
+        place = f" in {posixpath.dirname(str(error.filename2))}"
+    return RenderError(
+        f"A file could not be {'written' if full else 'read or written'}{place}: {_reason(error)}",
+        remedy=(
+            "Free space beside the output and in the folder for temporary files"
+            if full
+            else "Let the folder of the output and the folder for temporary files be writable"
+        )
+        + ", then run the same command again; only the missing work is done.",
+    )
+
+
+def _opened(address: str) -> IO[bytes]:
+    with reached(address) as (filesystem, path):
+        file: IO[bytes] = filesystem.open(path, "rb")
+    return file
+
+
+def _sync(path: Path) -> None:
+    """Without this, a power cut may leave a file that has its name and not its content."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _draft_name() -> str:
+    return f".{uuid4().hex}.draft"

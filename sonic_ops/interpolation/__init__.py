@@ -1,0 +1,1 @@
+"""Raise the frame rate: a flow network, dense inverse search, or a plain blend."""

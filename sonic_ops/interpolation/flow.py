@@ -1,0 +1,163 @@
+"""From 12.5 frames per second to any number of output frames per second.
+
+At 25 they are frame, middle, frame, middle, ...
+
+Shape letters: F frames, C channels, H, W rows and columns.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from math import floor
+from typing import Final, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sonic_ops.core.constants import MODEL_FPS, OUTPUT_FPS
+from sonic_ops.interpolation.dis import DenseSearch
+from sonic_ops.interpolation.rife import SIZE_MULTIPLE, FlowNet, frame_at
+
+Pictures = NDArray[np.uint8]
+Way = FlowNet | Literal["dis", "blend"]
+"""How pictures in between are made: by the flow network, by dense inverse search, or by both
+neighbours laid over each other."""
+
+PIXELS_AT_ONCE: Final = 5 * 128 * 128
+"""Small frames go through the flow network together: how many of their pixels, at most."""
+
+
+@torch.inference_mode()
+def frames_between(
+    flownet: FlowNet, a_CHW: Tensor, b_CHW: Tensor, instants: Sequence[float]
+) -> list[Tensor]:
+    """The frames at some instants between two frames in [0, 1], on the device of `a_CHW`.
+
+    An instant is above 0 (the first frame) and below 1 (the second).
+    """
+    motion = _Motion(flownet, a_CHW[None], b_CHW[None])
+    return [motion.frame(0, instant).to(a_CHW) for instant in instants]
+
+
+class _Motion:
+    """What moves how between the frames of some pairs: two times N C H W in [0, 1]."""
+
+    def __init__(self, flownet: FlowNet, a_NCHW: Tensor, b_NCHW: Tensor) -> None:
+        height, width = self._size = a_NCHW.shape[2:]
+        device = next(flownet.parameters()).device
+        pad = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
+        pairs = (functional.pad(f.to(device), pad, mode="replicate") for f in (a_NCHW, b_NCHW))
+        self._a_NCHW, self._b_NCHW = pairs
+        self._flow_N4HW, self._mask_N1HW = flownet(self._a_NCHW, self._b_NCHW)
+
+    def frame(self, pair: int, instant: float) -> Tensor:
+        """The frame at an instant of a pair: C H W in [0, 1]."""
+        height, width = self._size
+        a, b, flow, mask = (
+            part[pair : pair + 1]
+            for part in (self._a_NCHW, self._b_NCHW, self._flow_N4HW, self._mask_N1HW)
+        )
+        made = frame_at(a, b, flow, mask, instant)
+        return made[0, :, :height, :width].clamp(0, 1)
+
+
+class _Between(Protocol):
+    """Some pictures, and what is seen between them."""
+
+    def picture(self, frame: int, instant: float) -> Pictures:
+        """What is seen at an instant between a picture and the next one."""
+        ...
+
+
+class _Motions:
+    """The motion of all neighbours among some pictures, found as it is asked for in turn.
+
+    Always as many pairs at once, the last one again where there are no more, since last bits may
+    depend on that number.
+    """
+
+    def __init__(self, flownet: FlowNet, pictures_FHWC: Pictures) -> None:
+        self._flownet, self._pictures_FHWC = flownet, pictures_FHWC
+        height, width = pictures_FHWC.shape[1:3]
+        self._at_once = max(1, PIXELS_AT_ONCE // (height * width))
+        self._first: int | None = None
+
+    @torch.inference_mode()
+    def picture(self, frame: int, instant: float) -> Pictures:
+        pair = frame % self._at_once
+        if self._first != frame - pair:
+            self._find(frame - pair)
+        return _to_picture(self._motion.frame(pair, instant).cpu())
+
+    def _find(self, first: int) -> None:
+        wanted = np.arange(first, first + self._at_once).clip(max=len(self._pictures_FHWC) - 2)
+        a_NCHW, b_NCHW = (_to_frames(self._pictures_FHWC[wanted + later]) for later in (0, 1))
+        self._first, self._motion = first, _Motion(self._flownet, a_NCHW, b_NCHW)
+
+
+class _Searches:
+    """Dense inverse search between neighbours, one pair after the other."""
+
+    def __init__(self, pictures_FHWC: Pictures) -> None:
+        self._pictures_FHWC = pictures_FHWC
+        self._first: int | None = None
+
+    def picture(self, frame: int, instant: float) -> Pictures:
+        if self._first != frame:
+            self._first, self._found = frame, DenseSearch(*self._pictures_FHWC[frame : frame + 2])
+        return self._found.picture(instant)
+
+
+class _Blends:
+    """Neighbours among some pictures, laid over each other, the nearer one more."""
+
+    def __init__(self, pictures_FHWC: Pictures) -> None:
+        self._pictures_FHWC = pictures_FHWC
+
+    def picture(self, frame: int, instant: float) -> Pictures:
+        a_HWC, b_HWC = self._pictures_FHWC[frame : frame + 2].astype(np.float32)
+        blended: Pictures = np.rint(a_HWC + np.float32(instant) * (b_HWC - a_HWC)).astype(np.uint8)
+        return blended
+
+
+def output_frames(
+    way: Way,
+    pictures_FHWC: Pictures,
+    first_frame: int,
+    span: range,
+    fps: Fraction = OUTPUT_FPS,
+) -> Iterator[Pictures]:
+    """The output frames `span`, one by one; `pictures_FHWC` starts at `first_frame`.
+
+    Output frame n is what is seen at n / `fps` seconds: a frame, or what is between two. Beyond the
+    last picture it is held.
+    """
+    last = len(pictures_FHWC) - 1
+    between = _between(way, pictures_FHWC)
+    for n in span:
+        moment = n * MODEL_FPS / fps - first_frame
+        frame = floor(moment)
+        assert frame >= 0
+        instant = float(moment - frame)
+        if instant and frame < last:
+            yield between.picture(frame, instant)
+        else:
+            yield pictures_FHWC[min(frame, last)]
+
+
+def _between(way: Way, pictures_FHWC: Pictures) -> _Between:
+    if isinstance(way, FlowNet):
+        return _Motions(way, pictures_FHWC)
+    return _Searches(pictures_FHWC) if way == "dis" else _Blends(pictures_FHWC)
+
+
+def _to_frames(pictures_NHWC: Pictures) -> Tensor:
+    return torch.from_numpy(pictures_NHWC).permute(0, 3, 1, 2).float() / 255
+
+
+def _to_picture(frame_CHW: Tensor) -> Pictures:
+    # Rounded, so that the middle of two equal pictures is that picture.
+    picture: Pictures = (frame_CHW * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return picture

@@ -1,0 +1,1 @@
+"""Encode, stitch and mux video files, and read them back."""

@@ -1,0 +1,179 @@
+"""Languages joined: the pictures of a video, copied, with several tracks of sound and subtitles."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from heapq import merge
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from sonic_ops.core.errors import FieldError, LengthsDifferError, VideoUnreadableError
+from sonic_ops.core.files import LOCAL_ONLY, draft_of, open_address
+from sonic_ops.core.formats import Format, format_of
+from sonic_ops.media.encoding import create_file
+from sonic_ops.media.inspection import TOLERANCE_S, track_lengths_s
+from sonic_ops.media.languages import track_language
+from sonic_ops.media.muxing import copied_stream, decode_time
+from sonic_ops.media.soundtrack import Soundtrack, add_sound
+from sonic_ops.media.subtitles import add_subtitles, cut, read_subtitles
+from sonic_ops.provenance.marks import has_tags, mark_file, tags_of
+
+AnyPacket: TypeAlias = "Packet[Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class Dub:
+    """A file in one language; the language is a tag of BCP 47, such as `de` or `pt-BR`."""
+
+    language: str
+    source: str
+
+
+def join_languages(
+    video: str, sounds: Sequence[Dub], subtitles: Sequence[Dub], target: Path
+) -> tuple[float, ...]:
+    """Join the pictures of `video` with sounds and subtitles, in the format of `target`.
+
+    No picture is encoded again; sound is copied where the format takes it. The first language is
+    the one that players choose. The first picture is shown at 0, whenever it was in the video.
+    Returns the seconds of the pictures and of every sound. Raises InputError: a file is missing or
+    unreadable, the format cannot hold the pictures, or a sound is more than 0.04 s longer or
+    shorter than they are.
+    """
+    form = format_of(target.name)
+    first_pts, picture_s = _shown(video)
+    with ExitStack() as stack:
+        draft = stack.enter_context(draft_of(target))
+        source, picture = stack.enter_context(_open_video(video))
+        _check_format(form, picture, target)
+        is_marked = has_tags(source.metadata)
+        with create_file(draft, form.muxer) as output:
+            output.metadata.update(tags_of(form) if is_marked else {})
+            packets = _from_0(_packets(video, source, picture), first_pts)
+            streams = [_timed(packets, copied_stream(output, picture))]
+            for dub in sounds:
+                track = Soundtrack(dub.source, language=dub.language)
+                streams.append(add_sound(output, form, track, _tag(dub, form)))
+            for index, stream in enumerate(output.streams.audio):
+                stream.disposition = Disposition.default if index == 0 else Disposition(0)
+            for dub in subtitles:
+                cues = cut(read_subtitles(dub.source), 0, picture_s)
+                streams.append(add_subtitles(output, form.subtitles, cues, _tag(dub, form)))
+            for packet in merge(*streams, key=decode_time):
+                output.mux(packet)
+        lengths_s = track_lengths_s(draft)
+        _check_lengths(video, sounds, lengths_s)
+    if is_marked:  # what AI has made stays marked; a signature is of the whole file, and is lost
+        mark_file(target)
+    return lengths_s
+
+
+@contextmanager
+def _open_video(video: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    with open_address(video) as file:
+        try:
+            container = av.open(file, options=LOCAL_ONLY)
+        except (av.error.FFmpegError, OSError) as error:
+            raise _unreadable(video, error.strerror or type(error).__name__) from error
+        with container:
+            if not container.streams.video:
+                raise _unreadable(video, "it has no picture")
+            yield container, container.streams.video[0]
+
+
+def _packets(video: str, source: InputContainer, picture: VideoStream) -> Iterator[AnyPacket]:
+    try:
+        yield from source.demux(picture)
+    except (av.error.FFmpegError, OSError) as error:
+        raise _unreadable(video, error.strerror or type(error).__name__) from error
+
+
+def _shown(video: str) -> tuple[int, float]:
+    """The time stamp of the first picture, and the seconds from it to the end of the last."""
+    with _open_video(video) as (source, picture):
+        num_hidden, stamps = 0, []
+        for packet in _packets(video, source, picture):
+            num_hidden += packet.is_discard
+            if packet.pts is not None:
+                stamps.append(packet.pts)
+        if num_hidden:
+            raise VideoUnreadableError(
+                f"{num_hidden} pictures of {video} are cut away and still in the file",
+                remedy="Give the whole video, or cut it with a tool that encodes it again.",
+            )
+        if not stamps or picture.time_base is None:
+            raise _unreadable(video, "the file does not say when they are shown")
+        last_s = 1 / picture.average_rate if picture.average_rate else 0
+        return min(stamps), float((max(stamps) - min(stamps)) * picture.time_base + last_s)
+
+
+def _from_0(packets: Iterable[AnyPacket], first_pts: int) -> Iterator[AnyPacket]:
+    for packet in packets:
+        if packet.pts is not None:
+            packet.pts -= first_pts
+        if packet.dts is not None:
+            packet.dts -= first_pts
+        yield packet
+
+
+def _unreadable(video: str, reason: str) -> VideoUnreadableError:
+    return VideoUnreadableError(
+        f"The pictures of {video} cannot be read: {reason}",
+        remedy="Give a video that a media player can play, such as one that was rendered.",
+    )
+
+
+def _check_format(form: Format, picture: VideoStream, target: Path) -> None:
+    codec = picture.codec_context.codec.canonical_name
+    if codec not in form.video:
+        raise FieldError(
+            f"{target.name} cannot hold the pictures of the video, which are {codec}",
+            remedy="Let the output end in .mkv, which holds them all.",
+            field="output",
+        )
+
+
+def _tag(dub: Dub, form: Format) -> str:
+    try:
+        return track_language(dub.language, form.muxer)
+    except ValueError as error:
+        raise FieldError(
+            f"{dub.language!r}, of {dub.source}, is no language tag",
+            remedy="Write a tag such as de, fr or pt-BR before the file: de=speech.wav.",
+            field="language",
+        ) from error
+
+
+def _timed(packets: Iterable[AnyPacket], stream: VideoStream) -> Iterator[AnyPacket]:
+    """The packets of a stream, each with a time to decode it: Matroska does not say the first."""
+    waiting: list[AnyPacket] = []
+    for packet in packets:
+        if packet.pts is None:
+            continue  # the end of the stream
+        packet.stream = stream
+        waiting.append(packet)
+        if packet.dts is not None:
+            for places, early in enumerate(reversed(waiting)):
+                early.dts = packet.dts - places * (packet.duration or 1)
+            yield from waiting
+            waiting = []
+    for packet in waiting:
+        packet.dts = packet.pts
+        yield packet
+
+
+def _check_lengths(video: str, sounds: Sequence[Dub], lengths_s: Sequence[float]) -> None:
+    picture_s, *sounds_s = lengths_s
+    for dub, sound_s in zip(sounds, sounds_s, strict=True):
+        if abs(sound_s - picture_s) > TOLERANCE_S:
+            raise LengthsDifferError(
+                f"The sound of {dub.source} lasts {sound_s:.3f} s, and the pictures of {video} "
+                f"{picture_s:.3f} s",
+                remedy=f"Cut or fill the sound to {picture_s:.3f} s, or render a video for it.",
+            )

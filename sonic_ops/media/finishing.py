@@ -1,0 +1,77 @@
+"""The last step of a row: from its segments to a finished file that was measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from sonic_ops.audio.alignment import sound_offset_s
+from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
+from sonic_ops.core.formats import VideoCodec, format_of
+from sonic_ops.media.animations import verify_animation, write_animation
+from sonic_ops.media.inspection import VideoInfo, verify_video, wrong
+from sonic_ops.media.muxing import mux, stitch
+from sonic_ops.media.soundtrack import Soundtrack
+from sonic_ops.media.subtitles import Cue
+from sonic_ops.provenance.c2pa import Signer
+from sonic_ops.provenance.marks import mark_file, provenance_of, tags_of
+
+MAX_OFFSET_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What the finished file is to be."""
+
+    track: Soundtrack
+    wav: Path  # what `decode_audio` made of the track
+    num_samples: int  # in that
+    num_output_frames: int
+    codec: VideoCodec | None = None  # None: the usual one of the format
+    subtitles: tuple[Cue, ...] = ()
+    fps: Fraction = OUTPUT_FPS
+    mark: bool = True  # as made with AI
+    signer: Signer | None = None  # of the mark
+
+    @property
+    def duration_s(self) -> float:
+        return self.num_samples / SAMPLE_RATE_HZ
+
+
+def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> VideoInfo:
+    """Join the segments, add sound and subtitles in the format of `target`, mark and measure it.
+
+    Raises VerifyError if the file is not what was planned: codecs, frames, their times, lengths,
+    and the offset of the sound against the original. MissingFileError and AudioUnreadableError
+    are about the original sound, ConfigError is about the key of the mark.
+    """
+    silent = target.with_name(f"silent-{target.stem}.mp4")
+    form = format_of(target.name)
+    try:
+        stitch(segments, silent, finish.fps)
+        if form.is_animation:
+            write_animation(silent, target)
+        else:
+            tags = tags_of(form) if finish.mark else {}
+            mux(silent, finish.track, target, finish.subtitles, tags)
+    finally:
+        silent.unlink(missing_ok=True)
+    if finish.mark:
+        mark_file(target, finish.signer)
+    return replace(_verified(target, finish), provenance=provenance_of(target))
+
+
+def _verified(target: Path, finish: Finish) -> VideoInfo:
+    if format_of(target.name).is_animation:
+        return verify_animation(target, num_output_frames=finish.num_output_frames)
+    info = verify_video(
+        target,
+        num_output_frames=finish.num_output_frames,
+        duration_s=finish.duration_s,
+        codec=finish.codec,
+        fps=finish.fps,
+    )
+    offset_s = sound_offset_s(target, finish.wav, finish.num_samples)
+    if offset_s is not None and abs(offset_s) > MAX_OFFSET_S:
+        raise wrong(target, f"has its sound {1000 * offset_s:+.1f} ms off")
+    return replace(info, audio_offset_s=offset_s)

@@ -1,0 +1,155 @@
+"""Segments to one video, and the video with its sound and subtitles to the finished file.
+
+Nothing here encodes a picture again, or holds more than a few packets.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from heapq import merge
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from sonic_ops.core.constants import OUTPUT_FPS
+from sonic_ops.core.errors import VerifyError
+from sonic_ops.core.files import draft_of
+from sonic_ops.core.formats import format_of
+from sonic_ops.media.encoding import (
+    ENCODERS,
+    EncodeSettings,
+    create_file,
+    encode_frames,
+    settings_of,
+)
+from sonic_ops.media.inspection import VideoInfo, probe_video, verify_video
+from sonic_ops.media.languages import track_language
+from sonic_ops.media.soundtrack import Soundtrack, add_sound
+from sonic_ops.media.subtitles import Cue, add_subtitles
+
+__all__ = [
+    "EncodeSettings",
+    "Soundtrack",
+    "VideoInfo",
+    "encode_frames",
+    "mux",
+    "probe_video",
+    "settings_of",
+    "stitch",
+    "verify_video",
+]
+
+AnyPacket: TypeAlias = "Packet[Any]"
+
+_TAGGED = frozenset(codec for codec, encoder in ENCODERS.items() if encoder.tag)
+
+
+def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -> None:
+    """Join segments without encoding again: frame n of the video is shown at n / `fps` s.
+
+    Raises VerifyError if the segments were encoded with different settings.
+    """
+    with draft_of(target) as draft, create_file(draft, _muxer_of(segments[0])) as output:
+        stream: VideoStream | None = None
+        form, num_frames = None, 0
+        for segment in segments:
+            with av.open(str(segment)) as container:
+                source = container.streams.video[0]
+                stream = stream or copied_stream(output, source)
+                form = form or _form(source)
+                if _form(source) != form:
+                    raise VerifyError(
+                        f"The segment {segment} is encoded unlike those before it",
+                        remedy="Delete the segments of this row and render it again.",
+                    )
+                for packet in _segment_packets(container, stream, num_frames, fps):
+                    output.mux(packet)
+                    num_frames += 1
+
+
+def mux(
+    video: Path,
+    track: Soundtrack,
+    target: Path,
+    subtitles: Sequence[Cue] = (),
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Join a silent video with the original sound and with subtitles, in the format of `target`.
+
+    Sound that the format takes is copied, other sound is encoded with its channels and sample
+    rate; `tags` become metadata. Raises MissingFileError or AudioUnreadableError.
+    """
+    form = format_of(target.name)
+    language = track_language(track.language, form.muxer) if track.language else None
+    with (
+        draft_of(target) as draft,
+        av.open(str(video)) as source,
+        create_file(draft, form.muxer) as output,
+    ):
+        output.metadata.update(tags or {})
+        picture = source.streams.video[0]
+        copied = copied_stream(output, picture)
+        streams = [
+            _retarget(source.demux(picture), copied),
+            add_sound(output, form, track, language),
+        ]
+        if subtitles:
+            streams.append(add_subtitles(output, form.subtitles, subtitles, language))
+        for packet in merge(*streams, key=decode_time):
+            output.mux(packet)
+
+
+def copied_stream(output: OutputContainer, template: VideoStream) -> VideoStream:
+    """An empty stream for packets of the template."""
+    # Opaque: by its parameters. FFmpeg reads AV1 with a library that has no encoder to look up.
+    stream = output.add_stream_from_template(template, opaque=True)
+    if template.codec_context.name in _TAGGED:
+        stream.codec_context.codec_tag = template.codec_context.codec_tag
+    return stream
+
+
+def _muxer_of(segment: Path) -> str:
+    """ProRes is only in QuickTime's form of MP4."""
+    with av.open(str(segment)) as container:
+        return "mov" if container.streams.video[0].codec_context.name == "prores" else "mp4"
+
+
+def _form(stream: VideoStream) -> tuple[str, int, int, bytes]:
+    """What must be equal in all segments of a video: codec, size, the header of the encoder."""
+    context = stream.codec_context
+    return context.name, context.width, context.height, bytes(context.extradata or b"")
+
+
+def _segment_packets(
+    container: InputContainer, stream: VideoStream, first_frame: int, fps: Fraction
+) -> Iterator[AnyPacket]:
+    """The packets of a segment whose first frame becomes frame `first_frame` of `stream`.
+
+    Times are counted anew in frames. Decoding runs ahead of showing by the reorder depth of the
+    encoder, the same in all segments, so decode times rise by one frame across the joints too.
+    """
+    source = container.streams.video[0]
+    depth = source.codec_context.reorder_depth
+    packets = (packet for packet in container.demux(source) if packet.pts is not None)
+    for index, packet in enumerate(packets):
+        shown = round((packet.pts or 0) * packet.time_base * fps)
+        packet.stream, packet.time_base, packet.duration = stream, 1 / fps, 1
+        packet.pts, packet.dts = first_frame + shown, first_frame + index - depth
+        assert packet.pts >= packet.dts
+        yield packet
+
+
+def _retarget(packets: Iterator[AnyPacket], stream: VideoStream) -> Iterator[AnyPacket]:
+    for packet in packets:
+        if packet.dts is not None:
+            packet.stream = stream
+            yield packet
+
+
+def decode_time(packet: AnyPacket) -> Fraction:
+    """When a packet is decoded, in seconds."""
+    assert packet.dts is not None
+    return packet.dts * packet.time_base

@@ -1,0 +1,129 @@
+"""The original sound as a track of the finished file: copied where that is exact, else encoded.
+
+Shape letters: C channels, S samples.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from typing import Any, TypeAlias
+
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+
+from sonic_ops.audio.loudness import measure_loudness
+from sonic_ops.audio.reading import (
+    SoundBlock,
+    can_be_copied,
+    frame_of,
+    open_sound,
+    read_sound,
+    unreadable,
+)
+from sonic_ops.core.formats import Format
+
+AnyPacket: TypeAlias = "Packet[Any]"
+
+BITS_PER_CHANNEL = 96_000
+MAX_CHANNELS = 8
+MAX_COPIED_BLOCK_S = Fraction(1, 25)  # by which the lengths of sound and picture may differ
+_USUAL_RATE_HZ = 48_000
+_AAC_RATES_HZ = frozenset(
+    {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000}
+)
+_RATES_HZ = {"aac": _AAC_RATES_HZ, "libopus": frozenset({_USUAL_RATE_HZ})}  # the others take any
+# The usual places of that many channels, which is all that encoders know.
+_LAYOUTS = {
+    1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Soundtrack:
+    """Seconds `[start_s, end_s)` of a file, and how they are to sound."""
+
+    source: str
+    start_s: float = 0.0
+    end_s: float | None = None
+    language: str | None = None
+    loudness_lufs: float | None = None  # None: as loud as it is
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the track is used as it is."""
+        return self.start_s == 0 and self.end_s is None and self.loudness_lufs is None
+
+
+def add_sound(
+    output: OutputContainer, form: Format, track: Soundtrack, language: str | None
+) -> Iterator[AnyPacket]:
+    """Add a stream for the track, and give its packets.
+
+    Raises MissingFileError or AudioUnreadableError.
+    """
+    if track.is_whole and can_be_copied(track.source, form.copied, max_block_s=MAX_COPIED_BLOCK_S):
+        with open_sound(track.source) as (_, template):
+            stream = output.add_stream_from_template(template)
+        _tag(stream, language)
+        return _copied(track.source, stream)
+    gain = 1.0
+    if track.loudness_lufs is not None:
+        gain = measure_loudness(_read(track)).gain_to(track.loudness_lufs)
+    blocks = _read(track)
+    first = next(blocks, None)
+    if first is None:
+        raise unreadable(track.source, "no sound comes out of it")
+    stream = _add_encoder(output, form.sound, first)
+    _tag(stream, language)
+    return _encoded(chain([first], blocks), stream, gain)
+
+
+def _read(track: Soundtrack) -> Iterator[SoundBlock]:
+    return read_sound(track.source, track.start_s, track.end_s)
+
+
+def _tag(stream: AudioStream, language: str | None) -> None:
+    if language:
+        stream.metadata["language"] = language
+
+
+def _copied(source: str, stream: AudioStream) -> Iterator[AnyPacket]:
+    with open_sound(source) as (container, template):
+        for packet in container.demux(template):
+            if packet.dts is not None:
+                packet.stream = stream
+                yield packet
+
+
+def _add_encoder(output: OutputContainer, encoder: str, block: SoundBlock) -> AudioStream:
+    """A stream in the form of a block: its channels and sample rate, where the encoder has them."""
+    num_channels = len(block.samples) if len(block.samples) <= MAX_CHANNELS else 1
+    rates = _RATES_HZ.get(encoder, frozenset({block.sample_rate_hz}))
+    rate = block.sample_rate_hz if block.sample_rate_hz in rates else _USUAL_RATE_HZ
+    stream = output.add_stream(encoder, rate=rate, layout=_LAYOUTS[num_channels])
+    assert isinstance(stream, AudioStream)
+    if encoder in _RATES_HZ:
+        stream.bit_rate = BITS_PER_CHANNEL * num_channels
+    else:
+        stream.codec_context.format = "s32"  # of which 24 bits are kept, as many as samples have
+    return stream
+
+
+def _encoded(blocks: Iterable[SoundBlock], stream: AudioStream, gain: float) -> Iterator[AnyPacket]:
+    position = 0
+    for block in blocks:
+        yield from stream.encode(frame_of(_fitted(block, stream, gain), position))
+        position += block.samples.shape[1]
+    yield from stream.encode(None)
+
+
+def _fitted(block: SoundBlock, stream: AudioStream, gain: float) -> SoundBlock:
+    """The block with its gain; channels beyond those that can be encoded become their mean."""
+    samples_CS = block.samples * np.float32(gain) if gain != 1 else block.samples
+    layout = stream.codec_context.layout
+    if layout.nb_channels != len(samples_CS):
+        samples_CS = samples_CS.mean(axis=0, keepdims=True)
+    return SoundBlock(samples_CS, block.sample_rate_hz, layout.name)

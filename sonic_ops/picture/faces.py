@@ -1,0 +1,140 @@
+"""Where the faces are: YuNet, and BlazeFace for what YuNet does not see (drawings, mostly).
+
+Weights: sonic_ops/weights/face_detector. A detector looks at a picture of bounded size, so memory
+and time do not depend on the portrait. Equal pixels give equal boxes.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.typing import NDArray
+from PIL import Image
+
+WEIGHTS = Path(__file__).parent.parent / "weights" / "face_detector"
+NMS_IOU = 0.45
+
+YUNET_MIN_SCORE = 0.6
+YUNET_SIDES = (640, 320)  # a face that fills a large picture is found in the small one
+BLAZEFACE_MIN_SCORE = 0.7  # at 0.5 it sees faces in blurred colours
+BLAZEFACE_SIDE = 128
+_BLAZEFACE_GRIDS = ((16, 2), (8, 6))  # (cells per side, anchors per cell)
+_FOREHEAD = 0.2  # a BlazeFace box starts at the brow, a YuNet box at the hair
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels; it may reach over the border of the picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+    def scaled(self, factor: float) -> "Box":
+        return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
+
+    def moved(self, dx: float, dy: float) -> "Box":
+        return Box(self.x + dx, self.y + dy, self.width, self.height)
+
+
+def find_faces(image: Image.Image) -> tuple[Box, ...]:
+    """The faces of a picture, the largest first; empty if no detector sees one."""
+    rgb_HWC = np.asarray(image.convert("RGB"))
+    for side in YUNET_SIDES:
+        if boxes := _yunet(rgb_HWC, side):
+            return largest_first(boxes)
+    return largest_first(_blazeface(rgb_HWC))
+
+
+def largest_first(boxes: list[Box]) -> tuple[Box, ...]:
+    """Boxes by falling area; equal areas from top left to bottom right."""
+    return tuple(sorted(boxes, key=lambda box: (-box.area, box.y, box.x)))
+
+
+def _yunet(rgb_HWC: NDArray[np.uint8], side: int) -> list[Box]:
+    """Source: YuNet (Wu et al., Machine Intelligence Research 2023), model of OpenCV Zoo."""
+    small_HWC, scale = _shrink(rgb_HWC, side)
+    height, width = small_HWC.shape[:2]
+    model = str(WEIGHTS / "yunet_2023mar.onnx")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns at every load
+    detector = cv2.FaceDetectorYN.create(model, "", (width, height), YUNET_MIN_SCORE, NMS_IOU)
+    _, rows = detector.detect(cv2.cvtColor(small_HWC, cv2.COLOR_RGB2BGR))
+    found = [] if rows is None else [[float(v) for v in row[:4]] for row in rows]
+    return [Box(*row).scaled(1 / scale) for row in found]
+
+
+def _blazeface(rgb_HWC: NDArray[np.uint8]) -> list[Box]:
+    """Source: BlazeFace (arXiv:1907.05047), short-range model of MediaPipe."""
+    small_HWC, scale = _shrink(rgb_HWC, BLAZEFACE_SIDE, enlarge=True)
+    top, left = (_half_rest(length) for length in small_HWC.shape[:2])
+    square_HWC = np.zeros((BLAZEFACE_SIDE, BLAZEFACE_SIDE, 3), np.float32)
+    height, width = small_HWC.shape[:2]
+    square_HWC[top : top + height, left : left + width] = small_HWC / 127.5 - 1.0
+    offsets, scores = _run_blazeface(square_HWC)
+    sizes = offsets[:, 2:4]
+    corners = _anchor_centres() * BLAZEFACE_SIDE + offsets[:, :2] - sizes / 2
+    rows = np.concatenate([corners, sizes], axis=1)
+    rows[:, 1] -= _FOREHEAD * rows[:, 3]
+    rows[:, 3] *= 1 + _FOREHEAD
+    kept = cv2.dnn.NMSBoxes(rows.tolist(), scores.tolist(), BLAZEFACE_MIN_SCORE, NMS_IOU)
+    found = [[float(v) for v in rows[index]] for index in np.asarray(kept, int).reshape(-1)]
+    return [Box(*row).moved(-left, -top).scaled(1 / scale) for row in found]
+
+
+def _run_blazeface(square_HWC: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """Offsets (896, 16) in pixels of the square and scores (896,)."""
+    interpreter = _blazeface_interpreter()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], square_HWC[None])
+    interpreter.invoke()
+    outputs = {
+        detail["name"]: interpreter.get_tensor(detail["index"])[0]
+        for detail in interpreter.get_output_details()
+    }
+    logits = np.clip(outputs["classificators"][:, 0], -50, 50)
+    return outputs["regressors"], 1 / (1 + np.exp(-logits))
+
+
+def _blazeface_interpreter() -> Interpreter:
+    # One per call: an interpreter may not be used by two threads, and loading takes a millisecond.
+    model = str(WEIGHTS / "blazeface_short_range.tflite")
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # the same kernels on any CPU
+    interpreter = Interpreter(model, num_threads=1, experimental_op_resolver_type=resolver)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+@cache
+def _anchor_centres() -> NDArray[np.float32]:
+    """Centres (896, 2) of the anchors in parts of the square, x before y."""
+    centres = [
+        ((column + 0.5) / cells, (row + 0.5) / cells)
+        for cells, num_anchors in _BLAZEFACE_GRIDS
+        for row in range(cells)
+        for column in range(cells)
+        for _ in range(num_anchors)
+    ]
+    return np.array(centres, np.float32)
+
+
+def _shrink(
+    rgb_HWC: NDArray[np.uint8], side: int, *, enlarge: bool = False
+) -> tuple[NDArray[np.uint8], float]:
+    """The picture with a long side of at most `side`, and by how much it was scaled."""
+    height, width = rgb_HWC.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1 and not enlarge:
+        return rgb_HWC, 1.0
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(Image.fromarray(rgb_HWC).resize(size, Image.Resampling.BILINEAR)), scale
+
+
+def _half_rest(length: int) -> int:
+    return (BLAZEFACE_SIDE - length) // 2

@@ -1,0 +1,75 @@
+"""What a finished file says of itself: made with AI. Read back from the file, not believed.
+
+The mark has no date and names no row: equal frames and equal sound give equal files. A signature
+(`signing.py`) is another on every run.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import av
+
+import sonic_ops
+from sonic_ops.core.formats import Format, format_of
+from sonic_ops.provenance.c2pa import DIGITAL_SOURCE_TYPE, SIGNED, Signer, is_signed
+from sonic_ops.provenance.xmp import embed_xmp, read_xmp
+
+COMMENT = "Made with AI: a model drew this video from a picture and a sound."
+_TAG = "DIGITALSOURCETYPE"
+_PACKET = f"""\
+<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"
+    xmp:CreatorTool="sonic-render {sonic_ops.__version__}"/>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="r"?>"""
+
+
+def tags_of(form: Format) -> dict[str, str]:
+    """The mark as metadata that a container takes while it is muxed."""
+    match form.muxer:
+        case "mp4":
+            return {"comment": COMMENT}
+        case "mov":
+            return {"comment": COMMENT, "xmp": _PACKET}
+        case "matroska" | "webm":
+            return {"comment": COMMENT, _TAG: DIGITAL_SOURCE_TYPE}
+    return {}
+
+
+def mark_file(path: Path, signer: Signer | None = None) -> None:
+    """Complete the mark of a file that has its tags, and sign it where its container can be.
+
+    Raises ConfigError if the key cannot sign.
+    """
+    embed_xmp(path, _PACKET.encode())
+    if signer is not None and format_of(path.name).can_be_signed:
+        signer.sign(path)
+
+
+def provenance_of(path: Path) -> str:
+    """What a file says of its making: `metadata`, `XMP`, `C2PA`; empty if nothing."""
+    form = format_of(path.name)
+    packet = read_xmp(path)
+    found = {
+        "metadata": not form.is_animation and _has_tags(path),
+        "XMP": packet is not None and DIGITAL_SOURCE_TYPE.encode() in packet,
+        SIGNED: form.can_be_signed and is_signed(path),
+    }
+    return ", ".join(name for name, is_there in found.items() if is_there)
+
+
+def _has_tags(path: Path) -> bool:
+    with av.open(str(path)) as container:
+        return has_tags(container.metadata)
+
+
+def has_tags(metadata: Mapping[str, str]) -> bool:
+    """Whether the metadata of a container have the mark."""
+    tags = {key.upper(): value for key, value in metadata.items()}
+    return COMMENT in tags.get("COMMENT", "") or tags.get(_TAG) == DIGITAL_SOURCE_TYPE

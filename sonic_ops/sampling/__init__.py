@@ -1,0 +1,1 @@
+"""Denoise windows of latents, exchange halos, fuse overlaps and decode the result."""

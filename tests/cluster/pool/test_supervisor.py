@@ -1,0 +1,180 @@
+"""Who counts as lost, and when somebody new is asked for."""
+
+from itertools import count
+
+import pytest
+
+from cluster.config import ClusterConfig
+from cluster.pool.dispatcher import Call, Dispatcher, Worker
+from cluster.pool.supervisor import BEATS, PAUSE_S, Crew, Process
+from sonic_ops.core.errors import ConfigError, NoWorkersError, WorkerLostError
+
+TIMEOUT_S = 60.0
+START_TIMEOUT_S = 600.0
+BEAT_S = TIMEOUT_S / BEATS
+
+
+class Yard:
+    """Machines whose processes do what a test says, and a clock that it moves."""
+
+    def __init__(self, num_wanted: int, start_timeout_s: float = START_TIMEOUT_S) -> None:
+        self.now_s = 0.0
+        self.wanted = num_wanted
+        self.alive = {"here", "there"}
+        self.asked: list[Process] = []
+        self.ended: list[Process] = []
+        self.pinged: list[Process] = []
+        self._pids = count(1)
+        config = ClusterConfig(worker_timeout_s=TIMEOUT_S, start_timeout_s=start_timeout_s)
+        self.dispatcher = Dispatcher(self, max_retries=0)
+        self.crew = Crew(self, self.dispatcher, config, clock=lambda: self.now_s)
+
+    def start(self) -> Process:
+        self.asked.append(Process(node=""))
+        return self.asked[-1]
+
+    def end(self, process: Process) -> None:
+        self.ended.append(process)
+
+    def ping(self, process: Process) -> None:
+        self.pinged.append(process)
+
+    def nodes(self) -> set[str]:
+        return self.alive
+
+    def num_wanted(self) -> int:
+        return self.wanted
+
+    def send(self, worker: Worker, call: Call) -> None:
+        pass
+
+    def fetch(self, handles: object) -> list[object]:
+        return []
+
+    def wake(self) -> None:
+        pass
+
+    def watch(self, passed_s: float) -> None:
+        """Let time pass; then the crew looks after everybody."""
+        self.now_s += passed_s
+        self.crew.watch()
+
+    def begin(self, node: str = "here", processor: str = "AVX2") -> Process:
+        """The process that was asked for first begins its work."""
+        process = self.asked.pop(0)
+        self.crew.began(process, node, next(self._pids), processor)
+        return process
+
+    def answer(self) -> None:
+        """Everybody that was asked is alive."""
+        while self.pinged:
+            self.crew.answered(self.pinged.pop())
+
+
+@pytest.fixture
+def yard() -> Yard:
+    made = Yard(num_wanted=2)
+    made.watch(0.0)
+    return made
+
+
+def test_as_many_are_asked_for_as_are_wanted(yard: Yard) -> None:
+    assert len(yard.asked) == 2
+    yard.begin()
+    yard.wanted = 3
+    yard.watch(1.0)
+    assert len(yard.asked) == 2
+    yard.watch(1.0)
+    assert len(yard.asked) == 2
+
+
+def test_a_crew_of_different_processors_is_warned_about_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    yard = Yard(num_wanted=4)
+    yard.watch(0.0)
+    for processor in ("AVX512", "AVX512"):
+        yard.begin(processor=processor)
+    assert not caplog.messages
+    for processor in ("AVX2", "AVX2"):
+        yard.begin(processor=processor)
+    (said,) = caplog.messages
+    assert "different processors (AVX2, AVX512)" in said
+
+
+def test_one_that_answers_is_kept_however_long_its_job_takes(yard: Yard) -> None:
+    process = yard.begin()
+    for _ in range(10 * BEATS):
+        yard.watch(BEAT_S)
+        yard.answer()
+    assert yard.crew.processes == (process,)
+
+
+def test_one_that_is_silent_for_too_long_is_ended_and_replaced(yard: Yard) -> None:
+    silent, good = yard.begin(), yard.begin("there")
+    for _ in range(BEATS + 1):
+        assert yard.crew.processes == (silent, good)
+        yard.watch(BEAT_S)
+        yard.pinged.remove(good)
+        yard.crew.answered(good)
+    assert yard.crew.processes == (good,)
+    assert yard.ended == [silent]
+    assert len(yard.asked) == 1
+    assert yard.dispatcher.num_workers == 1
+
+
+def test_nobody_is_blamed_for_a_time_when_we_were_stopped_ourselves(yard: Yard) -> None:
+    process = yard.begin()
+    yard.watch(BEAT_S)
+    yard.watch(100 * TIMEOUT_S)
+    assert yard.crew.processes == (process,)
+
+
+def test_those_of_a_machine_that_is_gone_are_lost(yard: Yard) -> None:
+    _, kept = yard.begin("here"), yard.begin("there")
+    yard.alive = {"there"}
+    yard.watch(1.0)
+    assert yard.crew.processes == (kept,)
+    assert len(yard.asked) == 1
+
+
+def test_if_the_first_cannot_begin_its_error_is_raised(yard: Yard) -> None:
+    yard.crew.could_not_begin(yard.asked.pop(), ConfigError("wrong weights", remedy="Mend them."))
+    with pytest.raises(ConfigError, match="wrong weights"):
+        yard.crew.wait_for_first()
+
+
+def test_a_first_one_that_is_lost_while_it_starts_is_replaced(yard: Yard) -> None:
+    lost = WorkerLostError("its machine was taken away", remedy="Start again.")
+    yard.crew.could_not_begin(yard.asked.pop(), lost)
+    yard.watch(PAUSE_S)
+    yard.begin()
+    yard.crew.wait_for_first()
+    assert len(yard.crew.processes) == 1
+
+
+def test_if_none_ever_begins_the_last_error_is_said() -> None:
+    yard = Yard(num_wanted=1, start_timeout_s=0.01)
+    yard.watch(0.0)
+    yard.crew.could_not_begin(yard.asked.pop(), WorkerLostError("taken away", remedy="Wait."))
+    with pytest.raises(ConfigError, match=r"within 0\.01 s; the last one: taken away"):
+        yard.crew.wait_for_first()
+
+
+def test_after_one_that_cannot_begin_there_is_a_pause(yard: Yard) -> None:
+    yard.begin()
+    yard.crew.could_not_begin(yard.asked.pop(), ConfigError("wrong weights", remedy="Mend them."))
+    yard.crew.wait_for_first()
+    yard.watch(PAUSE_S / 2)
+    assert not yard.asked
+    yard.watch(PAUSE_S / 2)
+    assert len(yard.asked) == 1
+
+
+def test_if_nobody_comes_back_for_too_long_all_jobs_end(yard: Yard) -> None:
+    yard.crew.lose(yard.begin(), "died")
+    job = yard.dispatcher.submit("anything", lasting=True)
+    yard.watch(START_TIMEOUT_S / 2)
+    yard.watch(START_TIMEOUT_S)
+    with pytest.raises(NoWorkersError, match="no worker for 600 s"):
+        yard.dispatcher.get(job)

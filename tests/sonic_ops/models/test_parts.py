@@ -1,0 +1,121 @@
+"""Networks that come to the device for their stage give the same bits as those that stay there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sonic_ops.audio.resampling import encode_piece
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.interpolation.flow import output_frames
+from sonic_ops.models.loading import Models, load_models
+from sonic_ops.models.parts import STAGES
+from sonic_ops.picture.faces import Box
+from sonic_ops.picture.portrait import Portrait
+from sonic_ops.sampling.conditioning import condition_frames, condition_portrait, window_denoiser
+from tests.tiny import make_tiny_weights
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_weights(tmp_path_factory.mktemp("tiny"))
+
+
+def stages(models: Models) -> list[Tensor]:
+    """All that a render asks of the networks, in its order, at the smallest size."""
+    torch.manual_seed(0)
+    heard = encode_piece(models.speech_encoder, torch.rand(80, 3000))
+    portrait = Portrait(
+        image_CHW=torch.rand(3, SIDE, SIDE),
+        face_HW=torch.ones(SIDE, SIDE),
+        clip_CHW=torch.rand(3, 224, 224),
+        box=Box(0, 0, SIDE, SIDE),
+        num_faces=1,
+        crop=(0, 0, SIDE, SIDE),
+    )
+    with torch.inference_mode():
+        shown = condition_portrait(models, portrait)
+        tokens = torch.rand(200, *heard.shape[1:])
+        known = condition_frames(
+            models, lambda start, stop: tokens[: stop - start], range(3), shown.image_11E
+        )
+        denoise = window_denoiser(models.unet, shown, *known.take(range(3)))
+        latents = denoise(["full"], torch.rand(3, *shown.latents_CHW.shape), 0.5)["full"]
+        frames = models.decode_latents(latents)
+    pictures = (frames.clamp(0, 1) * 255).byte().movedim(1, -1).numpy()
+    between = torch.from_numpy(next(output_frames(models.flownet, pictures, 0, range(1, 2))))
+    return [heard, shown.reference_CHW, known.tokens_FKE, known.buckets_F2, latents, between]
+
+
+def test_only_the_networks_of_a_stage_are_on_the_device(weights: Path) -> None:
+    whole = load_models(ModelsConfig(weights=str(weights)))
+    parted = load_models(ModelsConfig(weights=str(weights), offload="parts"))
+    assert parted.parts.present == ()
+    assert set(whole.parts.present) == {name for stage in STAGES for name in stage}
+    seen: list[tuple[str, ...]] = []
+
+    def note(module: nn.Module, _: object) -> None:
+        seen.append(parted.parts.present)
+
+    for name in whole.parts.present:
+        for module in parted.parts._networks[name].modules():
+            module.register_forward_pre_hook(note)
+    found = stages(parted)
+    assert set(seen) == set(STAGES)
+    assert all(torch.equal(a, b) for a, b in zip(found, stages(whole), strict=True))
+
+
+def test_what_is_not_on_the_device_cannot_compute(weights: Path) -> None:
+    models = load_models(ModelsConfig(weights=str(weights), offload="parts"))
+    unet = models.unet
+    assert models.flownet is not None
+    assert all(weight.is_meta for weight in unet.parameters())
+    assert not any(weight.is_meta for weight in models.unet.parameters())
+
+
+def test_a_device_that_torch_cannot_use_is_an_error_of_the_preset(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="cannot use the device cuda") as caught:
+        load_models(ModelsConfig(weights=str(tmp_path), device="cuda"))
+    assert "models.device: cpu" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("dtype", "vae_dtype", "found"),
+    [
+        ("bfloat16", None, torch.float32),
+        ("float16", None, torch.float16),
+        ("float16", "float32", torch.float32),
+        ("bfloat16", "bfloat16", torch.bfloat16),
+    ],
+)
+def test_the_autoencoder_has_the_precision_that_is_asked_for(
+    weights: Path, dtype: str, vae_dtype: str | None, found: torch.dtype
+) -> None:
+    settings = {"weights": str(weights), "dtype": dtype, "vae_dtype": vae_dtype}
+    models = load_models(ModelsConfig.model_validate(settings))
+    assert models.vae.dtype == found
+    assert models.unet.unet.dtype == models.unet_dtype == getattr(torch, dtype)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "flow_dtype", "found"),
+    [
+        ("float32", None, torch.float32),
+        ("float16", None, torch.float32),
+        ("bfloat16", None, torch.bfloat16),
+        ("bfloat16", "float32", torch.float32),
+    ],
+)
+def test_the_flow_network_has_the_precision_that_is_asked_for(
+    weights: Path, dtype: str, flow_dtype: str | None, found: torch.dtype
+) -> None:
+    settings = {"weights": str(weights), "dtype": dtype, "flow_dtype": flow_dtype}
+    models = load_models(ModelsConfig.model_validate(settings))
+    assert {weight.dtype for weight in models.flownet.parameters()} == {found}

@@ -1,0 +1,1 @@
+"""Make and read shards of training data."""

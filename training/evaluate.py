@@ -1,0 +1,72 @@
+"""Measure weights of the embedded model with a preset: `python -m training.evaluate OUT`.
+
+OUT gets `table.md`, `table.json` and contact sheets. Run it again to go on after a stop.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from flows import DEFAULT_PRESET
+from flows.rows.config import RenderConfig, load_preset
+from flows.rows.fingerprint import weights_digest
+from sonic_ops.core.errors import SonicError
+from sonic_ops.core.files import weights_folder
+from sonic_ops.models.loading import load_models
+from training.evaluation.evaluation import Evaluation, copy_curves
+from training.evaluation.lessons import known_reader, painter_digest
+from training.evaluation.recordings import read_recordings
+from training.evaluation.rendering import Renderer
+from training.evaluation.takes import Cast
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measure what is missing and write the table. Raises SonicError."""
+    preset = load_preset(options.preset)
+    models = preset.models.model_copy(update={"weights": options.weights or preset.models.weights})
+    preset = preset.model_copy(update={"models": models})
+    spoken = tuple(read_recordings(options.recordings)) if options.recordings else ()
+    cast = Cast(options.clips, options.seconds, options.seeds, spoken)
+    torch.set_num_threads(preset.cluster.threads_per_worker)
+    renderer = Renderer(load_models(models), preset.sampling, preset.decoding, preset.media)
+    reader = known_reader(options.out.parent)
+    evaluation = Evaluation(renderer, reader, cast, options.out, _about(preset, cast))
+    evaluation.run(lambda line: print(line, flush=True))
+    if options.run:
+        copy_curves(options.run, options.out)
+    print((options.out / "table.md").read_text())
+
+
+def _about(preset: RenderConfig, cast: Cast) -> dict[str, object]:
+    """What decides the figures; how many clips there are does not."""
+    return {
+        "weights": weights_digest(weights_folder(preset.models.weights)),
+        "painter": painter_digest(),
+        "dtype": preset.models.dtype,
+        "sampling": preset.sampling.model_dump(mode="json"),
+        "seconds": cast.seconds,
+        "recordings": [name for name, _ in cast.recordings],
+    }
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    parser.add_argument("out", type=Path, help="folder of the table")
+    parser.add_argument("--weights", help="a folder; default: those of the preset")
+    parser.add_argument("--preset", default=DEFAULT_PRESET)
+    parser.add_argument("--recordings", type=Path, help="real speech with its `transcription`")
+    parser.add_argument("--run", type=Path, help="the training run, for its curves")
+    parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seeds", type=int, default=2)
+    try:
+        evaluate(parser.parse_args())
+    except SonicError as error:
+        sys.exit(f"{error.message}\n{error.remedy}")
+
+
+if __name__ == "__main__":
+    main()

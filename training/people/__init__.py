@@ -1,0 +1,1 @@
+"""Paint people with a controlled head, mouth, eyes and brows."""

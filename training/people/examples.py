@@ -1,0 +1,34 @@
+"""Portraits of people that training never sees: `python -m training.people.examples FOLDER`."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.people.faces import NEUTRAL, Portraitist, Pose
+from training.people.people import draw_identity, is_held_out
+
+PORTRAITS: Final = {"ada": 369, "ben": 119}
+"""Seeds of the held-out people in `examples/`."""
+SIZE: Final = 512
+_SMILE: Final = 0.35
+
+
+def draw_portrait(seed: int) -> NDArray[np.uint8]:
+    """A front view with the mouth shut: SIZE x SIZE x 3 bytes."""
+    assert is_held_out(seed)
+    pose = Pose(*NEUTRAL.tolist())._replace(width=_SMILE)
+    return Portraitist(draw_identity(seed), size=SIZE).paint(pose)
+
+
+def main(folder: str) -> None:
+    """Write every portrait as PNG."""
+    for name, seed in PORTRAITS.items():
+        Image.fromarray(draw_portrait(seed)).save(Path(folder) / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+"""Make synthetic speech with the times of its phones."""
