@@ -13,10 +13,10 @@ HEAD = """# When something fails
 
 Made by `make docs` from `sonic_ops/core/errors.py` and every place that raises one of its errors:
 search here for the sentence that you have read; `…` and *words* stand for what differs. Every
-error is a sentence and a remedy, on the terminal and in the columns `error_class`, `error` and `remedy` of the
-results. An error of another class is a fault of the program: `error.txt` in the work folder of the
-row has its traceback. Exit status: 0 every row is finished, 1 some rows are not, 2 nothing could
-start, 130 stopped.
+error is a sentence and a remedy, on the terminal and in the columns `error_class`, `error` and
+`remedy` of the results. An error of another class is a fault of the program: `error.txt` in the
+work folder of the row has its traceback. Exit status: 0 every row is finished, 1 some rows are
+not, 2 nothing could start, 130 stopped.
 
 | class | meaning | what happens next |
 | --- | --- | --- |
