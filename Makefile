@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render evaluate test test-faults test-ui check lint types parity bench proof setup docs clean evaluate-sketch train-sketch train-bundle
+.PHONY: help render evaluate test test-all test-faults test-ui check lint types parity bench proof setup docs clean evaluate-sketch train-sketch train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -33,8 +33,14 @@ evaluate: $(READY)  ## measure the videos of a results table or manifest: make e
 	@test -n "$(INPUT)" || { echo "usage: make evaluate INPUT=manifest.results.parquet [SYNCNET=syncnet_v2.model]" >&2; exit 2; }
 	@$(BIN)/sonic report "$(INPUT)" $(if $(SYNCNET),--syncnet "$(SYNCNET)")
 
-test: $(READY)  ## run the tests
-	@$(BIN)/python -m pytest
+TEST_JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+IN_PARALLEL := -n $(TEST_JOBS) --dist loadgroup --no-loadscope-reorder
+
+test: $(READY)  ## run the tests: make test [TEST_JOBS=2]
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
+
+test-all: $(READY)  ## run all tests that need no browser, the long and the violent ones too, as CI does
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not ui"
 
 test-faults: $(READY)  ## kill, stop and fill everything: the whole set of tests of it
 	@$(BIN)/python -m pytest tests/faults -m ""
