@@ -14,7 +14,8 @@ from flows.rows.config import RenderConfig, load_preset
 from flows.rows.fingerprint import weights_digest
 from sonic_ops.core.errors import SonicError
 from sonic_ops.core.files import weights_folder
-from sonic_ops.models.loading import load_models
+from sonic_ops.core.presets import PipelineConfig
+from sonic_ops.pipeline import SonicPipeline
 from training.evaluation.evaluation import Evaluation, copy_curves
 from training.evaluation.lessons import known_reader, painter_digest
 from training.evaluation.recordings import read_recordings
@@ -30,7 +31,10 @@ def evaluate(options: argparse.Namespace) -> None:
     spoken = tuple(read_recordings(options.recordings)) if options.recordings else ()
     cast = Cast(options.clips, options.seconds, options.seeds, spoken)
     torch.set_num_threads(preset.cluster.threads_per_worker)
-    renderer = Renderer(load_models(models), preset.sampling, preset.decoding, preset.media)
+    pipe = SonicPipeline.load(models)
+    pipe.settings = PipelineConfig.model_validate(preset.model_dump())
+    pipe.set_progress_bar_config(disable=True)
+    renderer = Renderer(pipe, preset.sampling)
     reader = known_reader(options.out.parent)
     evaluation = Evaluation(renderer, reader, cast, options.out, _about(preset, cast))
     evaluation.run(lambda line: print(line, flush=True))

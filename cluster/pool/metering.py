@@ -53,7 +53,7 @@ class MeteredWorker:
     def interpolate(self, num_frames: int, side: int, media: MediaConfig) -> None:
         """Make what is in the middle of so many frames of that size and the next ones."""
         pictures = _pictures(num_frames + 1, side)
-        way = self._worker.models.between(media.interpolation)
+        way = self._worker.pipe.interpolator(media.interpolation)
         middles = output_frames(way, pictures, 0, range(1, 2 * num_frames, 2))
         self._noted(_drained, "interpolate")(middles)
 

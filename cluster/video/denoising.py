@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Pool, Ref
 from cluster.storage import artifacts
 from cluster.video.graph import Graph
 from cluster.video.jobs import VideoRequest
 from cluster.video.progress import OnProgress, Progress
 from cluster.video.resume import PlanStep, needs_of
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import Segment
 
 BLOCK_SEGMENTS = 2

@@ -1,8 +1,8 @@
 """From latents to encoded segments: decode, interpolate across segment borders, encode."""
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Pool, Ref
 from cluster.video.jobs import DecodeJob, EncodeJob, VideoRequest
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import Segment, num_output_frames_of
 from sonic_ops.sampling.decoding import frames_read
 

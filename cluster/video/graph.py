@@ -6,7 +6,6 @@ denoising in step k leads from k to k + 1.
 
 from collections.abc import Callable
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Pool, Ref
 from cluster.video.jobs import (
     ConditionJob,
@@ -18,7 +17,8 @@ from cluster.video.jobs import (
     VideoRequest,
 )
 from cluster.video.resume import Needs, PlanStep
-from sonic_ops.core.constants import SAMPLES_PER_TICK, TOKENS_PER_TICK
+from sonic_ops.core.presets import VideoConfig
+from sonic_ops.core.timeline import num_tokens_of
 
 Address = Callable[[int, int], str]
 """(step, segment) -> where its file is."""
@@ -43,7 +43,7 @@ class Graph:
         self.sampling = config.sampling
         self.plan, self.needs, self.address = plan, needs, address
         self.segments = plan(0).segments
-        self.num_tokens = request.num_samples // SAMPLES_PER_TICK * TOKENS_PER_TICK
+        self.num_tokens = num_tokens_of(request.num_samples)
         self.portrait = self._submit(
             0, "condition_portrait", request.portrait, request.seed, self.sampling.condition_noise
         )[0]

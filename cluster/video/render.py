@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Pool, Ref
 from cluster.storage import artifacts
 from cluster.video.denoising import Denoising
@@ -17,6 +16,7 @@ from cluster.video.finishing import Finishing
 from cluster.video.jobs import BlendJob, PausesJob, TintJob, VideoRequest
 from cluster.video.overlapped import takes_of
 from cluster.video.progress import OnProgress, Progress
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import Segment, cut_segments, stretches_of, window_grid
 from sonic_ops.picture.colour_correction import Tints, correction_of, joined, tinted_frames
 from sonic_ops.sampling.halo import Grid, plan_apart, plan_step

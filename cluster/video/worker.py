@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cluster.storage import artifacts
-from cluster.storage.readers import LatentTrack, TokenTrack
+from cluster.storage.readers import LatentTrack, token_track
 from cluster.video.compose import shown
 from cluster.video.jobs import (
     BlendJob,
@@ -29,36 +29,31 @@ from cluster.video.jobs import (
     StoreJob,
     TintJob,
 )
-from sonic_ops.audio.resampling import SampleFile, encode_piece, log_mel, read_samples
-from sonic_ops.core.config import ModelsConfig, SamplingConfig
+from sonic_ops.audio.resampling import SampleFile, read_samples
+from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import DamagedFileError
 from sonic_ops.core.timeline import Segment
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.media.encoding import encode_frames, settings_of
-from sonic_ops.models.loading import Models, load_models, processor_of
+from sonic_ops.models.loading import processor_of
 from sonic_ops.picture.colour_correction import measure_tints
 from sonic_ops.picture.portrait import portrait_from
+from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.conditioning import (
     FrameCondition,
     PortraitCondition,
     condition_frames,
-    condition_portrait,
-    one_by_one,
-    window_denoiser,
 )
 from sonic_ops.sampling.decoding import as_pictures, decode_frame, decode_frames, in_tiles
 from sonic_ops.sampling.fusion import blend, fuse
 from sonic_ops.sampling.halo import Part, fusion_order
-from sonic_ops.sampling.sampler import PICTURE, Sampler, frame_noise, video_noise
+from sonic_ops.sampling.sampler import video_noise
 
 KEPT_SEGMENTS = 16
 """Segments whose conditions a worker keeps in memory from one step to the next."""
 
 KEPT_PORTRAITS = 16
 """Portraits that a worker keeps encoded, since rows share them."""
-
-KEPT_SAMPLERS = 16
-"""Settings of sampling, of rows in flight, whose samplers a worker keeps."""
 
 Parcels = tuple[Tensor, ...]
 
@@ -68,26 +63,24 @@ class RenderWorker:
 
     def __init__(self, models: ModelsConfig) -> None:
         self._config = models
-        self._sampler = lru_cache(KEPT_SAMPLERS)(self._new_sampler)
         self._read_heard = lru_cache(KEPT_SEGMENTS)(_read_heard)
         self._conditions: dict[tuple[str, float, int], PortraitCondition] = {}
 
     @cached_property
-    def models(self) -> Models:
-        """The networks."""
-        return load_models(self._config)
+    def pipe(self) -> SonicPipeline:
+        """The networks, and the steps of the method."""
+        return SonicPipeline.load(self._config)
 
     def load(self) -> str:
         """Load the weights now; the kind of processor. Raises ConfigError."""
-        return processor_of(self.models.device)
+        return processor_of(str(self.pipe.compute_device))
 
     def encode_piece(self, job: PieceJob) -> str:
         """Write the tokens of one piece that count; its address."""
 
         def tokens() -> dict[str, Tensor]:
-            mel = log_mel(read_samples(job.audio, job.piece.start, job.piece.stop))
-            tokens_LKD = encode_piece(self.models.speech_encoder, mel)
-            return {"tokens": tokens_LKD[: job.piece.num_tokens].cpu()}
+            samples = read_samples(job.audio, job.piece.start, job.piece.stop)
+            return {"tokens": self.pipe.encode_chunk(samples)[: job.piece.num_tokens]}
 
         return artifacts.write_tensors(job.target, tokens)
 
@@ -108,9 +101,7 @@ class RenderWorker:
         portrait = portrait_from(artifacts.read_tensors(address))
         key = (portrait.digest, noise, seed if noise else 0)
         if key not in self._conditions:
-            shape = portrait.image_CHW.shape
-            pixel_noise = noise * frame_noise(seed, PICTURE, shape) if noise else None
-            self._conditions[key] = condition_portrait(self.models, portrait, pixel_noise)
+            self._conditions[key] = self.pipe.encode_portrait(portrait, seed, noise)
             if len(self._conditions) > KEPT_PORTRAITS:
                 self._conditions.pop(next(iter(self._conditions)))
         return self._conditions[key]
@@ -122,8 +113,8 @@ class RenderWorker:
         """
 
         def heard() -> dict[str, Tensor]:
-            track = TokenTrack(job.pieces, job.tokens, job.num_tokens)
-            heard = condition_frames(self.models, track.read, job.frames, portrait.image_11E)
+            track = token_track(job.pieces, job.tokens, job.num_tokens)
+            heard = condition_frames(self.pipe, track.read, job.frames, portrait.image_11E)
             return heard.moving(job.sampling).tensors()
 
         return artifacts.write_tensors(job.target, heard)
@@ -133,7 +124,7 @@ class RenderWorker:
         frames = range(job.segment.start, job.segment.stop)
         shape = portrait.reference_CHW.shape
         noise = video_noise(job.seed, frames, shape, job.sampling)
-        y_FCHW = self._sampler(job.sampling).start(noise, portrait.reference_CHW)
+        y_FCHW = self.pipe.sampler(job.sampling).start(noise, portrait.reference_CHW)
         return _hand_out(y_FCHW, job.segment, job.readers)
 
     def resume(self, job: ResumeJob, _: str | None) -> Parcels | Tensor:
@@ -155,16 +146,16 @@ class RenderWorker:
         """One step of the windows of a segment, as parcels for their owners."""
         row_of = {frame: i for i, frame in enumerate(f for part in job.sources for f in part)}
         y_FCHW = torch.cat(parcels)
-        sampler, condition = self._sampler(job.sampling), self._read_heard(heard)
+        sampler, condition = self.pipe.sampler(job.sampling), self._read_heard(heard)
         is_low = _is_low(job, forced=low_memory)
         stepped = {}
         for window in job.windows:
             frames = job.ring.frames(window)
-            denoise = window_denoiser(self.models.unet, portrait, *condition.take(frames))
-            if is_low:
-                denoise = one_by_one(denoise)
             y_TCHW = y_FCHW[[row_of[frame] for frame in frames]]
-            stepped[window.index] = sampler.step(sampler.steps[job.step], y_TCHW, denoise)
+            step = sampler.steps[job.step]
+            stepped[window.index] = self.pipe.denoise_window(
+                step, y_TCHW, frames, portrait, condition, sampler, low_memory=is_low
+            )
         return _parcels(
             torch.stack([stepped[part.window][part.position] for part in parcel])
             for parcel in job.parts
@@ -182,7 +173,7 @@ class RenderWorker:
             y_FCHW = _fused(job.segment, job.parts, parcels)
             if job.step < job.sampling.num_run:
                 return {"y": y_FCHW, "step": torch.tensor(job.step)}
-            sampler = self._sampler(job.sampling)
+            sampler = self.pipe.sampler(job.sampling)
             return {"latents": sampler.finish(y_FCHW, portrait.reference_CHW)}
 
         return artifacts.write_tensors(job.target, latents)
@@ -207,7 +198,7 @@ class RenderWorker:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The pictures of some frames (F, H, W, 3), and the first of them alone (1, H, W, 3)."""
         track = LatentTrack(job.segments, job.latents)
-        span, decode = range(job.start, job.stop), self.models.decode_latents
+        span, decode = range(job.start, job.stop), self.pipe.decode_latents
         tiled = in_tiles(decode, job.decoding)
         chunks = decode_frames(
             tiled if _is_low(job, forced=low_memory) else decode,
@@ -225,7 +216,7 @@ class RenderWorker:
         def tints() -> dict[str, Tensor]:
             track = LatentTrack((job.segment,), (job.latents,))
             portrait = portrait_from(artifacts.read_tensors(job.portrait))
-            decode = self.models.decode_latents
+            decode = self.pipe.decode_latents
             frames = ((f, decode_frame(decode, track.read, f)) for f in job.frames)
             return measure_tints(frames, portrait.image_CHW * 0.5 + 0.5, portrait.face_HW).tensors()
 
@@ -237,7 +228,7 @@ class RenderWorker:
         """Interpolate a segment to output frames and encode them; the address of the file."""
         pictures = frames if following is None else np.concatenate([frames, following])
         stream = output_frames(
-            self.models.between(job.media.interpolation),
+            self.pipe.interpolator(job.media.interpolation),
             pictures,
             job.segment.start,
             range(job.start, job.stop),
@@ -249,10 +240,6 @@ class RenderWorker:
                 job.target,
                 lambda path: encode_frames(pictures_HWC, path, settings, expected=expected),
             )
-
-    def _new_sampler(self, config: SamplingConfig) -> Sampler:
-        scheduler = type(self.models.scheduler).from_config(self.models.scheduler.config)
-        return Sampler(scheduler, config, self.models.latent_channels)
 
 
 def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:

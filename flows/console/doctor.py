@@ -24,10 +24,11 @@ from flows.console.terminal import Terminal
 from flows.console.units import size_in_words
 from flows.planning.calibration import load_calibration
 from flows.planning.estimator import machine_memory_bytes
-from flows.rows.config import RenderConfig, load_preset, preset_names
+from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.errors import ConfigError, SonicError
 from sonic_ops.core.files import weights_folder
 from sonic_ops.core.formats import FORMATS
+from sonic_ops.core.presets import preset_names
 
 State = Literal["ok", "warning", "wrong"]
 

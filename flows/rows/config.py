@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field, ValidationError
 
-from cluster.config import ClusterConfig, VideoConfig
+from cluster.config import ClusterConfig
 from flows.addresses import resolve
 from flows.rows.rows import MAX_SEED, Row
 from sonic_ops.core.config import (
@@ -22,9 +21,8 @@ from sonic_ops.core.constants import OUTPUT_FPS
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import PACKAGED
 from sonic_ops.core.formats import likely_format
+from sonic_ops.core.presets import VideoConfig, preset_path, read_preset
 from sonic_ops.core.rates import frame_rate
-
-PRESETS_FOLDER = Path(__file__).resolve().parents[2] / "configs"
 
 MAX_ROWS = 32
 """Rows in flight where nobody has asked for more: each has a thread and latents in memory."""
@@ -114,13 +112,9 @@ def load_preset(preset: str) -> RenderConfig:
     are made absolute here, since workers may run elsewhere.
     Raises ConfigError, naming the file and every key that is wrong.
     """
-    path = _preset_path(preset)
+    path = preset_path(preset)
     try:
-        config = RenderConfig.model_validate(yaml.safe_load(path.read_text()) or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"The preset {path} cannot be read: {error}", remedy="Give a file in YAML."
-        ) from error
+        config = RenderConfig.model_validate(read_preset(path))
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()
@@ -171,22 +165,6 @@ def _with_encoder(config: RenderConfig) -> MediaConfig:
     if config.cluster.address is None:
         require_nvenc()
     return config.media
-
-
-def preset_names() -> list[str]:
-    """The presets that ship."""
-    return sorted(path.stem for path in PRESETS_FOLDER.glob("*.yaml"))
-
-
-def _preset_path(preset: str) -> Path:
-    if preset in preset_names():
-        return PRESETS_FOLDER / f"{preset}.yaml"
-    if Path(preset).is_file():
-        return Path(preset)
-    raise ConfigError(
-        f"There is no preset {preset!r}",
-        remedy=f"Use one of {', '.join(preset_names())}, or the path of a YAML file.",
-    )
 
 
 def _given(values: Mapping[str, object]) -> dict[str, object]:

@@ -1,8 +1,9 @@
-"""What the speech encoder hears of a piece: Whisper's log-mel, and its hidden states.
+"""Whisper's features of a track: log-mel and hidden states of its chunks, joined to one track.
 
 Shape letters: S samples, M mel bins, T mel frames, L tokens, K kept layers, D channels.
 """
 
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -13,6 +14,7 @@ from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sonic_ops.core.constants import NUM_MEL_BINS, PIECE_SAMPLES, SAMPLE_RATE_HZ
+from sonic_ops.core.timeline import Piece
 
 
 def log_mel(samples_S: NDArray[np.float32]) -> Tensor:
@@ -39,6 +41,50 @@ def encode_piece(encoder: WhisperEncoder, mel_MT: Tensor) -> Tensor:
     return torch.stack([*output.hidden_states[:-1], output.last_hidden_state], dim=2)[0]
 
 
+def encode_chunk(encoder: WhisperEncoder, samples_S: NDArray[np.float32]) -> Tensor:
+    """Hidden states of up to 30 s of audio: S -> L K D with 1500 tokens."""
+    return encode_piece(encoder, log_mel(samples_S))
+
+
 @cache
 def _extractor() -> WhisperFeatureExtractor:
     return WhisperFeatureExtractor(feature_size=NUM_MEL_BINS, sampling_rate=SAMPLE_RATE_HZ)
+
+
+class TokenTrack:
+    """Tokens of the whole track out of those of its pieces, which are read when they are needed."""
+
+    def __init__(
+        self, pieces: Sequence[Piece], read_piece: Callable[[int], Tensor], num_tokens: int
+    ) -> None:
+        self._pieces = pieces
+        self._read_piece = read_piece
+        self._num_tokens = num_tokens
+        self._cache: dict[int, Tensor] = {}
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Tokens `[start, stop)`: (stop - start, L, D), zero outside the track.
+
+        Sums run in the order of the pieces, so that a token does not depend on what is read.
+        """
+        first, last = max(start, 0), min(stop, self._num_tokens)
+        inside = min(max(first, 0), self._num_tokens - 1)
+        out: Tensor | None = None
+        for piece in self._pieces:
+            span = range(max(first, piece.rise.start), min(last, piece.fall.stop))
+            if not span and (out is not None or piece.share(inside) == 0):
+                continue
+            tokens = self._tokens(piece.index)
+            if out is None:
+                out = tokens.new_zeros(stop - start, *tokens.shape[1:])
+            share = torch.tensor([piece.share(token) for token in span])[:, None, None]
+            part = tokens[span.start - piece.first_token : span.stop - piece.first_token]
+            out[span.start - start : span.stop - start] += share * part
+        assert out is not None
+        return out
+
+    def _tokens(self, index: int) -> Tensor:
+        if index not in self._cache:
+            self._cache = {k: v for k, v in self._cache.items() if k >= index - 1}
+            self._cache[index] = self._read_piece(index)
+        return self._cache[index]

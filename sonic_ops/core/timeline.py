@@ -44,6 +44,7 @@ from sonic_ops.core.constants import (
     SAMPLES_PER_TOKEN,
     SHIFT_FRAMES,
     TICKS_PER_FRAME,
+    TOKENS_PER_TICK,
     WINDOW_FRAMES,
 )
 
@@ -53,6 +54,11 @@ Edges: TypeAlias = Literal["wrap", "reflect"]
 def num_frames_of(num_samples: int) -> int:
     """Frames of an audio track of `num_samples` at 16 kHz; an odd tick at the end makes none."""
     return (num_samples // SAMPLES_PER_TICK) // TICKS_PER_FRAME
+
+
+def num_tokens_of(num_samples: int) -> int:
+    """Tokens of an audio track of `num_samples` at 16 kHz that belong to whole ticks."""
+    return num_samples // SAMPLES_PER_TICK * TOKENS_PER_TICK
 
 
 def num_output_frames_of(num_samples: int, fps: Fraction = OUTPUT_FPS) -> int:

@@ -21,7 +21,7 @@ from sonic_ops.interpolation.dis import DenseSearch
 from sonic_ops.interpolation.rife import SIZE_MULTIPLE, FlowNet, frame_at
 
 Pictures = NDArray[np.uint8]
-Way = FlowNet | Literal["dis", "blend"]
+Interpolator = FlowNet | Literal["dis", "blend"]
 """How pictures in between are made: by the flow network, by dense inverse search, or by both
 neighbours laid over each other."""
 
@@ -49,8 +49,10 @@ class _Motion:
         device = next(flownet.parameters()).device
         pad = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
         pairs = (functional.pad(f.to(device), pad, mode="replicate") for f in (a_NCHW, b_NCHW))
-        self._a_NCHW, self._b_NCHW = pairs
-        self._flow_N4HW, self._mask_N1HW = flownet(self._a_NCHW, self._b_NCHW)
+        a_NCHW, b_NCHW = pairs
+        self._flow_N4HW, self._mask_N1HW = flownet(a_NCHW, b_NCHW)
+        # A network that waits in the memory of the CPU has moved by now.
+        self._a_NCHW, self._b_NCHW = a_NCHW.to(self._flow_N4HW), b_NCHW.to(self._flow_N4HW)
 
     def frame(self, pair: int, instant: float) -> Tensor:
         """The frame at an instant of a pair: C H W in [0, 1]."""
@@ -123,7 +125,7 @@ class _Blends:
 
 
 def output_frames(
-    way: Way,
+    way: Interpolator,
     pictures_FHWC: Pictures,
     first_frame: int,
     span: range,
@@ -147,7 +149,7 @@ def output_frames(
             yield pictures_FHWC[min(frame, last)]
 
 
-def _between(way: Way, pictures_FHWC: Pictures) -> _Between:
+def _between(way: Interpolator, pictures_FHWC: Pictures) -> _Between:
     if isinstance(way, FlowNet):
         return _Motions(way, pictures_FHWC)
     return _Searches(pictures_FHWC) if way == "dis" else _Blends(pictures_FHWC)

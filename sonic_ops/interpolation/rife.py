@@ -10,6 +10,7 @@ from math import log
 from pathlib import Path
 
 import torch
+from diffusers import ModelMixin
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -48,7 +49,7 @@ class FlowBlock(nn.Module):
         return _resize(self.conv1(features), scale) * scale, _resize(self.conv2(features), scale)
 
 
-class FlowNet(nn.Module):
+class FlowNet(ModelMixin):  # type: ignore[misc]
     """The motion between two frames, from coarse to fine; both orders of the pair are averaged."""
 
     def __init__(self) -> None:

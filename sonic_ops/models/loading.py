@@ -3,10 +3,8 @@
 unet/ vae/ image_encoder/ audio2token/ audio2bucket/ speech_encoder/ scheduler/ rife/
 """
 
-import inspect
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import diffusers
 import torch
@@ -16,107 +14,31 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder, sinusoids
 
-from sonic_ops.core.config import Interpolation, ModelsConfig
+from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import weights_folder
-from sonic_ops.interpolation.flow import Way
-from sonic_ops.interpolation.rife import FlowNet, load_flownet
+from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.inventory import compare, read_config, shapes_of
-from sonic_ops.models.parts import Parts
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The networks of one preset; who asks for one has it on the device."""
-
-    parts: Parts
-    scheduler: EulerDiscreteScheduler
-    device: str
-    unet_dtype: torch.dtype
-    latent_scale: float
-
-    @property
-    def unet(self) -> AudioUNet:
-        return cast(AudioUNet, self.parts["unet"])
-
-    @property
-    def vae(self) -> Any:
-        return self.parts["vae"]
-
-    @property
-    def image_encoder(self) -> CLIPVisionModelWithProjection:
-        return cast(CLIPVisionModelWithProjection, self.parts["image_encoder"])
-
-    @property
-    def audio2token(self) -> AudioToToken:
-        return cast(AudioToToken, self.parts["audio2token"])
-
-    @property
-    def audio2bucket(self) -> AudioToBucket:
-        return cast(AudioToBucket, self.parts["audio2bucket"])
-
-    @property
-    def speech_encoder(self) -> WhisperEncoder:
-        return cast(WhisperEncoder, self.parts["speech_encoder"])
-
-    @property
-    def flownet(self) -> FlowNet:
-        return cast(FlowNet, self.parts["flownet"])
-
-    def between(self, interpolation: Interpolation) -> Way:
-        """What makes the pictures between two frames."""
-        return self.flownet if interpolation == "flow" else interpolation
-
-    @property
-    def latent_channels(self) -> int:
-        return int(self.unet.unet.config.out_channels)
-
-    def encode_image(self, image_NCHW: Tensor) -> Tensor:
-        """The mode of the latents of pictures in [-1, 1], not scaled, float32 on the CPU."""
-        vae = self.vae
-        encoded = vae.encode(image_NCHW.to(vae.device, vae.dtype))
-        latents: Tensor = (
-            encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latent
-        )
-        return latents.float().cpu()
-
-    def decode_latents(self, latents_FCHW: Tensor) -> Tensor:
-        """Frames in [-1, 1], float32 on the CPU; frames of one call see each other."""
-        vae = self.vae
-        latents = (latents_FCHW / self.latent_scale).to(vae.device, vae.dtype)
-        decode = vae.decode
-        timed = "num_frames" in inspect.signature(decode).parameters
-        frames: Tensor = decode(latents, **({"num_frames": len(latents)} if timed else {})).sample
-        return frames.float().cpu()
-
-    def embed_image(self, pixels_NCHW: Tensor) -> Tensor:
-        """The CLIP embedding of CLIP-normalised pictures: (N, E), float32 on the CPU."""
-        encoder = self.image_encoder
-        embeds: Tensor = encoder(pixels_NCHW.to(encoder.device, encoder.dtype)).image_embeds
-        return embeds.float().cpu()
-
-
-def load_models(config: ModelsConfig) -> Models:
-    """Load every network, strictly. Raises ConfigError naming what does not fit."""
-    require_device(config.device)
+def load_networks(config: ModelsConfig) -> dict[str, Any]:
+    """Load every network strictly, on the CPU, and the scheduler. Raises ConfigError."""
     folder = weights_folder(config.weights)
     half = getattr(torch, config.dtype)
     # Eight bits of mantissa are fewer than a picture shows.
     precise = torch.float32 if half == torch.bfloat16 else half
     coarse = torch.bfloat16 if half == torch.bfloat16 else torch.float32
-    offload = config.offload == "parts"
-    place = "cpu" if offload else config.device
 
     def loaded(part: str, dtype: torch.dtype = torch.float32) -> Any:
-        return _ready(_fill(build_network(folder, part), folder, part), place, dtype)
+        return _ready(_fill(build_network(folder, part), folder, part), dtype)
 
     # The speech side stays in float32: it runs once, and its tokens decide the lips.
-    networks = {
+    return {
         "unet": loaded("unet", half),
         "vae": loaded("vae", getattr(torch, config.vae_dtype) if config.vae_dtype else precise),
         "image_encoder": loaded("image_encoder", precise),
@@ -125,17 +47,10 @@ def load_models(config: ModelsConfig) -> Models:
         "speech_encoder": loaded("speech_encoder"),
         "flownet": _ready(
             load_flownet(folder / "rife"),
-            place,
             getattr(torch, config.flow_dtype) if config.flow_dtype else coarse,
         ),
+        "scheduler": EulerDiscreteScheduler.from_config(read_config(folder, "scheduler")),
     }
-    return Models(
-        parts=Parts(networks, config.device, offload=offload),
-        scheduler=EulerDiscreteScheduler.from_config(read_config(folder, "scheduler")),
-        device=config.device,
-        unet_dtype=half,
-        latent_scale=float(networks["vae"].config.scaling_factor),
-    )
 
 
 def require_device(device: str) -> None:
@@ -200,9 +115,9 @@ def _build(part: str, config: dict[str, Any]) -> nn.Module:
     return network
 
 
-def _ready(network: Network, device: str, dtype: torch.dtype = torch.float32) -> Network:
+def _ready(network: Network, dtype: torch.dtype) -> Network:
     # The plain form: diffusers' own warns of precisions that these networks do not ask for.
-    return nn.Module.to(network, device, dtype).eval()
+    return nn.Module.to(network, dtype=dtype).eval()
 
 
 def _fill(module: Network, folder: Path, part: str) -> Network:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import UNetSpatioTemporalConditionModel
+from diffusers import ModelMixin, UNetSpatioTemporalConditionModel
 from torch import Tensor, nn
 
 from sonic_ops.models.attention import listen
@@ -40,7 +40,7 @@ class Deep:
         self._kept_BTMHW = laid_out.unflatten(0, tuple(shape_BTCHW[:2]))
 
 
-class AudioUNet(nn.Module):
+class AudioUNet(ModelMixin):  # type: ignore[misc]
     """`UNetSpatioTemporalConditionModel` with audio attention; `unet` holds the released keys."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:

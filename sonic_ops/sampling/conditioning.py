@@ -21,7 +21,7 @@ from sonic_ops.core.constants import (
     SPEECH_SPAN_TOKENS,
     TOKENS_PER_FRAME,
 )
-from sonic_ops.models.loading import Models
+from sonic_ops.models.networks import SonicNetworks
 from sonic_ops.models.unet import AudioUNet, Deep
 from sonic_ops.picture.portrait import Portrait
 from sonic_ops.sampling.sampler import Denoiser
@@ -86,7 +86,7 @@ class FrameCondition:
 
 @torch.inference_mode()
 def condition_portrait(
-    models: Models, portrait: Portrait, pixel_noise_CHW: Tensor | None = None
+    models: SonicNetworks, portrait: Portrait, pixel_noise_CHW: Tensor | None = None
 ) -> PortraitCondition:
     """Encode the portrait; noise, if any, is added to its pixels before the condition latents."""
     image_1CHW = portrait.image_CHW[None]
@@ -105,7 +105,7 @@ def condition_portrait(
 
 @torch.inference_mode()
 def condition_frames(
-    models: Models, read: ReadTokens, frames: Sequence[int], image_11E: Tensor
+    models: SonicNetworks, read: ReadTokens, frames: Sequence[int], image_11E: Tensor
 ) -> FrameCondition:
     """Project the tokens around every frame, block by block on the fixed grid."""
     wanted = tuple(sorted(set(frames)))
@@ -140,22 +140,23 @@ def _block_frames(block: int) -> range:
 
 
 def _project_block(
-    models: Models, read: ReadTokens, block: int, image_11E: Tensor
+    models: SonicNetworks, read: ReadTokens, block: int, image_11E: Tensor
 ) -> tuple[Tensor, Tensor]:
     span = _block_frames(block)
     start, stop = span.start, span.stop
-    tokens_FKE = models.audio2token(speech_spans(read, start, stop).to(models.device))
-    image_FE = image_11E[:, 0].float().expand(BLOCK_FRAMES, -1).to(models.device)
-    raw_F2 = models.audio2bucket(motion_spans(read, start, stop).to(models.device), image_FE)
+    device = models.compute_device
+    tokens_FKE = models.audio2token(speech_spans(read, start, stop).to(device))
+    image_FE = image_11E[:, 0].float().expand(BLOCK_FRAMES, -1).to(device)
+    raw_F2 = models.audio2bucket(motion_spans(read, start, stop).to(device), image_FE)
     # Tokens are kept for all steps, so in the precision that the UNet reads them in.
     kept_FKE = tokens_FKE.to("cpu", models.unet_dtype)
     return kept_FKE, raw_F2.cpu() * BUCKET_GAIN + BUCKET_OFFSET
 
 
-def _silence(models: Models) -> Tensor:
+def _silence(models: SonicNetworks) -> Tensor:
     config = models.audio2token.config
     shape = (1, config.seq_len, config.blocks, config.channels)
-    return torch.zeros(shape, device=models.device)
+    return torch.zeros(shape, device=models.compute_device)
 
 
 def one_by_one(denoiser: Denoiser) -> Denoiser:

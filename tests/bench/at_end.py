@@ -16,7 +16,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from cluster.config import ClusterConfig, VideoConfig
+from cluster.config import ClusterConfig
 from cluster.pool.base import Pool, open_pool
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
@@ -24,8 +24,10 @@ from cluster.video.render import denoise_video, encode_audio
 from flows.preflight.inputs import portrait_of
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
-from sonic_ops.models.loading import Models, load_models
+from sonic_ops.core.presets import VideoConfig
+from sonic_ops.models.networks import SonicNetworks
 from sonic_ops.picture.portrait import portrait_tensors
+from sonic_ops.pipeline import SonicPipeline
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SENTENCES = ("amiable.wav", "young_man.wav") * 2
@@ -56,7 +58,7 @@ def latents_of(pool: Pool, request: VideoRequest, config: VideoConfig, name: str
 
 
 @torch.inference_mode()
-def pictures_of(models: Models, latents_FCHW: Tensor) -> Tensor:
+def pictures_of(models: SonicNetworks, latents_FCHW: Tensor) -> Tensor:
     """Frames in [0, 1]: (F, 3, H, W)."""
     parts = [models.decode_latents(part) for part in latents_FCHW.split(25)]
     return (torch.cat(parts) * 0.5 + 0.5).clamp(0, 1)
@@ -87,7 +89,7 @@ def main() -> None:
     """Print the table."""
     preset = load_preset("sketch")
     config = preset.model_copy(update={"segment_frames": SEGMENT_FRAMES})
-    models = load_models(preset.models)
+    models = SonicPipeline.load(preset.models)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_pool(ClusterConfig(workers=0), preset.models) as pool,

@@ -20,7 +20,7 @@ from sonic_ops.core.constants import (
     SAMPLES_PER_TOKEN,
 )
 from sonic_ops.core.timeline import cut_pieces
-from sonic_ops.models.loading import load_models
+from sonic_ops.pipeline import SonicPipeline
 from tests.bench.speech import EXAMPLES, joined
 
 SECONDS = 100
@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recordings", type=Path, default=EXAMPLES)
     torch.set_num_threads(1)
-    encoder = load_models(ModelsConfig(weights="package:sketch")).speech_encoder
+    encoder = SonicPipeline.load(ModelsConfig(weights="package:sketch")).speech_encoder
     marks = list(range(1500, SECONDS * 50, 1500))
     print(
         "| sound | mode | where | jump, all layers | last layer |\n| --- | --- | --- | --- | --- |"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sonic_ops.core.constants import OUTPUT_FPS
 from sonic_ops.core.native import native_dtype
-from sonic_ops.interpolation.flow import Way, output_frames
+from sonic_ops.interpolation.flow import Interpolator, output_frames
 from sonic_ops.interpolation.rife import load_flownet
 from training.data.dataset import SIZE
 from training.evaluation.cases import centred, held_out_speech
@@ -43,7 +43,7 @@ def painted(name: str, seed: int) -> Bytes:
     return np.stack([painter.paint(pose) for pose in perform(clip.stored[steps], 1.0, 1.0)])
 
 
-def middles(way: Way, kept: Bytes) -> Bytes:
+def middles(way: Interpolator, kept: Bytes) -> Bytes:
     """The pictures between some pictures."""
     return np.stack(list(output_frames(way, kept, 0, range(2 * len(kept) - 2)))[1::2])
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from cluster.config import ClusterConfig, VideoConfig
+from cluster.config import ClusterConfig
 from cluster.pool.base import open_pool
 from cluster.storage.artifacts import fetched_whole
 from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import num_output_frames_of
 from sonic_ops.media.inspection import probe_video
 from sonic_ops.media.muxing import stitch

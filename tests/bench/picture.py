@@ -31,9 +31,9 @@ from sonic_ops.core.timeline import cut_segments, num_output_frames_of
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.media.encoding import ENCODERS, EncodeSettings, encode_frames, settings_of
 from sonic_ops.media.muxing import stitch
-from sonic_ops.models.loading import load_models
 from sonic_ops.picture.compositing import RIM, Backdrop, backdrop_tensors, feather, prepare_backdrop
 from sonic_ops.picture.portrait import portrait_tensors, prepare_portrait
+from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.decoding import decode_frames
 from tests.scene import draw_scene
 
@@ -151,7 +151,7 @@ def border_step(picture: Numbers, backdrop: Backdrop) -> float:
 
 def measure_borders(request: VideoRequest, config: RenderConfig) -> None:
     """Print what the borders of chunks and of segments change, against a video without any."""
-    models = load_models(config.models)
+    models = SonicPipeline.load(config.models)
     segments = cut_segments(request.num_frames, config.segment_frames)
     track = LatentTrack(segments, tuple(map(request.latents, segments)))
     whole = range(request.num_frames)
@@ -164,7 +164,7 @@ def measure_borders(request: VideoRequest, config: RenderConfig) -> None:
     frames_FHWC = decoded(config.decoding)
     every = config.decoding.chunk_frames
     say_ratios("chunks of frames", every, changes(frames_FHWC), changes(decoded(one)))
-    way = models.between(config.media.interpolation)
+    way = models.interpolator(config.media.interpolation)
     span = range(num_output_frames_of(request.num_samples))
     stream = output_frames(way, frames_FHWC, 0, span)
     shown_FHWC = np.stack(list(stream))

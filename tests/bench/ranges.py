@@ -17,13 +17,16 @@ from cluster.video.jobs import VideoRequest
 from cluster.video.render import encode_audio
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from sonic_ops.models.loading import Models, load_models
+from sonic_ops.models.networks import SonicNetworks
+from sonic_ops.pipeline import SonicPipeline
 from tests.bench.at_end import latents_of, pictures_of, prepare, psnr_db
 
 PARTS_S = ((0.0, 4.0), (2.0, 6.0), (2.04, 6.04))
 
 
-def rendered(pool: Pool, models: Models, request: VideoRequest, config: RenderConfig) -> Tensor:
+def rendered(
+    pool: Pool, models: SonicNetworks, request: VideoRequest, config: RenderConfig
+) -> Tensor:
     """The pictures of a request."""
     encode_audio(pool, request, lambda progress: None)
     return pictures_of(models, latents_of(pool, request, config, "video"))
@@ -42,7 +45,7 @@ def part_of(request: VideoRequest, start_s: float, end_s: float) -> VideoRequest
 def main() -> None:
     """Print the table."""
     config = load_preset("sketch")
-    models = load_models(config.models)
+    models = SonicPipeline.load(config.models)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_pool(ClusterConfig(workers=0), config.models) as pool,

@@ -9,7 +9,6 @@ is in memory; it is encoded silent, decoded, and encoded again beside its sound.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,7 @@ from sonic_ops.media.encoding import encode_frames, settings_of
 from sonic_ops.media.muxing import mux
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.models.attention import AudioAttention, over_time, per_frame
-from sonic_ops.models.loading import Models
-from sonic_ops.models.parts import Parts
+from sonic_ops.models.networks import SonicNetworks
 from sonic_ops.models.temporal import TimeConv
 from sonic_ops.models.unet import AudioUNet
 from sonic_ops.picture.portrait import Portrait
@@ -86,12 +84,11 @@ def released_unet(ours: AudioUNet) -> AudioUNet:
     return _stock(other.to(next(ours.parameters()).dtype).eval())
 
 
-def released_models(ours: Models) -> Models:
+def released_models(ours: SonicNetworks) -> SonicNetworks:
     """The same weights in networks that are wired the released way. It takes `ours` apart."""
     names = ("vae", "image_encoder", "audio2token", "audio2bucket", "speech_encoder", "flownet")
-    networks = {name: _stock(ours.parts[name]) for name in names}
-    networks["unet"] = released_unet(ours.unet)
-    return replace(ours, parts=Parts(networks, ours.device, offload=False))
+    networks = {name: _stock(getattr(ours, name)) for name in names}
+    return SonicNetworks(unet=released_unet(ours.unet), scheduler=ours.scheduler, **networks)
 
 
 def _stock(network: Any) -> Any:
@@ -103,7 +100,7 @@ def _stock(network: Any) -> Any:
     return network
 
 
-def hear(models: Models, samples: NDArray[np.float32]) -> Tensor:
+def hear(models: SonicNetworks, samples: NDArray[np.float32]) -> Tensor:
     """Tokens of the track, L K D, in pieces of 30 s; all of it a second time for the motion."""
     pieces = [samples[i : i + PIECE_SAMPLES] for i in range(0, len(samples), PIECE_SAMPLES)]
     for _ in range(2):
@@ -112,7 +109,7 @@ def hear(models: Models, samples: NDArray[np.float32]) -> Tensor:
 
 
 def denoise(
-    models: Models,
+    models: SonicNetworks,
     sampler: Sampler,
     portrait: Portrait,
     tokens_LKD: Tensor,
@@ -134,7 +131,7 @@ def denoise(
 
 @torch.inference_mode()
 def _condition_frames(
-    models: Models, tokens_LKD: Tensor, num_frames: int, shown: PortraitCondition
+    models: SonicNetworks, tokens_LKD: Tensor, num_frames: int, shown: PortraitCondition
 ) -> FrameCondition:
     """Frame by frame, with the tokens of no audio for every frame too."""
 
@@ -168,7 +165,7 @@ def _all_branches(denoiser: Denoiser) -> Denoiser:
 
 
 @torch.inference_mode()
-def finish(models: Models, latents_FCHW: Tensor, sound: Path, target: Path) -> None:
+def finish(models: SonicNetworks, latents_FCHW: Tensor, sound: Path, target: Path) -> None:
     """Decode, interpolate and encode the whole video, and encode it again beside its sound."""
     decoded = torch.cat([models.decode_latents(part) for part in latents_FCHW.split(CHUNK_FRAMES)])
     frames_FCHW = (decoded * 0.5 + 0.5).clamp(0, 1)

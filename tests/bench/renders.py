@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import yaml
 
-from flows.rows.config import PRESETS_FOLDER, RenderConfig, load_preset
+from flows.rows.config import RenderConfig, load_preset
+from sonic_ops.core.presets import PRESETS_FOLDER
 from tests.bench.speech import EXAMPLES
 
 PRESET: Final = "sketch"

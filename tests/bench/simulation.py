@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from diffusers import EulerDiscreteScheduler
+from diffusers import DiffusionPipeline, EulerDiscreteScheduler
 from torch import Tensor
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Pool
 from cluster.storage import artifacts
 from cluster.storage.readers import LatentTrack
@@ -31,9 +30,11 @@ from cluster.video.render import denoise_video, encode_audio, encode_video
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import num_output_frames_of, window_grid
 from sonic_ops.picture.faces import Box
 from sonic_ops.picture.portrait import CLIP_SIDE, Portrait, portrait_tensors
+from sonic_ops.pipeline import SonicPipeline
 
 LATENT_CHANNELS = 4
 PIXELS_PER_LATENT = 8
@@ -93,14 +94,15 @@ class _SpeechEncoder(_Network):
         return SimpleNamespace(hidden_states=[state] * TOKEN_LAYERS, last_hidden_state=state)
 
 
-class SimulatedModels:
-    """What `Models` offers to the jobs, without a network."""
+class SimulatedPipeline(SonicPipeline):
+    """A pipeline without a network."""
 
-    device = "cpu"
+    compute_device = torch.device("cpu")
     unet_dtype = torch.float16
     latent_scale = 1.0
 
     def __init__(self) -> None:
+        DiffusionPipeline.__init__(self)
         self.unet, self.flownet = _UNet(), _FlowNet()
         self.audio2token, self.speech_encoder = _AudioToToken(), _SpeechEncoder()
         self.scheduler = EulerDiscreteScheduler(prediction_type="v_prediction")
@@ -126,7 +128,7 @@ class SimulatedWorker(RenderWorker):
     def __init__(self, costs: Costs, models: ModelsConfig) -> None:
         super().__init__(models)
         self._costs = costs
-        self.models: Any = SimulatedModels()
+        self.pipe = SimulatedPipeline()
 
     def encode_piece(self, job: PieceJob) -> str:
         with _lasting(self._costs.piece_s):

@@ -21,8 +21,8 @@ from sonic_ops.audio.resampling import decode_audio, read_samples
 from sonic_ops.core.timeline import num_frames_of, num_output_frames_of
 from sonic_ops.media.finishing import Finish, finish_video
 from sonic_ops.media.soundtrack import Soundtrack
-from sonic_ops.models.loading import load_models
 from sonic_ops.picture.portrait import portrait_tensors
+from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.sampler import Sampler
 from tests.bench import released
 from training.evaluation.rendering import Stopwatch
@@ -111,7 +111,7 @@ class Released:
         # The flow network of the release is float32 beside a UNet in half precision.
         update = {"flow_dtype": "float32"}
         self._models = released.released_models(
-            load_models(config.models.model_copy(update=update))
+            SonicPipeline.load(config.models.model_copy(update=update))
         )
         self._sampler = Sampler(
             self._models.scheduler, config.sampling, self._models.latent_channels

@@ -11,13 +11,14 @@ import pytest
 import soundfile
 import torch
 
-from cluster.config import ClusterConfig, VideoConfig
+from cluster.config import ClusterConfig
 from cluster.pool.base import Pool, open_pool
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import encode_audio
 from sonic_ops.core.config import DecodingConfig, ModelsConfig, SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.picture.faces import Box
 from sonic_ops.picture.portrait import Portrait, portrait_tensors
 from tests.parity import recipe

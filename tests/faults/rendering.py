@@ -11,13 +11,14 @@ import signal
 import sys
 from typing import Any
 
-from cluster.config import ClusterConfig, VideoConfig
+from cluster.config import ClusterConfig
 from cluster.pool.base import open_pool
 from cluster.video.jobs import VideoRequest
 from cluster.video.progress import Progress
 from cluster.video.render import denoise_video, encode_video
 from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
 from sonic_ops.core.errors import SonicError
+from sonic_ops.core.presets import VideoConfig
 
 STEPS = 8
 CHECKPOINT_EVERY = 3

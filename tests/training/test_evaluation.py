@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
+from sonic_ops.core.config import ModelsConfig, SamplingConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.models.loading import load_models
+from sonic_ops.pipeline import SonicPipeline
 from training.evaluation import measures, table
 from training.evaluation.cases import Case, cut, frame_steps, make_case, silence
 from training.evaluation.evaluation import Evaluation
@@ -167,8 +167,8 @@ def test_an_evaluation_goes_on_where_it_was_cut_off(tmp_path: Path, reader: Pose
         steps=2, image_guidance=(1, 1), audio_guidance=(1, 1), around="reference",
         residual_scale=0.45,
     )  # fmt: skip
-    models = load_models(ModelsConfig(weights="package:sketch"))
-    renderer = Renderer(models, sampling, DecodingConfig(), MediaConfig())
+    pipe = SonicPipeline.load(ModelsConfig(weights="package:sketch"))
+    renderer = Renderer(pipe, sampling)
     evaluation = Evaluation(renderer, reader, Cast(1, 1.0, 1), tmp_path, {"steps": 2})
     said: list[str] = []
     evaluation.run(said.append)

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from cluster.pool.base import Pool
 from cluster.storage import artifacts
-from cluster.storage.readers import TokenTrack
+from cluster.storage.readers import token_track
 from cluster.video.render import encode_audio
 from sonic_ops.audio.resampling import encode_piece, log_mel, read_samples
 from sonic_ops.core.config import AudioContext, ModelsConfig
 from sonic_ops.core.constants import SAMPLES_PER_TOKEN
 from sonic_ops.core.timeline import Piece, cut_pieces
-from sonic_ops.models.loading import load_models
+from sonic_ops.pipeline import SonicPipeline
 from tests.cluster.conftest import Prepare
 
 NUM_TOKENS = 430
@@ -42,14 +42,14 @@ def test_a_token_is_the_mean_of_its_pieces_whatever_is_read(
     tmp_path: Path, overlap_tokens: int
 ) -> None:
     pieces, tokens, files = made(tmp_path, overlap_tokens)
-    whole = TokenTrack(pieces, files, NUM_TOKENS).read(0, NUM_TOKENS)
+    whole = token_track(pieces, files, NUM_TOKENS).read(0, NUM_TOKENS)
     for token in range(NUM_TOKENS):
         expected = torch.zeros(2, 3)
         for piece, own in zip(pieces, tokens, strict=True):
             if share := piece.share(token):
                 expected += share * own[token - piece.first_token]
         assert torch.allclose(whole[token], expected, atol=1e-6)
-    track = TokenTrack(pieces, files, NUM_TOKENS)
+    track = token_track(pieces, files, NUM_TOKENS)
     for start, stop in ((-24, 30), (90, 130), (180, 181), (395, 456), (10, 40), (430, 440)):
         padded = torch.cat([torch.zeros(24, 2, 3), whole, torch.zeros(30, 2, 3)])
         assert torch.equal(track.read(start, stop), padded[start + 24 : stop + 24])
@@ -57,7 +57,7 @@ def test_a_token_is_the_mean_of_its_pieces_whatever_is_read(
 
 def test_side_by_side_the_tokens_are_those_of_the_pieces(tmp_path: Path) -> None:
     pieces, tokens, files = made(tmp_path, 0)
-    whole = TokenTrack(pieces, files, NUM_TOKENS).read(0, NUM_TOKENS)
+    whole = token_track(pieces, files, NUM_TOKENS).read(0, NUM_TOKENS)
     assert torch.equal(whole, torch.cat(tokens)[:NUM_TOKENS])
 
 
@@ -79,10 +79,10 @@ def test_only_tokens_that_count_are_kept_and_all_frames_hear_the_same(
     files = encode_audio(local_pool, request, lambda progress: None)
     assert [len(artifacts.read_tensors(file)["tokens"]) for file in files] == kept
     pieces, whole = [job.piece for job in request.pieces], [f"{file}.whole" for file in files]
-    encoder = load_models(models).speech_encoder
+    encoder = SonicPipeline.load(models).speech_encoder
     for piece, file in zip(pieces, whole, strict=True):
         mel = log_mel(read_samples(request.audio, piece.start, piece.stop))
         artifacts.write_tensors(file, lambda mel=mel: {"tokens": encode_piece(encoder, mel)})  # type: ignore[misc]
-    read, expected = (TokenTrack(pieces, each, 500).read(-40, 600) for each in (files, whole))
+    read, expected = (token_track(pieces, each, 500).read(-40, 600) for each in (files, whole))
     assert torch.equal(read, expected)
     assert read[:40].count_nonzero() == read[540:].count_nonzero() == 0 < read.count_nonzero()

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Account, Pool, Ref
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import denoise_video, encode_audio
 from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.errors import DamagedFileError
+from sonic_ops.core.presets import VideoConfig
 from tests.cluster.conftest import Prepare
 from tests.cluster.video.test_exact import latents_of, quiet
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Pool
 from cluster.storage.artifacts import write_tensors
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import encode_video
 from sonic_ops.core.config import MediaConfig
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import cut_segments
 from tests.cluster.conftest import Prepare
 

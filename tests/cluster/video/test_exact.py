@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Pool
 from cluster.storage import artifacts
-from cluster.storage.readers import TokenTrack
+from cluster.storage.readers import token_track
 from cluster.video.jobs import VideoRequest
 from cluster.video.progress import Progress
 from cluster.video.render import denoise_video
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.constants import WINDOW_FRAMES
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import cut_segments
 from sonic_ops.picture.portrait import portrait_from
 from sonic_ops.sampling.conditioning import condition_frames, condition_portrait
@@ -57,17 +57,17 @@ def whole(
     """The latents of all frames, or of some as a ring of their own, without jobs or pools."""
     frames = frames or range(request.num_frames)
     portrait = condition_portrait(
-        worker.models, portrait_from(artifacts.read_tensors(request.portrait))
+        worker.pipe, portrait_from(artifacts.read_tensors(request.portrait))
     )
     jobs = request.pieces
-    track = TokenTrack(
+    track = token_track(
         [job.piece for job in jobs], [job.target for job in jobs], request.num_frames * 4
     )
-    heard = condition_frames(worker.models, track.read, frames, portrait.image_11E)
+    heard = condition_frames(worker.pipe, track.read, frames, portrait.image_11E)
     heard = replace(heard, frames=tuple(range(len(frames))))
     noise = video_noise(request.seed, frames, portrait.reference_CHW.shape, video.sampling)
-    sampler = Sampler(worker.models.scheduler, video.sampling, worker.models.latent_channels)
-    return denoise_whole(sampler, worker.models.unet, portrait, heard, noise)
+    sampler = Sampler(worker.pipe.scheduler, video.sampling, worker.pipe.latent_channels)
+    return denoise_whole(sampler, worker.pipe.unet, portrait, heard, noise)
 
 
 @pytest.mark.parametrize("num_frames", LENGTHS)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Pool
 from cluster.storage.artifacts import write_tensors, write_video
 from cluster.storage.footage import _opened
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import denoise_video, encode_video
 from sonic_ops.core.config import MediaConfig
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.rates import frame_rate
 from sonic_ops.core.timeline import num_output_frames_of
 from sonic_ops.media.encoding import EncodeSettings, encode_frames

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.config import VideoConfig
 from cluster.pool.base import Account, Near, Ref
 from cluster.video.denoising import BLOCK_SEGMENTS
 from cluster.video.jobs import DenoiseJob, VideoRequest
@@ -18,6 +17,7 @@ from cluster.video.render import denoise_video
 from cluster.video.resume import needs_of
 from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import SAMPLES_PER_FRAME
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import cut_segments, window_grid
 from sonic_ops.sampling.halo import StepPlan, plan_step
 from tests.cluster.video.test_exact import quiet

@@ -8,7 +8,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from cluster.config import ClusterConfig, VideoConfig
+from cluster.config import ClusterConfig
 from cluster.pool.base import LocalPool, Pool
 from cluster.storage import artifacts
 from cluster.video.jobs import DenoiseJob, PausesJob, VideoRequest, low_memory_folder
@@ -16,6 +16,7 @@ from cluster.video.render import denoise_video, encode_video
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.sampling.conditioning import PortraitCondition, one_by_one
 from tests.cluster.conftest import Prepare
 from tests.cluster.video.test_exact import latents_of, quiet, whole

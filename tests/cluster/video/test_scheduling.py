@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.config import VideoConfig
 from cluster.pool.dispatcher import Call
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import denoise_video, encode_video
 from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
+from sonic_ops.core.presets import VideoConfig
 from tests.cluster.virtual import VirtualPool
 
 CONFIG = VideoConfig(sampling=SamplingConfig(steps=9))

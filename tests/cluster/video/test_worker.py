@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from cluster.video.jobs import StartJob
-from cluster.video.worker import KEPT_SAMPLERS, RenderWorker
+from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig, SamplingConfig
 from sonic_ops.core.timeline import Segment
+from sonic_ops.pipeline import KEPT_SAMPLERS
 from sonic_ops.sampling.conditioning import PortraitCondition
 from sonic_ops.sampling.sampler import Sampler
 
@@ -36,7 +37,7 @@ def test_rows_that_share_a_portrait_share_its_encoding(
     models: ModelsConfig, portrait_file: Path, tmp_path: Path
 ) -> None:
     worker, encoded = RenderWorker(models), list[str]()
-    loaded = worker.models
+    loaded = worker.pipe
     loaded.vae.encoder.register_forward_hook(lambda *_: encoded.append("vae"))
     loaded.image_encoder.register_forward_hook(lambda *_: encoded.append("clip"))
     elsewhere = str(shutil.copy(portrait_file, tmp_path / "other.safetensors"))

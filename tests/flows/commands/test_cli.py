@@ -14,10 +14,11 @@ import pytest
 import typer
 
 from flows.cli import app, main
-from flows.rows.config import RenderConfig, load_preset, preset_names
+from flows.rows.config import RenderConfig, load_preset
 from flows.rows.manifest import Line
 from flows.rows.rows import Row, parse_row
 from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.presets import preset_names
 from tests.flows.conftest import REPOSITORY, Cells, WriteManifest
 
 Sonic = Callable[..., tuple[object, str, str]]

@@ -6,11 +6,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from cluster.config import VideoConfig
 from cluster.video.jobs import VideoRequest
 from sonic_ops.core import native
 from sonic_ops.core.config import AudioContext, ModelsConfig, SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
+from sonic_ops.core.presets import VideoConfig
 from sonic_ops.sampling.conditioning import FrameCondition
 
 

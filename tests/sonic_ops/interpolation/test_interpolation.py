@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.timeline import cut_segments, num_output_frames_of
-from sonic_ops.interpolation.flow import Way, frames_between, output_frames
+from sonic_ops.interpolation.flow import Interpolator, frames_between, output_frames
 from sonic_ops.interpolation.rife import FlowNet, load_flownet, warp
 
 INVENTORY = Path(__file__).parents[2] / "golden" / "inventory" / "rife_flownet_keys.json"
@@ -26,7 +26,7 @@ def flownet() -> FlowNet:
 
 
 @pytest.fixture(params=["flow", "dis"])
-def way(request: pytest.FixtureRequest, flownet: FlowNet) -> Way:
+def interpolator(request: pytest.FixtureRequest, flownet: FlowNet) -> Interpolator:
     """Each of the two that follow motion."""
     return flownet if request.param == "flow" else "dis"
 
@@ -120,9 +120,9 @@ def pictures(num_frames: int) -> NDArray[np.uint8]:
     return np.stack([as_picture(square_at(20 + 4 * index, 16)) for index in range(num_frames)])
 
 
-def test_even_output_frames_are_frames_and_the_last_one_is_held(way: Way) -> None:
+def test_even_output_frames_are_frames_and_the_last_one_is_held(interpolator: Interpolator) -> None:
     frames = pictures(3)
-    shown = list(output_frames(way, frames, 10, range(20, 28)))
+    shown = list(output_frames(interpolator, frames, 10, range(20, 28)))
     assert len(shown) == 8
     for index in range(3):
         assert np.array_equal(shown[2 * index], frames[index])
@@ -132,20 +132,24 @@ def test_even_output_frames_are_frames_and_the_last_one_is_held(way: Way) -> Non
     assert all(picture.dtype == np.uint8 for picture in shown)
 
 
-def test_segments_with_one_more_frame_give_the_output_frames_of_the_whole(way: Way) -> None:
+def test_segments_with_one_more_frame_give_the_output_frames_of_the_whole(
+    interpolator: Interpolator,
+) -> None:
     frames = pictures(5)
-    whole = list(output_frames(way, frames, 0, range(10)))
-    first = list(output_frames(way, frames[:3], 0, range(4)))  # frames 0, 1 and the halo 2
-    second = list(output_frames(way, frames[2:], 2, range(4, 10)))
+    whole = list(output_frames(interpolator, frames, 0, range(10)))
+    first = list(output_frames(interpolator, frames[:3], 0, range(4)))  # frames 0, 1 and the halo 2
+    second = list(output_frames(interpolator, frames[2:], 2, range(4, 10)))
     for a, b in zip(whole, first + second, strict=True):
         assert np.array_equal(a, b)
 
 
 @pytest.mark.parametrize("rate", ["24000/1001", "24", "25", "30", "50", "60", "120"])
-def test_any_rate_and_any_cut_give_the_frames_of_their_moments(way: Way, rate: str) -> None:
+def test_any_rate_and_any_cut_give_the_frames_of_their_moments(
+    interpolator: Interpolator, rate: str
+) -> None:
     frames, fps = pictures(4), Fraction(rate)
     num_output_frames = num_output_frames_of(4 * 1280, fps)
-    whole = list(output_frames(way, frames, 0, range(num_output_frames), fps))
+    whole = list(output_frames(interpolator, frames, 0, range(num_output_frames), fps))
     for n, picture in enumerate(whole):
         seen = torch.from_numpy(picture).permute(2, 0, 1) / 255
         moment = min(float(n * Fraction(25, 2) / fps), 3)
@@ -156,7 +160,7 @@ def test_any_rate_and_any_cut_give_the_frames_of_their_moments(way: Way, rate: s
     for segment in cut_segments(4, 1):
         span = segment.output_frames(4, num_output_frames, fps)
         own = frames[segment.start : segment.stop + 1]  # and the first of the next segment
-        cut += list(output_frames(way, own, segment.start, span, fps))
+        cut += list(output_frames(interpolator, own, segment.start, span, fps))
     assert all(np.array_equal(a, b) for a, b in zip(whole, cut, strict=True))
 
 

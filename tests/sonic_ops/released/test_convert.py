@@ -15,7 +15,7 @@ from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import weights_notice
 from sonic_ops.models.inventory import compare
-from sonic_ops.models.loading import load_models
+from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.released.check import check_weights
 from sonic_ops.released.convert import convert
 from sonic_ops.released.sources import NOTICE, SVD, WHISPER
@@ -58,7 +58,7 @@ def edit_unet(source: Path, edit: Edit) -> None:
 
 
 def test_every_network_loads_with_the_released_numbers(released: Path, converted: Path) -> None:
-    models = load_models(ModelsConfig(weights=str(converted)))
+    models = SonicPipeline.load(ModelsConfig(weights=str(converted)))
     unet = torch.load(released / "Sonic" / "unet.pth", weights_only=True)
     assert all(torch.equal(models.unet.unet.state_dict()[k], v) for k, v in unet.items())
     token = torch.load(released / "Sonic" / "audio2token.pth", weights_only=True)

@@ -1,19 +1,20 @@
-"""Networks that come to the device for their stage give the same bits as those that stay there."""
+"""Networks on their device, or waiting in the memory of the CPU: the same bits."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sonic_ops.audio.resampling import encode_piece
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.interpolation.flow import output_frames
-from sonic_ops.models.loading import Models, load_models
-from sonic_ops.models.parts import STAGES
+from sonic_ops.models.networks import SonicNetworks
 from sonic_ops.picture.faces import Box
 from sonic_ops.picture.portrait import Portrait
+from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.conditioning import condition_frames, condition_portrait, window_denoiser
 from tests.tiny import make_tiny_weights
 
@@ -25,7 +26,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_weights(tmp_path_factory.mktemp("tiny"))
 
 
-def stages(models: Models) -> list[Tensor]:
+def stages(models: SonicNetworks) -> list[Tensor]:
     """All that a render asks of the networks, in its order, at the smallest size."""
     torch.manual_seed(0)
     heard = encode_piece(models.speech_encoder, torch.rand(80, 3000))
@@ -51,30 +52,25 @@ def stages(models: Models) -> list[Tensor]:
     return [heard, shown.reference_CHW, known.tokens_FKE, known.buckets_F2, latents, between]
 
 
-def test_only_the_networks_of_a_stage_are_on_the_device(weights: Path) -> None:
-    whole = load_models(ModelsConfig(weights=str(weights)))
-    parted = load_models(ModelsConfig(weights=str(weights), offload="parts"))
-    assert parted.parts.present == ()
-    assert set(whole.parts.present) == {name for stage in STAGES for name in stage}
-    seen: list[tuple[str, ...]] = []
+def test_networks_come_to_the_device_one_after_another_and_give_the_same_bits(
+    weights: Path,
+) -> None:
+    whole = SonicPipeline.load(ModelsConfig(weights=str(weights)))
+    offloaded = SonicPipeline.load(ModelsConfig(weights=str(weights), offload="parts"))
+    names = whole.model_cpu_offload_seq.split("->")
+    moved: list[str] = []
+    for name in names:
+        hook = getattr(offloaded, name)._hf_hook
+        pre_forward = hook.pre_forward
 
-    def note(module: nn.Module, _: object) -> None:
-        seen.append(parted.parts.present)
+        def note(*inputs: Any, name: str = name, go: Any = pre_forward, **options: Any) -> Any:
+            moved.append(name)
+            return go(*inputs, **options)
 
-    for name in whole.parts.present:
-        for module in parted.parts._networks[name].modules():
-            module.register_forward_pre_hook(note)
-    found = stages(parted)
-    assert set(seen) == set(STAGES)
+        hook.pre_forward = note
+    found = stages(offloaded)
+    assert set(moved) == set(names)
     assert all(torch.equal(a, b) for a, b in zip(found, stages(whole), strict=True))
-
-
-def test_what_is_not_on_the_device_cannot_compute(weights: Path) -> None:
-    models = load_models(ModelsConfig(weights=str(weights), offload="parts"))
-    unet = models.unet
-    assert models.flownet is not None
-    assert all(weight.is_meta for weight in unet.parameters())
-    assert not any(weight.is_meta for weight in models.unet.parameters())
 
 
 def test_a_device_that_torch_cannot_use_is_an_error_of_the_preset(
@@ -82,7 +78,7 @@ def test_a_device_that_torch_cannot_use_is_an_error_of_the_preset(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="cannot use the device cuda") as caught:
-        load_models(ModelsConfig(weights=str(tmp_path), device="cuda"))
+        SonicPipeline.load(ModelsConfig(weights=str(tmp_path), device="cuda"))
     assert "models.device: cpu" in caught.value.remedy
 
 
@@ -99,7 +95,7 @@ def test_the_autoencoder_has_the_precision_that_is_asked_for(
     weights: Path, dtype: str, vae_dtype: str | None, found: torch.dtype
 ) -> None:
     settings = {"weights": str(weights), "dtype": dtype, "vae_dtype": vae_dtype}
-    models = load_models(ModelsConfig.model_validate(settings))
+    models = SonicPipeline.load(ModelsConfig.model_validate(settings))
     assert models.vae.dtype == found
     assert models.unet.unet.dtype == models.unet_dtype == getattr(torch, dtype)
 
@@ -117,5 +113,5 @@ def test_the_flow_network_has_the_precision_that_is_asked_for(
     weights: Path, dtype: str, flow_dtype: str | None, found: torch.dtype
 ) -> None:
     settings = {"weights": str(weights), "dtype": dtype, "flow_dtype": flow_dtype}
-    models = load_models(ModelsConfig.model_validate(settings))
+    models = SonicPipeline.load(ModelsConfig.model_validate(settings))
     assert {weight.dtype for weight in models.flownet.parameters()} == {found}

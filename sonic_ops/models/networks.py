@@ -1,0 +1,105 @@
+"""The networks of one weights folder, and the steps that need a single one of them.
+
+Shape letters: N pictures, F frames, C channels, H, W rows and columns, E channels of an embedding.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline, EulerDiscreteScheduler
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from sonic_ops.core.config import Interpolation, ModelsConfig
+from sonic_ops.interpolation.flow import Interpolator
+from sonic_ops.interpolation.rife import FlowNet
+from sonic_ops.models.adapters import AudioToBucket, AudioToToken
+from sonic_ops.models.unet import AudioUNet
+
+
+class SonicNetworks(DiffusionPipeline):
+    """Hold the networks and the scheduler of Sonic as a pipeline of diffusers does."""
+
+    model_cpu_offload_seq = (
+        "speech_encoder->audio2token->audio2bucket->image_encoder->vae->unet->flownet"
+    )
+
+    def __init__(
+        self,
+        unet: AudioUNet,
+        vae: Any,
+        image_encoder: CLIPVisionModelWithProjection,
+        audio2token: AudioToToken,
+        audio2bucket: AudioToBucket,
+        speech_encoder: WhisperEncoder,
+        flownet: FlowNet,
+        scheduler: EulerDiscreteScheduler,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            unet=unet,
+            vae=vae,
+            image_encoder=image_encoder,
+            audio2token=audio2token,
+            audio2bucket=audio2bucket,
+            speech_encoder=speech_encoder,
+            flownet=flownet,
+            scheduler=scheduler,
+        )
+
+    @property
+    def compute_device(self) -> torch.device:
+        """Name the device that networks run on, also while they wait in the memory of the CPU."""
+        return torch.device(self._execution_device)
+
+    @property
+    def unet_dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.unet.unet.dtype
+        return dtype
+
+    @property
+    def latent_scale(self) -> float:
+        return float(self.vae.config.scaling_factor)
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self.unet.unet.config.out_channels)
+
+    def interpolator(self, interpolation: Interpolation) -> Interpolator:
+        """Choose what makes the pictures between two frames."""
+        flownet: FlowNet = self.flownet
+        return flownet if interpolation == "flow" else interpolation
+
+    def encode_image(self, image_NCHW: Tensor) -> Tensor:
+        """Encode pictures in [-1, 1]: the mode of their latents, unscaled, float32 on the CPU."""
+        encoded = self.vae.encode(image_NCHW.to(self.compute_device, self.vae.dtype))
+        latents: Tensor = (
+            encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latent
+        )
+        return latents.float().cpu()
+
+    def decode_latents(self, latents_FCHW: Tensor) -> Tensor:
+        """Decode frames to [-1, 1], float32 on the CPU; frames of one call see each other."""
+        latents = (latents_FCHW / self.latent_scale).to(self.compute_device, self.vae.dtype)
+        decode = self.vae.decode
+        timed = "num_frames" in inspect.signature(decode).parameters
+        frames: Tensor = decode(latents, **({"num_frames": len(latents)} if timed else {})).sample
+        return frames.float().cpu()
+
+    def embed_image(self, pixels_NCHW: Tensor) -> Tensor:
+        """Embed CLIP-normalised pictures: (N, E), float32 on the CPU."""
+        encoder = self.image_encoder
+        embeds: Tensor = encoder(pixels_NCHW.to(self.compute_device, encoder.dtype)).image_embeds
+        return embeds.float().cpu()
+
+
+def place_networks(networks: SonicNetworks, config: ModelsConfig) -> None:
+    """Put the networks on their device, or keep them in the memory of the CPU until they run."""
+    if config.offload == "parts":
+        networks.enable_model_cpu_offload(device=config.device)
+    else:
+        for network in networks.components.values():
+            if isinstance(network, torch.nn.Module):
+                torch.nn.Module.to(network, config.device)
