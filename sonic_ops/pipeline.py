@@ -27,7 +27,7 @@ from sonic_ops.core.config import ModelsConfig, SamplingConfig
 from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import weights_folder
-from sonic_ops.core.presets import PipelineConfig, preset_path, read_preset
+from sonic_ops.core.presets import INDEX, PipelineConfig, preset_path, read_preset
 from sonic_ops.core.timeline import (
     Ring,
     cut_pieces,
@@ -57,7 +57,6 @@ Pictures = NDArray[np.uint8]
 Samples = NDArray[np.float32]
 OnStep = Callable[["SonicPipeline", int, float, dict[str, Tensor]], dict[str, Tensor]]
 
-INDEX = "model_index.json"
 KEPT_SAMPLERS = 16
 """Settings of sampling whose samplers are kept, since rows in flight share them."""
 

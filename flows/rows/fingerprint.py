@@ -13,6 +13,7 @@ from flows.rows.rows import Row
 from sonic_ops.core.constants import NUMERICS
 from sonic_ops.core.files import draft_of
 from sonic_ops.core.formats import format_of
+from sonic_ops.core.presets import INDEX
 
 SHORT = 12
 """Digits of a fingerprint that name a work folder."""
@@ -57,8 +58,12 @@ def fingerprint_of(
 
 
 def weights_digest(folder: Path) -> str:
-    """Hash of the names and contents of all files of a weights folder."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix in {".safetensors", ".json"})
+    """Hash the names and contents of the files that decide what the networks compute."""
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in {".safetensors", ".json"} and path.name != INDEX
+    )
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.relative_to(folder).as_posix()} {_digest(path)}\n".encode())

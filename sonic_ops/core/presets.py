@@ -24,6 +24,9 @@ from sonic_ops.core.constants import (
 )
 from sonic_ops.core.errors import ConfigError
 
+INDEX: Final = "model_index.json"
+"""What `SonicPipeline.from_pretrained` reads of a weights folder: its class, and its preset."""
+
 PRESETS_FOLDER: Final = Path(__file__).resolve().parents[2] / "configs"
 
 

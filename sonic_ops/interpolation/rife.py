@@ -130,7 +130,8 @@ def load_flownet(folder: Path = PACKAGE_WEIGHTS) -> FlowNet:
             f"The weights in {folder} are not those of RIFE 3.8",
             remedy="Remove them to use the packaged ones, or give the flownet of RIFE 3.8.",
         ) from error
-    return flownet.eval()
+    flownet.eval()
+    return flownet
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from safetensors.torch import save_file
 
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import storage_fault
+from sonic_ops.core.presets import INDEX
 from sonic_ops.models.inventory import compare, read_config, shapes_of
 from sonic_ops.models.loading import as_stored, build_network, computed_weights
 from sonic_ops.released.checkpoint import read_checkpoint
@@ -126,6 +128,8 @@ def _write_configs(source: Path, draft: Path) -> None:
     (draft / "scheduler").mkdir()
     scheduler = _first(source, (SCHEDULER,))
     shutil.copyfile(scheduler, draft / "scheduler" / "scheduler_config.json")
+    index = {"_class_name": "SonicPipeline", "_diffusers_version": diffusers.__version__}
+    (draft / INDEX).write_text(json.dumps(index | {"preset": "sonic"}, indent=2) + "\n")
     for name, config in _adapter_configs(draft).items():
         (draft / name / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 

@@ -133,7 +133,8 @@ def train_frames(
     num_samples = batch_size(per_step, device)
     trainer.run(denoising_loss(unet, feed, num_samples=num_samples, num_frames=1, mean=0.0), budget)
     load_average(unet, folder)
-    return unet.cpu()
+    moved: AudioUNet = unet.cpu()
+    return moved
 
 
 def train_windows(
@@ -165,4 +166,5 @@ def train_windows(
     )
     trainer.run(loss, budget)
     load_average(unet, folder)
-    return unet.cpu()
+    moved: AudioUNet = unet.cpu()
+    return moved

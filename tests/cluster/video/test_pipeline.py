@@ -58,12 +58,8 @@ def rendered(
     files = denoise_video(pool, request, config, lambda progress: None)
     latents = torch.cat([artifacts.read_tensors(file)["latents"] for file in files])
     segments = cut_segments(request.num_frames, config.segment_frames)
-    jobs = [
-        DecodeJob(
-            s.start, s.stop, request.num_frames, segments, tuple(files), config.decoding, False, ""
-        )
-        for s in segments
-    ]
+    inputs = (request.num_frames, segments, tuple(files), config.decoding, False, "")
+    jobs = [DecodeJob(segment.start, segment.stop, *inputs) for segment in segments]
     decoded = [pool.submit("decode", job, num_returns=2)[0] for job in jobs]
     return latents, np.concatenate(pool.get(decoded))
 
@@ -116,7 +112,7 @@ def test_a_call_renders_the_whole_track_and_the_callback_sees_every_step(
     samples = read_samples(request.audio, 0, request.num_samples)
     again = pipe(face, samples, num_inference_steps=2, generator=seed, output_type="np", fps=12.5)
     assert len(again.frames) == 9
-    assert np.array_equal(np.asarray(out.frames[2]), again.frames[1])
+    assert np.array_equal(np.asarray(out.frames[2]), np.asarray(again.frames[1]))
 
 
 def test_the_preset_of_a_weights_folder_is_found_by_its_index() -> None:
