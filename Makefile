@@ -8,21 +8,30 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/ready
+DEV := .venv/dev
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 
 help:  ## say what the targets do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
+	@while IFS= read -r line; do \
+		if [[ $$line =~ ^([a-z-]+):.*\#\#\ (.*) ]]; then printf '%-22s%s\n' "$${BASH_REMATCH[@]:1}"; fi; \
+	done < Makefile
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "sonic-render needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 2; }
-	@echo "installing into .venv (once; some minutes)"
+	@echo "installing what a render needs into .venv (once; some minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(INSTALL) -e .
 	@touch $@
 
-setup: $(READY)  ## make .venv
+$(DEV): $(READY)
+	@echo "installing the tools of developers into .venv (once; a minute)"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+setup: $(DEV)  ## make .venv, with the tools of developers
 
 render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parquet [PRESET=sketch] [OUTPUT=folder] [PREVIEW=1 or only]
 	@test -n "$(INPUT)" || { echo "usage: make render INPUT=manifest.parquet [PRESET=sketch] [OUTPUT=folder] [PREVIEW=1 or only]" >&2; exit 2; }
@@ -36,20 +45,20 @@ evaluate: $(READY)  ## measure the videos of a results table or manifest: make e
 TEST_JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 IN_PARALLEL := -n $(TEST_JOBS) --dist loadgroup --no-loadscope-reorder
 
-test: $(READY)  ## run the tests: make test [TEST_JOBS=2]
+test: $(DEV)  ## run the tests: make test [TEST_JOBS=2]
 	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
-test-all: $(READY)  ## run all tests that need no browser, the long and the violent ones too, as CI does
+test-all: $(DEV)  ## run all tests that need no browser, the long and the violent ones too, as CI does
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not ui"
 
-test-faults: $(READY)  ## kill, stop and fill everything: the whole set of tests of it
+test-faults: $(DEV)  ## kill, stop and fill everything: the whole set of tests of it
 	@$(BIN)/python -m pytest tests/faults -m ""
 
 UI_READY := .venv/ui
 
-$(UI_READY): $(READY)
+$(UI_READY): $(DEV)
 	@echo "installing a browser into .venv (once; 70 MB)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ui]'
+	@$(INSTALL) -e '.[dev,ui]'
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.ui.chromium
 	@touch $@
 
@@ -58,36 +67,36 @@ test-ui: $(UI_READY)  ## open reports in a browser, and deploy to a Prefect serv
 
 check: lint types  ## check style, types and layers
 
-lint: $(READY)
+lint: $(DEV)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
 
-types: $(READY)
+types: $(DEV)
 	@$(BIN)/mypy sonic_ops cluster flows training tests
 
-parity: $(READY)  ## compare with golden cases of the released model: make parity CASES=folder
+parity: $(DEV)  ## compare with golden cases of the released model: make parity CASES=folder
 	@$(BIN)/python -m tests.parity "$(or $(CASES),tests/golden/parity)"
 
-bench: $(READY)  ## measure speed as ratios
+bench: $(DEV)  ## measure speed as ratios
 	@$(BIN)/python -m tests.bench
 
-proof: $(READY)  ## render and measure ten minutes in four modes, write README and log (an hour): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60: writes nothing]
+proof: $(DEV)  ## render and measure ten minutes in four modes, write README and log (an hour): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60: writes nothing]
 	@$(BIN)/python -m tests.bench.ten_minutes --work "$(or $(WORK),runs/proof)" \
 		$(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(SECONDS),--seconds $(SECONDS),--write)
 
-train-sketch: $(READY)  ## train the embedded model and measure it: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
+train-sketch: $(DEV)  ## train the embedded model and measure it: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
 	@$(BIN)/python -m training.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")
 
-train-bundle: $(READY)  ## pack all that training needs for a machine without network: make train-bundle [BUNDLE=file]
+train-bundle: $(DEV)  ## pack all that training needs for a machine without network: make train-bundle [BUNDLE=file]
 	@$(BIN)/python -m training.data.bundle "$(or $(OUT),runs/bundle)" "$(or $(BUNDLE),runs/sketch-training.tar.xz)"
 
-evaluate-sketch: $(READY)  ## measure the embedded model: make evaluate-sketch [WEIGHTS=folder] [OUT=folder] [RECORDINGS=folder] [CLIPS=16] [SECONDS=4] [SEEDS=2]
+evaluate-sketch: $(DEV)  ## measure the embedded model: make evaluate-sketch [WEIGHTS=folder] [OUT=folder] [RECORDINGS=folder] [CLIPS=16] [SECONDS=4] [SEEDS=2]
 	@$(BIN)/python -m training.evaluate "$(or $(OUT),runs/evaluation/sketch)" \
 		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(RUN),--run "$(RUN)") \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-docs: $(READY)  ## write the pages that are made from the code
+docs: $(DEV)  ## write the pages that are made from the code
 	@$(BIN)/python -m tests.pages
 
 clean:  ## remove .venv and caches

@@ -1,6 +1,7 @@
 """One thread per process: the number of threads is part of the numerics. A Prefect of our own.
 
-Prefect reads its settings when a test module imports it: they stand here, before any is read.
+Prefect reads its settings when a test module imports it: they stand here, before any is read. No
+test finds more programs than the README asks for (`bare.py`).
 `make test` spreads the tests over processes (pytest-xdist), and each has its own Prefect and Ray.
 """
 
@@ -8,16 +9,20 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 import torch
 
 from flows.pipeline.prefect_settings import prepare_prefect
+from tests.bare import fill_bare_path
 
 torch.set_num_threads(1)
+SCRATCH = Path(tempfile.mkdtemp(prefix="sonic-tests-"))
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 os.environ.pop("PREFECT_API_URL", None)
-os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="sonic-tests-prefect-")
-atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-", dir=SCRATCH)
+os.environ["PATH"] = fill_bare_path(Path(tempfile.mkdtemp(prefix="bin-", dir=SCRATCH)))
 prepare_prefect()
 
 SHARED = ("flow", "ray")

@@ -1,6 +1,6 @@
 """Train the embedded model, on a GPU if there is one.
 
-python -m training OUT              makes its data with flite and espeak-ng
+python -m training OUT              makes its data with espeak-ng
 python -m training BUNDLE OUT       needs nothing but torch, transformers, Pillow
 
 Run it again to go on after a stop, or with a larger budget. With a bundle, OUT gets the weights

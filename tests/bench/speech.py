@@ -1,6 +1,5 @@
 """Speech of any length: recordings of a folder, or a synthetic voice, one part after the other."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ SPOKEN_S = 24.0
 _QUIET_SAMPLES = SAMPLE_RATE_HZ // 5
 _PAUSE_GAIN = np.float32(0.25)  # the room of a recording can be too loud to count as a pause
 _MIN_PAUSE_SAMPLES = SAMPLE_RATE_HZ // 2
-_VOICE = Voice("flite", "slt", pitch=0, rate=1.0, pitch_range=25)  # no clip of training has it
+_VOICE = Voice("en-us+f4", pitch=50, rate=160, pitch_range=50)  # no clip of training has it
 
 Floats = NDArray[np.float32]
 
@@ -31,11 +30,6 @@ def recordings(folder: Path) -> list[Floats]:
     assert parts, f"no WAV file in {folder}"
     assert {rate for _, rate in parts} == {SAMPLE_RATE_HZ}
     return [samples for samples, _ in parts]
-
-
-def can_speak() -> bool:
-    """Whether the engine of the synthetic voice is on this machine."""
-    return shutil.which(_VOICE.engine) is not None
 
 
 def synthetic() -> list[Floats]:

@@ -23,7 +23,7 @@ from sonic_ops.quality.measures import WINDOW_S
 from tests.bench.drift import ablation_table, drift_table, see, summary_table
 from tests.bench.drift_curve import draw
 from tests.bench.renders import ABLATION, DRIFT, MODES, Render, prepare, run
-from tests.bench.speech import EXAMPLES, can_speak, in_windows, recordings, synthetic
+from tests.bench.speech import EXAMPLES, in_windows, recordings, synthetic
 from tests.bench.tables import LOG, README, REPOSITORY, origin, write_table
 
 CPU_S_PER_S = 1.76
@@ -34,7 +34,7 @@ CURVE = REPOSITORY / "tests" / "bench" / "drift.svg"
 def renders_of(options: argparse.Namespace) -> tuple[list[Render], list[Render]]:
     """The long renders, and the short ones without each pillar."""
     long = [Render("real", mode, options.seconds) for mode in options.modes]
-    if can_speak() and options.synthetic:
+    if options.synthetic:
         long.append(Render("synthetic", "shift", options.seconds))
     short_s = options.ablation_seconds
     both = ("ada", "ben")
@@ -112,8 +112,6 @@ def main() -> None:
     options = parser.parse_args()
     options.work = options.work.resolve()
     long, short = renders_of(options)
-    if options.synthetic and not can_speak():
-        _say("flite is not installed: no synthetic speech (`apt-get install flite`)")
     write_sounds([*long, *short], options.recordings, options.work)
     render_all([*long, *short], options.work, options.workers)
     report(long, short, options)

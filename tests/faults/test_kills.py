@@ -23,6 +23,7 @@ from cluster.storage.artifacts import read_tensors
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import denoise_video, encode_video
 from sonic_ops.core.config import ModelsConfig
+from tests.bare import SYSTEM_PATH
 from tests.cluster.conftest import Prepare
 from tests.faults.mortal import Death, MortalWorker
 from tests.faults.rendering import CHECKPOINT_EVERY, CONFIG
@@ -202,7 +203,13 @@ def test_a_full_disk_is_said_and_rendering_goes_on_when_there_is_room(
     alone = ["unshare", "--mount", *(["--map-root-user"] if os.getuid() else [])]
     script = ["bash", "-c", FULL_DISK, "full", request.work, str(tmp_path / "result")]
     run = command(request, models, workers=0)
-    ran = subprocess.run([*alone, *script, *run], stdout=subprocess.PIPE, text=True, check=True)
+    ran = subprocess.run(
+        [*alone, *script, *run],
+        env=os.environ | {"PATH": SYSTEM_PATH},  # util-linux, to mount a disk
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     said = [line for line in ran.stdout.splitlines() if "Error" in line]
     assert len(said) == 1
     assert said[0].startswith("RenderError: A file could not be written")

@@ -16,7 +16,7 @@ WORDS = "maybe the people bought some apples from my farm"
 
 @pytest.fixture(scope="module")
 def spoken() -> Utterance:
-    return speak(WORDS, Voice("flite", "slt", 0, 1.0, 11))
+    return speak(WORDS, Voice("gmw/en", 50, 190, 50))
 
 
 def opening(spoken: Utterance) -> np.ndarray:

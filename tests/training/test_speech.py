@@ -1,12 +1,14 @@
 """Phones to mouth tracks, and the amplitudes that a voice lets one hear."""
 
 import random
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from sonic_ops.core.errors import ConfigError
 from training.people.motion import (
     BLINK,
     BROW,
@@ -28,7 +30,15 @@ from training.people.mouth import (
 )
 from training.speech.phones import closes_lips, mouth_shape
 from training.speech.sentences import is_held_out, sentence
-from training.speech.speech import Phone, Utterance, Voice, draw_clip, draw_voice, speak
+from training.speech.speech import (
+    HELD_OUT_VARIANTS,
+    Phone,
+    Utterance,
+    Voice,
+    draw_clip,
+    draw_voice,
+    speak,
+)
 
 
 def hum(seconds: float, hz: float = 120.0) -> np.ndarray:
@@ -56,9 +66,9 @@ def test_oo_is_round_and_ee_is_not() -> None:
     assert track[45, ROUNDING] < 0.1
 
 
-def test_both_engines_name_the_same_shapes() -> None:
-    for flite, espeak in (("aa", "A:"), ("iy", "i:"), ("sh", "S"), ("th", "T"), ("p", "p")):
-        assert mouth_shape(flite) == mouth_shape(espeak)
+def test_espeak_and_alignment_name_the_same_shapes() -> None:
+    for arpabet, espeak in (("aa", "A:"), ("iy", "i:"), ("sh", "S"), ("th", "T"), ("p", "p")):
+        assert mouth_shape(arpabet) == mouth_shape(espeak)
     assert mouth_shape("pau") == mouth_shape("_:")
 
 
@@ -158,25 +168,29 @@ def test_held_out_voices_are_never_among_the_others() -> None:
     rng = random.Random(1)
     trained = [draw_voice(rng, held_out=False) for _ in range(400)]
     tested = [draw_voice(rng, held_out=True) for _ in range(50)]
-    assert not any(voice.name == "slt" or "+f4" in voice.name for voice in trained)
-    assert not any("+m8" in voice.name for voice in trained)
-    assert all(voice.name == "slt" or voice.name.endswith(("+f4", "+m8")) for voice in tested)
+    assert not any(voice.name.endswith(HELD_OUT_VARIANTS) for voice in trained)
+    assert all(voice.name.endswith(HELD_OUT_VARIANTS) for voice in tested)
 
 
-@pytest.mark.parametrize(
-    "voice", [Voice("espeak", "en-us+m3", 50, 160, 50), Voice("flite", "kal", 0, 1.0, 10)]
-)
+@pytest.mark.parametrize("voice", [Voice("en-us+m3", 50, 160, 50), Voice("en-us", 30, 120, 10)])
 def test_a_voice_says_a_text_the_same_way_whatever_was_said_before(voice: Voice) -> None:
     first = speak("mama", voice)
-    speak("something else", Voice("espeak", "en-029+f2", 30, 200, 80))
+    speak("something else", Voice("en-029+f2", 30, 200, 80))
     again = speak("mama", voice)
     assert np.array_equal(first.samples, again.samples)
     assert first.phones == again.phones
     assert len(first.phones) >= 4
 
 
+def test_what_speech_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(ConfigError, match="espeakng-loader is not installed") as caught:
+        speak("mama", Voice("en-us", 50, 160, 50))
+    assert "[training]" in caught.value.remedy
+
+
 def test_a_smaller_speaker_is_higher_and_keeps_phones_in_place() -> None:
-    voice = Voice("flite", "kal", 0, 1.0, 10)
+    voice = Voice("en-us", 50, 160, 50)
     whole, small = speak("mama", voice), speak("mama", replace(voice, size=0.9))
     assert len(small.samples) == pytest.approx(0.9 * len(whole.samples), abs=2)
     assert small.phones[3].start_s == pytest.approx(0.9 * whole.phones[3].start_s)

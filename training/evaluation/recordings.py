@@ -1,6 +1,6 @@
 """Real speech with the times of its phones: recordings and their words, by forced alignment.
 
-The acoustic model and the dictionary (American English) come with pocketsphinx, the extra `align`.
+The acoustic model and the dictionary (American English) come with pocketsphinx (extra `training`).
 """
 
 import re
@@ -59,7 +59,7 @@ def _decoder() -> Any:
     except ImportError as error:
         raise ConfigError(
             "Recordings cannot be aligned without pocketsphinx",
-            remedy="Install it: .venv/bin/pip install -c constraints.txt -e '.[align]'",
+            remedy="Install it: .venv/bin/pip install -c constraints.txt -e '.[training]'",
         ) from error
     return Decoder(samprate=SAMPLE_RATE_HZ, bestpath=False, loglevel="FATAL")
 
@@ -71,7 +71,7 @@ def _listen(decoder: Any, sound: bytes) -> None:
 
 
 def _phone(part: Any) -> Phone:
-    """A phone by the name that flite gives it; silence and noises are pauses."""
+    """A phone by its ARPAbet name in lower case; silence and noises are pauses."""
     name = part.name.lower()
     start_s = part.start / _FRAMES_PER_SECOND
     stop_s = start_s + part.duration / _FRAMES_PER_SECOND

@@ -1,4 +1,4 @@
-"""espeak-ng through its library, one utterance per process.
+"""Speak by the library of espeak-ng that the package espeakng-loader brings, one text per process.
 
 `python espeak.py` reads a request as JSON and writes a line of JSON, then the sound. The library
 carries its state from one text to the next, so that what it says would depend on what it said
@@ -20,8 +20,12 @@ _SYNCHRONOUS, _PHONEME_EVENTS, _UTF8 = 2, 1, 1
 def synthesise(
     text: str, *, voice: str, rate: int, pitch: int, pitch_range: int
 ) -> tuple[bytes, int, list[tuple[float, str]]]:
-    """Sound as 16-bit integers, its rate in hertz, and starts in seconds with phone names."""
+    """Return 16-bit samples, their rate in hertz, and starts in seconds with phone names.
+
+    Raises ConfigError if espeakng-loader is not installed.
+    """
     request = {"text": text, "voice": voice, "rate": rate, "pitch": pitch, "range": pitch_range}
+    request |= _files()
     command = [sys.executable, "-I", "-S", str(Path(__file__))]
     done = subprocess.run(
         command, input=json.dumps(request).encode(), capture_output=True, check=True
@@ -29,6 +33,19 @@ def synthesise(
     head, sound = done.stdout.split(b"\n", 1)
     answer = json.loads(head)
     return sound, int(answer["rate_hz"]), [(float(s), str(n)) for s, n in answer["starts"]]
+
+
+def _files() -> dict[str, str]:
+    try:
+        import espeakng_loader as loader
+    except ImportError as error:
+        from sonic_ops.core.errors import ConfigError  # the program below runs without packages
+
+        raise ConfigError(
+            "espeakng-loader is not installed, so no speech can be made",
+            remedy="Install it: .venv/bin/pip install -c constraints.txt -e '.[training]'",
+        ) from error
+    return {"library": loader.get_library_path(), "voices": loader.get_data_path()}
 
 
 class _Event(ctypes.Structure):
@@ -62,8 +79,9 @@ def _main() -> None:
             index += 1
         return 0
 
-    library = ctypes.CDLL("libespeak-ng.so.1")
-    rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 200, None, _PHONEME_EVENTS)
+    library = ctypes.CDLL(request["library"])
+    voices = request["voices"].encode()
+    rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 200, voices, _PHONEME_EVENTS)
     kind = ctypes.CFUNCTYPE(
         ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
     )

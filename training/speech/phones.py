@@ -1,4 +1,4 @@
-"""What the mouth does at each phone, for the phone names of flite and of espeak-ng."""
+"""What the mouth does at each phone: names of espeak-ng, and ARPAbet, which alignment gives."""
 
 import re
 from typing import Final, NamedTuple

@@ -1,12 +1,7 @@
-"""Synthetic speech with the times of its phones, by flite and espeak-ng of the system."""
+"""Synthetic speech with the times of its phones, by espeak-ng."""
 
 import random
-import re
-import subprocess
-import tempfile
-import wave
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,10 +14,9 @@ from training.speech.sentences import is_held_out, sentence
 LONG_PAUSES: Final = 0.2
 """Share of the pauses that are 2 s to 4 s long: a face has to live without speech too."""
 _EMPHASIS_SAMPLES: Final = 4800
-HELD_OUT_VOICES: Final = ("flite slt", "espeak +f4", "espeak +m8")
-_FLITE_VOICES: Final = ("kal", "kal16", "awb", "rms")
-_ESPEAK_ACCENTS: Final = ("en-us", "gmw/en", "en-us-nyc", "en-gb-scotland", "en-gb-x-rp", "en-029")
-_ESPEAK_VARIANTS: Final = (
+HELD_OUT_VARIANTS: Final = ("+f4", "+m8")
+_ACCENTS: Final = ("en-us", "gmw/en", "en-us-nyc", "en-gb-scotland", "en-gb-x-rp", "en-029")
+_VARIANTS: Final = (
     "", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+f1", "+f2", "+f3", "+f5",
     "+klatt2", "+max", "+linda", "+steph", "+belinda", "+john", "+paul", "+rob",
 )  # fmt: skip
@@ -47,33 +41,28 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A speaker: `engine` flite or espeak, with everything that makes the voice."""
+    """A speaker in the units of espeak-ng: pitch and its range in 0 to 99, words per minute."""
 
-    engine: str
     name: str
     pitch: int
-    rate: float
+    rate: int
     pitch_range: int
     size: float = 1.0
-    """Length of the throat against the engine's: 0.9 is a smaller speaker, higher in all tones."""
+    """Length of the throat against espeak's: 0.9 is a smaller speaker, higher in all tones."""
 
 
 def draw_voice(rng: random.Random, *, held_out: bool) -> Voice:
     """A voice for a clip, one of the held-out ones if asked for."""
     size = rng.uniform(0.88, 1.12) if rng.random() < 0.5 else 1.0
-    if rng.random() < 1 / 3:
-        name = "slt" if held_out else rng.choice(_FLITE_VOICES)
-        pitch = rng.choice([0, rng.randint(90, 220)])
-        return Voice("flite", name, pitch, rng.uniform(0.75, 1.3), rng.randint(3, 45), size)
-    variant = rng.choice(["+f4", "+m8"]) if held_out else rng.choice(_ESPEAK_VARIANTS)
-    name = rng.choice(_ESPEAK_ACCENTS) + variant
+    variant = rng.choice(HELD_OUT_VARIANTS if held_out else _VARIANTS)
+    name = rng.choice(_ACCENTS) + variant
     rate, pitch_range = rng.randint(110, 230), rng.randint(0, 99)
-    return Voice("espeak", name, rng.randint(20, 75), rate, pitch_range, size)
+    return Voice(name, rng.randint(20, 75), rate, pitch_range, size)
 
 
 def speak(text: str, voice: Voice) -> Utterance:
-    """The text, spoken."""
-    spoken = _flite(text, voice) if voice.engine == "flite" else _espeak(text, voice)
+    """Say a text. Raises ConfigError if espeakng-loader is not installed."""
+    spoken = _spoken(text, voice)
     return spoken if voice.size == 1.0 else _resized(spoken, voice.size)
 
 
@@ -165,31 +154,11 @@ def _resampled(
     return np.asarray(soxr.resample(samples, rate_in, rate_out), np.float32)
 
 
-def _flite(text: str, voice: Voice) -> Utterance:
-    """flite prints `phone:end_seconds` for each phone with -psdur."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "speech.wav"
-        command = ["flite", "-voice", voice.name, "-psdur"]
-        command += ["--setf", f"duration_stretch={1 / voice.rate:.3f}"]
-        if voice.pitch:
-            command += ["--setf", f"int_f0_target_mean={voice.pitch}"]
-        command += ["--setf", f"int_f0_target_stddev={voice.pitch_range}"]
-        command += ["-t", text, "-o", str(target)]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        with wave.open(str(target)) as file:
-            rate_hz = file.getframerate()
-            raw = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-    ends = [(name, float(end)) for name, end in re.findall(r"([a-zA-Z@]+):([\d.]+)", printed)]
-    starts = [0.0] + [end for _, end in ends]
-    phones = tuple(Phone(n, s, e) for (n, e), s in zip(ends, starts, strict=False))
-    return Utterance(_resample(_to_float(raw), rate_hz), phones)
-
-
-def _espeak(text: str, voice: Voice) -> Utterance:
+def _spoken(text: str, voice: Voice) -> Utterance:
     sound, rate_hz, starts = espeak.synthesise(
         text,
         voice=voice.name,
-        rate=int(voice.rate),
+        rate=voice.rate,
         pitch=voice.pitch,
         pitch_range=voice.pitch_range,
     )
