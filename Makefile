@@ -43,13 +43,12 @@ evaluate: $(READY)  ## measure the videos of a results table or manifest: make e
 	@$(BIN)/sonic report "$(INPUT)" $(if $(SYNCNET),--syncnet "$(SYNCNET)")
 
 TEST_JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
-IN_PARALLEL := -n $(TEST_JOBS) --dist loadgroup --no-loadscope-reorder
 
 test: $(DEV)  ## run the tests: make test [TEST_JOBS=2]
-	@$(BIN)/python -m pytest $(IN_PARALLEL)
+	@$(BIN)/python -m pytest -n $(TEST_JOBS)
 
 test-all: $(DEV)  ## run all tests that need no browser, the long and the violent ones too, as CI does
-	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not ui"
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not ui"
 
 test-faults: $(DEV)  ## kill, stop and fill everything: the whole set of tests of it
 	@$(BIN)/python -m pytest tests/faults -m ""

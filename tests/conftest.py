@@ -9,15 +9,19 @@ import atexit
 import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 from flows.pipeline.prefect_settings import prepare_prefect
 from tests.bare import fill_bare_path
 
 torch.set_num_threads(1)
+ROOT = Path(__file__).parent.parent
 SCRATCH = Path(tempfile.mkdtemp(prefix="sonic-tests-"))
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 os.environ.pop("PREFECT_API_URL", None)
@@ -25,19 +29,31 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-", dir=SCRATCH)
 os.environ["PATH"] = fill_bare_path(Path(tempfile.mkdtemp(prefix="bin-", dir=SCRATCH)))
 prepare_prefect()
 
-SHARED = ("flow", "ray")
-"""Markers whose tests run in one process, because starting a server is most of their cost."""
+SERVERS = ("flow", "ray")
+"""Markers of what is slow to start: all files that have one of them share a process."""
+
+
+class _Scheduler(LoadScopeScheduling):
+    """Give each process of xdist whole files: what a module has made is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
+    """Spread the tests by their servers and files, in the order of their collection."""
+    config.option.loadscopereorder = False
+    return _Scheduler(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one process, and all files that share a server; these start first."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: 0 if _group(item) in SHARED else 1)
+    """Begin with the tests that share a server, which are the longest groups."""
+    items.sort(key=lambda item: _group(item.nodeid.partition("::")[0]) not in SERVERS)
 
 
-def _group(item: pytest.Item) -> str:
-    """Return the first shared marker of a test, or the name of its file."""
-    shared = [name for name in SHARED if item.get_closest_marker(name)]
-    return shared[0] if shared else str(item.path.relative_to(item.config.rootpath))
+@cache
+def _group(path: str) -> str:
+    """Name the server that a file of tests needs; without one, the file itself."""
+    text = (ROOT / path).read_text()
+    return next((name for name in SERVERS if f"mark.{name}" in text), path)
