@@ -154,6 +154,8 @@ def slurm(tmp_path: Path) -> Any:
         program.write_text(f'#!/bin/sh\necho {name} "$@" >> "{tmp_path}/calls"\n')
         program.chmod(0o755)
     (tmp_path / "sonic").write_text((tmp_path / "sonic").read_text() + "exit 3\n")
+    (tmp_path / "hostname").write_text("#!/bin/sh\necho 10.0.0.1 10.0.0.2\n")
+    (tmp_path / "hostname").chmod(0o755)
 
     def run(num_nodes: int, *arguments: str) -> tuple[int, list[str]]:
         path = f"{tmp_path}:{os.environ['PATH']}"
@@ -169,7 +171,7 @@ def test_slurm_starts_a_head_lets_the_others_join_and_hands_on_the_exit_status(s
     status, calls = slurm(4, "manifest.parquet", "--preset", "preset.yaml")
     assert status == 3
     head, stop = calls[0], calls[-1]
-    assert head.startswith("ray start --head --node-ip-address=")
+    assert head.startswith("ray start --head --node-ip-address=10.0.0.1 ")
     assert head.endswith("--port=6379")
     assert stop.startswith("ray stop")
     (join,) = (call for call in calls if call.startswith("srun"))
