@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_no_test_finds_a_program_that_the_readme_does_not_ask_for() -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path: Path) -> Iterator[Path]:
     """The files of this working tree, without what was installed or made in it."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -32,7 +33,8 @@ def clone(tmp_path: Path) -> Path:
         if (REPOSITORY / name).is_file():
             (tmp_path / "clone" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, tmp_path / "clone" / name)
-    return tmp_path / "clone"
+    yield tmp_path / "clone"
+    shutil.rmtree(tmp_path / "clone")  # pytest would keep some gigabytes of packages
 
 
 @pytest.mark.slow
