@@ -30,7 +30,7 @@ from sonic_ops.core.files import weights_folder
 from sonic_ops.core.presets import INDEX, PipelineConfig, preset_path, read_preset
 from sonic_ops.core.timeline import (
     Ring,
-    cut_pieces,
+    cut_audio_chunks,
     num_frames_of,
     num_output_frames_of,
     num_tokens_of,
@@ -138,8 +138,8 @@ class SonicPipeline(SonicNetworks):
         portrait = self.prepare_image(image)
 
         shown = self.encode_portrait(portrait, seed, settings.condition_noise)
-        heard = self.encode_audio(samples, shown, settings)
-        latents = self.denoise(shown, heard, seed, settings, callback_on_step_end)
+        audio_condition = self.encode_audio(samples, shown, settings)
+        latents = self.denoise(shown, audio_condition, seed, settings, callback_on_step_end)
         frames = self.decode(latents)
         rate = self.settings.media.fps if fps is None else Fraction(str(fps))
         frames = self.interpolate(frames, num_output_frames_of(len(samples), rate), rate)
@@ -185,7 +185,7 @@ class SonicPipeline(SonicNetworks):
         """Encode the whole track, and project it to what every frame hears and how it moves."""
         overlap = PIECE_OVERLAP_SAMPLES if self.settings.audio_context == "overlapped" else 0
         size = self.settings.audio_piece_s * SAMPLE_RATE_HZ
-        chunks = cut_pieces(len(samples), size, overlap)
+        chunks = cut_audio_chunks(len(samples), size, overlap)
         tokens = [
             self.encode_chunk(samples[chunk.start : chunk.stop])[: chunk.num_tokens]
             for chunk in chunks
@@ -197,18 +197,18 @@ class SonicPipeline(SonicNetworks):
     def denoise(
         self,
         portrait: PortraitCondition,
-        heard: FrameCondition,
+        audio_condition: FrameCondition,
         seed: int,
         settings: SamplingConfig,
         callback_on_step_end: OnStep | None = None,
     ) -> Tensor:
         """Denoise all frames: windows that move at every step, fused after it. (F, C, H, W)."""
-        sampler, num_frames = self.sampler(settings), len(heard.frames)
+        sampler, num_frames = self.sampler(settings), len(audio_condition.frames)
         reference_CHW = portrait.reference_CHW
         noise = video_noise(seed, range(num_frames), reference_CHW.shape, settings)
         y_FCHW = sampler.start(noise, reference_CHW)
         for step in self.progress_bar(sampler.steps):
-            y_FCHW = self._fused_step(step, y_FCHW, portrait, heard, sampler)
+            y_FCHW = self._fused_step(step, y_FCHW, portrait, audio_condition, sampler)
             if callback_on_step_end is not None:
                 said = callback_on_step_end(self, step.index, step.timestep, {"latents": y_FCHW})
                 y_FCHW = said.get("latents", y_FCHW)
@@ -219,7 +219,7 @@ class SonicPipeline(SonicNetworks):
         step: Step,
         y_FCHW: Tensor,
         portrait: PortraitCondition,
-        heard: FrameCondition,
+        audio_condition: FrameCondition,
         sampler: Sampler,
     ) -> Tensor:
         """Move the window grid, denoise each window once, and average where windows overlap."""
@@ -237,7 +237,7 @@ class SonicPipeline(SonicNetworks):
         ):
             frames = ring.frames(window)
             y_TCHW = y_FCHW[list(frames)]
-            y_TCHW = self.denoise_window(step, y_TCHW, frames, portrait, heard, sampler)
+            y_TCHW = self.denoise_window(step, y_TCHW, frames, portrait, audio_condition, sampler)
             positions, owners = zip(*ring.parts(window), strict=True)
             parts.append(y_TCHW[list(positions)])
             targets += owners
@@ -249,13 +249,13 @@ class SonicPipeline(SonicNetworks):
         y_TCHW: Tensor,
         frames: Sequence[int],
         portrait: PortraitCondition,
-        heard: FrameCondition,
+        audio_condition: FrameCondition,
         sampler: Sampler,
         *,
         low_memory: bool = False,
     ) -> Tensor:
         """Take one step of one window: one UNet call with its guidance branches."""
-        denoiser = window_denoiser(self.unet, portrait, *heard.take(frames))
+        denoiser = window_denoiser(self.unet, portrait, *audio_condition.take(frames))
         return sampler.step(step, y_TCHW, one_by_one(denoiser) if low_memory else denoiser)
 
     def decode(self, latents_FCHW: Tensor) -> Pictures:

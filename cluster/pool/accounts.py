@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-Near = tuple[int, int]
+Affinity = tuple[int, int]
 """Where a job belongs: (order, segment). Rows of a lower order go first; a worker keeps what it
 needs for a segment, so it is the first choice for the other jobs of that segment."""
 
 
-STAGES: Final = {"encode_piece": "listen", "decode": "decode", "encode": "decode"}
+STAGES: Final = {"encode_chunk": "listen", "decode": "decode", "encode": "decode"}
 """The stage that a method belongs to, where it is not denoising."""
 
 _MAX_SPANS: Final = 500
@@ -28,16 +28,16 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RowCosts:
     """What the jobs of a row have cost.
 
-    `redone` counts jobs that were run again because a worker was lost, `seconds` is what workers
+    `retries` counts jobs that were run again because a worker was lost, `seconds` is what workers
     spent, both by method.
     """
 
     jobs: int = 0
     worker_s: float = 0.0
-    redone: Mapping[str, int] = field(default_factory=dict)
+    retries: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
 
@@ -49,23 +49,23 @@ class _Row:
     seconds: dict[str, float] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     pause_s: float = _PAUSE_S
-    redone: Counter[str] = field(default_factory=Counter)
-    lowered: set[tuple[int, str]] = field(default_factory=set)  # segment, method
+    retries: Counter[str] = field(default_factory=Counter)
+    low_memory_note: set[tuple[int, str]] = field(default_factory=set)  # segment, method
 
 
-class Ledger:
+class CostTracker:
     """The accounts of the rows that are in work."""
 
     def __init__(self) -> None:
         self._rows: dict[int, _Row] = {}
 
-    def redone(self, near: Near, method: str) -> None:
+    def retries(self, affinity: Affinity, method: str) -> None:
         """A job is run again."""
-        self._row(near).redone[method] += 1
+        self._row(affinity).retries[method] += 1
 
     def ran(
         self,
-        near: Near,
+        affinity: Affinity,
         method: str,
         worker_s: float,
         *,
@@ -74,7 +74,7 @@ class Ledger:
         stop_s: float = 0.0,
     ) -> None:
         """A worker has run a job until `stop_s`, in the low-memory form if that was needed."""
-        row = self._row(near)
+        row = self._row(affinity)
         row.jobs += 1
         row.worker_s += worker_s
         row.seconds[method] = row.seconds.get(method, 0.0) + worker_s
@@ -86,24 +86,27 @@ class Ledger:
                 row.spans = row.spans[:_MAX_SPANS]
             row.pause_s *= 2
         if low_memory:
-            self.lower(near, method)
+            self.lower(affinity, method)
 
-    def lower(self, near: Near, method: str) -> None:
+    def lower(self, affinity: Affinity, method: str) -> None:
         """This method takes its low-memory form for this segment from now on, if it has one."""
-        self._row(near).lowered.add((near[1], method))
+        self._row(affinity).low_memory_note.add((affinity[1], method))
 
-    def is_low(self, near: Near, method: str) -> bool:
+    def is_low(self, affinity: Affinity, method: str) -> bool:
         """Whether this method takes its low-memory form for this segment."""
-        return near[0] in self._rows and (near[1], method) in self._rows[near[0]].lowered
+        return (
+            affinity[0] in self._rows
+            and (affinity[1], method) in self._rows[affinity[0]].low_memory_note
+        )
 
-    def settle(self, order: int) -> Account:
+    def pop_costs(self, order: int) -> RowCosts:
         """The account of a row, which is forgotten."""
         row = self._rows.pop(order, _Row())
         spans = tuple(joined(row.spans, row.pause_s))
-        return Account(row.jobs, row.worker_s, dict(row.redone), dict(row.seconds), spans)
+        return RowCosts(row.jobs, row.worker_s, dict(row.retries), dict(row.seconds), spans)
 
-    def _row(self, near: Near) -> _Row:
-        return self._rows.setdefault(near[0], _Row())
+    def _row(self, affinity: Affinity) -> _Row:
+        return self._rows.setdefault(affinity[0], _Row())
 
 
 def joined(spans: Sequence[Span], pause_s: float) -> list[Span]:

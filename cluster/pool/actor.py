@@ -9,7 +9,7 @@ from cluster.pool.calls import MakeWorker, Outcome, call
 from sonic_ops.core.config import ModelsConfig
 
 
-class Host:
+class WorkerActor:
     """A worker and its calls; it answers pings while a job runs."""
 
     def __init__(
@@ -30,13 +30,13 @@ class Host:
         return str(self._worker.load())
 
     def run(
-        self, method: str, num_returns: int, lasting: bool, low_memory: bool, *arguments: Any
+        self, method: str, num_returns: int, persistent: bool, low_memory: bool, *arguments: Any
     ) -> Any:
         """Run a job: its outcome, then its results. Those of a lasting job are in the outcome."""
         outcome = call(
             self._worker, method, arguments, num_returns=num_returns, low_memory=low_memory
         )
-        if lasting:
+        if persistent:
             return outcome
         return replace(outcome, results=()), *(outcome.results or [None] * num_returns)
 

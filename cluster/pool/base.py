@@ -18,12 +18,12 @@ import cv2
 import torch
 
 from cluster.config import ClusterConfig
-from cluster.pool.accounts import Account, Ledger, Near
+from cluster.pool.accounts import Affinity, CostTracker, RowCosts
 from cluster.pool.calls import MakeWorker, call
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig
 
-__all__ = ["Account", "LocalPool", "Near", "Pool", "Ref", "open_pool"]
+__all__ = ["Affinity", "LocalPool", "Pool", "Ref", "RowCosts", "open_pool"]
 
 Ref = Any
 
@@ -45,13 +45,13 @@ class Pool(Protocol):
         self,
         method: str,
         *arguments: Any,
-        near: Near = (0, 0),
+        affinity: Affinity = (0, 0),
         num_returns: int = 1,
-        lasting: bool = False,
+        persistent: bool = False,
     ) -> tuple[Ref, ...]:
         """Run a method with values or refs; refs of its results, in order.
 
-        `lasting`: the results are small (addresses, None) and outlive the worker; other results
+        `persistent`: the results are small (addresses, None) and outlive the worker; other results
         are tensors, which may be lost with a machine and are then made again from the arguments.
         """
         ...
@@ -64,11 +64,11 @@ class Pool(Protocol):
         """Wait until the jobs of refs have run. Raises SonicError if one failed."""
         ...
 
-    def drop(self, order: int) -> None:
+    def cancel_row(self, order: int) -> None:
         """Forget the jobs of a row that have not begun: it is finished, or has failed."""
         ...
 
-    def settle(self, order: int) -> Account:
+    def pop_costs(self, order: int) -> RowCosts:
         """What the jobs of a row have cost since the last call; the row is forgotten."""
         ...
 
@@ -86,7 +86,7 @@ class LocalPool:
     def __init__(self, config: ClusterConfig, worker: object) -> None:
         self._worker = worker
         self._threads = config.threads_per_worker
-        self._ledger = Ledger()
+        self._costs = CostTracker()
         self._lock = Lock()
 
     @property
@@ -97,20 +97,20 @@ class LocalPool:
         self,
         method: str,
         *arguments: Any,
-        near: Near = (0, 0),
+        affinity: Affinity = (0, 0),
         num_returns: int = 1,
-        lasting: bool = False,
+        persistent: bool = False,
     ) -> tuple[Ref, ...]:
         values = [a.value if isinstance(a, _Value) else a for a in arguments]
         with self._lock:
             torch.set_num_threads(self._threads)  # it holds for the calling thread
             cv2.setNumThreads(self._threads)
-            low_memory = self._ledger.is_low(near, method)
+            low_memory = self._costs.is_low(affinity, method)
             outcome = call(
                 self._worker, method, values, num_returns=num_returns, low_memory=low_memory
             )
-            self._ledger.ran(
-                near,
+            self._costs.ran(
+                affinity,
                 method,
                 outcome.worker_s,
                 low_memory=outcome.low_memory,
@@ -126,12 +126,12 @@ class LocalPool:
     def wait(self, refs: Sequence[Ref]) -> None:
         pass  # a job has run when it has been submitted
 
-    def drop(self, order: int) -> None:
+    def cancel_row(self, order: int) -> None:
         pass
 
-    def settle(self, order: int) -> Account:
+    def pop_costs(self, order: int) -> RowCosts:
         with self._lock:
-            return self._ledger.settle(order)
+            return self._costs.pop_costs(order)
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from threading import Condition
 from typing import Any, Protocol
 
 from cluster.pool import calls
-from cluster.pool.accounts import Account, Ledger, Near
+from cluster.pool.accounts import Affinity, CostTracker, RowCosts
 from cluster.pool.lineage import Job, JobGraph, Ref, State
 from sonic_ops.core.errors import RenderError, SonicError, WorkerLostError
 
-PATIENCE_S = 0.1
+LOCALITY_WAIT_S = 0.1
 """How long a job waits for its busy home before another worker may take it."""
 
 
@@ -78,8 +78,8 @@ class Dispatcher:
         self._changed = Condition()
         self._graph = JobGraph(clock)
         self._workers: list[Worker] = []
-        self._homes: dict[Near, Worker] = {}
-        self._ledger = Ledger()
+        self._preferred: dict[Affinity, Worker] = {}
+        self._costs = CostTracker()
         self._num_joined = 0
         self._closed: SonicError | None = None
 
@@ -89,13 +89,13 @@ class Dispatcher:
         self,
         method: str,
         *arguments: Any,
-        near: Near = (0, 0),
+        affinity: Affinity = (0, 0),
         num_returns: int = 1,
-        lasting: bool = False,
+        persistent: bool = False,
     ) -> tuple[Ref, ...]:
         """Take a job; refs of its results."""
         with self._changed:
-            job = self._graph.add(method, arguments, near, num_returns, lasting)
+            job = self._graph.add(method, arguments, affinity, num_returns, persistent)
             if self._closed:
                 self._graph.fail(job, self._closed)
         self._executor.wake()
@@ -123,17 +123,19 @@ class Dispatcher:
                     for job in [job for job in jobs if job.state is State.LOST]:
                         self._again(job)
 
-    def drop(self, order: int) -> None:
+    def cancel_row(self, order: int) -> None:
         """Forget the jobs of a row that have not run."""
         with self._changed:
             self._graph.fail_all(RenderError("the row was given up", remedy=calls.AGAIN), order)
             self._changed.notify_all()
 
-    def settle(self, order: int) -> Account:
+    def pop_costs(self, order: int) -> RowCosts:
         """What a row has cost; it is forgotten."""
         with self._changed:
-            self._homes = {near: w for near, w in self._homes.items() if near[0] != order}
-            return self._ledger.settle(order)
+            self._preferred = {
+                affinity: w for affinity, w in self._preferred.items() if affinity[0] != order
+            }
+            return self._costs.pop_costs(order)
 
     # What the executor calls
 
@@ -170,7 +172,7 @@ class Dispatcher:
             self._executor.send(worker, call)
         if since_s is None:
             return None
-        return max(since_s + PATIENCE_S - self._clock(), PATIENCE_S / 10)
+        return max(since_s + LOCALITY_WAIT_S - self._clock(), LOCALITY_WAIT_S / 10)
 
     def done(
         self,
@@ -208,15 +210,17 @@ class Dispatcher:
             if worker not in self._workers:
                 return
             self._workers.remove(worker)
-            self._homes = {near: w for near, w in self._homes.items() if w is not worker}
+            self._preferred = {
+                affinity: w for affinity, w in self._preferred.items() if w is not worker
+            }
             job, worker.job = worker.job, None
             if job is None or job.state is not State.SENT:
                 return
-            if out_of_memory and self._ledger.is_low(job.near, job.method):
+            if out_of_memory and self._costs.is_low(job.affinity, job.method):
                 self._fail(job, calls.out_of_memory(job.method))
                 return
             if out_of_memory:
-                self._ledger.lower(job.near, job.method)
+                self._costs.lower(job.affinity, job.method)
             self._again(job)
 
     def lost_node(self, node: str) -> None:
@@ -237,29 +241,31 @@ class Dispatcher:
 
     def _choose(self, worker: Worker) -> Job | None:
         """The job that a free worker does next."""
-        patient_s = self._clock() - PATIENCE_S
+        patient_s = self._clock() - LOCALITY_WAIT_S
         other = None
         for job in self._graph.ready:
-            if other is not None and job.near[0] > other.near[0]:
+            if other is not None and job.affinity[0] > other.affinity[0]:
                 break
-            home = self._homes.get(job.near)
-            if home is worker:
+            preferred = self._preferred.get(job.affinity)
+            if preferred is worker:
                 return job
-            if other is None and (home is None or (home.job and job.ready_s <= patient_s)):
+            if other is None and (
+                preferred is None or (preferred.job and job.ready_s <= patient_s)
+            ):
                 other = job
         return other
 
     def _call(self, worker: Worker, job: Job) -> Call:
         if job.was_sent:
-            self._ledger.redone(job.near, job.method)
+            self._costs.retries(job.affinity, job.method)
         worker.job = job
         worker.num_jobs += 1
-        self._homes[job.near] = worker
-        return Call(job, self._graph.send(job), self._ledger.is_low(job.near, job.method))
+        self._preferred[job.affinity] = worker
+        return Call(job, self._graph.send(job), self._costs.is_low(job.affinity, job.method))
 
     def _ran(self, worker: Worker, job: Job, worker_s: float, *, low_memory: bool) -> None:
-        self._ledger.ran(
-            job.near,
+        self._costs.ran(
+            job.affinity,
             job.method,
             worker_s,
             low_memory=low_memory,
@@ -308,6 +314,6 @@ class Dispatcher:
 
 def _given_up(job: Job) -> WorkerLostError:
     return WorkerLostError(
-        f"{job.method} of segment {job.near[1]} has lost its worker {job.num_lost} times",
+        f"{job.method} of segment {job.affinity[1]} has lost its worker {job.num_lost} times",
         remedy=f"See why in the logs of the workers; mostly it is memory. {calls.AGAIN}",
     )

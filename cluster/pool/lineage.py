@@ -13,7 +13,7 @@ from enum import Enum, auto
 from itertools import count
 from typing import Any
 
-from cluster.pool.accounts import Near
+from cluster.pool.accounts import Affinity
 from sonic_ops.core.errors import SonicError
 
 
@@ -35,9 +35,9 @@ class Job:
     number: int
     method: str
     arguments: tuple[Any, ...]
-    near: Near
+    affinity: Affinity
     num_returns: int
-    lasting: bool
+    persistent: bool
     state: State = State.LOST
     missing: "set[Job]" = field(default_factory=set)
     readers: "set[Job]" = field(default_factory=set)
@@ -52,7 +52,7 @@ class Job:
     @property
     def rank(self) -> tuple[int, int]:
         """Jobs of a lower rank go first."""
-        return self.near[0], self.number
+        return self.affinity[0], self.number
 
     @property
     def inputs(self) -> "Iterator[Job]":
@@ -80,10 +80,15 @@ class JobGraph:
         """Jobs whose inputs are there, by rank."""
 
     def add(
-        self, method: str, arguments: tuple[Any, ...], near: Near, num_returns: int, lasting: bool
+        self,
+        method: str,
+        arguments: tuple[Any, ...],
+        affinity: Affinity,
+        num_returns: int,
+        persistent: bool,
     ) -> Job:
         """A new job, which is ready as soon as its inputs are there."""
-        job = Job(next(self._numbers), method, arguments, near, num_returns, lasting)
+        job = Job(next(self._numbers), method, arguments, affinity, num_returns, persistent)
         self.require(job)
         return job
 
@@ -120,8 +125,8 @@ class JobGraph:
     def done(self, job: Job, results: tuple[Any, ...], node: str) -> None:
         """A job has run on a node: its readers may go on."""
         job.state, job.results, job.has_run = State.DONE, results, True
-        job.node = None if job.lasting else node
-        if job.lasting:
+        job.node = None if job.persistent else node
+        if job.persistent:
             job.arguments = ()  # or chains of refs would keep all that ever was
         self._open.discard(job)
         readers, job.readers = job.readers, set()
@@ -143,7 +148,7 @@ class JobGraph:
 
     def fail_all(self, error: SonicError, order: int | None = None) -> None:
         """End the jobs of a row that have not run, or those of all rows, with an error."""
-        for job in [job for job in self._open if order in {None, job.near[0]}]:
+        for job in [job for job in self._open if order in {None, job.affinity[0]}]:
             self.fail(job, error)
 
     def lose_node(self, node: str) -> None:
@@ -153,7 +158,7 @@ class JobGraph:
 
     def lose_results(self, jobs: Iterable[Job]) -> None:
         """Some results of jobs could not be read: those of lost nodes, or else all of them."""
-        made = [job for job in jobs if not job.lasting]
+        made = [job for job in jobs if not job.persistent]
         there = [job for job in made if self.is_there(job)]
         for job in there if there == made else ():
             job.state, job.results = State.LOST, ()

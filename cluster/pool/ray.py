@@ -21,11 +21,11 @@ from ray.exceptions import ObjectLostError, RayActorError, RayError
 from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
 
 from cluster.config import ClusterConfig
-from cluster.pool.actor import Host
+from cluster.pool.actor import WorkerActor
 from cluster.pool.calls import AGAIN, MakeWorker, Outcome
 from cluster.pool.dispatcher import Call, Dispatcher, InputLostError, Worker
 from cluster.pool.lineage import Job
-from cluster.pool.supervisor import Crew, Process
+from cluster.pool.supervisor import Process, WorkerSupervisor
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError, RenderError, SonicError, WorkerLostError
 
@@ -43,10 +43,10 @@ class RayPool:
         self._config, self._most = config, most
         self._new_actor = partial(_new_actor, config, make, models)
         self._dispatcher = Dispatcher(self, max_retries=config.max_retries)
-        self._crew = Crew(self, self._dispatcher, config)
+        self._supervisor = WorkerSupervisor(self, self._dispatcher, config)
         self.submit, self.get = self._dispatcher.submit, self._dispatcher.get
-        self.wait, self.drop = self._dispatcher.wait, self._dispatcher.drop
-        self.settle = self._dispatcher.settle
+        self.wait, self.cancel_row = self._dispatcher.wait, self._dispatcher.cancel_row
+        self.pop_costs = self._dispatcher.pop_costs
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._ended = Event()
         self._thread = Thread(target=self._loop, name="pool", daemon=True)
@@ -54,7 +54,7 @@ class RayPool:
     def open(self) -> None:
         """Wait until the first worker has its weights; others join later. Raises ConfigError."""
         self._thread.start()
-        self._crew.wait_for_first()
+        self._supervisor.wait_for_first()
 
     def close(self) -> None:
         """End the workers; whoever waits gets an error."""
@@ -62,11 +62,11 @@ class RayPool:
         self.wake()
         self._thread.join()
         self._dispatcher.close(WorkerLostError("the pool is closed", remedy=AGAIN))
-        self._crew.end()
+        self._supervisor.end()
 
     @property
     def num_workers(self) -> int:
-        return max(1, self._crew.size)
+        return max(1, self._supervisor.size)
 
     @property
     def num_busy(self) -> int:
@@ -75,21 +75,21 @@ class RayPool:
     @property
     def processes(self) -> tuple[Process, ...]:
         """The workers that have their weights."""
-        return self._crew.processes
+        return self._supervisor.processes
 
     # What the dispatcher asks for
 
     def send(self, worker: Worker, call: Call) -> None:
         assert isinstance(worker, Process)
         job = call.job
-        num_returns = 1 if job.lasting else 1 + job.num_returns
-        arguments = (job.method, job.num_returns, job.lasting, call.low_memory, *call.arguments)
+        num_returns = 1 if job.persistent else 1 + job.num_returns
+        arguments = (job.method, job.num_returns, job.persistent, call.low_memory, *call.arguments)
         try:
             refs = worker.handle.run.options(num_returns=num_returns).remote(*arguments)
         except (RayError, TypeError, ValueError) as error:  # what cannot be pickled, for example
             self._dispatcher.failed(worker, job, _our(error))
             return
-        ticket, *results = [refs] if job.lasting else refs
+        ticket, *results = [refs] if job.persistent else refs
         self._when(ticket, partial(self._on_ticket, worker, job, tuple(results)))
 
     def fetch(self, handles: Sequence[Any]) -> list[Any]:
@@ -140,17 +140,17 @@ class RayPool:
                         self._events.get_nowait()()
                 if time.monotonic() >= next_watch_s:
                     self._watch()
-                    next_watch_s = time.monotonic() + self._crew.watch_s
+                    next_watch_s = time.monotonic() + self._supervisor.watch_s
                 pause_s = max(next_watch_s - time.monotonic(), 0)
                 pause_s = min(pause_s, self._dispatcher.pump() or pause_s)
         except Exception as error:  # nobody would be told anything any more
             _log.exception("the pool has failed")
             self._dispatcher.close(_our(error))
-            self._crew.fail(_our(error))
+            self._supervisor.fail(_our(error))
 
     def _watch(self) -> None:
         try:
-            self._crew.watch()
+            self._supervisor.watch()
         except (RayError, OSError) as error:  # its head may be back at the next look
             _log.warning("the cluster does not answer: %s", error)
 
@@ -162,17 +162,17 @@ class RayPool:
         try:
             outcome, node, pid = future.result()
         except RayError as error:
-            self._crew.could_not_begin(process, _our(error))
+            self._supervisor.could_not_begin(process, _our(error))
             return
         if outcome.error:
-            self._crew.could_not_begin(process, outcome.error)
+            self._supervisor.could_not_begin(process, outcome.error)
         else:
-            self._crew.began(process, node, pid, *outcome.results)
+            self._supervisor.began(process, node, pid, *outcome.results)
 
     def _on_pong(self, process: Process, future: "Future[Any]") -> None:
-        self._crew.answered(process)
+        self._supervisor.answered(process)
         if isinstance(error := future.exception(), RayError):
-            self._crew.lose(process, type(error).__name__)
+            self._supervisor.lose(process, type(error).__name__)
 
     def _on_ticket(
         self, process: Process, job: Job, results: tuple[Any, ...], future: "Future[Any]"
@@ -180,9 +180,9 @@ class RayPool:
         try:
             outcome: Outcome = future.result()
         except RayOutOfMemoryError:
-            self._crew.lose(process, "the machine ran out of memory", out_of_memory=True)
+            self._supervisor.lose(process, "the machine ran out of memory", out_of_memory=True)
         except RayActorError as error:
-            self._crew.lose(process, type(error).__name__)
+            self._supervisor.lose(process, type(error).__name__)
         except ObjectLostError:
             self._watch()  # or the dispatcher does not know which of them
             self._dispatcher.input_lost(process, job)
@@ -202,7 +202,7 @@ class RayPool:
         self._dispatcher.done(
             process,
             job,
-            outcome.results if job.lasting else results,
+            outcome.results if job.persistent else results,
             worker_s=outcome.worker_s,
             low_memory=outcome.low_memory,
         )
@@ -211,7 +211,7 @@ class RayPool:
 def _new_actor(config: ClusterConfig, make_worker: MakeWorker, models: ModelsConfig) -> Any:
     """An actor; it waits for room in the cluster if there is none."""
     # Pings have a thread of their own, so that a long job does not look like death.
-    host = ray.remote(concurrency_groups={_PULSE: 1})(Host)
+    host = ray.remote(concurrency_groups={_PULSE: 1})(WorkerActor)
     options = host.options(
         num_cpus=config.cpus_per_worker,
         num_gpus=config.gpus_per_worker,

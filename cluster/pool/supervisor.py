@@ -40,7 +40,7 @@ class Process(Worker):
     silent_s: float = 0.0
 
 
-class Machines(Protocol):
+class WorkerBackend(Protocol):
     """What starts processes and ends them."""
 
     def start(self) -> Process:
@@ -64,17 +64,17 @@ class Machines(Protocol):
         ...
 
 
-class Crew:
+class WorkerSupervisor:
     """Keeps as many processes at work as are wanted. One thread calls its methods."""
 
     def __init__(
         self,
-        machines: Machines,
+        backend: WorkerBackend,
         dispatcher: Dispatcher,
         config: ClusterConfig,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._machines, self._dispatcher, self._config = machines, dispatcher, config
+        self._backend, self._dispatcher, self._config = backend, dispatcher, config
         self._clock = clock
         self._beat_s = config.worker_timeout_s / BEATS
         self.watch_s = min(WATCH_S, self._beat_s)
@@ -120,8 +120,8 @@ class Crew:
             self._last_beat_s = now_s
         self._check_nodes()
         if now_s >= self._start_again_s:
-            for _ in range(self._machines.num_wanted() - len(self._processes)):
-                self._processes.append(self._machines.start())
+            for _ in range(self._backend.num_wanted() - len(self._processes)):
+                self._processes.append(self._backend.start())
         if self.processes or not self._first.is_set():
             self._last_seen_s = now_s
         elif now_s - self._last_seen_s > self._config.start_timeout_s:
@@ -173,10 +173,10 @@ class Crew:
     def end(self) -> None:
         """End everybody."""
         for process in self._processes:
-            self._machines.end(process)
+            self._backend.end(process)
 
     def _check_nodes(self) -> None:
-        for node in self._nodes - self._machines.nodes():
+        for node in self._nodes - self._backend.nodes():
             self._nodes.discard(node)
             for process in [process for process in self.processes if process.node == node]:
                 self.lose(process, "its machine is gone")
@@ -186,7 +186,7 @@ class Crew:
         for process in self.processes:
             if not process.owes_answer:
                 process.owes_answer = True
-                self._machines.ping(process)
+                self._backend.ping(process)
                 continue
             process.silent_s += passed_s
             if process.silent_s >= self._config.worker_timeout_s:
@@ -194,7 +194,7 @@ class Crew:
 
     def _remove(self, process: Process) -> None:
         self._processes.remove(process)
-        self._machines.end(process)
+        self._backend.end(process)
 
 
 def _nobody(timeout_s: float) -> NoWorkersError:

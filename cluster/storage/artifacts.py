@@ -33,10 +33,10 @@ from sonic_ops.core.files import (
 __all__ = [
     "existing",
     "fetched_whole",
-    "mended",
     "names_in",
     "read_tensors",
     "remove_folder",
+    "retry_on_corrupt",
     "version_of",
     "write_sound",
     "write_tensors",
@@ -136,7 +136,7 @@ def existing(addresses: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def mended(make: Callable[[], T]) -> T:
+def retry_on_corrupt(make: Callable[[], T]) -> T:
     """Call `make`, and call it again after each file that it finds damaged; that one is removed.
 
     `make` must make what is missing. Raises DamagedFileError if a file is damaged twice.

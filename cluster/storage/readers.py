@@ -7,12 +7,12 @@ from torch import Tensor
 
 from cluster.storage.artifacts import read_tensors
 from sonic_ops.audio.whisper import TokenTrack
-from sonic_ops.core.timeline import Piece, Segment
+from sonic_ops.core.timeline import AudioChunk, Segment
 
 
-def token_track(pieces: Sequence[Piece], files: Sequence[str], num_tokens: int) -> TokenTrack:
+def token_track(chunks: Sequence[AudioChunk], files: Sequence[str], num_tokens: int) -> TokenTrack:
     """Open the tokens of a track, out of the files of its pieces."""
-    return TokenTrack(pieces, lambda index: read_tensors(files[index])["tokens"], num_tokens)
+    return TokenTrack(chunks, lambda index: read_tensors(files[index])["tokens"], num_tokens)
 
 
 class LatentTrack:

@@ -20,7 +20,7 @@ Frames = Iterator[NDArray[np.uint8]]
 
 
 @contextmanager
-def shown(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
+def compose_frames(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
     """The output frames of a job (H, W, 3) as they are encoded."""
     if job.correction is not None:
         correction = Correction.from_tensors(artifacts.read_tensors(job.correction))

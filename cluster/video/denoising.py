@@ -17,7 +17,7 @@ from cluster.storage import artifacts
 from cluster.video.graph import Graph
 from cluster.video.jobs import VideoRequest
 from cluster.video.progress import OnProgress, Progress
-from cluster.video.resume import PlanStep, needs_of
+from cluster.video.resume import PlanStep, remaining_work
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import Segment
 
@@ -55,8 +55,8 @@ class Denoising:
         self.stops = self._stops(config.checkpoint_every or self.num_steps)
         plan = lru_cache(maxsize=max(b - a for a, b in pairwise(self.stops)) + 2)(plan)
         self.segments = plan(0).segments
-        self.needs = needs_of(plan, self.num_steps, wanted, self._kept)
-        self.graph = Graph(pool, request, config, plan, self.needs, self._address)
+        self.remaining = remaining_work(plan, self.num_steps, wanted, self._kept)
+        self.graph = Graph(pool, request, config, plan, self.remaining, self._address)
 
     def run(self, on_progress: OnProgress) -> None:
         """Make the finished latents that are wanted, from the newest files there are.
@@ -64,7 +64,7 @@ class Denoising:
         Raises SonicError.
         """
         total = sum(map(len, self.segments)) * self.num_steps
-        left = sum(len(self.segments[index]) for made in self.needs.made for index in made)
+        left = sum(len(self.segments[index]) for made in self.remaining.made for index in made)
 
         def say() -> None:
             done = (total - left) * self.num_steps // total
@@ -86,7 +86,7 @@ class Denoising:
         segment to the right: what it needs there, the block has made in the step before.
         """
         for start, stop in pairwise(self.stops):
-            if not self.needs.made[stop]:
+            if not self.remaining.made[stop]:
                 continue
             self.graph.go_to(start, stop)
             first, end = 0, len(self.segments) + stop - start - 1
@@ -100,7 +100,7 @@ class Denoising:
             (step, index + start + 1 - step)
             for step in range(start + 1, stop + 1)
             for index in span
-            if index + start + 1 - step in self.needs.made[step]
+            if index + start + 1 - step in self.remaining.made[step]
         ]
         for step, index in made:
             self.graph.make(step, index)

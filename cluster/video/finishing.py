@@ -47,8 +47,10 @@ class Finishing:
             request.correction if self.config.media.hold_colour else None,
             request.label,
         )
-        near = (request.order, segment.index)
-        return self.pool.submit("encode", job, frames, following, near=near, lasting=True)[0]
+        affinity = (request.order, segment.index)
+        return self.pool.submit(
+            "encode", job, frames, following, affinity=affinity, persistent=True
+        )[0]
 
     def _first_after(self, segment: Segment) -> Ref | None:
         """The first picture of the next segment; alone, if nothing else of it is missing."""
@@ -76,6 +78,8 @@ class Finishing:
             tuple(map(request.latents, around)),
             decoding,
             self.config.low_memory,
-            request.lowered("decode", segment),
+            request.low_memory_note("decode", segment),
         )
-        return self.pool.submit("decode", job, near=(request.order, segment.index), num_returns=2)
+        return self.pool.submit(
+            "decode", job, affinity=(request.order, segment.index), num_returns=2
+        )

@@ -16,7 +16,7 @@ from cluster.video.jobs import (
     StoreJob,
     VideoRequest,
 )
-from cluster.video.resume import Needs, PlanStep
+from cluster.video.resume import PlanStep, RemainingWork
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import num_tokens_of
 
@@ -36,26 +36,26 @@ class Graph:
         request: VideoRequest,
         config: VideoConfig,
         plan: PlanStep,
-        needs: Needs,
+        remaining: RemainingWork,
         address: Address,
     ) -> None:
         self.pool, self.request, self.config = pool, request, config
         self.sampling = config.sampling
-        self.plan, self.needs, self.address = plan, needs, address
+        self.plan, self.remaining, self.address = plan, remaining, address
         self.segments = plan(0).segments
         self.num_tokens = num_tokens_of(request.num_samples)
         self.portrait = self._submit(
             0, "condition_portrait", request.portrait, request.seed, self.sampling.condition_noise
         )[0]
-        self.heard: dict[int, Ref] = {}
+        self.audio_condition: dict[int, Ref] = {}
         self.stored: dict[int, Ref] = {}
-        self.parcels: dict[tuple[int, int, int], Ref] = {}  # step, owner, reader
+        self.halos: dict[tuple[int, int, int], Ref] = {}  # step, owner, reader
         self.parts: dict[tuple[int, int, int], Ref] = {}  # step, writer, owner
         self.go_to(0, 0)
 
     def go_to(self, start: int, stop: int) -> None:
         """Turn to the steps between the checkpoints after `start` and after `stop` steps."""
-        assert not self.parcels
+        assert not self.halos
         assert not self.parts
         self.start, self.stop = start, stop
         self.made: set[tuple[int, int]] = set()
@@ -80,7 +80,9 @@ class Graph:
         sources = plan.sources[writer]
         for owner in sources:
             self.make(step, owner)
-        targets = [owner for owner in plan.targets[writer] if owner in self.needs.made[step + 1]]
+        targets = [
+            owner for owner in plan.targets[writer] if owner in self.remaining.made[step + 1]
+        ]
         job = DenoiseJob(
             step,
             plan.rings[writer],
@@ -89,10 +91,10 @@ class Graph:
             tuple(plan.parts(writer, owner) for owner in targets),
             self.sampling,
             self.config.low_memory,
-            self.request.lowered("denoise", self.segments[writer]),
+            self.request.low_memory_note("denoise", self.segments[writer]),
         )
-        parcels = [self.parcels.pop((step, owner, writer)) for owner in sources]
-        arguments = (job, self.portrait, self._heard(writer), *parcels)
+        halos = [self.halos.pop((step, owner, writer)) for owner in sources]
+        arguments = (job, self.portrait, self._heard(writer), *halos)
         refs = self._submit(writer, "denoise", *arguments, num_returns=len(targets))
         for owner, ref in zip(targets, refs, strict=True):
             self.parts[step, writer, owner] = ref
@@ -104,53 +106,55 @@ class Graph:
         for writer in writers:
             self._denoise(step - 1, writer)
         parts = tuple(plan.parts(writer, owner) for writer in writers)
-        parcels = [self.parts.pop((step - 1, writer, owner)) for writer in writers]
+        halos = [self.parts.pop((step - 1, writer, owner)) for writer in writers]
         if step == self.stop:
             store = StoreJob(segment, parts, step, self.address(step, owner), self.sampling)
-            arguments = (store, self.portrait, *parcels)
-            self.stored[owner] = self._submit(owner, "store", *arguments, lasting=True)[0]
+            arguments = (store, self.portrait, *halos)
+            self.stored[owner] = self._submit(owner, "store", *arguments, persistent=True)[0]
         else:
             job = FuseJob(segment, parts, tuple(self._readers(step, owner).values()))
-            self._hand_out(step, owner, "fuse", job, *parcels)
+            self._scatter(step, owner, "fuse", job, *halos)
 
     def _read(self, step: int, owner: int) -> None:
         """Draw the noise of a segment, or read its checkpoint, which may be on its way."""
         segment, readers = self.segments[owner], tuple(self._readers(step, owner).values())
         if step == 0:
             start = StartJob(segment, self.request.seed, self.sampling, readers)
-            self._hand_out(step, owner, "start", start, self.portrait)
+            self._scatter(step, owner, "start", start, self.portrait)
         else:
             job = ResumeJob(segment, step, self.address(step, owner), readers)
-            self._hand_out(step, owner, "resume", job, self.stored.pop(owner, None))
+            self._scatter(step, owner, "resume", job, self.stored.pop(owner, None))
 
-    def _hand_out(self, step: int, owner: int, method: str, *arguments: object) -> None:
+    def _scatter(self, step: int, owner: int, method: str, *arguments: object) -> None:
         readers = self._readers(step, owner)
         refs = self._submit(owner, method, *arguments, num_returns=len(readers))
         for reader, ref in zip(readers, refs, strict=True):
-            self.parcels[step, owner, reader] = ref
+            self.halos[step, owner, reader] = ref
 
     def _readers(self, step: int, owner: int) -> dict[int, tuple[int, ...]]:
         """Who reads which frames of (step, owner)."""
-        plan, writers = self.plan(step), self.needs.writers[step]
+        plan, writers = self.plan(step), self.remaining.writers[step]
         return {r: plan.reads(r, owner) for r in plan.readers[owner] if r in writers}
 
     def _heard(self, index: int) -> Ref:
         """What the windows of a segment hear; projected when the first of them is submitted."""
-        if index not in self.heard:
+        if index not in self.audio_condition:
             segment, ring = self.segments[index], self.plan(0).rings[index]
             reach = segment.stop + self.sampling.window_frames - 1
-            pieces = self.request.pieces
+            chunks = self.request.chunks
             job = ConditionJob(
-                pieces=tuple(job.piece for job in pieces),
-                tokens=tuple(job.target for job in pieces),
+                chunks=tuple(job.chunk for job in chunks),
+                tokens=tuple(job.target for job in chunks),
                 num_tokens=self.num_tokens,
                 frames=ring.around(segment.start, reach),
                 sampling=self.sampling,
-                target=self.request.heard(segment),
+                target=self.request.audio_condition(segment),
             )
             arguments = (job, self.portrait)
-            self.heard[index] = self._submit(index, "condition_frames", *arguments, lasting=True)[0]
-        return self.heard[index]
+            self.audio_condition[index] = self._submit(
+                index, "condition_frames", *arguments, persistent=True
+            )[0]
+        return self.audio_condition[index]
 
     def _submit(
         self,
@@ -158,9 +162,9 @@ class Graph:
         method: str,
         *arguments: object,
         num_returns: int = 1,
-        lasting: bool = False,
+        persistent: bool = False,
     ) -> tuple[Ref, ...]:
-        near = (self.request.order, segment)
+        affinity = (self.request.order, segment)
         return self.pool.submit(
-            method, *arguments, near=near, num_returns=num_returns, lasting=lasting
+            method, *arguments, affinity=affinity, num_returns=num_returns, persistent=persistent
         )

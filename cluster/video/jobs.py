@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from sonic_ops.core.config import AudioContext, DecodingConfig, MediaConfig, SamplingConfig
 from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, PIECE_SECONDS, SAMPLE_RATE_HZ
 from sonic_ops.core.timeline import (
-    Piece,
+    AudioChunk,
     Ring,
     Segment,
     Window,
-    cut_pieces,
+    cut_audio_chunks,
     num_frames_of,
 )
-from sonic_ops.sampling.halo import Part
+from sonic_ops.sampling.halo import WindowFrame
 
 _TENSORS = ".safetensors"
 
@@ -47,12 +47,14 @@ class VideoRequest:
         return num_frames_of(self.num_samples)
 
     @property
-    def pieces(self) -> tuple["PieceJob", ...]:
+    def chunks(self) -> tuple["AudioChunkJob", ...]:
         """The pieces of the track that are heard at once, and where their tokens are kept."""
         overlap = PIECE_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
         return tuple(
-            PieceJob(self.audio, piece, f"{self.work}/tokens/{piece.index:05}{_TENSORS}")
-            for piece in cut_pieces(self.num_samples, self.audio_piece_s * SAMPLE_RATE_HZ, overlap)
+            AudioChunkJob(self.audio, chunk, f"{self.work}/tokens/{chunk.index:05}{_TENSORS}")
+            for chunk in cut_audio_chunks(
+                self.num_samples, self.audio_piece_s * SAMPLE_RATE_HZ, overlap
+            )
         )
 
     @property
@@ -64,7 +66,7 @@ class VideoRequest:
         """The folder of all checkpoints, or of those after `step` steps."""
         return f"{self.work}/checkpoints" + ("" if step is None else f"/{step:03}")
 
-    def heard(self, segment: Segment) -> str:
+    def audio_condition(self, segment: Segment) -> str:
         """Where it is kept what the frames of a segment and its halo hear."""
         return f"{self.work}/heard/{segment.name}{_TENSORS}"
 
@@ -72,7 +74,7 @@ class VideoRequest:
         """Where the latents of a segment are kept after `step` steps."""
         return f"{self.checkpoints(step)}/{segment.name}{_TENSORS}"
 
-    def tints(self, segment: Segment) -> str:
+    def colour_stats(self, segment: Segment) -> str:
         """Where the tints of a segment are kept."""
         return f"{self.work}/tints/{segment.name}{_TENSORS}"
 
@@ -81,7 +83,7 @@ class VideoRequest:
         """Where it is kept what holds the colours of the whole video."""
         return f"{self.work}/tints/correction{_TENSORS}"
 
-    def stretch(self, segment: Segment) -> str:
+    def padded(self, segment: Segment) -> str:
         """Where the finished latents of a stretch are kept until they are fused."""
         return f"{self.work}/stretches/{segment.name}{_TENSORS}"
 
@@ -89,7 +91,7 @@ class VideoRequest:
         """Where the latents of a segment are kept."""
         return f"{self.work}/latents/{segment.name}{_TENSORS}"
 
-    def lowered(self, method: str, segment: Segment) -> str:
+    def low_memory_note(self, method: str, segment: Segment) -> str:
         """Where it is noted that a segment was made in the low-memory form."""
         return f"{low_memory_folder(self.work)}/{method}-{segment.name}{_TENSORS}"
 
@@ -99,11 +101,11 @@ class VideoRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class PieceJob:
+class AudioChunkJob:
     """Encode a piece of a track into a token file."""
 
     audio: str
-    piece: Piece
+    chunk: AudioChunk
     target: str
 
 
@@ -120,7 +122,7 @@ class PausesJob:
 class ConditionJob:
     """Project the tokens around some frames; `tokens` are the files of the pieces of the track."""
 
-    pieces: tuple[Piece, ...]
+    chunks: tuple[AudioChunk, ...]
     tokens: tuple[str, ...]
     num_tokens: int
     frames: tuple[int, ...]
@@ -163,10 +165,10 @@ class DenoiseJob:
     ring: Ring
     windows: tuple[Window, ...]
     sources: tuple[tuple[int, ...], ...]
-    parts: tuple[tuple[Part, ...], ...]
+    parts: tuple[tuple[WindowFrame, ...], ...]
     sampling: SamplingConfig
     low_memory: bool
-    lowered: str  # where to note that it had to be
+    low_memory_note: str  # where to note that it had to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class FuseJob:
     """
 
     segment: Segment
-    parts: tuple[tuple[Part, ...], ...]
+    parts: tuple[tuple[WindowFrame, ...], ...]
     readers: Readers
 
 
@@ -189,18 +191,18 @@ class StoreJob:
     """
 
     segment: Segment
-    parts: tuple[tuple[Part, ...], ...]
+    parts: tuple[tuple[WindowFrame, ...], ...]
     step: int
     target: str
     sampling: SamplingConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class BlendSource:
     """The frames `[start, start + len(weights))` as a stretch has them, and what they weigh."""
 
     source: str
-    stretch: Segment
+    padded: Segment
     start: int
     weights: tuple[float, ...]
 
@@ -210,7 +212,7 @@ class BlendJob:
     """Fuse the stretches that hold frames of a segment, once, and write its latents."""
 
     segment: Segment
-    takes: tuple[Take, ...]
+    blend_sources: tuple[BlendSource, ...]
     target: str
 
 
@@ -225,11 +227,11 @@ class DecodeJob:
     latents: tuple[str, ...]
     decoding: DecodingConfig
     low_memory: bool
-    lowered: str
+    low_memory_note: str
 
 
 @dataclass(frozen=True, slots=True)
-class TintJob:
+class ColourStatsJob:
     """Decode some frames of a segment and keep their tints."""
 
     segment: Segment

@@ -2,24 +2,24 @@
 
 from collections.abc import Sequence
 
-from cluster.video.jobs import Take, VideoRequest
+from cluster.video.jobs import BlendSource, VideoRequest
 from sonic_ops.core.timeline import Segment, ramp
 
 
-def takes_of(
+def blend_sources_of(
     request: VideoRequest,
     segment: Segment,
     segments: Sequence[Segment],
-    stretches: Sequence[Segment],
+    padded_segments: Sequence[Segment],
     overlap: int,
-) -> tuple[Take, ...]:
+) -> tuple[BlendSource, ...]:
     """The takes of a segment's frames by its own stretch and by those that overlap it."""
-    takes = []
-    for other, stretch in zip(segments, stretches, strict=True):
-        shared = range(max(segment.start, stretch.start), min(segment.stop, stretch.stop))
+    blend_sources = []
+    for other, padded in zip(segments, padded_segments, strict=True):
+        shared = range(max(segment.start, padded.start), min(segment.stop, padded.stop))
         weights = {frame: ramp(other, frame, request.num_frames, overlap) for frame in shared}
         frames = [frame for frame, weight in weights.items() if weight]
         if frames:
             weighed = tuple(weights[frame] for frame in frames)
-            takes.append(Take(request.stretch(stretch), stretch, frames[0], weighed))
-    return tuple(takes)
+            blend_sources.append(BlendSource(request.padded(padded), padded, frames[0], weighed))
+    return tuple(blend_sources)

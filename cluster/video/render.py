@@ -1,7 +1,8 @@
 """The render of one video in three calls. Only addresses come back.
 
 What is in the work folder already is not made again, so a call after a crash does what is missing.
-A call that finds a damaged file raises DamagedFileError: `artifacts.mended` makes it again.
+A call that finds a damaged file raises DamagedFileError, and `artifacts.retry_on_corrupt` makes it
+again.
 """
 
 from collections import deque
@@ -13,12 +14,12 @@ from cluster.pool.base import Pool, Ref
 from cluster.storage import artifacts
 from cluster.video.denoising import Denoising
 from cluster.video.finishing import Finishing
-from cluster.video.jobs import BlendJob, PausesJob, TintJob, VideoRequest
-from cluster.video.overlapped import takes_of
+from cluster.video.jobs import BlendJob, ColourStatsJob, PausesJob, VideoRequest
+from cluster.video.overlapped import blend_sources_of
 from cluster.video.progress import OnProgress, Progress
 from sonic_ops.core.presets import VideoConfig
-from sonic_ops.core.timeline import Segment, cut_segments, stretches_of, window_grid
-from sonic_ops.picture.colour_correction import Tints, correction_of, joined, tinted_frames
+from sonic_ops.core.timeline import Segment, cut_segments, pad_segments, window_grid
+from sonic_ops.picture.colour_correction import ColourStats, correction_of, joined, stats_frames
 from sonic_ops.sampling.halo import Grid, plan_apart, plan_step
 
 __all__ = ["OnProgress", "Progress", "denoise_video", "encode_audio", "encode_video"]
@@ -28,14 +29,14 @@ T = TypeVar("T")
 
 def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> list[str]:
     """Encode the whole track once, piece by piece; the addresses of the token files."""
-    targets = [job.target for job in request.pieces]
+    targets = [job.target for job in request.chunks]
     existing = artifacts.existing(targets)
-    todo = [(index, job) for index, job in enumerate(request.pieces) if job.target not in existing]
+    todo = [(index, job) for index, job in enumerate(request.chunks) if job.target not in existing]
     submitted = (
-        (index, pool.submit("encode_piece", job, near=(request.order, index), lasting=True)[0])
+        (index, pool.submit("encode_chunk", job, affinity=(request.order, index), persistent=True)[0])
         for index, job in todo
     )
-    with _dropping(pool, request):
+    with _cancelling(pool, request):
         for count, _ in enumerate(_in_turn(pool, submitted), start=1):
             on_progress(Progress("listen", len(existing) + count, len(targets)))
     return targets
@@ -49,7 +50,7 @@ def denoise_video(
     Raises SonicError. With `fusion: every_step` the latents have the same bits for any pool, any
     cut into segments and any interruption.
     """
-    with _dropping(pool, request):
+    with _cancelling(pool, request):
         segments = latent_segments(pool, request, config)
         targets = [request.latents(segment) for segment in segments]
         existing = artifacts.existing(targets)
@@ -80,7 +81,7 @@ def encode_video(
     existing = artifacts.existing(targets)
     todo = [segment for segment in segments if request.encoded(segment) not in existing]
     if todo:
-        with _dropping(pool, request):
+        with _cancelling(pool, request):
             sources = latent_segments(pool, request, config)
             if config.media.hold_colour:
                 _correct_colours(pool, request, sources)
@@ -98,18 +99,23 @@ def _correct_colours(pool: Pool, request: VideoRequest, segments: tuple[Segment,
     if artifacts.existing([request.correction]):
         return
     jobs = [
-        TintJob(s, frames, request.latents(s), request.portrait, request.tints(s))
+        ColourStatsJob(s, frames, request.latents(s), request.portrait, request.colour_stats(s))
         for s in segments
-        if (frames := tinted_frames(s.start, s.stop, request.num_frames))
+        if (frames := stats_frames(s.start, s.stop, request.num_frames))
     ]
     order = request.order
     submitted = (
-        (job, pool.submit("measure_tints", job, near=(order, job.segment.index), lasting=True)[0])
+        (
+            job,
+            pool.submit(
+                "measure_colour_stats", job, affinity=(order, job.segment.index), persistent=True
+            )[0],
+        )
         for job in jobs
     )
     for _ in _in_turn(pool, submitted):
         pass
-    parts = [Tints.from_tensors(artifacts.read_tensors(job.target)) for job in jobs]
+    parts = [ColourStats.from_tensors(artifacts.read_tensors(job.target)) for job in jobs]
     artifacts.write_tensors(request.correction, lambda: correction_of(joined(parts)).tensors())
 
 
@@ -121,7 +127,7 @@ def latent_segments(pool: Pool, request: VideoRequest, config: VideoConfig) -> t
     tolerance, pauses = config.border_tolerance_frames, list[range]()
     if tolerance:
         job = PausesJob(request.audio, request.num_frames, request.pauses)
-        found = pool.submit("find_pauses", job, near=(request.order, 0), lasting=True)
+        found = pool.submit("find_pauses", job, affinity=(request.order, 0), persistent=True)
         spans = artifacts.read_tensors(*pool.get(found))["pauses"].tolist()
         pauses = [range(start, stop) for start, stop in spans]
     return cut_segments(
@@ -138,22 +144,31 @@ def _denoise_apart(
     on_progress: OnProgress,
 ) -> None:
     """Denoise every segment alone with its overlaps, then fuse the overlaps once."""
-    stretches = stretches_of(segments, config.overlap, config.sampling.window_frames)
-    takes = {
-        segment: takes_of(request, segment, segments, stretches, config.overlap)
+    padded_segments = pad_segments(segments, config.overlap, config.sampling.window_frames)
+    blend_sources = {
+        segment: blend_sources_of(request, segment, segments, padded_segments, config.overlap)
         for segment in missing
     }
     Denoising(
         pool,
         request,
         config,
-        lambda step: plan_apart(stretches, _grid(config, step), config.sampling.edges),
-        target=request.stretch,
-        wanted=frozenset(take.stretch.index for parts in takes.values() for take in parts),
+        lambda step: plan_apart(padded_segments, _grid(config, step), config.sampling.edges),
+        target=request.padded,
+        wanted=frozenset(
+            source.padded.index for parts in blend_sources.values() for source in parts
+        ),
     ).run(on_progress)
-    jobs = (BlendJob(segment, takes[segment], request.latents(segment)) for segment in missing)
+    jobs = (
+        BlendJob(segment, blend_sources[segment], request.latents(segment)) for segment in missing
+    )
     submitted = (
-        (job, pool.submit("blend", job, near=(request.order, job.segment.index), lasting=True)[0])
+        (
+            job,
+            pool.submit("blend", job, affinity=(request.order, job.segment.index), persistent=True)[
+                0
+            ],
+        )
         for job in jobs
     )
     for _ in _in_turn(pool, submitted):
@@ -189,10 +204,10 @@ def _ended(pool: Pool, item: T, ref: Ref) -> T:
 
 
 @contextmanager
-def _dropping(pool: Pool, request: VideoRequest) -> Iterator[None]:
+def _cancelling(pool: Pool, request: VideoRequest) -> Iterator[None]:
     """Forget the jobs of a call that fails: whoever calls again submits them anew."""
     try:
         yield
     except BaseException:
-        pool.drop(request.order)
+        pool.cancel_row(request.order)
         raise

@@ -12,7 +12,7 @@ NONE: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class RemainingWork:
     """`made[k]` are the segments whose latents after k steps must be made, and `writers[k]` those
     whose windows must be denoised in step k."""
 
@@ -20,12 +20,12 @@ class Needs:
     writers: tuple[frozenset[int], ...]
 
 
-def needs_of(
+def remaining_work(
     plan: PlanStep,
     num_steps: int,
     wanted: frozenset[int],
     kept: Callable[[int], frozenset[int]],
-) -> Needs:
+) -> RemainingWork:
     """Walk back from the segments that are `wanted` after the last step.
 
     `kept(k)` are the segments that have a file of their latents after k steps. Such a file needs
@@ -39,4 +39,4 @@ def needs_of(
         part = plan(step)
         writers[step] = NONE.union(*(part.writers[owner] for owner in made[step + 1]))
         wanted = NONE.union(*(part.sources[writer] for writer in writers[step]))
-    return Needs(tuple(made), tuple(writers))
+    return RemainingWork(tuple(made), tuple(writers))

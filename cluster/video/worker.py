@@ -13,21 +13,21 @@ from torch import Tensor
 
 from cluster.storage import artifacts
 from cluster.storage.readers import LatentTrack, token_track
-from cluster.video.compose import shown
+from cluster.video.compose import compose_frames
 from cluster.video.jobs import (
+    AudioChunkJob,
     BlendJob,
+    ColourStatsJob,
     ConditionJob,
     DecodeJob,
     DenoiseJob,
     EncodeJob,
     FuseJob,
     PausesJob,
-    PieceJob,
     Readers,
     ResumeJob,
     StartJob,
     StoreJob,
-    TintJob,
 )
 from sonic_ops.audio.resampling import SampleFile, read_samples
 from sonic_ops.core.config import ModelsConfig
@@ -36,7 +36,7 @@ from sonic_ops.core.timeline import Segment
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.media.encoding import encode_frames, settings_of
 from sonic_ops.models.loading import processor_of
-from sonic_ops.picture.colour_correction import measure_tints
+from sonic_ops.picture.colour_correction import measure_colour_stats
 from sonic_ops.picture.portrait import portrait_from
 from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.conditioning import (
@@ -46,7 +46,7 @@ from sonic_ops.sampling.conditioning import (
 )
 from sonic_ops.sampling.decoding import as_pictures, decode_frame, decode_frames, in_tiles
 from sonic_ops.sampling.fusion import blend, fuse
-from sonic_ops.sampling.halo import Part, fusion_order
+from sonic_ops.sampling.halo import WindowFrame, fusion_order
 from sonic_ops.sampling.sampler import video_noise
 
 KEPT_SEGMENTS = 16
@@ -55,7 +55,7 @@ KEPT_SEGMENTS = 16
 KEPT_PORTRAITS = 16
 """Portraits that a worker keeps encoded, since rows share them."""
 
-Parcels = tuple[Tensor, ...]
+Halos = tuple[Tensor, ...]
 
 
 class RenderWorker:
@@ -63,7 +63,7 @@ class RenderWorker:
 
     def __init__(self, models: ModelsConfig) -> None:
         self._config = models
-        self._read_heard = lru_cache(KEPT_SEGMENTS)(_read_heard)
+        self._read_audio_condition = lru_cache(KEPT_SEGMENTS)(_read_audio_condition)
         self._conditions: dict[tuple[str, float, int], PortraitCondition] = {}
 
     @cached_property
@@ -75,12 +75,12 @@ class RenderWorker:
         """Load the weights now; the kind of processor. Raises ConfigError."""
         return processor_of(str(self.pipe.compute_device))
 
-    def encode_piece(self, job: PieceJob) -> str:
+    def encode_chunk(self, job: AudioChunkJob) -> str:
         """Write the tokens of one piece that count; its address."""
 
         def tokens() -> dict[str, Tensor]:
-            samples = read_samples(job.audio, job.piece.start, job.piece.stop)
-            return {"tokens": self.pipe.encode_chunk(samples)[: job.piece.num_tokens]}
+            samples = read_samples(job.audio, job.chunk.start, job.chunk.stop)
+            return {"tokens": self.pipe.encode_chunk(samples)[: job.chunk.num_tokens]}
 
         return artifacts.write_tensors(job.target, tokens)
 
@@ -112,41 +112,46 @@ class RenderWorker:
         A file, because what all frames hear is too much to keep in memory for all steps.
         """
 
-        def heard() -> dict[str, Tensor]:
-            track = token_track(job.pieces, job.tokens, job.num_tokens)
-            heard = condition_frames(self.pipe, track.read, job.frames, portrait.image_11E)
-            return heard.moving(job.sampling).tensors()
+        def audio_condition() -> dict[str, Tensor]:
+            track = token_track(job.chunks, job.tokens, job.num_tokens)
+            audio_condition = condition_frames(
+                self.pipe, track.read, job.frames, portrait.image_11E
+            )
+            return audio_condition.moving(job.sampling).tensors()
 
-        return artifacts.write_tensors(job.target, heard)
+        return artifacts.write_tensors(job.target, audio_condition)
 
-    def start(self, job: StartJob, portrait: PortraitCondition) -> Parcels | Tensor:
+    def start(self, job: StartJob, portrait: PortraitCondition) -> Halos | Tensor:
         """The noisiest latents of a segment, as parcels for their readers."""
         frames = range(job.segment.start, job.segment.stop)
         shape = portrait.reference_CHW.shape
         noise = video_noise(job.seed, frames, shape, job.sampling)
         y_FCHW = self.pipe.sampler(job.sampling).start(noise, portrait.reference_CHW)
-        return _hand_out(y_FCHW, job.segment, job.readers)
+        return _scatter(y_FCHW, job.segment, job.readers)
 
-    def resume(self, job: ResumeJob, _: str | None) -> Parcels | Tensor:
+    def resume(self, job: ResumeJob, _: str | None) -> Halos | Tensor:
         """The latents of a checkpoint, as parcels for their readers; it is given when written."""
         kept = artifacts.read_tensors(job.source)
         if int(kept["step"]) != job.step or len(kept["y"]) != len(job.segment):
             raise DamagedFileError(job.source)
-        return _hand_out(kept["y"], job.segment, job.readers)
+        return _scatter(kept["y"], job.segment, job.readers)
 
     @torch.inference_mode()
     def denoise(
         self,
         job: DenoiseJob,
         portrait: PortraitCondition,
-        heard: str,
-        *parcels: Tensor,
+        audio_condition: str,
+        *halos: Tensor,
         low_memory: bool = False,
-    ) -> Parcels | Tensor:
+    ) -> Halos | Tensor:
         """One step of the windows of a segment, as parcels for their owners."""
         row_of = {frame: i for i, frame in enumerate(f for part in job.sources for f in part)}
-        y_FCHW = torch.cat(parcels)
-        sampler, condition = self.pipe.sampler(job.sampling), self._read_heard(heard)
+        y_FCHW = torch.cat(halos)
+        sampler, condition = (
+            self.pipe.sampler(job.sampling),
+            self._read_audio_condition(audio_condition),
+        )
         is_low = _is_low(job, forced=low_memory)
         stepped = {}
         for window in job.windows:
@@ -156,21 +161,21 @@ class RenderWorker:
             stepped[window.index] = self.pipe.denoise_window(
                 step, y_TCHW, frames, portrait, condition, sampler, low_memory=is_low
             )
-        return _parcels(
-            torch.stack([stepped[part.window][part.position] for part in parcel])
-            for parcel in job.parts
+        return _halos(
+            torch.stack([stepped[part.window][part.position] for part in halo])
+            for halo in job.parts
         )
 
-    def fuse(self, job: FuseJob, *parcels: Tensor) -> Parcels | Tensor:
+    def fuse(self, job: FuseJob, *halos: Tensor) -> Halos | Tensor:
         """Fuse the parts of a segment's frames, as parcels for the readers of the next step."""
-        y_FCHW = _fused(job.segment, job.parts, parcels)
-        return _hand_out(y_FCHW, job.segment, job.readers)
+        y_FCHW = _fused(job.segment, job.parts, halos)
+        return _scatter(y_FCHW, job.segment, job.readers)
 
-    def store(self, job: StoreJob, portrait: PortraitCondition, *parcels: Tensor) -> str:
+    def store(self, job: StoreJob, portrait: PortraitCondition, *halos: Tensor) -> str:
         """Fuse the parts of a segment's frames into a file; its address."""
 
         def latents() -> dict[str, Tensor]:
-            y_FCHW = _fused(job.segment, job.parts, parcels)
+            y_FCHW = _fused(job.segment, job.parts, halos)
             if job.step < job.sampling.num_run:
                 return {"y": y_FCHW, "step": torch.tensor(job.step)}
             sampler = self.pipe.sampler(job.sampling)
@@ -182,14 +187,14 @@ class RenderWorker:
         """Fuse the overlaps of stretches once; the address of the latents."""
 
         def latents() -> dict[str, Tensor]:
-            takes = []
-            for take in job.takes:
-                y_FCHW = artifacts.read_tensors(take.source)["latents"]
-                weights_F = torch.tensor(take.weights)
-                first = take.start - take.stretch.start
+            blend_sources = []
+            for source in job.blend_sources:
+                y_FCHW = artifacts.read_tensors(source.source)["latents"]
+                weights_F = torch.tensor(source.weights)
+                first = source.start - source.padded.start
                 part_FCHW = y_FCHW[first : first + len(weights_F)]
-                takes.append((take.start - job.segment.start, part_FCHW, weights_F))
-            return {"latents": blend(takes, len(job.segment))}
+                blend_sources.append((source.start - job.segment.start, part_FCHW, weights_F))
+            return {"latents": blend(blend_sources, len(job.segment))}
 
         return artifacts.write_tensors(job.target, latents)
 
@@ -210,17 +215,19 @@ class RenderWorker:
         frames = np.concatenate([as_pictures(chunk) for chunk in chunks])
         return frames, frames[:1].copy()
 
-    def measure_tints(self, job: TintJob) -> str:
+    def measure_colour_stats(self, job: ColourStatsJob) -> str:
         """Write the tints of some frames; the address."""
 
-        def tints() -> dict[str, Tensor]:
+        def colour_stats() -> dict[str, Tensor]:
             track = LatentTrack((job.segment,), (job.latents,))
             portrait = portrait_from(artifacts.read_tensors(job.portrait))
             decode = self.pipe.decode_latents
             frames = ((f, decode_frame(decode, track.read, f)) for f in job.frames)
-            return measure_tints(frames, portrait.image_CHW * 0.5 + 0.5, portrait.face_HW).tensors()
+            return measure_colour_stats(
+                frames, portrait.image_CHW * 0.5 + 0.5, portrait.face_HW
+            ).tensors()
 
-        return artifacts.write_tensors(job.target, tints)
+        return artifacts.write_tensors(job.target, colour_stats)
 
     def encode(
         self, job: EncodeJob, frames: NDArray[np.uint8], following: NDArray[np.uint8] | None
@@ -235,7 +242,7 @@ class RenderWorker:
             job.media.fps,
         )
         settings, expected = settings_of(job.media), job.stop - job.start
-        with shown(stream, job) as pictures_HWC:
+        with compose_frames(stream, job) as pictures_HWC:
             return artifacts.write_video(
                 job.target,
                 lambda path: encode_frames(pictures_HWC, path, settings, expected=expected),
@@ -246,27 +253,27 @@ def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:
     """Whether a job takes the low-memory form. If that is forced, and not what the preset says, a
     note comes first: files with such bits may be all that is left of a run."""
     if forced and not job.low_memory:
-        artifacts.write_tensors(job.lowered, dict)
+        artifacts.write_tensors(job.low_memory_note, dict)
     return forced or job.low_memory
 
 
-def _read_heard(address: str) -> FrameCondition:
+def _read_audio_condition(address: str) -> FrameCondition:
     return FrameCondition.from_tensors(artifacts.read_tensors(address))
 
 
 def _fused(
-    segment: Segment, parts: tuple[tuple[Part, ...], ...], parcels: tuple[Tensor, ...]
+    segment: Segment, parts: tuple[tuple[WindowFrame, ...], ...], halos: tuple[Tensor, ...]
 ) -> Tensor:
     order = fusion_order(parts)
-    targets = [part.frame - segment.start for parcel in parts for part in parcel]
-    return fuse(torch.cat(parcels)[order], [targets[i] for i in order], len(segment))
+    targets = [part.frame - segment.start for halo in parts for part in halo]
+    return fuse(torch.cat(halos)[order], [targets[i] for i in order], len(segment))
 
 
-def _hand_out(y_FCHW: Tensor, segment: Segment, readers: Readers) -> Parcels | Tensor:
-    return _parcels(y_FCHW[[frame - segment.start for frame in frames]] for frames in readers)
+def _scatter(y_FCHW: Tensor, segment: Segment, readers: Readers) -> Halos | Tensor:
+    return _halos(y_FCHW[[frame - segment.start for frame in frames]] for frames in readers)
 
 
-def _parcels(parts: Iterable[Tensor]) -> Parcels | Tensor:
+def _halos(parts: Iterable[Tensor]) -> Halos | Tensor:
     """One result per parcel; a single one is itself the result."""
-    parcels = tuple(parts)
-    return parcels if len(parcels) > 1 else parcels[0]
+    halos = tuple(parts)
+    return halos if len(halos) > 1 else halos[0]

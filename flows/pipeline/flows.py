@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from cluster.storage.artifacts import mended
+from cluster.storage.artifacts import retry_on_corrupt
 from flows.pipeline import tasks
 from flows.pipeline.artifacts import Shown, show_report, show_results
 from flows.pipeline.session import current_session
@@ -45,7 +45,7 @@ def render_row(row_id: str, output: str) -> Rendered:
     If a file of its work turns out to be damaged, the row is gone through again to make it anew.
     """
     planned = current_session().rows[row_id]
-    return mended(lambda: _rendered(planned))
+    return retry_on_corrupt(lambda: _rendered(planned))
 
 
 def _rendered(planned: PlannedRow) -> Rendered:
@@ -166,8 +166,8 @@ def rendered_result(planned: PlannedRow) -> RowResult:
     except Exception as error:  # Prefect itself: this row is lost, the others go on
         outcome = error
     finally:
-        session.pool.drop(order)
-        account = session.pool.settle(order)
+        session.pool.cancel_row(order)
+        account = session.pool.pop_costs(order)
         del session.rows[planned.row.id]
     if isinstance(outcome, NoWorkersError):
         raise outcome

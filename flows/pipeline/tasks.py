@@ -73,7 +73,7 @@ def stage(function: Callable[Concatenate[PlannedRow, P], R]) -> Task[Concatenate
         except RenderError:
             session = current_session()
             session.failures[planned.row.id] += 1
-            session.pool.drop(planned.row.number)
+            session.pool.cancel_row(planned.row.number)
             raise
 
     made: Task[Concatenate[PlannedRow, P], R] = task(

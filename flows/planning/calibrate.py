@@ -45,7 +45,7 @@ BUDGET_S = 20.0
 """Rounds are repeated until they have taken so long: short ones say little."""
 
 _STAGES = {
-    "encode_piece": "listen",
+    "encode_chunk": "listen",
     "condition_portrait": "denoise",
     "condition_frames": "denoise",
     "start": "denoise",
@@ -131,7 +131,7 @@ class _Measure:
 
     def extras(self, num_frames: int) -> None:
         """Interpolation, pasting and every codec alone."""
-        side, near = self._config.portrait.resolution, (self._next(), 0)
+        side, affinity = self._config.portrait.resolution, (self._next(), 0)
         jobs: list[tuple[str, tuple[object, ...]]] = [
             ("interpolate", (num_frames, side, self._config.media))
         ] * 2
@@ -141,7 +141,9 @@ class _Measure:
             target = str(self._folder / f"{codec}.{ENCODERS[codec].muxer}")
             jobs += [("compress", (num_frames, side, media, target))] * 2
         for method, arguments in jobs:
-            self._pool.get(self._pool.submit(method, *arguments, near=near, lasting=True))
+            self._pool.get(
+                self._pool.submit(method, *arguments, affinity=affinity, persistent=True)
+            )
 
     def calibration(
         self, size: Round, num_rounds: int, start_s: float, kept_bytes: int
@@ -179,7 +181,7 @@ class _Measure:
         encode_s = spent("encode") / frames / sum(alone_s)
         return Costs(
             pixels=self._config.portrait.resolution**2,
-            piece_s=spent("encode_piece"),
+            piece_s=spent("encode_chunk"),
             portrait_s=spent("condition_portrait"),
             frame_s=spent("condition_frames") / frames,
             branch_s=spent("denoise") / (num_windows * num_branches(sampling)),
@@ -219,7 +221,7 @@ class _Measure:
         )
         ending = _ending_for(media.codec or USUAL_CODEC)
         finish_video(list(map(Path, segments)), work / f"video{ending}", finish)
-        self._pool.settle(order)
+        self._pool.pop_costs(order)
         self._prepare_s += prepared_s - started_s
         self._finish_s += time.perf_counter() - rendered_s
         self._work_bytes += _bytes_in(work)

@@ -16,7 +16,7 @@ from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.formats import VideoCodec
 from sonic_ops.core.guidance import branches_of, guidance_scales
-from sonic_ops.core.timeline import Piece, cut_pieces
+from sonic_ops.core.timeline import AudioChunk, cut_audio_chunks
 
 STAGES = ("listen", "denoise", "decode", "encode")
 
@@ -76,13 +76,13 @@ def estimate_row(
     area, pasted = sizes.animated / costs.pixels, sizes.pasted / costs.pixels
     moving = sizes.encoded * (sizes.moving + STILL * (1 - sizes.moving))  # in pixels that move
     codec = config.media.codec or "h264"
-    pieces = _pieces(plan, config)
+    chunks = _pieces(plan, config)
     denoise_s = (
         plan.num_windows * num_branches(config.sampling) * costs.branch_s
         + plan.num_frames * plan.num_steps * costs.step_frame_s
     )
     stages_s = {
-        "listen": len(pieces) * costs.piece_s + plan.num_frames * costs.frame_s,
+        "listen": len(chunks) * costs.piece_s + plan.num_frames * costs.frame_s,
         "denoise": area * (costs.portrait_s + denoise_s),
         "decode": area * _num_decoded(plan, config) * costs.decode_s,
         "encode": area * plan.num_frames * costs.middle_s
@@ -100,7 +100,7 @@ def estimate_row(
             stage: int(calibration.kept_bytes + area * max(peak - calibration.kept_bytes, 0))
             for stage, peak in calibration.peak_bytes.items()
         },
-        int(sum(piece.num_tokens for piece in pieces) * calibration.work_token_bytes)
+        int(sum(piece.num_tokens for piece in chunks) * calibration.work_token_bytes)
         + int(area * plan.num_frames * calibration.work_frame_bytes)
         + output_bytes,
         output_bytes,
@@ -111,16 +111,16 @@ def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
     """Frames that are decoded, those twice of which the tint is measured."""
     if not config.media.hold_colour:
         return plan.num_frames
-    from sonic_ops.picture.colour_correction import tinted_frames  # late: it loads torch
+    from sonic_ops.picture.colour_correction import stats_frames  # late: it loads torch
 
-    return plan.num_frames + len(tinted_frames(0, plan.num_frames, plan.num_frames))
+    return plan.num_frames + len(stats_frames(0, plan.num_frames, plan.num_frames))
 
 
-def _pieces(plan: RowPlan, config: RenderConfig) -> tuple[Piece, ...]:
+def _pieces(plan: RowPlan, config: RenderConfig) -> tuple[AudioChunk, ...]:
     """Pieces of sound that the speech encoder hears."""
     overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
     piece_samples = config.audio_piece_s * SAMPLE_RATE_HZ
-    return cut_pieces(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap)
+    return cut_audio_chunks(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap)
 
 
 def num_branches(sampling: SamplingConfig) -> int:

@@ -5,7 +5,7 @@ import sys
 import traceback
 from dataclasses import dataclass, field, replace
 
-from cluster.pool.accounts import Account
+from cluster.pool.accounts import RowCosts
 from cluster.video.jobs import low_memory_folder
 from flows import addresses
 from flows.preflight.checks import PlannedRow
@@ -24,7 +24,7 @@ class Spent:
 
     wall_s: float = 0.0
     num_failures: int = 0
-    account: Account = field(default_factory=Account)
+    account: RowCosts = field(default_factory=RowCosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         planned_worker_s=planned.planned_worker_s,
         peak_memory_mb=peak_memory_mb(),
         fingerprint=planned.fingerprint,
-        notes=_joined(*planned.notes, _redone(spent.account), _lowered(planned.work)),
+        notes=_joined(*planned.notes, _retries(spent.account), _lowered(planned.work)),
     )
 
 
@@ -123,9 +123,9 @@ def _noted(planned: PlannedRow, error: BaseException) -> str:
     return f"{error} (see {address})"
 
 
-def _redone(account: Account) -> str:
+def _retries(account: RowCosts) -> str:
     """What was computed twice."""
-    jobs = ", ".join(f"{count} x {name}" for name, count in sorted(account.redone.items()))
+    jobs = ", ".join(f"{count} x {name}" for name, count in sorted(account.retries.items()))
     return f"run again because workers were lost: {jobs}" if jobs else ""
 
 

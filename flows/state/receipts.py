@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cluster.pool.accounts import Account
+from cluster.pool.accounts import RowCosts
 from flows import addresses
 from flows.rows.fingerprint import SHORT
 from flows.rows.rows import Row
@@ -77,7 +77,7 @@ def read_owner(work: str) -> tuple[str, str] | None:
     return output, fingerprint
 
 
-def write_receipt(result: RowResult, account: Account) -> None:
+def write_receipt(result: RowResult, account: RowCosts) -> None:
     """Keep the result of a finished row beside its output, and where its time went."""
     assert result.output is not None
     timings = {"seconds": dict(account.seconds), "spans": [asdict(s) for s in account.spans]}

@@ -14,7 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from sonic_ops.audio.reading import AudioInfo, SoundBlock, probe_audio, read_sound, unreadable
-from sonic_ops.audio.whisper import encode_piece, log_mel
+from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.core.errors import AudioTooShortError, DamagedFileError
 from sonic_ops.core.files import draft_of, open_own, storage_fault
@@ -23,7 +23,7 @@ __all__ = [
     "AudioInfo",
     "SampleFile",
     "decode_audio",
-    "encode_piece",
+    "encode_mel",
     "log_mel",
     "num_samples_in",
     "probe_audio",

@@ -14,7 +14,7 @@ from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sonic_ops.core.constants import NUM_MEL_BINS, PIECE_SAMPLES, SAMPLE_RATE_HZ
-from sonic_ops.core.timeline import Piece
+from sonic_ops.core.timeline import AudioChunk
 
 
 def log_mel(samples_S: NDArray[np.float32]) -> Tensor:
@@ -29,7 +29,7 @@ def log_mel(samples_S: NDArray[np.float32]) -> Tensor:
 
 
 @torch.no_grad()
-def encode_piece(encoder: WhisperEncoder, mel_MT: Tensor) -> Tensor:
+def encode_mel(encoder: WhisperEncoder, mel_MT: Tensor) -> Tensor:
     """Hidden states of one piece: M T -> L K D with 1500 tokens.
 
     K holds the embeddings and every layer's output; the last layer's is the one after the final
@@ -43,7 +43,7 @@ def encode_piece(encoder: WhisperEncoder, mel_MT: Tensor) -> Tensor:
 
 def encode_chunk(encoder: WhisperEncoder, samples_S: NDArray[np.float32]) -> Tensor:
     """Hidden states of up to 30 s of audio: S -> L K D with 1500 tokens."""
-    return encode_piece(encoder, log_mel(samples_S))
+    return encode_mel(encoder, log_mel(samples_S))
 
 
 @cache
@@ -55,10 +55,10 @@ class TokenTrack:
     """Tokens of the whole track out of those of its pieces, which are read when they are needed."""
 
     def __init__(
-        self, pieces: Sequence[Piece], read_piece: Callable[[int], Tensor], num_tokens: int
+        self, chunks: Sequence[AudioChunk], read_chunk: Callable[[int], Tensor], num_tokens: int
     ) -> None:
-        self._pieces = pieces
-        self._read_piece = read_piece
+        self._chunks = chunks
+        self._read_chunk = read_chunk
         self._num_tokens = num_tokens
         self._cache: dict[int, Tensor] = {}
 
@@ -70,15 +70,15 @@ class TokenTrack:
         first, last = max(start, 0), min(stop, self._num_tokens)
         inside = min(max(first, 0), self._num_tokens - 1)
         out: Tensor | None = None
-        for piece in self._pieces:
-            span = range(max(first, piece.rise.start), min(last, piece.fall.stop))
-            if not span and (out is not None or piece.share(inside) == 0):
+        for chunk in self._chunks:
+            span = range(max(first, chunk.rise.start), min(last, chunk.fall.stop))
+            if not span and (out is not None or chunk.share(inside) == 0):
                 continue
-            tokens = self._tokens(piece.index)
+            tokens = self._tokens(chunk.index)
             if out is None:
                 out = tokens.new_zeros(stop - start, *tokens.shape[1:])
-            share = torch.tensor([piece.share(token) for token in span])[:, None, None]
-            part = tokens[span.start - piece.first_token : span.stop - piece.first_token]
+            share = torch.tensor([chunk.share(token) for token in span])[:, None, None]
+            part = tokens[span.start - chunk.first_token : span.stop - chunk.first_token]
             out[span.start - start : span.stop - start] += share * part
         assert out is not None
         return out
@@ -86,5 +86,5 @@ class TokenTrack:
     def _tokens(self, index: int) -> Tensor:
         if index not in self._cache:
             self._cache = {k: v for k, v in self._cache.items() if k >= index - 1}
-            self._cache[index] = self._read_piece(index)
+            self._cache[index] = self._read_chunk(index)
         return self._cache[index]

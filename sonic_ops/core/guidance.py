@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from torch import Tensor
 
-BRANCHES: Final = ("blank", "image", "full")
+BRANCHES: Final = ("uncond", "image", "image_audio")
 
 
 def guidance_scales(
@@ -37,8 +37,8 @@ def guide(predicted: Mapping[str, Tensor], image_scale: float, audio_scale: floa
     if set(predicted) == set(BRANCHES):
         blank, image, full = (predicted[name] for name in BRANCHES)
         return blank + image_scale * (image - blank) + audio_scale * (full - image)
-    if set(predicted) == {"image", "full"}:
-        return predicted["image"] + audio_scale * (predicted["full"] - predicted["image"])
+    if set(predicted) == {"image", "image_audio"}:
+        return predicted["image"] + audio_scale * (predicted["image_audio"] - predicted["image"])
     weights = dict(
         zip(BRANCHES, (1 - image_scale, image_scale - audio_scale, audio_scale), strict=True)
     )

@@ -193,7 +193,7 @@ def _moved(border: int, pauses: Sequence[range], tolerance: int, num_frames: int
     return max(range(first, last + 1), key=preference)
 
 
-def stretches_of(
+def pad_segments(
     segments: Sequence[Segment], overlap: int, window_frames: int
 ) -> tuple[Segment, ...]:
     """Every segment with what is denoised with it: half an overlap on both sides.
@@ -202,12 +202,12 @@ def stretches_of(
     """
     num_frames = segments[-1].stop
     before, after = overlap // 2, overlap - overlap // 2
-    stretches = []
+    padded = []
     for segment in segments:
         stop = min(segment.stop + after, num_frames)
         start = max(0, min(segment.start - before, stop - window_frames))
-        stretches.append(Segment(segment.index, start, max(stop, min(window_frames, num_frames))))
-    return tuple(stretches)
+        padded.append(Segment(segment.index, start, max(stop, min(window_frames, num_frames))))
+    return tuple(padded)
 
 
 def ramp(segment: Segment, frame: int, num_frames: int, overlap: int) -> float:
@@ -223,7 +223,7 @@ def ramp(segment: Segment, frame: int, num_frames: int, overlap: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class AudioChunk:
     """Samples `[start, stop)` that the speech encoder hears at once, and where its tokens count.
 
     They come in across the tokens `rise` of the track and go out across `fall`, where the next
@@ -259,23 +259,25 @@ def _risen(span: range, token: int) -> float:
     return (token - span.start + 0.5) / len(span)
 
 
-def cut_pieces(num_samples: int, piece_samples: int, overlap_samples: int = 0) -> tuple[Piece, ...]:
+def cut_audio_chunks(
+    num_samples: int, chunk_samples: int, overlap_samples: int = 0
+) -> tuple[AudioChunk, ...]:
     """Cut audio into pieces, each of which overlaps the next one.
 
     They change over in the middle of an overlap. Without overlap the last piece is what is left;
     else it begins earlier, so that it is as long as the others.
     """
-    assert 0 <= overlap_samples < piece_samples
+    assert 0 <= overlap_samples < chunk_samples
     assert overlap_samples % SAMPLES_PER_TOKEN == 0
-    starts = range(0, max(num_samples - overlap_samples, 1), piece_samples - overlap_samples)
-    latest = num_samples - piece_samples if overlap_samples else num_samples
+    starts = range(0, max(num_samples - overlap_samples, 1), chunk_samples - overlap_samples)
+    latest = num_samples - chunk_samples if overlap_samples else num_samples
     latest = -(-max(latest, 0) // SAMPLES_PER_TOKEN) * SAMPLES_PER_TOKEN
-    spans = [range(min(start, latest), min(start + piece_samples, num_samples)) for start in starts]
+    spans = [range(min(start, latest), min(start + chunk_samples, num_samples)) for start in starts]
     num_tokens = -(-num_samples // SAMPLES_PER_TOKEN)
     inner = [_change(before, after) for before, after in pairwise(spans)]
     changes = [range(0, 0), *inner, range(num_tokens, num_tokens)]
     return tuple(
-        Piece(index, span.start, span.stop, rise, fall)
+        AudioChunk(index, span.start, span.stop, rise, fall)
         for index, (span, (rise, fall)) in enumerate(zip(spans, pairwise(changes), strict=True))
     )
 

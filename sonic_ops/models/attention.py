@@ -143,7 +143,7 @@ def _out(attn: Any, hidden_states: Tensor) -> Tensor:
     return projected
 
 
-def listen(unet: UNetSpatioTemporalConditionModel) -> Context:
+def add_audio_attention(unet: UNetSpatioTemporalConditionModel) -> Context:
     """Put audio attention on every `attn2` of a stock UNet; returns the context they share.
 
     The new weights are `<attn2>.processor.to_k_ip.0.weight` and `...to_v_ip.0.weight`.

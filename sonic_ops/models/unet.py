@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from diffusers import ModelMixin, UNetSpatioTemporalConditionModel
 from torch import Tensor, nn
 
-from sonic_ops.models.attention import listen
+from sonic_ops.models.attention import add_audio_attention
 from sonic_ops.models.temporal import fold_time
 
 
-class Deep:
+class CachedFeatures:
     """What comes of all levels but the finest, laid out like latents: (B, T, M, H, W).
 
     It is filled by a call, unless it is made of what another call has left.
@@ -46,7 +46,7 @@ class AudioUNet(ModelMixin):  # type: ignore[misc]
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.unet = fold_time(UNetSpatioTemporalConditionModel.from_config(dict(config)))
-        self._context = listen(self.unet)
+        self._context = add_audio_attention(self.unet)
 
     def forward(
         self,
@@ -56,22 +56,22 @@ class AudioUNet(ModelMixin):  # type: ignore[misc]
         audio: Sequence[Tensor],
         time_ids_B3: Tensor,
         mask_B1HW: Tensor | None = None,
-        deep: Deep | None = None,
+        cached: CachedFeatures | None = None,
     ) -> Tensor:
         """Predict v: (B, T, 2C, H, W) -> (B, T, C, H, W).
 
         `image` holds a (T or 1, 1, D) per branch and `audio` a (T or 1, K, D); `time_ids_B3` are
         frames per second, head bucket and expression bucket; masks, one for all branches or one
-        for each, are in pixels of the picture. `deep` is filled, or used if it is full.
+        for each, are in pixels of the picture. `cached` is filled, or used if it is full.
         """
         self._context.set(image, audio, mask_B1HW, sample_BTCHW.shape[1])
         # The stock class repeats this per frame; our attention reads the context instead.
         first = sample_BTCHW.new_zeros(len(image), 1, image[0].shape[-1])
-        if deep is None:
+        if cached is None:
             return self._whole(sample_BTCHW, timestep_B, first, time_ids_B3)
-        if deep.is_reused:
-            return self._shallow(sample_BTCHW, timestep_B, first, time_ids_B3, deep.kept)
-        with _seen_by(self._upsampler, deep, sample_BTCHW.shape):
+        if cached.is_reused:
+            return self._shallow(sample_BTCHW, timestep_B, first, time_ids_B3, cached.kept)
+        with capture_input(self._upsampler, cached, sample_BTCHW.shape):
             return self._whole(sample_BTCHW, timestep_B, first, time_ids_B3)
 
     def _whole(
@@ -127,11 +127,13 @@ class AudioUNet(ModelMixin):  # type: ignore[misc]
 
 
 @contextmanager
-def _seen_by(upsampler: nn.Module, deep: Deep, shape_BTCHW: Sequence[int]) -> Iterator[None]:
+def capture_input(
+    upsampler: nn.Module, cached: CachedFeatures, shape_BTCHW: Sequence[int]
+) -> Iterator[None]:
     """Keep what goes into a module."""
 
     def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        deep.keep(inputs[0], shape_BTCHW)
+        cached.keep(inputs[0], shape_BTCHW)
 
     hook = upsampler.register_forward_pre_hook(keep)
     try:

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from sonic_ops.core.constants import MODEL_FPS
 
-TINT_FRAMES = 25  # from one tint to the next
+STATS_FRAMES = 25  # from one tint to the next
 REACH_S = 6.0  # deviation of the weights by which tints are averaged
 MAX_GAIN = 1.25
 _FURTHEST = 5.0  # deviations: what is further away weighs less than 4e-6
@@ -32,7 +32,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Tints:
+class ColourStats:
     """Mean and deviation of the colours (N C) of some frames, in [0, 1], and of the portrait."""
 
     frames: tuple[int, ...]
@@ -52,7 +52,7 @@ class Tints:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Tints":
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "ColourStats":
         """The tints that `tensors` was made from."""
         numbers = {name: tensor.numpy() for name, tensor in tensors.items() if name != "frames"}
         return cls(
@@ -86,21 +86,21 @@ class Correction:
         return cls(*(tensors[name].numpy() for name in ("frames", "gains", "offsets")))
 
 
-def tinted_frames(start: int, stop: int, num_frames: int) -> tuple[int, ...]:
+def stats_frames(start: int, stop: int, num_frames: int) -> tuple[int, ...]:
     """The frames of `[start, stop)` whose tints are measured, in a video of so many."""
-    first = min(TINT_FRAMES // 2, num_frames - 1)
-    before = max(-(-(start - first) // TINT_FRAMES), 0)
-    return tuple(range(first + before * TINT_FRAMES, stop, TINT_FRAMES))
+    first = min(STATS_FRAMES // 2, num_frames - 1)
+    before = max(-(-(start - first) // STATS_FRAMES), 0)
+    return tuple(range(first + before * STATS_FRAMES, stop, STATS_FRAMES))
 
 
-def measure_tints(
+def measure_colour_stats(
     frames: Iterable[tuple[int, Tensor]], portrait_CHW: Tensor, face_HW: Tensor
-) -> Tints:
+) -> ColourStats:
     """The colours of numbered frames (C H W) and of the portrait, all in [0, 1]."""
     place_HW = _away_from_mouth(face_HW)
     numbered = [(frame, _statistics(image_CHW, place_HW)) for frame, image_CHW in frames]
     mean_C, deviation_C = _statistics(portrait_CHW, place_HW)
-    return Tints(
+    return ColourStats(
         tuple(frame for frame, _ in numbered),
         np.array([mean for _, (mean, _) in numbered]).reshape(-1, len(mean_C)),
         np.array([deviation for _, (_, deviation) in numbered]).reshape(-1, len(mean_C)),
@@ -109,9 +109,9 @@ def measure_tints(
     )
 
 
-def joined(parts: Sequence[Tints]) -> Tints:
+def joined(parts: Sequence[ColourStats]) -> ColourStats:
     """The tints of a whole video out of those of its segments."""
-    return Tints(
+    return ColourStats(
         tuple(frame for part in parts for frame in part.frames),
         np.concatenate([part.means_NC for part in parts]),
         np.concatenate([part.deviations_NC for part in parts]),
@@ -120,16 +120,19 @@ def joined(parts: Sequence[Tints]) -> Tints:
     )
 
 
-def correction_of(tints: Tints) -> Correction:
+def correction_of(colour_stats: ColourStats) -> Correction:
     """What brings all frames of a video back to the colours of the portrait.
 
-    `tints` are those of the whole video, TINT_FRAMES from one to the next.
+    `colour_stats` are those of the whole video, STATS_FRAMES from one to the next.
     """
-    means_NC, deviations_NC = _averaged(tints.means_NC), _averaged(tints.deviations_NC)
-    gains_NC = tints.portrait_deviation_C / np.maximum(deviations_NC, 1e-6)
+    means_NC, deviations_NC = (
+        _averaged(colour_stats.means_NC),
+        _averaged(colour_stats.deviations_NC),
+    )
+    gains_NC = colour_stats.portrait_deviation_C / np.maximum(deviations_NC, 1e-6)
     gains_NC = gains_NC.clip(1 / MAX_GAIN, MAX_GAIN)
-    offsets_NC = tints.portrait_mean_C - gains_NC * means_NC
-    return Correction(np.array(tints.frames), gains_NC, offsets_NC)
+    offsets_NC = colour_stats.portrait_mean_C - gains_NC * means_NC
+    return Correction(np.array(colour_stats.frames), gains_NC, offsets_NC)
 
 
 def held(
@@ -152,7 +155,7 @@ def _averaged(values_NC: Numbers) -> Numbers:
     One neighbour after the other, so that a long video needs no matrix of all with all, and no
     library that adds in an order of its own.
     """
-    num, tint_s = len(values_NC), TINT_FRAMES / float(MODEL_FPS)
+    num, tint_s = len(values_NC), STATS_FRAMES / float(MODEL_FPS)
     sums_NC, weights_N1 = np.zeros_like(values_NC), np.zeros((num, 1))
     furthest = min(int(_FURTHEST * REACH_S / tint_s), num - 1)
     for step in range(-furthest, furthest + 1):

@@ -22,7 +22,7 @@ from sonic_ops.core.constants import (
     TOKENS_PER_FRAME,
 )
 from sonic_ops.models.networks import SonicNetworks
-from sonic_ops.models.unet import AudioUNet, Deep
+from sonic_ops.models.unet import AudioUNet, CachedFeatures
 from sonic_ops.picture.portrait import Portrait
 from sonic_ops.sampling.sampler import Denoiser
 
@@ -169,14 +169,14 @@ def one_by_one(denoiser: Denoiser) -> Denoiser:
         branches: Sequence[str],
         y_TCHW: Tensor,
         timestep: float,
-        deep: dict[str, Tensor] | None = None,
+        cached: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         predicted: dict[str, Tensor] = {}
         for name in branches:
-            own = None if deep is None else {key: deep[key] for key in deep if key == name}
+            own = None if cached is None else {key: cached[key] for key in cached if key == name}
             predicted |= denoiser([name], y_TCHW, timestep, *(() if own is None else (own,)))
-            if deep is not None:
-                deep |= own or {}
+            if cached is not None:
+                cached |= own or {}
         return predicted
 
     return denoise
@@ -192,26 +192,28 @@ def window_denoiser(
         branches: Sequence[str],
         y_TCHW: Tensor,
         timestep: float,
-        deep: dict[str, Tensor] | None = None,
+        cached: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         like = next(unet.parameters())
         condition_TCHW = portrait.latents_CHW.expand(y_TCHW.shape)
-        shown = [condition_TCHW * (name != "blank") for name in branches]
+        shown = [condition_TCHW * (name != "uncond") for name in branches]
         sample_BTCHW = torch.stack([torch.cat([y_TCHW, part], dim=1) for part in shown])
-        heard = [tokens_TKE if name == "full" else portrait.silence_1KE for name in branches]
-        reused = torch.stack([deep[name] for name in branches]).to(like) if deep else None
-        seen = None if deep is None else Deep(reused)
+        audio_condition = [
+            tokens_TKE if name == "image_audio" else portrait.silence_1KE for name in branches
+        ]
+        reused = torch.stack([cached[name] for name in branches]).to(like) if cached else None
+        seen = None if cached is None else CachedFeatures(reused)
         predicted_BTCHW = unet(
             sample_BTCHW.to(like),
             torch.full((len(branches),), timestep, device=like.device),
-            [(portrait.image_11E * (name != "blank")).to(like) for name in branches],
-            [tokens.to(like) for tokens in heard],
+            [(portrait.image_11E * (name != "uncond")).to(like) for name in branches],
+            [tokens.to(like) for tokens in audio_condition],
             torch.tensor([time_ids] * len(branches), device=like.device),
             portrait.mask_11HW.to(like.device),
             seen,
         )
-        if seen and deep is not None:
-            deep |= zip(branches, seen.kept.float().cpu(), strict=True)
+        if seen and cached is not None:
+            cached |= zip(branches, seen.kept.float().cpu(), strict=True)
         return dict(zip(branches, predicted_BTCHW.float().cpu(), strict=True))
 
     return denoise

@@ -15,7 +15,7 @@ Grid = Callable[[int], Sequence[Window]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WindowFrame:
     """Frame `frame` as place `position` of grid window `window` computed it."""
 
     window: int
@@ -46,10 +46,10 @@ class StepPlan:
         seen = {frame for window in self.windows[reader] for frame in ring.frames(window)}
         return tuple(sorted(frame for frame in seen if frame in segment))
 
-    def parts(self, writer: int, owner: int) -> tuple[Part, ...]:
+    def parts(self, writer: int, owner: int) -> tuple[WindowFrame, ...]:
         """Parts that `writer` computes and `owner` fuses, in window order."""
         return tuple(
-            Part(window.index, position, frame)
+            WindowFrame(window.index, position, frame)
             for window in self.windows[writer]
             for position, frame in self.rings[writer].parts(window)
             if frame in self.segments[owner]
@@ -100,7 +100,7 @@ def _ascending(parts: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(sorted(part)) for part in parts)
 
 
-def fusion_order(parcels: Sequence[Sequence[Part]]) -> list[int]:
+def fusion_order(parcels: Sequence[Sequence[WindowFrame]]) -> list[int]:
     """The order of all parts of some parcels, laid one after the other, by window and position.
 
     Sums run in this order, so that they do not depend on which segment computed a part.

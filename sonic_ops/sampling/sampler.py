@@ -92,9 +92,9 @@ class Sampler:
         # A window is stepped on its own, so the scheduler's counter is set and not counted on.
         scheduler.set_begin_index(step.table_index)
         scheduler._step_index = None
-        y_TCHW, before_TCHW, deep = self._opened(step, state_TSHW)
+        y_TCHW, before_TCHW, cached = self._opened(step, state_TSHW)
         scaled = scheduler.scale_model_input(y_TCHW, timestep)
-        kept = () if deep is None else (deep,)
+        kept = () if cached is None else (cached,)
         predicted = denoise(step.branches, scaled, step.timestep, *kept)
         v_TCHW = guide(predicted, step.image_scale, step.audio_scale)
         stepped = scheduler.step(v_TCHW, timestep, y_TCHW)
@@ -103,8 +103,8 @@ class Sampler:
             clean_TCHW = stepped.pred_original_sample
             parts = [self._multistep(step, y_TCHW, clean_TCHW, before_TCHW), clean_TCHW]
         if self._is_reused(step):
-            assert deep
-            parts += [deep[name] for name in step.branches]
+            assert cached
+            parts += [cached[name] for name in step.branches]
         return torch.cat(parts, dim=1)
 
     def _opened(
@@ -116,11 +116,11 @@ class Sampler:
         y_TCHW, *before, deep_TMHW = state_TSHW.tensor_split(
             [size * (n + 1) for n in range(num_parts)], dim=1
         )
-        deep: dict[str, Tensor] | None = {} if self._is_reused(step) else None
+        cached: dict[str, Tensor] | None = {} if self._is_reused(step) else None
         if step.reuses:
             parts = deep_TMHW.chunk(len(step.branches), dim=1)
-            deep = dict(zip(step.branches, parts, strict=True))
-        return y_TCHW, before[0] if before else None, deep
+            cached = dict(zip(step.branches, parts, strict=True))
+        return y_TCHW, before[0] if before else None, cached
 
     def _is_reused(self, step: Step) -> bool:
         following = self.steps[step.index + 1 : step.index + 2]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sonic_ops.audio.whisper import encode_piece, log_mel
+from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.constants import (
     PIECE_OVERLAP_SAMPLES,
@@ -19,7 +19,7 @@ from sonic_ops.core.constants import (
     SAMPLE_RATE_HZ,
     SAMPLES_PER_TOKEN,
 )
-from sonic_ops.core.timeline import cut_pieces
+from sonic_ops.core.timeline import cut_audio_chunks
 from sonic_ops.pipeline import SonicPipeline
 from tests.bench.speech import EXAMPLES, joined
 
@@ -41,10 +41,10 @@ def tokens_of(
     encoder: torch.nn.Module, samples: np.ndarray, overlap: int
 ) -> tuple[Tensor, list[int]]:
     """All tokens, and the first token after each border."""
-    pieces = cut_pieces(len(samples), PIECE_SAMPLES, overlap)
+    pieces = cut_audio_chunks(len(samples), PIECE_SAMPLES, overlap)
     track = torch.zeros(0)
     for piece in pieces:
-        heard = encode_piece(encoder, log_mel(samples[piece.start : piece.stop]))  # type: ignore[arg-type]
+        heard = encode_mel(encoder, log_mel(samples[piece.start : piece.stop]))  # type: ignore[arg-type]
         if not len(track):
             track = heard.new_zeros(len(samples) // SAMPLES_PER_TOKEN, *heard.shape[1:])
         for token in range(piece.rise.start, min(piece.fall.stop, len(track))):

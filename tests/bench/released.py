@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sonic_ops.audio.whisper import encode_piece, log_mel
+from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.config import MediaConfig
 from sonic_ops.core.constants import (
     BUCKET_GAIN,
@@ -104,7 +104,7 @@ def hear(models: SonicNetworks, samples: NDArray[np.float32]) -> Tensor:
     """Tokens of the track, L K D, in pieces of 30 s; all of it a second time for the motion."""
     pieces = [samples[i : i + PIECE_SAMPLES] for i in range(0, len(samples), PIECE_SAMPLES)]
     for _ in range(2):
-        tokens_LKD = torch.cat([encode_piece(models.speech_encoder, log_mel(p)) for p in pieces])
+        tokens_LKD = torch.cat([encode_mel(models.speech_encoder, log_mel(p)) for p in pieces])
     return tokens_LKD[: len(samples) // SAMPLES_PER_TICK * TOKENS_PER_TICK]
 
 

@@ -85,7 +85,7 @@ def measure(
         for rendered in [threads.submit(render, pool, each, config) for each in requests]:
             rendered.result()
     wall_s, spent_s = time.monotonic() - started, _cpu_s() - cpu_s
-    accounts = [pool.settle(request.order) for request in requests]
+    accounts = [pool.pop_costs(request.order) for request in requests]
     return Measured(
         wall_s=wall_s,
         ideal_s=sum(ideal_s(request, config, costs) for request in requests),

@@ -25,7 +25,7 @@ from torch import Tensor
 from cluster.pool.base import Pool
 from cluster.storage import artifacts
 from cluster.storage.readers import LatentTrack
-from cluster.video.jobs import DecodeJob, DenoiseJob, EncodeJob, PieceJob, VideoRequest
+from cluster.video.jobs import AudioChunkJob, DecodeJob, DenoiseJob, EncodeJob, VideoRequest
 from cluster.video.render import denoise_video, encode_audio, encode_video
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig
@@ -130,9 +130,9 @@ class SimulatedWorker(RenderWorker):
         self._costs = costs
         self.pipe = SimulatedPipeline()
 
-    def encode_piece(self, job: PieceJob) -> str:
+    def encode_chunk(self, job: AudioChunkJob) -> str:
         with _lasting(self._costs.piece_s):
-            return super().encode_piece(job)
+            return super().encode_chunk(job)
 
     def denoise(self, job: DenoiseJob, *arguments: Any, **options: Any) -> Any:
         with _lasting(self._costs.window_s * len(job.windows)):
@@ -200,7 +200,7 @@ def ideal_s(request: VideoRequest, config: VideoConfig, costs: Costs) -> float:
     num_windows = len(window_grid(request.num_frames, 0, size=size, overlap=overlap))
     return math.fsum(
         (
-            costs.piece_s * len(request.pieces),
+            costs.piece_s * len(request.chunks),
             costs.window_s * num_windows * config.sampling.num_run,
             costs.decode_s * request.num_frames,
             costs.encode_s * num_output_frames_of(request.num_samples),

@@ -63,7 +63,7 @@ class Hands:
         """Let time pass and send what can be sent; what every worker has to do: method, near."""
         self.now_s += passed_s
         self.dispatcher.pump()
-        return {worker: (call.job.method, call.job.near) for worker, call in self.calls.items()}
+        return {worker: (call.job.method, call.job.affinity) for worker, call in self.calls.items()}
 
     def finish(self, worker: Worker) -> None:
         """Run what a worker has to do, and report it."""
@@ -84,7 +84,7 @@ class Hands:
             self.dispatcher.failed(worker, sent.job, outcome.error)
             return
         results = outcome.results
-        if not sent.job.lasting:
+        if not sent.job.persistent:
             kept = self.kept[worker.node]
             kept.extend(results)
             first = len(kept) - len(results)

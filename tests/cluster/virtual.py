@@ -26,7 +26,7 @@ class VirtualPool:
         self._cost_s = cost_s
         self._dispatcher = Dispatcher(self, max_retries=0, clock=lambda: self.now_s)
         self.submit = self._dispatcher.submit
-        self.drop, self.settle = self._dispatcher.drop, self._dispatcher.settle
+        self.cancel_row, self.pop_costs = self._dispatcher.cancel_row, self._dispatcher.pop_costs
         self.workers = [Worker("somewhere") for _ in speeds]
         self._speeds = dict(zip(self.workers, speeds, strict=True))
         self._ends: list[tuple[float, int, Worker, Job]] = []

@@ -87,7 +87,7 @@ def test_workers_killed_in_denoising_decoding_and_encoding(
     deaths = (Death("denoise", KILLED_AT), Death("decode"), Death("encode"))
     with mortal_pool(models, tmp_path / "deaths", *deaths) as pool:
         render(pool, request)
-        redone = pool.settle(request.order).redone
+        redone = pool.pop_costs(request.order).redone
     assert_same_bits(request, undisturbed)
     assert redone == {"denoise": 1, "decode": 1, "encode": 1}
 
@@ -101,7 +101,7 @@ def test_a_worker_that_is_stopped_counts_as_lost(
     death = Death("denoise", KILLED_AT, signal.SIGSTOP)
     with mortal_pool(models, tmp_path / "deaths", death, worker_timeout_s=10) as pool:
         render(pool, request)
-        redone = pool.settle(request.order).redone
+        redone = pool.pop_costs(request.order).redone
     assert_same_bits(request, undisturbed)
     assert redone["denoise"] >= 1  # on a busy machine the other worker may be late as well
 
@@ -158,7 +158,7 @@ def test_a_node_of_two_is_killed(
             while len(pool.processes) < 2:
                 time.sleep(0.1)
             render(pool, request)
-            redone = pool.settle(request.order).redone
+            redone = pool.pop_costs(request.order).redone
     assert list((tmp_path / "deaths").iterdir())
     assert_same_bits(request, undisturbed)
     assert 1 <= redone["denoise"] <= CHECKPOINT_EVERY * NUM_SEGMENTS

@@ -16,7 +16,7 @@ from transformers import (
     WhisperModel,
 )
 
-from sonic_ops.audio.resampling import decode_audio, encode_piece, log_mel, read_samples
+from sonic_ops.audio.resampling import decode_audio, encode_mel, log_mel, read_samples
 from sonic_ops.core.constants import (
     BUCKET_GAIN,
     BUCKET_OFFSET,
@@ -25,7 +25,7 @@ from sonic_ops.core.constants import (
     TICKS_PER_FRAME,
     TOKENS_PER_TICK,
 )
-from sonic_ops.core.timeline import cut_pieces, num_frames_of
+from sonic_ops.core.timeline import cut_audio_chunks, num_frames_of
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.sampling.conditioning import motion_spans, speech_spans
 from tests.parity import recipe
@@ -92,14 +92,14 @@ def _case(
             every = int(key.split("::")[1].rstrip("]"))
             yield _compare(name, "samples", samples[::every], value)
 
-    pieces = list(cut_pieces(num_samples, PIECE_SAMPLES))
+    pieces = list(cut_audio_chunks(num_samples, PIECE_SAMPLES))
     mels = [log_mel(samples[piece.start : piece.stop].numpy()) for piece in pieces]
     mel_MT = torch.cat(mels, dim=1)
     yield same(name, "mel shape", [1, *mel_MT.shape], case["mel_shape"])
     yield _compare(name, "mel", mel_MT[:, case["mel_cols"]], golden[f"{name}.mel_cols"])
     means = torch.stack([mel.mean() for mel in mels])
     yield _compare(name, "mel means", means, torch.tensor(case["mel_mean_per_30s"]))
-    hidden_LKD = torch.cat([encode_piece(networks.whisper.encoder, mel) for mel in mels])
+    hidden_LKD = torch.cat([encode_mel(networks.whisper.encoder, mel) for mel in mels])
     rows = hidden_LKD[case["hidden_rows"]]
     yield _compare(name, "hidden states", rows, golden[f"{name}.hidden_chunk0[rows]"])
     yield from _heads(case, golden, networks, hidden_LKD[: TOKENS_PER_TICK * ticks])

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from sonic_ops.audio.whisper import encode_piece
+from sonic_ops.audio.whisper import encode_mel
 from sonic_ops.core.constants import (
     MOTION_BEFORE_TOKENS,
     MOTION_SPAN_TOKENS,
@@ -46,7 +46,7 @@ def load_encoder(folder: Path) -> WhisperEncoder:
 
 def token_rows(encoder: WhisperEncoder, mel_MT: torch.Tensor, num_tokens: int) -> torch.Tensor:
     """Features of a clip, half precision, with zeros around: BEFORE + L + AFTER, K, D."""
-    tokens = encode_piece(encoder, mel_MT)[:num_tokens]
+    tokens = encode_mel(encoder, mel_MT)[:num_tokens]
     rows = torch.zeros(BEFORE + num_tokens + AFTER, *tokens.shape[1:], dtype=torch.float16)
     rows[BEFORE : BEFORE + num_tokens] = tokens.half()
     return rows

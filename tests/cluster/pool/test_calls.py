@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Account, LocalPool
+from cluster.pool.base import LocalPool, RowCosts
 from cluster.pool.calls import call, fitting_share
 from sonic_ops.core.errors import MissingFileError, OutOfMemoryError, RenderError
 
@@ -97,14 +97,14 @@ def test_errors_of_ours_pass_and_others_are_named() -> None:
 def test_the_pool_of_this_process_keeps_accounts_and_remembers_who_must_save_memory() -> None:
     pool = LocalPool(ClusterConfig(workers=0), Hungry(4))
     needs = [(8, 0), (4, 0), (4, 1)]  # what is needed, and the segment
-    refs = [pool.submit("denoise", need, near=(7, segment))[0] for need, segment in needs]
+    refs = [pool.submit("denoise", need, affinity=(7, segment))[0] for need, segment in needs]
     assert pool.get(refs) == ["low", "low", "high"]
     with pytest.raises(OutOfMemoryError):
-        pool.submit("denoise", 16, near=(7, 2))
-    account = pool.settle(7)
-    assert (account.jobs, account.redone) == (4, {})
+        pool.submit("denoise", 16, affinity=(7, 2))
+    account = pool.pop_costs(7)
+    assert (account.jobs, account.retries) == (4, {})
     assert account.worker_s > 0
-    assert pool.settle(7) == Account()
+    assert pool.pop_costs(7) == RowCosts()
 
 
 class Counting:

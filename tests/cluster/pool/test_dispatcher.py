@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.pool.dispatcher import PATIENCE_S, Worker
+from cluster.pool.dispatcher import LOCALITY_WAIT_S, Worker
 from cluster.pool.lineage import Ref
 from sonic_ops.core.errors import OutOfMemoryError, RenderError, WorkerLostError
 from tests.cluster.hands import Hands
@@ -13,16 +13,16 @@ from tests.cluster.hands import Hands
 def test_jobs_take_the_results_of_jobs() -> None:
     hands = Hands("a", "b")
     first, second = hands.dispatcher.submit("both", 3, num_returns=2)
-    total = hands.submit("add", first, hands.submit("add", second, 10), lasting=True)
+    total = hands.submit("add", first, hands.submit("add", second, 10), persistent=True)
     hands.run()
     assert hands.value(total) == 10
-    assert hands.dispatcher.settle(0).jobs == 3
+    assert hands.dispatcher.pop_costs(0).jobs == 3
 
 
 def test_a_worker_has_one_job_at_a_time() -> None:
     hands = Hands("a")
     for segment in range(3):
-        hands.submit("number", segment, near=(0, segment))
+        hands.submit("number", segment, affinity=(0, segment))
     assert hands.pump() == {hands.workers[0]: ("number", (0, 0))}
 
 
@@ -30,7 +30,7 @@ def test_the_jobs_of_a_segment_stay_with_its_worker() -> None:
     hands = Hands("a", "a")
     for _ in range(5):
         for segment in range(2):
-            hands.submit("number", segment, near=(0, segment))
+            hands.submit("number", segment, affinity=(0, segment))
         sent = hands.pump()
         assert [sent[worker][1] for worker in hands.workers] == [(0, 0), (0, 1)]
         for worker in reversed(hands.workers):
@@ -40,27 +40,27 @@ def test_the_jobs_of_a_segment_stay_with_its_worker() -> None:
 def test_who_has_nothing_to_do_takes_what_has_waited_and_keeps_the_segment() -> None:
     hands = Hands("a", "a")
     busy, idle = hands.workers
-    hands.submit("number", 1, near=(0, 1))
+    hands.submit("number", 1, affinity=(0, 1))
     hands.pump()
     hands.finish(busy)
     for _ in range(2):
-        hands.submit("number", 1, near=(0, 1))
+        hands.submit("number", 1, affinity=(0, 1))
     assert set(hands.pump()) == {busy}
-    assert set(hands.pump(passed_s=PATIENCE_S)) == {busy, idle}
+    assert set(hands.pump(passed_s=LOCALITY_WAIT_S)) == {busy, idle}
     hands.finish(busy)
     hands.finish(idle)
-    hands.submit("number", 1, near=(0, 1))
+    hands.submit("number", 1, affinity=(0, 1))
     assert set(hands.pump()) == {idle}
 
 
 def test_rows_of_a_lower_order_go_first_and_gaps_are_filled() -> None:
     hands = Hands("a")
-    last = hands.submit("number", 1, near=(2, 0))
-    first = hands.submit("number", 1, near=(1, 0))
-    waiting = hands.submit("add", first, near=(1, 0), lasting=True)
+    last = hands.submit("number", 1, affinity=(2, 0))
+    first = hands.submit("number", 1, affinity=(1, 0))
+    waiting = hands.submit("add", first, affinity=(1, 0), persistent=True)
     orders = []
     while sent := hands.pump():
-        orders += [near[0] for _, near in sent.values()]
+        orders += [affinity[0] for _, affinity in sent.values()]
         hands.finish(hands.workers[0])
     assert orders == [1, 1, 2]
     assert hands.value(last) == hands.value(waiting) == 1
@@ -69,7 +69,7 @@ def test_rows_of_a_lower_order_go_first_and_gaps_are_filled() -> None:
 def test_a_worker_that_joins_gets_work() -> None:
     hands = Hands("a")
     for segment in range(2):
-        hands.submit("number", segment, near=(0, segment))
+        hands.submit("number", segment, affinity=(0, segment))
     hands.pump()
     newcomer = hands.join("b")
     assert hands.pump()[newcomer] == ("number", (0, 1))
@@ -79,13 +79,13 @@ def test_a_slow_worker_gets_fewer_jobs() -> None:
     hands = Hands("a", "a")
     fast, slow = hands.workers
     for number in range(40):
-        hands.submit("number", number, near=(0, number % 4))
+        hands.submit("number", number, affinity=(0, number % 4))
     hands.pump()
     for turn in range(60):
         for worker in (fast, slow) if turn % 4 == 0 else (fast,):
             if worker in hands.calls:
                 hands.finish(worker)
-        hands.pump(passed_s=PATIENCE_S)
+        hands.pump(passed_s=LOCALITY_WAIT_S)
     assert fast.num_jobs + slow.num_jobs == 40
     assert 3 * slow.num_jobs <= fast.num_jobs  # it is four times as fast
 
@@ -96,7 +96,7 @@ def test_a_lost_worker_costs_the_job_it_was_at() -> None:
     made = hands.submit("number", 2)
     hands.pump()
     hands.finish(lost)
-    total = hands.submit("add", made, 1, lasting=True)
+    total = hands.submit("add", made, 1, persistent=True)
     hands.pump()
     call = hands.calls[lost]
     hands.end(lost)
@@ -104,26 +104,26 @@ def test_a_lost_worker_costs_the_job_it_was_at() -> None:
     assert hands.pump() == {other: ("add", (0, 0))}
     hands.finish(other)
     assert hands.value(total) == 3
-    assert hands.dispatcher.settle(0).redone == {"add": 1}
+    assert hands.dispatcher.pop_costs(0).retries == {"add": 1}
 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_what_a_lost_machine_held_is_made_again_back_to_the_last_file(told: bool) -> None:
     hands = Hands("a", "b")
-    file = hands.submit("number", 5, near=(0, 1), lasting=True)
+    file = hands.submit("number", 5, affinity=(0, 1), persistent=True)
     for _ in range(3):
-        file_reader = file = hands.submit("add", file, 1, near=(0, 1))
+        file_reader = file = hands.submit("add", file, 1, affinity=(0, 1))
     while sent := hands.pump():
         assert set(sent) == {hands.workers[0]}
         hands.finish(hands.workers[0])
     hands.end_node("a", told=told)
     if not told:
         hands.dispatcher.lost(hands.workers[0])
-    total = hands.submit("add", file_reader, 1, near=(0, 1), lasting=True)
+    total = hands.submit("add", file_reader, 1, affinity=(0, 1), persistent=True)
     hands.run()
     assert hands.value(total) == 9
-    assert hands.dispatcher.settle(0).redone["add"] >= 3
-    assert "number" not in hands.dispatcher.settle(0).redone
+    assert hands.dispatcher.pop_costs(0).retries["add"] >= 3
+    assert "number" not in hands.dispatcher.pop_costs(0).retries
 
 
 def test_a_value_that_is_gone_is_made_again_for_who_asks() -> None:
@@ -133,16 +133,16 @@ def test_a_value_that_is_gone_is_made_again_for_who_asks() -> None:
     hands.dispatcher.wait([made])
     hands.end_node("a")
     hands.dispatcher.wait([made])  # it has run
-    total = hands.submit("add", made, lasting=True)
+    total = hands.submit("add", made, persistent=True)
     hands.run()
     assert (hands.value(made), hands.value(total)) == (5, 5)
 
 
 def test_a_job_that_always_loses_its_worker_ends_and_others_go_on() -> None:
     hands = Hands("a", max_retries=2)
-    deadly = hands.submit("number", 1, near=(0, 7))
-    reader = hands.submit("add", deadly, 1, near=(0, 7), lasting=True)
-    good = hands.submit("number", 2, near=(1, 0), lasting=True)
+    deadly = hands.submit("number", 1, affinity=(0, 7))
+    reader = hands.submit("add", deadly, 1, affinity=(0, 7), persistent=True)
+    good = hands.submit("number", 2, affinity=(1, 0), persistent=True)
     for _ in range(3):
         assert hands.pump() == {hands.workers[-1]: ("number", (0, 7))}
         hands.end(hands.workers[-1])
@@ -155,7 +155,7 @@ def test_a_job_that_always_loses_its_worker_ends_and_others_go_on() -> None:
 
 def test_a_job_that_was_killed_for_its_memory_runs_in_the_low_memory_form_then_fails() -> None:
     hands = Hands("a")
-    job = hands.submit("number", 1, near=(0, 3))
+    job = hands.submit("number", 1, affinity=(0, 3))
     hands.pump()
     assert not hands.calls[hands.workers[0]].low_memory
     hands.end(hands.workers[0], out_of_memory=True)
@@ -169,18 +169,18 @@ def test_a_job_that_was_killed_for_its_memory_runs_in_the_low_memory_form_then_f
 
 def test_a_kill_for_memory_lowers_that_method_of_that_segment_alone() -> None:
     hands = Hands("a")
-    hands.submit("number", 1, near=(0, 3), lasting=True)
+    hands.submit("number", 1, affinity=(0, 3), persistent=True)
     hands.pump()
     hands.end(hands.workers[0], out_of_memory=True)
     hands.join("a")
-    first = hands.submit("decode", near=(0, 3), lasting=True)
+    first = hands.submit("decode", affinity=(0, 3), persistent=True)
     hands.run()
     assert hands.dispatcher.get([first]) == ["high"]
-    hands.submit("decode", near=(0, 4), lasting=True)
+    hands.submit("decode", affinity=(0, 4), persistent=True)
     hands.pump()
     hands.end(next(iter(hands.calls)), out_of_memory=True)
     hands.join("a")
-    refs = [hands.submit("decode", near=(0, segment), lasting=True) for segment in (4, 5)]
+    refs = [hands.submit("decode", affinity=(0, segment), persistent=True) for segment in (4, 5)]
     hands.run()
     assert hands.dispatcher.get(refs) == ["low", "high"]
 
@@ -188,7 +188,7 @@ def test_a_kill_for_memory_lowers_that_method_of_that_segment_alone() -> None:
 def test_an_error_reaches_whoever_waits_for_it() -> None:
     hands = Hands("a")
     wrong = hands.submit("wrong")
-    reader = hands.submit("add", hands.submit("add", wrong, 1), 1, lasting=True)
+    reader = hands.submit("add", hands.submit("add", wrong, 1), 1, persistent=True)
     hands.run()
     late = hands.submit("add", wrong)
     for ref in (wrong, reader, late):
@@ -198,10 +198,10 @@ def test_an_error_reaches_whoever_waits_for_it() -> None:
 
 def test_a_row_that_is_dropped_leaves_its_workers_to_others() -> None:
     hands = Hands("a")
-    dropped = [hands.submit("number", 1, near=(0, segment)) for segment in range(5)]
-    good = hands.submit("number", 2, near=(1, 0), lasting=True)
+    dropped = [hands.submit("number", 1, affinity=(0, segment)) for segment in range(5)]
+    good = hands.submit("number", 2, affinity=(1, 0), persistent=True)
     hands.pump()
-    hands.dispatcher.drop(0)
+    hands.dispatcher.cancel_row(0)
     hands.run()
     assert hands.value(good) == 2
     assert hands.workers[0].num_jobs == 2
@@ -214,17 +214,17 @@ def test_a_job_that_outlives_its_row_is_on_no_bill(fate: str) -> None:
     hands = Hands("a")
     hands.submit("wrong" if fate == "failed" else "decode")
     hands.pump()
-    hands.dispatcher.drop(0)
-    hands.dispatcher.settle(0)
+    hands.dispatcher.cancel_row(0)
+    hands.dispatcher.pop_costs(0)
     if fate == "killed for its memory":
         hands.end(hands.workers[0], out_of_memory=True)
         hands.join("a")
     else:
         hands.finish(hands.workers[0])
-    again = hands.submit("decode", lasting=True)
+    again = hands.submit("decode", persistent=True)
     hands.run()
     assert hands.dispatcher.get([again]) == ["high"]
-    assert hands.dispatcher.settle(0).jobs == 1
+    assert hands.dispatcher.pop_costs(0).jobs == 1
 
 
 def test_nobody_waits_for_workers_that_never_come() -> None:
@@ -236,7 +236,7 @@ def test_nobody_waits_for_workers_that_never_come() -> None:
     with pytest.raises(WorkerLostError):
         hands.dispatcher.get([hands.submit("number", 1)])
     hands.join("a")
-    job = hands.submit("number", 1, lasting=True)
+    job = hands.submit("number", 1, persistent=True)
     hands.run()
     assert hands.value(job) == 1
 
@@ -249,10 +249,12 @@ def test_whatever_dies_the_results_are_the_same(data: st.DataObject) -> None:
     draw = data.draw
     for number in range(draw(st.integers(1, 10))):
         inputs = draw(st.lists(st.integers(0, number - 1), max_size=3)) if number else []
-        near = (draw(st.integers(0, 1)), draw(st.integers(0, 2)))
+        affinity = (draw(st.integers(0, 1)), draw(st.integers(0, 2)))
         last = draw(st.booleans())
         refs.append(
-            hands.submit("add", number, *(refs[i] for i in inputs), near=near, lasting=last)
+            hands.submit(
+                "add", number, *(refs[i] for i in inputs), affinity=affinity, persistent=last
+            )
         )
         expected.append(number + sum(expected[i] for i in inputs))
     alive, num_nodes = list(hands.workers), 2

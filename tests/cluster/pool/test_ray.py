@@ -85,9 +85,9 @@ def all_there(pool: "RayPool") -> None:
 def ended(pool: "RayPool", number: signal.Signals) -> tuple[int, int]:
     """Compute a sum while its worker gets a signal: the sum, and the process that got it."""
     all_there(pool)
-    part, other = (pool.submit("numbers", first, near=(0, first))[0] for first in range(2))
+    part, other = (pool.submit("numbers", first, affinity=(0, first))[0] for first in range(2))
     both = pool.submit("slowly", pool.submit("add", part, other)[0], 1.0)[0]
-    total = pool.submit("total", both, near=(0, 1), lasting=True)
+    total = pool.submit("total", both, affinity=(0, 1), persistent=True)
     while not (busy := [p for p in pool.processes if p.job and p.job.method == "slowly"]):
         time.sleep(0.01)
     os.kill(busy[0].pid, number)
@@ -103,19 +103,19 @@ def test_the_job_of_a_worker_that_dies_or_hangs_is_done_again_and_who_joins_gets
 ) -> None:
     total, lost = ended(pool, number)
     assert total == EXPECTED
-    assert pool.settle(0).redone == {"slowly": 1}
+    assert pool.pop_costs(0).retries == {"slowly": 1}
     all_there(pool)
     assert lost not in {process.pid for process in pool.processes}
     (part,) = pool.submit("numbers", 0)
-    pool.wait([pool.submit("slowly", part, 0.3, near=(0, n))[0] for n in range(2, 6)])
+    pool.wait([pool.submit("slowly", part, 0.3, affinity=(0, n))[0] for n in range(2, 6)])
     assert all(process.num_jobs for process in pool.processes)
-    pool.settle(0)
+    pool.pop_costs(0)
 
 
 def test_a_job_that_kills_every_worker_ends_and_other_rows_go_on(pool: "RayPool") -> None:
-    deadly = pool.submit("die", near=(0, 3), lasting=True)
+    deadly = pool.submit("die", affinity=(0, 3), persistent=True)
     good = pool.submit(
-        "total", pool.submit("numbers", 0, near=(1, 0))[0], near=(1, 0), lasting=True
+        "total", pool.submit("numbers", 0, affinity=(1, 0))[0], affinity=(1, 0), persistent=True
     )
     with pytest.raises(WorkerLostError, match="die of segment 3 has lost its worker 2 times"):
         pool.get(deadly)
@@ -123,12 +123,15 @@ def test_a_job_that_kills_every_worker_ends_and_other_rows_go_on(pool: "RayPool"
 
 
 def test_a_job_that_does_not_fit_takes_the_low_memory_form_then_is_said(pool: "RayPool") -> None:
-    ways = [pool.get(pool.submit("hungry", need, near=(2, 5), lasting=True)) for need in (1, 5, 1)]
+    ways = [
+        pool.get(pool.submit("hungry", need, affinity=(2, 5), persistent=True))
+        for need in (1, 5, 1)
+    ]
     assert ways == [["much memory"], ["little memory"], ["little memory"]]
     with pytest.raises(OutOfMemoryError, match="out of memory in hungry") as caught:
-        pool.get(pool.submit("hungry", 50, near=(2, 6), lasting=True))
+        pool.get(pool.submit("hungry", 50, affinity=(2, 6), persistent=True))
     assert "resolution" in caught.value.remedy
-    pool.settle(2)
+    pool.pop_costs(2)
 
 
 def test_what_goes_wrong_in_a_worker_arrives_as_our_error(pool: "RayPool") -> None:
@@ -138,7 +141,7 @@ def test_what_goes_wrong_in_a_worker_arrives_as_our_error(pool: "RayPool") -> No
 
 
 def test_a_worker_has_the_threads_that_it_is_given(pool: "RayPool") -> None:
-    assert pool.get(pool.submit("threads", lasting=True)) == [(1, 1)]
+    assert pool.get(pool.submit("threads", persistent=True)) == [(1, 1)]
 
 
 def test_what_cannot_travel_is_said(pool: "RayPool") -> None:

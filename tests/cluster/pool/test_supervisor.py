@@ -6,7 +6,7 @@ import pytest
 
 from cluster.config import ClusterConfig
 from cluster.pool.dispatcher import Call, Dispatcher, Worker
-from cluster.pool.supervisor import BEATS, PAUSE_S, Crew, Process
+from cluster.pool.supervisor import BEATS, PAUSE_S, Process, WorkerSupervisor
 from sonic_ops.core.errors import ConfigError, NoWorkersError, WorkerLostError
 
 TIMEOUT_S = 60.0
@@ -27,7 +27,7 @@ class Yard:
         self._pids = count(1)
         config = ClusterConfig(worker_timeout_s=TIMEOUT_S, start_timeout_s=start_timeout_s)
         self.dispatcher = Dispatcher(self, max_retries=0)
-        self.crew = Crew(self, self.dispatcher, config, clock=lambda: self.now_s)
+        self.supervisor = WorkerSupervisor(self, self.dispatcher, config, clock=lambda: self.now_s)
 
     def start(self) -> Process:
         self.asked.append(Process(node=""))
@@ -57,18 +57,18 @@ class Yard:
     def watch(self, passed_s: float) -> None:
         """Let time pass; then the crew looks after everybody."""
         self.now_s += passed_s
-        self.crew.watch()
+        self.supervisor.watch()
 
     def begin(self, node: str = "here", processor: str = "AVX2") -> Process:
         """The process that was asked for first begins its work."""
         process = self.asked.pop(0)
-        self.crew.began(process, node, next(self._pids), processor)
+        self.supervisor.began(process, node, next(self._pids), processor)
         return process
 
     def answer(self) -> None:
         """Everybody that was asked is alive."""
         while self.pinged:
-            self.crew.answered(self.pinged.pop())
+            self.supervisor.answered(self.pinged.pop())
 
 
 @pytest.fixture
@@ -107,17 +107,17 @@ def test_one_that_answers_is_kept_however_long_its_job_takes(yard: Yard) -> None
     for _ in range(10 * BEATS):
         yard.watch(BEAT_S)
         yard.answer()
-    assert yard.crew.processes == (process,)
+    assert yard.supervisor.processes == (process,)
 
 
 def test_one_that_is_silent_for_too_long_is_ended_and_replaced(yard: Yard) -> None:
     silent, good = yard.begin(), yard.begin("there")
     for _ in range(BEATS + 1):
-        assert yard.crew.processes == (silent, good)
+        assert yard.supervisor.processes == (silent, good)
         yard.watch(BEAT_S)
         yard.pinged.remove(good)
-        yard.crew.answered(good)
-    assert yard.crew.processes == (good,)
+        yard.supervisor.answered(good)
+    assert yard.supervisor.processes == (good,)
     assert yard.ended == [silent]
     assert len(yard.asked) == 1
     assert yard.dispatcher.num_workers == 1
@@ -127,44 +127,48 @@ def test_nobody_is_blamed_for_a_time_when_we_were_stopped_ourselves(yard: Yard) 
     process = yard.begin()
     yard.watch(BEAT_S)
     yard.watch(100 * TIMEOUT_S)
-    assert yard.crew.processes == (process,)
+    assert yard.supervisor.processes == (process,)
 
 
 def test_those_of_a_machine_that_is_gone_are_lost(yard: Yard) -> None:
     _, kept = yard.begin("here"), yard.begin("there")
     yard.alive = {"there"}
     yard.watch(1.0)
-    assert yard.crew.processes == (kept,)
+    assert yard.supervisor.processes == (kept,)
     assert len(yard.asked) == 1
 
 
 def test_if_the_first_cannot_begin_its_error_is_raised(yard: Yard) -> None:
-    yard.crew.could_not_begin(yard.asked.pop(), ConfigError("wrong weights", remedy="Mend them."))
+    yard.supervisor.could_not_begin(
+        yard.asked.pop(), ConfigError("wrong weights", remedy="Mend them.")
+    )
     with pytest.raises(ConfigError, match="wrong weights"):
-        yard.crew.wait_for_first()
+        yard.supervisor.wait_for_first()
 
 
 def test_a_first_one_that_is_lost_while_it_starts_is_replaced(yard: Yard) -> None:
     lost = WorkerLostError("its machine was taken away", remedy="Start again.")
-    yard.crew.could_not_begin(yard.asked.pop(), lost)
+    yard.supervisor.could_not_begin(yard.asked.pop(), lost)
     yard.watch(PAUSE_S)
     yard.begin()
-    yard.crew.wait_for_first()
-    assert len(yard.crew.processes) == 1
+    yard.supervisor.wait_for_first()
+    assert len(yard.supervisor.processes) == 1
 
 
 def test_if_none_ever_begins_the_last_error_is_said() -> None:
     yard = Yard(num_wanted=1, start_timeout_s=0.01)
     yard.watch(0.0)
-    yard.crew.could_not_begin(yard.asked.pop(), WorkerLostError("taken away", remedy="Wait."))
+    yard.supervisor.could_not_begin(yard.asked.pop(), WorkerLostError("taken away", remedy="Wait."))
     with pytest.raises(ConfigError, match=r"within 0\.01 s; the last one: taken away"):
-        yard.crew.wait_for_first()
+        yard.supervisor.wait_for_first()
 
 
 def test_after_one_that_cannot_begin_there_is_a_pause(yard: Yard) -> None:
     yard.begin()
-    yard.crew.could_not_begin(yard.asked.pop(), ConfigError("wrong weights", remedy="Mend them."))
-    yard.crew.wait_for_first()
+    yard.supervisor.could_not_begin(
+        yard.asked.pop(), ConfigError("wrong weights", remedy="Mend them.")
+    )
+    yard.supervisor.wait_for_first()
     yard.watch(PAUSE_S / 2)
     assert not yard.asked
     yard.watch(PAUSE_S / 2)
@@ -172,8 +176,8 @@ def test_after_one_that_cannot_begin_there_is_a_pause(yard: Yard) -> None:
 
 
 def test_if_nobody_comes_back_for_too_long_all_jobs_end(yard: Yard) -> None:
-    yard.crew.lose(yard.begin(), "died")
-    job = yard.dispatcher.submit("anything", lasting=True)
+    yard.supervisor.lose(yard.begin(), "died")
+    job = yard.dispatcher.submit("anything", persistent=True)
     yard.watch(START_TIMEOUT_S / 2)
     yard.watch(START_TIMEOUT_S)
     with pytest.raises(NoWorkersError, match="no worker for 600 s"):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cluster.pool.base import Account, Pool, Ref
+from cluster.pool.base import Pool, Ref, RowCosts
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import denoise_video, encode_audio
@@ -55,11 +55,11 @@ class Watched:
     def wait(self, refs: Sequence[Ref]) -> None:
         self._pool.wait(refs)
 
-    def drop(self, order: int) -> None:
-        self._pool.drop(order)
+    def cancel_row(self, order: int) -> None:
+        self._pool.cancel_row(order)
 
-    def settle(self, order: int) -> Account:
-        return self._pool.settle(order)
+    def pop_costs(self, order: int) -> RowCosts:
+        return self._pool.pop_costs(order)
 
 
 class StoppedError(Exception):
@@ -124,8 +124,8 @@ def test_stopped_anywhere_it_ends_with_the_same_bits_and_redoes_a_few_steps(
         stopped(local_pool, request, video, lives)
         again = Watched(local_pool)
         assert torch.equal(render(again, request, video), undisturbed[0])
-        redone = lives + again.jobs["denoise"] - num_jobs
-        assert 0 <= redone <= every * min(NUM_WINDOWS, -(-NUM_FRAMES // segment_frames))
+        retries = lives + again.jobs["denoise"] - num_jobs
+        assert 0 <= retries <= every * min(NUM_WINDOWS, -(-NUM_FRAMES // segment_frames))
 
 
 def test_a_run_without_checkpoints_begins_at_the_noise(
@@ -190,7 +190,9 @@ def test_a_damaged_checkpoint_is_said_and_made_again(
     damage(damaged)
     again = Watched(local_pool)
     with caplog.at_level(logging.WARNING):
-        assert torch.equal(artifacts.mended(partial(render, again, request, video)), latents)
+        assert torch.equal(
+            artifacts.retry_on_corrupt(partial(render, again, request, video)), latents
+        )
     assert (str(damaged) in caplog.text) == (step == 4)  # nobody has to read the older one
     assert again.jobs["denoise"] <= num_jobs / 2
 
@@ -204,7 +206,7 @@ def test_damaged_tokens_are_said_and_made_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     request = prepare(NUM_FRAMES, tmp_path / "work")
-    tokens = Path(request.pieces[0].target)
+    tokens = Path(request.chunks[0].target)
     (kept,) = tmp_path.glob("work/tokens")
     content = tokens.read_bytes()
     kept.unlink()  # it leads to files that other tests read
@@ -216,7 +218,7 @@ def test_damaged_tokens_are_said_and_made_again(
         encode_audio(local_pool, request, quiet)
         return render(local_pool, request, video)
 
-    assert torch.equal(artifacts.mended(row), undisturbed[0])
+    assert torch.equal(artifacts.retry_on_corrupt(row), undisturbed[0])
     assert str(tokens) in caplog.text
     assert tokens.read_bytes() == content
 
@@ -230,4 +232,4 @@ def test_a_file_that_is_damaged_again_is_an_error(tmp_path: Path) -> None:
         return artifacts.read_tensors(str(file))
 
     with pytest.raises(DamagedFileError, match="tensors is damaged"):
-        artifacts.mended(broken)
+        artifacts.retry_on_corrupt(broken)

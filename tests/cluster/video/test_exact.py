@@ -59,15 +59,15 @@ def whole(
     portrait = condition_portrait(
         worker.pipe, portrait_from(artifacts.read_tensors(request.portrait))
     )
-    jobs = request.pieces
+    jobs = request.chunks
     track = token_track(
-        [job.piece for job in jobs], [job.target for job in jobs], request.num_frames * 4
+        [job.chunk for job in jobs], [job.target for job in jobs], request.num_frames * 4
     )
-    heard = condition_frames(worker.pipe, track.read, frames, portrait.image_11E)
-    heard = replace(heard, frames=tuple(range(len(frames))))
+    audio_condition = condition_frames(worker.pipe, track.read, frames, portrait.image_11E)
+    audio_condition = replace(audio_condition, frames=tuple(range(len(frames))))
     noise = video_noise(request.seed, frames, portrait.reference_CHW.shape, video.sampling)
     sampler = Sampler(worker.pipe.scheduler, video.sampling, worker.pipe.latent_channels)
-    return denoise_whole(sampler, worker.pipe.unet, portrait, heard, noise)
+    return denoise_whole(sampler, worker.pipe.unet, portrait, audio_condition, noise)
 
 
 @pytest.mark.parametrize("num_frames", LENGTHS)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.pool.base import Account, Near, Ref
+from cluster.pool.base import Affinity, Ref, RowCosts
 from cluster.video.denoising import BLOCK_SEGMENTS
 from cluster.video.jobs import DenoiseJob, VideoRequest
 from cluster.video.render import denoise_video
-from cluster.video.resume import needs_of
+from cluster.video.resume import remaining_work
 from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import SAMPLES_PER_FRAME
 from sonic_ops.core.presets import VideoConfig
@@ -45,12 +45,12 @@ class PaperPool:
         method: str,
         *arguments: Any,
         num_returns: int = 1,
-        lasting: bool = False,
-        near: Near = (0, 0),
+        persistent: bool = False,
+        affinity: Affinity = (0, 0),
     ) -> tuple[Ref, ...]:
         self.jobs.append((method, arguments[0]))
         handles = tuple(Handle() for _ in range(num_returns))
-        if not lasting:  # what lasts is an address
+        if not persistent:  # what lasts is an address
             self.held.update(handles)
         self.most_held = max(self.most_held, len(self.held))
         return handles
@@ -61,11 +61,11 @@ class PaperPool:
     def wait(self, refs: Sequence[Ref]) -> None:
         pass
 
-    def drop(self, order: int) -> None:
+    def cancel_row(self, order: int) -> None:
         pass
 
-    def settle(self, order: int) -> Account:
-        return Account()
+    def pop_costs(self, order: int) -> RowCosts:
+        return RowCosts()
 
 
 def on_paper(num_segments: int, work: Path, **settings: object) -> PaperPool:
@@ -103,7 +103,7 @@ def test_what_is_missing_is_made_from_what_is_kept(
     some = st.frozensets(st.sampled_from(segments))
     kept = {step: data.draw(some) for step in range(1, num_steps + 1)}
     wanted = data.draw(some)
-    needs = needs_of(
+    needs = remaining_work(
         lambda step: plan(num_frames, size, step), num_steps, wanted, lambda step: kept[step]
     )
     assert needs.made[num_steps] == wanted - kept[num_steps]

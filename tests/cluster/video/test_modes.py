@@ -161,13 +161,13 @@ class Narrow(RenderWorker):
         self,
         job: DenoiseJob,
         portrait: PortraitCondition,
-        heard: str,
-        *parcels: Tensor,
+        audio_condition: str,
+        *halos: Tensor,
         low_memory: bool = False,
     ) -> tuple[Tensor, ...] | Tensor:
         if not (low_memory or job.low_memory):
             raise MemoryError
-        return super().denoise(job, portrait, heard, *parcels, low_memory=low_memory)
+        return super().denoise(job, portrait, audio_condition, *halos, low_memory=low_memory)
 
 
 def test_what_memory_forces_is_noted_beside_the_work_and_what_is_asked_for_is_not(

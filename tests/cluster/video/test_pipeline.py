@@ -45,9 +45,9 @@ def alone(pipe: SonicPipeline, request: VideoRequest) -> tuple[Tensor, NDArray[n
     shown = pipe.encode_portrait(
         portrait_from(artifacts.read_tensors(request.portrait)), request.seed, 0.0
     )
-    heard = pipe.encode_audio(samples, shown, pipe.settings.sampling)
+    audio_condition = pipe.encode_audio(samples, shown, pipe.settings.sampling)
     with torch.inference_mode():
-        latents = pipe.denoise(shown, heard, request.seed, pipe.settings.sampling)
+        latents = pipe.denoise(shown, audio_condition, request.seed, pipe.settings.sampling)
         return latents, pipe.decode(latents)
 
 

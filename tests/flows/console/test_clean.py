@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.pool.accounts import Account
+from cluster.pool.accounts import RowCosts
 from flows.console.clean import clean
 from flows.console.leftovers import DRAFT_AGE_S
 from flows.console.units import size_in_words
@@ -39,7 +39,7 @@ class Place:
         with written(self.output(name)) as path:
             path.write_bytes(b"a video")
         result = RowResult(1, name, "done", output=self.output(name), fingerprint=fingerprint)
-        write_receipt(result, Account())
+        write_receipt(result, RowCosts())
 
     def clean(self, target: str = "", *, yes: bool) -> str:
         said: list[str] = []

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cluster.config import ClusterConfig
 from cluster.pool.base import LocalPool
-from cluster.video.jobs import PieceJob
+from cluster.video.jobs import AudioChunkJob
 from flows.console.progress import LineReporter
 from flows.console.terminal import open_terminal
 from flows.pipeline.flows import patiently, render_manifest
@@ -46,7 +46,7 @@ class Deserted:
     def __init__(self) -> None:
         self.num_asked = 0
 
-    def encode_piece(self, job: PieceJob) -> str:
+    def encode_chunk(self, job: AudioChunkJob) -> str:
         self.num_asked += 1
         raise NoWorkersError(f"there is no worker for {job.target}", remedy="Start one.")
 

@@ -16,7 +16,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from cluster.pool.accounts import Account
+from cluster.pool.accounts import RowCosts
 from flows.preflight.checks import PlannedRow, preflight
 from flows.preflight.subtitle_files import write_side_car
 from flows.rows.config import RenderConfig
@@ -434,7 +434,7 @@ def test_a_finished_row_is_known_by_receipt_output_and_content(
     output = Path(planned.row.output)
     output.write_bytes(b"a video")
     result = RowResult(1, "good", "done", output=str(output), fingerprint=planned.fingerprint)
-    write_receipt(result, Account())
+    write_receipt(result, RowCosts())
 
     def again(cells: Cells) -> Sorted:
         return sorted_rows(write_manifest(cells), config)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.pool.accounts import Account
+from cluster.pool.accounts import RowCosts
 from flows.preflight.checks import Outcome, PlannedRow
 from flows.preflight.previews import check_previews, preview_address, preview_of
 from flows.rows.config import RenderConfig
@@ -134,7 +134,7 @@ def test_a_preview_that_is_there_is_not_made_again_and_an_older_one_is(
     output, fingerprint = preview.row.output, preview.fingerprint
     Path(output).write_bytes(b"ours")
     ours = RowResult(1, preview.row.id, "done", output=output, fingerprint=fingerprint)
-    write_receipt(ours, Account())
+    write_receipt(ours, RowCosts())
     assert previews_of(manifest, config) == [replace(ours, status="skipped")]
     (changed,) = previews_of(write_manifest(good | {"seed": 3}), config)
     assert isinstance(changed, PlannedRow)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.pool.accounts import Account, Span
+from cluster.pool.accounts import RowCosts, Span
 from flows.report.figures import mean_of
 from flows.report.looks import look_address
 from flows.report.views import link_to, shown
@@ -70,7 +70,7 @@ def report_of(folder: Path, *results: RowResult, **extras: object) -> str:
 def test_a_finished_row_has_its_video_figures_curves_and_timings(video: Path) -> None:
     result = done(1, video)
     spans = (Span(0, "listen", 1.0, 2.0), Span(1, "denoise", 2.0, 6.0))
-    write_receipt(result, Account(2, 5.0, seconds={"denoise": 4.0, "decode": 1.0}, spans=spans))
+    write_receipt(result, RowCosts(2, 5.0, seconds={"denoise": 4.0, "decode": 1.0}, spans=spans))
     page = report(video.parent, result, course="Analysis")
     (shown,) = page.all("video")
     assert shown["src"] == "a%20video%20%231.mp4"

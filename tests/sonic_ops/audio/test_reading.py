@@ -20,7 +20,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sonic_ops.audio.resampling import (
     decode_audio,
-    encode_piece,
+    encode_mel,
     log_mel,
     num_samples_in,
     probe_audio,
@@ -308,7 +308,7 @@ def test_the_encoder_gives_embeddings_and_every_layer_the_last_one_normed() -> N
     )
     encoder = WhisperEncoder(config).eval()
     mel = log_mel(tone(1.0, SAMPLE_RATE_HZ)[:, 0])
-    hidden = encode_piece(encoder, mel)
+    hidden = encode_mel(encoder, mel)
     assert hidden.shape == (1500, 5, 16)
     assert not hidden.requires_grad
     assert torch.allclose(hidden[:, 4].mean(dim=-1), torch.zeros(1500), atol=1e-5)

@@ -59,7 +59,7 @@ def test_pieces_of_sound_are_as_long_as_asked_for(
     context: AudioContext, starts_s: list[int]
 ) -> None:
     request = VideoRequest("a.wav", "p", 14 * SAMPLE_RATE_HZ, "w", 0, 0, None, context, 6)
-    spans = [(job.piece.start, job.piece.stop) for job in request.pieces]
+    spans = [(job.chunk.start, job.chunk.stop) for job in request.chunks]
     assert [start for start, _ in spans] == [SAMPLE_RATE_HZ * s for s in starts_s]
     assert max(stop - start for start, stop in spans) == 6 * SAMPLE_RATE_HZ
     assert spans[-1][1] == 14 * SAMPLE_RATE_HZ

@@ -11,11 +11,11 @@ from sonic_ops.core.timeline import (
     Edges,
     Ring,
     Window,
-    cut_pieces,
+    cut_audio_chunks,
     cut_segments,
     num_output_frames_of,
+    pad_segments,
     ramp,
-    stretches_of,
     window_grid,
 )
 
@@ -102,7 +102,7 @@ def test_a_stretch_holds_its_overlaps_and_a_window(
     num_frames: int, size: int, overlap: int
 ) -> None:
     segments = cut_segments(num_frames, size)
-    for segment, stretch in zip(segments, stretches_of(segments, overlap, 25), strict=True):
+    for segment, stretch in zip(segments, pad_segments(segments, overlap, 25), strict=True):
         assert 0 <= stretch.start <= max(0, segment.start - overlap // 2)
         assert min(segment.stop + overlap - overlap // 2, num_frames) <= stretch.stop <= num_frames
         assert len(stretch) >= min(25, num_frames)
@@ -154,35 +154,37 @@ def test_segments_share_the_output_frames_of_any_rate(
 
 @given(st.integers(1, 2_000_000))
 def test_pieces_tile_the_audio(num_samples: int) -> None:
-    pieces = cut_pieces(num_samples, 480_000)
-    assert pieces[0].start == 0
-    assert pieces[-1].stop == num_samples
-    assert all(a.stop == b.start for a, b in itertools.pairwise(pieces))
+    chunks = cut_audio_chunks(num_samples, 480_000)
+    assert chunks[0].start == 0
+    assert chunks[-1].stop == num_samples
+    assert all(a.stop == b.start for a, b in itertools.pairwise(chunks))
     for token in {0, 1499, 1500, 3000, num_samples // 320 - 1} & set(range(num_samples // 320)):
-        assert [piece.share(token) for piece in pieces].index(1.0) == token // 1500
+        assert [chunk.share(token) for chunk in chunks].index(1.0) == token // 1500
 
 
 @given(st.integers(1, 2_000_000), st.integers(1, 700).map(lambda n: 320 * n))
 def test_pieces_that_overlap_hear_as_much_and_share_every_token(
     num_samples: int, overlap: int
 ) -> None:
-    pieces = cut_pieces(num_samples, 480_000, overlap)
-    assert (pieces[0].start, pieces[-1].stop) == (0, num_samples)
-    assert all(piece.start % 320 == 0 for piece in pieces)
-    if len(pieces) > 1:
-        assert all(480_000 - 320 < piece.stop - piece.start <= 480_000 for piece in pieces)
-        assert all(a.stop - b.start >= overlap for a, b in itertools.pairwise(pieces))
-    for piece in pieces:  # what it adds, it has heard
-        assert piece.first_token <= piece.rise.start
-        assert 320 * (piece.fall.stop - 1) < piece.stop
-    around = {t for piece in pieces for t in (*piece.rise[:2], *piece.fall[-2:], piece.fall.start)}
+    chunks = cut_audio_chunks(num_samples, 480_000, overlap)
+    assert (chunks[0].start, chunks[-1].stop) == (0, num_samples)
+    assert all(chunk.start % 320 == 0 for chunk in chunks)
+    if len(chunks) > 1:
+        assert all(480_000 - 320 < chunk.stop - chunk.start <= 480_000 for chunk in chunks)
+        assert all(a.stop - b.start >= overlap for a, b in itertools.pairwise(chunks))
+    for chunk in chunks:  # what it adds, it has heard
+        assert chunk.first_token <= chunk.rise.start
+        assert 320 * (chunk.fall.stop - 1) < chunk.stop
+    around = {t for chunk in chunks for t in (*chunk.rise[:2], *chunk.fall[-2:], chunk.fall.start)}
     for token in around & set(range(-(-num_samples // 320))):
-        assert abs(sum(piece.share(token) for piece in pieces) - 1) < 1e-9
+        assert abs(sum(chunk.share(token) for chunk in chunks) - 1) < 1e-9
 
 
 def test_up_to_one_piece_overlaps_change_nothing() -> None:
     for num_samples in (1, 1280, 479_999, 480_000):
-        assert cut_pieces(num_samples, 480_000, 80_000) == cut_pieces(num_samples, 480_000)
-    first, second = cut_pieces(480_001, 480_000, 80_000)
+        assert cut_audio_chunks(num_samples, 480_000, 80_000) == cut_audio_chunks(
+            num_samples, 480_000
+        )
+    first, second = cut_audio_chunks(480_001, 480_000, 80_000)
     assert (first.stop, second.start) == (480_000, 320)
     assert first.fall == second.rise == range(725, 775)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sonic_ops.audio.resampling import encode_piece
+from sonic_ops.audio.resampling import encode_mel
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.interpolation.flow import output_frames
@@ -29,7 +29,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stages(models: SonicNetworks) -> list[Tensor]:
     """All that a render asks of the networks, in its order, at the smallest size."""
     torch.manual_seed(0)
-    heard = encode_piece(models.speech_encoder, torch.rand(80, 3000))
+    heard = encode_mel(models.speech_encoder, torch.rand(80, 3000))
     portrait = Portrait(
         image_CHW=torch.rand(3, SIDE, SIDE),
         face_HW=torch.ones(SIDE, SIDE),
@@ -45,7 +45,9 @@ def stages(models: SonicNetworks) -> list[Tensor]:
             models, lambda start, stop: tokens[: stop - start], range(3), shown.image_11E
         )
         denoise = window_denoiser(models.unet, shown, *known.take(range(3)))
-        latents = denoise(["full"], torch.rand(3, *shown.latents_CHW.shape), 0.5)["full"]
+        latents = denoise(["image_audio"], torch.rand(3, *shown.latents_CHW.shape), 0.5)[
+            "image_audio"
+        ]
         frames = models.decode_latents(latents)
     pictures = (frames.clamp(0, 1) * 255).byte().movedim(1, -1).numpy()
     between = torch.from_numpy(next(output_frames(models.flownet, pictures, 0, range(1, 2))))

@@ -21,20 +21,20 @@ from sonic_ops.core.constants import MODEL_FPS, OUTPUT_FPS
 from sonic_ops.picture.colour_correction import (
     MAX_GAIN,
     REACH_S,
-    TINT_FRAMES,
+    STATS_FRAMES,
+    ColourStats,
     Correction,
-    Tints,
     correction_of,
     held,
     joined,
-    measure_tints,
-    tinted_frames,
+    measure_colour_stats,
+    stats_frames,
 )
 from sonic_ops.quality.colour import ciede2000, lab_of
 from tests.scene import draw_scene
 
 SIDE = 128
-NUM_FRAMES = 60 * TINT_FRAMES  # two minutes
+NUM_FRAMES = 60 * STATS_FRAMES  # two minutes
 LAST = 2 * NUM_FRAMES - 1
 Pixels = NDArray[np.uint8]
 
@@ -62,9 +62,9 @@ def as_picture(image_CHW: Tensor) -> Pixels:
     return np.asarray((image_CHW * 255).round().to(torch.uint8).movedim(0, -1))
 
 
-def tints_of(frames: Sequence[int], noise: float = 0.0) -> Tints:
+def tints_of(frames: Sequence[int], noise: float = 0.0) -> ColourStats:
     rng = np.random.default_rng(0)
-    return measure_tints(
+    return measure_colour_stats(
         ((f, shown(f) + noise * float(rng.standard_normal())) for f in frames),
         PORTRAIT_CHW,
         FACE_HW,
@@ -81,7 +81,7 @@ def distance(picture_HWC: Pixels) -> float:
 
 
 def test_a_drift_over_minutes_is_taken_back() -> None:
-    correction = correction_of(tints_of(tinted_frames(0, NUM_FRAMES, NUM_FRAMES)))
+    correction = correction_of(tints_of(stats_frames(0, NUM_FRAMES, NUM_FRAMES)))
     for number in (0, LAST):
         drifted = as_picture(shown(number / 2))
         (found,) = held([drifted], correction, number, OUTPUT_FPS)
@@ -91,8 +91,8 @@ def test_a_drift_over_minutes_is_taken_back() -> None:
 
 def test_nothing_pumps() -> None:
     """Tints that jump by 2.5 levels move neighbouring output frames by less than a tenth of one."""
-    tints = tints_of(tinted_frames(0, NUM_FRAMES, NUM_FRAMES), noise=0.01)
-    correction = correction_of(tints)
+    colour_stats = tints_of(stats_frames(0, NUM_FRAMES, NUM_FRAMES), noise=0.01)
+    correction = correction_of(colour_stats)
     grey = np.full((1, 1, 3), 100, np.uint8)
     ramp = np.concatenate([grey, grey + 100])
     means = []
@@ -104,10 +104,10 @@ def test_nothing_pumps() -> None:
 
 
 def test_the_mouth_has_no_say() -> None:
-    shut = measure_tints([(0, PORTRAIT_CHW)], PORTRAIT_CHW, FACE_HW)
+    shut = measure_colour_stats([(0, PORTRAIT_CHW)], PORTRAIT_CHW, FACE_HW)
     opened = PORTRAIT_CHW.clone()
     opened[:, 72:100, 40:88] = 0
-    wide = measure_tints([(0, opened)], PORTRAIT_CHW, FACE_HW)
+    wide = measure_colour_stats([(0, opened)], PORTRAIT_CHW, FACE_HW)
     assert np.array_equal(shut.means_NC, wide.means_NC)
     assert np.array_equal(shut.means_NC[0], shut.portrait_mean_C)
     picture = as_picture(PORTRAIT_CHW)
@@ -116,40 +116,40 @@ def test_the_mouth_has_no_say() -> None:
 
 
 def test_any_part_of_the_video_gets_what_the_whole_gets() -> None:
-    correction = correction_of(tints_of(tinted_frames(0, 100, 100)))
+    correction = correction_of(tints_of(stats_frames(0, 100, 100)))
     pictures = [as_picture(shown(n / 2)) for n in range(40, 60)]
     whole = list(held(pictures, correction, 40, OUTPUT_FPS))
     assert np.array_equal(whole[7:], list(held(pictures[7:], correction, 47, OUTPUT_FPS)))
-    parts = [tints_of(tinted_frames(0, 31, 100)), tints_of(tinted_frames(31, 100, 100))]
-    tints = Tints.from_tensors(joined(parts).tensors())
-    again = Correction.from_tensors(correction_of(tints).tensors())
+    parts = [tints_of(stats_frames(0, 31, 100)), tints_of(stats_frames(31, 100, 100))]
+    colour_stats = ColourStats.from_tensors(joined(parts).tensors())
+    again = Correction.from_tensors(correction_of(colour_stats).tensors())
     assert np.array_equal(whole, list(held(pictures, again, 40, OUTPUT_FPS)))
 
 
-def random_tints(num: int) -> Tints:
+def random_tints(num: int) -> ColourStats:
     means_NC, deviations_NC = np.random.default_rng(0).uniform(0.25, 0.35, (2, num, 3))
-    frames = tuple(range(12, 12 + num * TINT_FRAMES, TINT_FRAMES))
-    return Tints(frames, means_NC, deviations_NC, np.full(3, 0.3), np.full(3, 0.3))
+    frames = tuple(range(12, 12 + num * STATS_FRAMES, STATS_FRAMES))
+    return ColourStats(frames, means_NC, deviations_NC, np.full(3, 0.3), np.full(3, 0.3))
 
 
 @pytest.mark.parametrize("num", [1, 2, 14, 40])
 def test_tints_are_averaged_by_a_bell_curve(num: int) -> None:
-    tints = random_tints(num)
-    times_s = np.array(tints.frames) / float(MODEL_FPS)
+    colour_stats = random_tints(num)
+    times_s = np.array(colour_stats.frames) / float(MODEL_FPS)
     weights_NN = np.exp(-(((times_s[:, None] - times_s) / REACH_S) ** 2) / 2)
     weights_NN /= weights_NN.sum(1, keepdims=True)
-    gains_NC = 0.3 / (weights_NN @ tints.deviations_NC)
-    offsets_NC = 0.3 - gains_NC * (weights_NN @ tints.means_NC)
-    correction = correction_of(tints)
+    gains_NC = 0.3 / (weights_NN @ colour_stats.deviations_NC)
+    offsets_NC = 0.3 - gains_NC * (weights_NN @ colour_stats.means_NC)
+    correction = correction_of(colour_stats)
     assert gains_NC.max() < MAX_GAIN
     assert np.allclose(correction.gains_NC, gains_NC, atol=1e-5)
     assert np.allclose(correction.offsets_NC, offsets_NC, atol=1e-5)
 
 
 def test_the_colours_of_three_hours_take_little_memory() -> None:
-    tints = random_tints(3 * 3600 // 2)
+    colour_stats = random_tints(3 * 3600 // 2)
     tracemalloc.start()
-    correction_of(tints)
+    correction_of(colour_stats)
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most_bytes < 4e6  # all with all would be 233e6
@@ -159,15 +159,15 @@ def test_the_colours_of_three_hours_take_little_memory() -> None:
 @given(st.integers(1, 400), st.data())
 def test_the_grid_of_tints_does_not_depend_on_the_cut(num_frames: int, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, num_frames))
-    whole = tinted_frames(0, num_frames, num_frames)
-    parts = (tinted_frames(0, cut, num_frames), tinted_frames(cut, num_frames, num_frames))
+    whole = stats_frames(0, num_frames, num_frames)
+    parts = (stats_frames(0, cut, num_frames), stats_frames(cut, num_frames, num_frames))
     assert whole == parts[0] + parts[1]
     assert whole
-    assert all(b - a == TINT_FRAMES for a, b in pairwise(whole))
+    assert all(b - a == STATS_FRAMES for a, b in pairwise(whole))
 
 
 def test_a_face_that_fills_the_picture_is_looked_at_whole() -> None:
-    everywhere = measure_tints([(0, PORTRAIT_CHW)], PORTRAIT_CHW, torch.ones(SIDE, SIDE))
+    everywhere = measure_colour_stats([(0, PORTRAIT_CHW)], PORTRAIT_CHW, torch.ones(SIDE, SIDE))
     assert np.allclose(everywhere.means_NC[0], PORTRAIT_CHW.mean((1, 2)), atol=1e-6)
 
 

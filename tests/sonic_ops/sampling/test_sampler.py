@@ -43,13 +43,13 @@ def test_noise_has_unit_variance_and_what_is_shared_in_common(shared: float, spa
 
 
 def test_guidance_skips_branches_without_weight_and_changes_nothing_by_it() -> None:
-    parts = {name: torch.randn(3) for name in ("blank", "image", "full")}
+    parts = {name: torch.randn(3) for name in ("uncond", "image", "image_audio")}
     for scales in ((2.0, 7.5), (1.0, 2.0), (1.0, 1.0), (2.0, 2.0), (0.0, 0.0), (0.0, 3.0)):
         needed = branches_of(*scales)
         some = guide({name: parts[name] for name in needed}, *scales)
         torch.testing.assert_close(some, guide(parts, *scales))
-    assert branches_of(1.0, 2.0) == ("image", "full")
-    assert branches_of(1.0, 1.0) == ("full",)
+    assert branches_of(1.0, 2.0) == ("image", "image_audio")
+    assert branches_of(1.0, 1.0) == ("image_audio",)
 
 
 def test_fusion_averages_and_misses_no_frame() -> None:
@@ -120,6 +120,6 @@ def test_the_multistep_solver_is_that_of_diffusers(steps: int) -> None:
 def test_outside_of_the_interval_only_what_sees_and_hears_is_computed() -> None:
     config = SamplingConfig(steps=10, guidance_interval=(0.2, 0.7))
     steps = Sampler(EulerDiscreteScheduler(**SCHEDULER), config).steps
-    alone = [step.index for step in steps if step.branches == ("full",)]
+    alone = [step.index for step in steps if step.branches == ("image_audio",)]
     assert alone == [0, 1, 7, 8, 9]
     assert all(step.audio_scale == 7.5 for step in steps if step.index not in alone)
