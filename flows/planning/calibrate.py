@@ -53,7 +53,7 @@ _STAGES = {
     "fuse": "denoise",
     "store": "denoise",
     "decode": "decode",
-    "measure_tints": "decode",
+    "measure_colour_stats": "decode",
     "encode": "encode",
 }
 
