@@ -1,17 +1,19 @@
 """What can be known about the inputs of a row at a bounded cost, before any compute."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 
 from flows.addresses import sha256_of
 from flows.rows.rows import FaceBox
+from sonic_ops.audio.decoding import SoundBlock
+from sonic_ops.audio.endings import unreadable
 from sonic_ops.audio.quality_check import check_sound, length_warnings
-from sonic_ops.audio.reading import probe_audio, read_sound_near, unreadable
+from sonic_ops.audio.reading import duration_s, read_sound
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from sonic_ops.core.errors import AudioTooShortError, FieldError
+from sonic_ops.core.errors import AudioTooShortError, FieldError, InputError
 from sonic_ops.core.sizes import scaled_size
 from sonic_ops.media.subtitles import cut, read_subtitles
 from sonic_ops.picture.compositing import Backdrop, backdrop_size, prepare_backdrop
@@ -21,12 +23,11 @@ from sonic_ops.picture.portrait import Corners, Portrait, place_face, prepare_po
 
 MIN_SOUND_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 LISTENED_S = 600
-"""How much of a part is listened to, so that very long ones do not hold up the others."""
+"""How much of a part is analysed; the rest is decoded, for its length and its faults."""
 
 KEPT_PORTRAITS = 8
 """Portraits that are remembered for other rows that use them."""
 
-_HEADER_ROUNDING_S = 0.001
 _APART = "a part of the audio is rendered by itself, and not bit for bit as in a video of all of it"
 
 
@@ -49,38 +50,51 @@ class PortraitFacts:
 
 
 def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFacts:
-    """Probe the header and listen to the first ten minutes of the part. Raises InputError."""
-    total_s = probe_audio(audio).duration_s
-    start_s, end_s = start or 0.0, total_s if end is None else end
-    if start_s >= total_s > 0:
-        raise FieldError(
-            f"the audio is {total_s:.2f} s long and has nothing at {start_s:g} s",
-            remedy="Let the start lie inside the audio.",
-            field="start",
-        )
-    duration_s = min(end_s, total_s) - start_s
-    heard = tuple(_heard(audio, start_s, duration_s))
-    if duration_s < MIN_SOUND_S:
+    """Decode the part as the render will; listen to its first ten minutes. Raises InputError."""
+    start_s = start or 0.0
+    part = _Part(read_sound(audio, start_s, end))
+    checked = check_sound(part, start_s, listen_s=LISTENED_S)
+    if checked is None:
+        raise _nothing(audio, start_s)
+    part_s = checked.length_s
+    if part_s < MIN_SOUND_S:
         raise AudioTooShortError(
-            f"{audio} has {duration_s:.3f} s of sound to use, less than a frame",
+            f"{audio} has {part_s:.3f} s of sound to use, less than a frame",
             remedy=f"Give at least {MIN_SOUND_S:g} s of sound.",
         )
-    late = f"the end at {end_s:g} s is past the {total_s:.2f} s of audio: rendered to its end"
-    notes = (late,) if end_s > total_s + MIN_SOUND_S else ()
-    apart = (_APART,) if duration_s < total_s - _HEADER_ROUNDING_S else ()
-    return AudioFacts(duration_s, (*notes, *apart, *heard))
+    notes = []
+    if end is not None and end > start_s + part_s + MIN_SOUND_S:
+        total_s = start_s + part_s
+        notes.append(
+            f"the end at {end:g} s is past the {total_s:.2f} s of audio: rendered to its end"
+        )
+    if start_s > 0 or part.goes_on:
+        notes.append(_APART)
+    where = f" (of the first {LISTENED_S // 60} minutes)" if part_s > LISTENED_S else ""
+    levels = (warning + where for warning in checked.levels())
+    return AudioFacts(part_s, (*notes, *length_warnings(part_s), *checked.faults(), *levels))
 
 
-def _heard(audio: str, start_s: float, duration_s: float) -> Iterator[str]:
-    """What the user should know about the sound of a part. Raises InputError."""
-    listened_s = min(duration_s, LISTENED_S)
-    checked = check_sound(read_sound_near(audio, start_s, listened_s), start_s)
-    if checked is None:
-        raise unreadable(audio, "no sound comes out of it")
-    yield from length_warnings(duration_s)
-    where = "" if listened_s == duration_s else f" (of the first {LISTENED_S // 60} minutes)"
-    for warning in checked.warnings():
-        yield warning + where
+class _Part:
+    """The blocks of a part, and whether there is sound after it."""
+
+    def __init__(self, blocks: Generator[SoundBlock, None, bool]) -> None:
+        self._blocks = blocks
+        self.goes_on = False
+
+    def __iter__(self) -> Iterator[SoundBlock]:
+        self.goes_on = yield from self._blocks
+
+
+def _nothing(audio: str, start_s: float) -> InputError:
+    total_s = duration_s(audio)
+    if not total_s:
+        return unreadable(audio, "no sound comes out of it")
+    return FieldError(
+        f"the audio is {total_s:.2f} s long and has nothing at {start_s:g} s",
+        remedy="Let the start lie inside the audio.",
+        field="start",
+    )
 
 
 def inspect_subtitles(subtitles: str, start: float | None, end_s: float) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from av.filter import Graph
 
-from sonic_ops.audio.reading import SoundBlock, frame_of
+from sonic_ops.audio.decoding import SoundBlock, frame_of
 
 SILENCE_LUFS = -70.0  # the gate of ITU-R BS.1770: below it nothing is counted
 MAX_PEAK_DB = -1.0

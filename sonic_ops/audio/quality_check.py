@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sonic_ops.audio.decoding import SoundBlock
 from sonic_ops.audio.music_detection import HIGHEST_HZ, NO_SPECTRA, spectra_of
-from sonic_ops.audio.reading import SoundBlock
 
 Floats = NDArray[np.float32]
 
@@ -58,9 +58,10 @@ class SoundCheck:
     damage_s: tuple[float, ...]  # where something is damaged or missing
     missing_s: float
     num_wrong: int  # samples that are no sound
+    notes: tuple[str, ...] = ()  # of the reader
 
-    def warnings(self) -> Iterator[str]:
-        """A sentence with a number for all that is out of the ordinary."""
+    def faults(self) -> Iterator[str]:
+        """A sentence for all that is wrong with the file."""
         if self.damage_s:
             where = ", ".join(f"{at:.1f}" for at in self.damage_s[:3])
             more = ", ..." if len(self.damage_s) > 3 else ""
@@ -71,6 +72,15 @@ class SoundCheck:
                 f"{self.num_wrong} samples are no numbers, or far too loud: these are cut, "
                 "and the others silent"
             )
+        yield from self.notes
+
+    def warnings(self) -> Iterator[str]:
+        """A sentence with a number for all that is out of the ordinary."""
+        yield from self.faults()
+        yield from self.levels()
+
+    def levels(self) -> Iterator[str]:
+        """A sentence with a number for every level that is out of the ordinary."""
         if self.speech_db < INAUDIBLE_DB:
             yield f"hardly anything is heard: the loudest parts have {self.speech_db:.0f} dB"
             return
@@ -104,13 +114,16 @@ def length_warnings(length_s: float) -> Iterator[str]:
         yield f"{length_s / 3600:.1f} hours of sound"
 
 
-def check_sound(blocks: Iterable[SoundBlock], start_s: float = 0.0) -> SoundCheck | None:
+def check_sound(
+    blocks: Iterable[SoundBlock], start_s: float = 0.0, listen_s: float = math.inf
+) -> SoundCheck | None:
     """Listen once; memory grows by 400 bytes a second. None if there is no sound.
 
-    `start_s` is where the blocks begin: times are those of the whole track.
+    `start_s` is where the blocks begin: times are those of the whole track. Levels are of the first
+    `listen_s` seconds, the length and faults of all.
     """
     gathered = _Gathered(start_s)
-    for part in _parts(_noting(blocks, gathered)):
+    for part in _parts(_noting(blocks, gathered, listen_s)):
         gathered.add(part)
     return gathered.result() if gathered.length_s else None
 
@@ -128,6 +141,7 @@ class _Gathered:
         self.damage_s: list[float] = []
         self.missing_s = 0.0
         self.num_wrong = 0
+        self.notes: list[str] = []
 
     def add(self, part: SoundBlock) -> None:
         """One part of up to two seconds."""
@@ -142,7 +156,6 @@ class _Gathered:
         self.num_values += samples_CS.size
         self.levels_db.append(_levels_db(mean_S, rate))
         self.spectra += spectra_of(mean_S, rate)
-        self.length_s += samples_CS.shape[1] / rate
 
     def result(self) -> SoundCheck:
         """The sums in words of the user."""
@@ -172,23 +185,28 @@ class _Gathered:
             damage_s=tuple(self.damage_s),
             missing_s=self.missing_s,
             num_wrong=self.num_wrong,
+            notes=tuple(dict.fromkeys(self.notes)),
         )
 
 
-def _noting(blocks: Iterable[SoundBlock], gathered: _Gathered) -> Iterator[SoundBlock]:
-    """The blocks; where something is missing is kept."""
-    position_s, was_missing = gathered.start_s, False
+def _noting(
+    blocks: Iterable[SoundBlock], gathered: _Gathered, listen_s: float
+) -> Iterator[SoundBlock]:
+    """The blocks that are listened to; of all, the length and what is missing are kept."""
+    num_samples, was_missing = 0, False
     for block in blocks:
-        length_s = block.samples.shape[1] / block.sample_rate_hz
         if block.is_missing:
-            gathered.missing_s += length_s
+            gathered.missing_s += block.length_s
             if not was_missing:
-                gathered.damage_s.append(position_s)
+                gathered.damage_s.append(gathered.start_s + gathered.length_s)
+        if block.note:
+            gathered.notes.append(block.note)
         gathered.num_wrong += block.num_wrong
         was_missing = block.is_missing
-        position_s += length_s
-        if length_s:
+        if block.length_s and gathered.length_s < listen_s:
             yield block
+        num_samples += block.samples.shape[1]
+        gathered.length_s = num_samples / block.sample_rate_hz
 
 
 def _parts(blocks: Iterable[SoundBlock]) -> Iterator[SoundBlock]:

@@ -13,20 +13,20 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from sonic_ops.audio.reading import AudioInfo, SoundBlock, probe_audio, read_sound, unreadable
+from sonic_ops.audio.decoding import SoundBlock
+from sonic_ops.audio.endings import unreadable
+from sonic_ops.audio.reading import read_sound
 from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.core.errors import AudioTooShortError, DamagedFileError
 from sonic_ops.core.files import draft_of, open_own, storage_fault
 
 __all__ = [
-    "AudioInfo",
     "SampleFile",
     "decode_audio",
     "encode_mel",
     "log_mel",
     "num_samples_in",
-    "probe_audio",
     "read_samples",
 ]
 
@@ -98,17 +98,20 @@ def _resample(blocks: Iterable[SoundBlock]) -> Iterator[NDArray[np.float32]]:
     """Mono samples at 16 kHz; ceil(length * ratio) of them, the last one silent if soxr stops."""
     stream: soxr.ResampleStream | None = None
     num_in = num_out = rate = 0
-    for block in blocks:
-        rate = block.sample_rate_hz
-        stream = stream or soxr.ResampleStream(rate, SAMPLE_RATE_HZ, 1, dtype="float32")
-        mono = block.samples.mean(axis=0, dtype=np.float32)
-        resampled = mono if rate == SAMPLE_RATE_HZ else stream.resample_chunk(mono)
-        num_in, num_out = num_in + len(mono), num_out + len(resampled)
-        yield resampled
-    if stream is not None and rate != SAMPLE_RATE_HZ:
-        rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-        missing = math.ceil(num_in * (SAMPLE_RATE_HZ / rate)) - num_out - len(rest)
-        yield np.pad(rest, (0, max(missing, 0)))
+    try:
+        for block in blocks:
+            rate = block.sample_rate_hz
+            stream = stream or soxr.ResampleStream(rate, SAMPLE_RATE_HZ, 1, dtype="float32")
+            mono = block.samples.mean(axis=0, dtype=np.float32)
+            resampled = mono if rate == SAMPLE_RATE_HZ else stream.resample_chunk(mono)
+            num_in, num_out = num_in + len(mono), num_out + len(resampled)
+            yield resampled
+        if stream is not None and rate != SAMPLE_RATE_HZ:
+            rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+            missing = math.ceil(num_in * (SAMPLE_RATE_HZ / rate)) - num_out - len(rest)
+            yield np.pad(rest, (0, max(missing, 0)))
+    finally:
+        stream = None  # an error that is kept would keep it, and soxr complains of that at the end
 
 
 def _write_wav(file: IO[bytes], blocks: Iterable[NDArray[np.float32]]) -> int:

@@ -14,15 +14,10 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
+from sonic_ops.audio.decoding import SoundBlock, frame_of
+from sonic_ops.audio.endings import unreadable
 from sonic_ops.audio.loudness import measure_loudness
-from sonic_ops.audio.reading import (
-    SoundBlock,
-    can_be_copied,
-    frame_of,
-    open_sound,
-    read_sound,
-    unreadable,
-)
+from sonic_ops.audio.reading import can_be_copied, open_sound, read_sound
 from sonic_ops.core.formats import Format
 
 AnyPacket: TypeAlias = "Packet[Any]"

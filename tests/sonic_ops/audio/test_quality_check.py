@@ -10,8 +10,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from sonic_ops.audio.decoding import LOUDEST, SoundBlock
 from sonic_ops.audio.quality_check import SoundCheck, check_sound, length_warnings
-from sonic_ops.audio.reading import LOUDEST, SoundBlock, can_be_copied, read_sound_near
+from sonic_ops.audio.reading import can_be_copied, read_sound
 from sonic_ops.audio.resampling import decode_audio, log_mel, read_samples
 
 Floats = NDArray[np.floating]  # type: ignore[type-arg]
@@ -120,7 +121,7 @@ def test_damage_is_said_with_its_time(tmp_path: Path, speech: Floats) -> None:
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(2000)
     (tmp_path / "a.flac").write_bytes(content)
-    blocks = list(read_sound_near(str(tmp_path / "a.flac"), 0, 60))
+    blocks = list(read_sound(str(tmp_path / "a.flac")))
     assert sum(block.samples.shape[1] for block in blocks) == len(sound)
     found = check_sound(blocks)
     assert found is not None
@@ -136,7 +137,9 @@ def test_damage_is_said_with_its_time(tmp_path: Path, speech: Floats) -> None:
 def test_a_part_is_entered_without_what_is_before_it(tmp_path: Path, speech: Floats) -> None:
     soundfile.write(tmp_path / "a.wav", np.concatenate([speech, 0 * speech]), RATE)
     after_s = len(speech) / RATE
-    found = check_sound(read_sound_near(str(tmp_path / "a.wav"), after_s + 0.2, 2), after_s + 0.2)
+    found = check_sound(
+        read_sound(str(tmp_path / "a.wav"), after_s + 0.2, after_s + 2.2), after_s + 0.2
+    )
     assert found is not None
     assert found.longest_pause_at_s == pytest.approx(after_s + 0.2, abs=0.2)
     assert found.length_s == pytest.approx(2, abs=0.2)
@@ -150,7 +153,7 @@ def test_samples_that_are_no_sound_spoil_no_others(
     source, target, sound = tmp_path / "a.wav", tmp_path / "b.wav", speech.astype(np.float64)
     sound[1000:1003] = value
     soundfile.write(source, sound, RATE, "DOUBLE")
-    found = check_sound(read_sound_near(str(source), 0, 60))
+    found = check_sound(read_sound(str(source)))
     assert found is not None
     (note,) = found.warnings()
     assert note.startswith("3 samples are no numbers, or far too loud")

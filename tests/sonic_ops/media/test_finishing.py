@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonic_ops.audio.alignment import sound_offset_s
+from sonic_ops.audio.decoding import SoundBlock
 from sonic_ops.audio.loudness import measure_loudness
-from sonic_ops.audio.reading import SoundBlock, read_sound
+from sonic_ops.audio.reading import read_sound
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.core.errors import FieldError, VerifyError
 from sonic_ops.core.formats import CODECS, FORMATS, VideoCodec, format_of

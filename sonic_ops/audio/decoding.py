@@ -1,0 +1,226 @@
+"""From the packets of a sound to blocks of samples, past whatever cannot be decoded.
+
+Shape letters: C channels, S samples.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import av
+import numpy as np
+import soxr
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from numpy.typing import NDArray
+
+AnyPacket: TypeAlias = "Packet[Any]"
+
+LOUDEST = 100.0  # of full scale; what is beyond it is no sound
+_MAX_PLANES = 8  # from here on PyAV reads past the last plane
+_MAX_FAULTS = 3  # in a row, without a packet between them: FFmpeg does not get past this place
+# What decoders raise does not tell what is wrong: EPERM and "patches welcome" mean damage too.
+FAULTS = (av.error.FFmpegError, NotImplementedError)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundBlock:
+    """Some samples of every channel, C S in [-1, 1]; louder ones up to `LOUDEST` if they are so."""
+
+    samples: NDArray[np.float32]
+    sample_rate_hz: int
+    layout: str  # of the channels, as FFmpeg calls it
+    is_missing: bool = False  # silence in the place of what is damaged
+    num_wrong: int = 0  # of the block as it was decoded: no number, or beyond `LOUDEST`
+    note: str = ""  # what the user should know of this place
+
+    @property
+    def length_s(self) -> float:
+        """Seconds of sound."""
+        return float(self.samples.shape[1] / self.sample_rate_hz)
+
+    def silence(self, num_samples: int, *, is_missing: bool) -> "SoundBlock":
+        """Silence of the form of this block."""
+        silent_CS = np.zeros((len(self.samples), num_samples), np.float32)
+        return SoundBlock(silent_CS, self.sample_rate_hz, self.layout, is_missing)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of the packets of a stream, and when the last of them ends."""
+
+    num_packets: int = 0
+    num_damaged: int = 0
+    start_s: float | None = None
+    first_byte: int = 0
+    end_s: float = 0.0
+    file_end_s: float = 0.0  # of all streams
+    is_cut_off: bool = False  # whether the rest of the file cannot be read
+
+    def add(self, packet: AnyPacket, *, is_other: bool) -> None:
+        """Count a packet of the stream, or look at one of another."""
+        if packet.pts is None or packet.is_discard:
+            return
+        start_s = float(packet.pts * packet.time_base)
+        end_s = start_s + float((packet.duration or 0) * packet.time_base)
+        self.file_end_s = max(self.file_end_s, end_s)
+        if not is_other:
+            self.num_packets += 1
+            if self.start_s is None:
+                self.start_s, self.first_byte = start_s, packet.pos or 0
+            self.end_s = end_s
+
+
+def decoded_frames(
+    container: InputContainer, stream: AudioStream, tally: Tally
+) -> Iterator[AudioFrame | None]:
+    """Decode a stream; None stands for what cannot be."""
+    for packet in _packets(container, tally):
+        is_other = packet is not None and packet.stream_index != stream.index
+        if packet is not None:
+            tally.add(packet, is_other=is_other)
+        if is_other:
+            continue
+        try:
+            for frame in () if packet is None else packet.decode():
+                assert isinstance(frame, AudioFrame)
+                yield frame
+            is_damaged = packet is None
+        except EOFError:  # it was flushed already
+            is_damaged = False
+        except FAULTS:
+            is_damaged = True
+        if is_damaged:
+            tally.num_damaged += 1
+            yield None
+
+
+def _packets(container: InputContainer, tally: Tally) -> "Iterator[AnyPacket | None]":
+    """Read all packets to the end of the file; None stands for what cannot be read."""
+    num_faults = 0
+    while num_faults < _MAX_FAULTS:
+        try:
+            for packet in container.demux():
+                num_faults = 0
+                yield packet
+        except IndexError:  # a stream that begins on the way, which PyAV leaves out the next time
+            num_faults += 1
+        except FAULTS:
+            num_faults += 1
+            yield None
+        else:
+            return
+    tally.is_cut_off = True
+
+
+def in_one_form(blocks: Iterable[SoundBlock], rate_hz: int) -> Iterator[SoundBlock]:
+    """Bring what has another sample rate or other channels into the form of the first block.
+
+    `rate_hz` is what the header says: where it is higher, as with HE-AAC whose upper band begins
+    later, it is the rate.
+    """
+    form: SoundBlock | None = None
+    stretch: _Stretch | None = None
+    try:
+        for block in blocks:
+            form = form or _form(block, rate_hz)
+            if stretch is not None and stretch.source != (block.sample_rate_hz, len(block.samples)):
+                yield from stretch.close()
+                yield replace(form, note=_change(stretch.source, block))
+                stretch = None
+            stretch = stretch or _Stretch(block, form)
+            yield stretch.add(block)
+        if stretch is not None:
+            yield from stretch.close()
+    finally:
+        stretch = None  # an error that is kept would keep its resampler
+
+
+def _form(block: SoundBlock, rate_hz: int) -> SoundBlock:
+    rate = max(block.sample_rate_hz, rate_hz)
+    return SoundBlock(np.zeros((len(block.samples), 0), np.float32), rate, block.layout)
+
+
+def _change(old: tuple[int, int], block: SoundBlock) -> str:
+    new = (block.sample_rate_hz, len(block.samples))
+    whats = (("sample rate", " Hz"), ("number of channels", ""))
+    changes = [
+        f"its {what} changes from {before}{unit} to {after}{unit}"
+        for (what, unit), before, after in zip(whats, old, new, strict=True)
+        if before != after
+    ]
+    return " and ".join(changes)
+
+
+class _Stretch:
+    """A part of a sound that has one sample rate and number of channels, brought into a form."""
+
+    def __init__(self, block: SoundBlock, form: SoundBlock) -> None:
+        self.source = (block.sample_rate_hz, len(block.samples))
+        self._form = form
+        self._resampler: soxr.ResampleStream | None = None
+        if block.sample_rate_hz != form.sample_rate_hz:
+            rates = (block.sample_rate_hz, form.sample_rate_hz)
+            self._resampler = soxr.ResampleStream(*rates, len(form.samples), dtype="float32")
+
+    def add(self, block: SoundBlock) -> SoundBlock:
+        """Convert a block; some of it may come with the next one."""
+        samples_CS, num_channels = block.samples, len(self._form.samples)
+        if len(samples_CS) != num_channels:
+            mean_1S = samples_CS.mean(axis=0, keepdims=True, dtype=np.float32)
+            samples_CS = np.repeat(mean_1S, num_channels, axis=0)
+        return self._resampled(samples_CS, block)
+
+    def close(self) -> Iterator[SoundBlock]:
+        """Give what is still held back."""
+        if self._resampler is not None:
+            yield self._resampled(self._form.samples, self._form, is_last=True)
+            self._resampler = None
+
+    def _resampled(
+        self, samples_CS: NDArray[np.float32], block: SoundBlock, *, is_last: bool = False
+    ) -> SoundBlock:
+        if self._resampler is not None:
+            chunk_SC = np.ascontiguousarray(samples_CS.T)
+            samples_CS = self._resampler.resample_chunk(chunk_SC, last=is_last).T
+        rate, layout = self._form.sample_rate_hz, self._form.layout
+        return replace(block, samples=samples_CS, sample_rate_hz=rate, layout=layout)
+
+
+def frame_of(block: SoundBlock, position: int) -> AudioFrame:
+    """A block as a frame of FFmpeg that starts at sample `position`."""
+    # Interleaved: with eight planes PyAV counts one too many.
+    mixed_1S = np.ascontiguousarray(block.samples.T, np.float32).reshape(1, -1)
+    frame = AudioFrame.from_ndarray(mixed_1S, format="flt", layout=block.layout)
+    frame.sample_rate, frame.pts = block.sample_rate_hz, position
+    frame.time_base = Fraction(1, block.sample_rate_hz)
+    return frame
+
+
+def block_of(frame: AudioFrame) -> SoundBlock:
+    """What is no number becomes silent, what is too loud is cut: one such sample spoils all."""
+    samples_CS, num_wrong = _samples(frame), 0
+    if not np.abs(samples_CS).max(initial=0) <= LOUDEST:  # which NaN is not either
+        num_wrong = int(np.count_nonzero(~(np.abs(samples_CS) <= LOUDEST)))
+        numbers_CS = np.nan_to_num(samples_CS, nan=0, posinf=0, neginf=0)
+        samples_CS = np.clip(numbers_CS, -LOUDEST, LOUDEST)
+    sound_CS = samples_CS.astype(np.float32)
+    return SoundBlock(sound_CS, frame.sample_rate, frame.layout.name, num_wrong=num_wrong)
+
+
+def _samples(frame: AudioFrame) -> NDArray[np.floating[Any]]:
+    """Samples C S as fractions of full scale; s16 is value / 32768."""
+    if frame.format.is_planar and frame.layout.nb_channels >= _MAX_PLANES:
+        frame = AudioResampler(format=frame.format.packed).resample(frame)[0]
+    samples: NDArray[Any] = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype.kind == "f":
+        return samples
+    full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    centre = full_scale if samples.dtype.kind == "u" else 0.0
+    return (samples - centre) / full_scale

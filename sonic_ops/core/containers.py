@@ -1,0 +1,112 @@
+"""Open sound and film files of the user: the one door, which words every fault of FFmpeg itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import IO
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from sonic_ops.core.files import LOCAL_ONLY
+
+MIN_OFFSET_S = 0.04  # smaller differences are how files round their times
+_SNIFFED_BYTES = 1 << 14
+_NOT_MEDIA = (
+    (b"<!doctype html", "it is a web page, perhaps one that asks for a password"),
+    (b"<html", "it is a web page, perhaps one that asks for a password"),
+    (b"%pdf", "it is a PDF document"),
+    (b"pk\x03\x04", "it is a ZIP archive or an Office document"),
+    (b"#extm3u", "it is a playlist, which names other files"),
+    (b"mthd", "it is MIDI, which holds notes and no sound"),
+)
+_LACKS_DECODER = (
+    av.error.DecoderNotFoundError,
+    av.error.DemuxerNotFoundError,
+    av.error.PatchWelcomeError,
+    NotImplementedError,
+)
+
+
+class MediaError(Exception):
+    """Why a media file cannot be used, as the end of a sentence."""
+
+
+@contextmanager
+def open_container(file: IO[bytes] | str) -> Iterator[InputContainer]:
+    """Open any container that FFmpeg reads. Raises MediaError, also for what is read from it.
+
+    FFmpeg has no common error for damage, so all of its errors are taken for that.
+    """
+    try:
+        with av.open(file, options=LOCAL_ONLY, metadata_errors="replace") as container:
+            yield container
+    except (av.error.FFmpegError, OSError, NotImplementedError) as error:
+        raise MediaError(reason_of(error, file)) from error
+
+
+def reason_of(error: Exception, file: IO[bytes] | str = "") -> str:
+    """What an error of FFmpeg, or of a store while FFmpeg reads, means to a user."""
+    if isinstance(error, _LACKS_DECODER):
+        return "its codec is not supported"
+    if isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError):
+        return f"it could not be read to its end ({error.strerror or error})"
+    return _sniffed(file) or "its format is unknown, or it is damaged"
+
+
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """The sound that players choose: the one flagged as default, else the first that decodes."""
+    known = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    flagged = [stream for stream in known if stream.disposition & Disposition.default]
+    return next(iter((*flagged, *known, *container.streams.audio)), None)
+
+
+def film_stream(container: InputContainer) -> VideoStream | None:
+    """The pictures that players show: the default track; cover art only if there is no other."""
+    known = [stream for stream in container.streams.video if stream.codec_context is not None]
+    films = [stream for stream in known if not is_cover(stream)]
+    flagged = [stream for stream in films if stream.disposition & Disposition.default]
+    return next(iter((*flagged, *films, *known, *container.streams.video)), None)
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """Whether a stream is one picture attached to the file, such as the cover of an album."""
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def start_of(container: InputContainer) -> Fraction:
+    """When players start a film, on the clock of its file: with the first of pictures and sound."""
+    used = (sound_stream(container), film_stream(container))
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in used
+        if stream is not None and stream.start_time is not None and stream.time_base is not None
+        if not (isinstance(stream, VideoStream) and is_cover(stream))
+    ]
+    return max(min(starts, default=Fraction(0)), Fraction(0))  # below 0 are what codecs need first
+
+
+def _sniffed(file: IO[bytes] | str) -> str:
+    """What a file is that is no media file, or lacks its index; empty if that is not known."""
+    with suppress(OSError, ValueError):
+        if isinstance(file, str):
+            with Path(file).open("rb") as opened:
+                return _named(opened)
+        return _named(file)
+    return ""
+
+
+def _named(file: IO[bytes]) -> str:
+    file.seek(0)
+    head = file.read(_SNIFFED_BYTES)
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for signature, meaning in _NOT_MEDIA:
+        if start.startswith(signature):
+            return meaning
+    if head[4:8] == b"ftyp" and b"moov" not in head:
+        return "its index is missing or damaged, as in an unfinished download or recording"
+    return ""
