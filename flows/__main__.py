@@ -1,5 +1,24 @@
-"""`python -m flows` is the `sonic` command."""
+"""The command `sonic`, also as `python -m flows`: the command line in a child of its supervisor."""
 
-from flows.cli import main
+import os
+import sys
 
-main()
+from flows.supervisor import program
+from flows.supervisor.supervisor import Supervisor
+
+
+def main() -> None:
+    """Run the command line until it has an exit status; it may need more than one start."""
+    supervisor = Supervisor()
+    while True:
+        reader, writer = os.pipe()
+        if not (child := os.fork()):
+            os.close(reader)
+            return program.run(writer, only_results=supervisor.only_results)
+        os.close(writer)
+        if (status := supervisor.watch(child, reader)) is not None:
+            sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

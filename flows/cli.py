@@ -1,11 +1,11 @@
 """The command `sonic`.
 
-Exit status: 0 every row is finished, 1 some rows are not, 2 nothing could start, 130 stopped.
+Exit status: 0 every row is finished, 1 some rows are not, 2 nothing could start. Its supervisor
+adds 130 and 143: stopped by Ctrl-C, stopped by SIGTERM.
 
 A command is a function that imports what it needs when it runs: asking for help loads nothing.
 """
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,6 @@ from flows.commands import weights
 from sonic_ops.core.errors import RenderError, SonicError
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
-EXIT_STOPPED = 130
 
 Manifest = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="Parquet, CSV or JSON Lines; a path or a URL.")
@@ -54,7 +53,8 @@ def sonic() -> None:
 
     \b
     Exit status: 0 every row is finished, nothing is wrong; 1 some rows are not, something is;
-    2 nothing could start: the command, the preset or the manifest is wrong; 130 stopped.
+    2 nothing could start: the command, the preset or the manifest is wrong; 130 stopped by
+    Ctrl-C, 143 by SIGTERM.
     """
 
 
@@ -87,16 +87,20 @@ def render(
     """
     from flows.console.terminal import form_of, open_terminal
     from flows.pipeline.run import Previews, RunRequest, run
+    from flows.supervisor.channel import is_only_for_results
 
     folders = _folder(output), _folder(work)
     previews: Previews = "only" if preview_only else "first" if preview else "none"
-    request = RunRequest(_here(manifest), preset, *folders, report=not no_report, previews=previews)
-    try:
-        status = run(request, open_terminal(form_of(quiet=quiet, json_lines=json_lines)))
-    except KeyboardInterrupt:
-        print("sonic: stopped; the same command goes on from here", file=sys.stderr)
-        status = EXIT_STOPPED
-    raise typer.Exit(status)
+    only_results = is_only_for_results()
+    request = RunRequest(
+        _here(manifest),
+        preset,
+        *folders,
+        report=not (no_report or only_results),
+        previews=previews,
+        only_results=only_results,
+    )
+    raise typer.Exit(run(request, open_terminal(form_of(quiet=quiet, json_lines=json_lines))))
 
 
 @app.command()
@@ -272,7 +276,6 @@ def clean(
 
 def main() -> None:
     """Run the command line; an error that stops everything is one sentence and a remedy."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="sonic")
     except SonicError as error:

@@ -9,7 +9,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ import torch
 
 from cluster.config import ClusterConfig
 from cluster.pool.accounts import Affinity, CostTracker, RowCosts
-from cluster.pool.calls import MakeWorker, call
+from cluster.pool.calls import MakeWorker, Watch, call
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig
 
@@ -141,11 +141,13 @@ def open_pool(
     *,
     most: int | None = None,
     make_worker: MakeWorker = RenderWorker,
+    watch: Watch = lambda name, pids: nullcontext(),
 ) -> Iterator[Pool]:
     """The pool that the configuration asks for; it is closed at the end.
 
     If the configuration leaves the number of workers open, there are at most `most`: as many as
-    have something to do. Raises ConfigError if the weights are wrong or the workers do not fit.
+    have something to do. `watch` is told of processes without which the pool is lost. Raises
+    ConfigError if the weights are wrong or the workers do not fit.
     """
     if config.workers == 0:
         pool = LocalPool(config, make_worker(models))
@@ -156,7 +158,7 @@ def open_pool(
     # Ray takes seconds to import, and a run in this process does not need it.
     from cluster.pool.ray import open_ray_pool
 
-    with open_ray_pool(config, models, most, make_worker) as ray_pool:
+    with open_ray_pool(config, models, most, make_worker, watch) as ray_pool:
         yield ray_pool
 
 

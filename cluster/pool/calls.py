@@ -7,7 +7,8 @@ import inspect
 import re
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ AGAIN = "Run the same command again; only the missing work is done."
 
 MakeWorker = Callable[[ModelsConfig], object]
 """Makes what runs the jobs, in the process that it runs in: the class `RenderWorker`."""
+
+Watch = Callable[[str, Iterable[int]], AbstractContextManager[None]]
+"""Watches processes, which have a name for people, for as long as its context is open."""
 
 _NO_MEMORY = (
     "DefaultCPUAllocator: can't allocate memory",

@@ -22,7 +22,7 @@ from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
 
 from cluster.config import ClusterConfig
 from cluster.pool.actor import WorkerActor
-from cluster.pool.calls import AGAIN, MakeWorker, Outcome
+from cluster.pool.calls import AGAIN, MakeWorker, Outcome, Watch
 from cluster.pool.dispatcher import Call, Dispatcher, InputLostError, Worker
 from cluster.pool.lineage import Job
 from cluster.pool.supervisor import Process, WorkerSupervisor
@@ -239,13 +239,14 @@ def _our(error: Exception) -> SonicError:
 
 @contextmanager
 def open_ray_pool(
-    config: ClusterConfig, models: ModelsConfig, most: int | None, make_worker: MakeWorker
+    config: ClusterConfig,
+    models: ModelsConfig,
+    most: int | None,
+    make_worker: MakeWorker,
+    watch: Watch,
 ) -> Iterator[RayPool]:
     """Join the cluster that the configuration names, or start one on this machine."""
-    started = not ray.is_initialized()
-    if started:
-        _start_ray(config)
-    try:
+    with _ray_running(config, watch):
         _demand_room(config)
         pool = RayPool(config, models, most, make_worker)
         try:
@@ -253,9 +254,31 @@ def open_ray_pool(
             yield pool
         finally:
             pool.close()
-    finally:
-        if started:
-            ray.shutdown()
+
+
+@contextmanager
+def _ray_running(config: ClusterConfig, watch: Watch) -> Iterator[None]:
+    """Start or join Ray, unless this process has already, and leave it."""
+    if ray.is_initialized():
+        yield
+        return
+    _start_ray(config)
+    try:
+        with watch("Ray", _processes_of_ray()):
+            yield
+    except KeyboardInterrupt:  # to leave takes seconds: Ray does so itself when the process ends
+        raise
+    except BaseException:
+        ray.shutdown()
+        raise
+    ray.shutdown()
+
+
+def _processes_of_ray() -> Iterator[int]:
+    """Yield the processes without which Ray is lost, of a Ray that this process has started."""
+    started = ray._private.worker._global_node.all_processes
+    for name in ("gcs_server", "raylet"):
+        yield from (info.process.pid for info in started.get(name, ()))
 
 
 def _start_ray(config: ClusterConfig) -> None:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from rich.console import Console
 
+from flows.supervisor.channel import tell
+
 Form = Literal["live", "lines", "quiet", "json-lines"]
 """A table that moves, plain lines, only what is wrong, or a JSON object per line."""
 
@@ -46,5 +48,6 @@ def form_of(*, quiet: bool = False, json_lines: bool = False) -> Form | None:
 
 def open_terminal(form: Form | None = None, console: Console | None = None) -> Terminal:
     """The terminal of this process, or another console."""
+    tell(json=form == "json-lines")
     console = console or Console()
     return Terminal(console, form or ("live" if console.is_terminal else "lines"))

@@ -81,14 +81,24 @@ def render_manifest(manifest: str) -> None:
         ]
         for run in as_completed(runs):  # what ends the run is known before others are stopped
             run.result()
-    except BaseException:  # the user or the machine ends the run: rows in flight end too
+    except KeyboardInterrupt:  # nobody waits for rows in flight: the table is written at once
         session.stopped.set()
+        threads.shutdown(wait=False, cancel_futures=True)
         raise
-    finally:
-        threads.shutdown(cancel_futures=True)
-        show_results(manifest, session.ledger.results)
-        if session.report:
-            show_report(manifest, session.report)
+    except BaseException:  # the machine ends the run: rows in flight end too
+        session.stopped.set()
+        _close(threads, manifest)
+        raise
+    _close(threads, manifest)
+
+
+def _close(threads: ThreadPoolExecutor, manifest: str) -> None:
+    """Wait for the rows in flight, and show on Prefect's pages what became of all."""
+    session = current_session()
+    threads.shutdown(cancel_futures=True)
+    show_results(manifest, session.ledger.results)
+    if session.report:
+        show_report(manifest, session.report)
 
 
 class _Shared:
@@ -171,6 +181,8 @@ def rendered_result(planned: PlannedRow) -> RowResult:
         del session.rows[planned.row.id]
     if isinstance(outcome, NoWorkersError):
         raise outcome
+    if session.stopped.is_set() and not isinstance(outcome, Rendered):
+        raise KeyboardInterrupt  # the run was stopped, the row has not failed
     spent = Spent(time.monotonic() - started, session.failures.pop(planned.row.id, 0), account)
     if isinstance(outcome, InWorkElsewhereError):
         result = elsewhere(planned, outcome)

@@ -10,6 +10,7 @@ from flows.rows.plan import most_workers
 from flows.state.journal import Journal
 from flows.state.leases import Leases
 from flows.state.row_store import Ledger
+from flows.supervisor.channel import watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def launch(
     """Render the planned rows; ledger and journal take what becomes of each as it is known."""
     terminal.say("starting Prefect and the workers")
     prepare_prefect()
-    reach_prefect()
+    server = reach_prefect()
     from prefect import tags
 
     from cluster.pool.base import open_pool
@@ -46,7 +47,8 @@ def launch(
     )
     tally = Tally.of(row.plan for row in ledger.planned())
     with (
-        open_pool(config.cluster, config.models, most=most) as pool,
+        watched("Prefect's temporary server", server),
+        open_pool(config.cluster, config.models, most=most, watch=watched) as pool,
         open_reporter(terminal, tally, pool) as reporter,
         opened(Session(config, pool, reporter, ledger, journal, leases, labels.report)),
         tags(*labels.tags),

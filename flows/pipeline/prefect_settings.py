@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flows.caches import cache_folder
-from flows.pipeline.watchdog import end_with_us
+from flows.supervisor.watchdog import end_with_us
 from sonic_ops.core.errors import ConfigError
 
 _DEFAULTS = {
@@ -34,8 +34,10 @@ def prepare_prefect() -> None:
         os.environ["PREFECT_HOME"] = str(_home())
 
 
-def reach_prefect() -> None:
-    """Start the temporary server, or find the user's. Raises ConfigError if none answers.
+def reach_prefect() -> tuple[int, ...]:
+    """Start the temporary server, and return its process, or find the user's, which is not ours.
+
+    Raises ConfigError if none answers.
 
     A temporary server ends with this process, also if it is killed.
     """
@@ -51,9 +53,12 @@ def reach_prefect() -> None:
             remedy="Start the server that PREFECT_API_URL names, or unset it for a temporary one.",
         ) from error
     server = SubprocessASGIServer().server_process
-    if server and server.pid not in _WATCHED:
+    if server is None:
+        return ()
+    if server.pid not in _WATCHED:
         _WATCHED.add(server.pid)
         end_with_us(server.pid)
+    return (server.pid,)
 
 
 def _has_profiles() -> bool:

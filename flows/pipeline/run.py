@@ -42,6 +42,7 @@ from flows.state.results import (
     write_results,
 )
 from flows.state.row_store import Ledger
+from flows.supervisor.channel import tell
 from sonic_ops.core.errors import SonicError
 from sonic_ops.core.files import exists, storage_fault, weights_notice
 
@@ -53,7 +54,10 @@ Previews: TypeAlias = Literal["none", "first", "only"]
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asked for; addresses are absolute. `work` speaks before the preset."""
+    """What the user asked for; addresses are absolute. `work` speaks before the preset.
+
+    `only_results`: render nothing, only write down what became of the rows.
+    """
 
     manifest: str
     preset: str
@@ -61,6 +65,7 @@ class RunRequest:
     work: str | None = None
     report: bool = False
     previews: Previews = "none"
+    only_results: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +155,9 @@ def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Termin
     """Render what is planned and write the results; how many rows came out how."""
     ledger, estimator, target = rows.ledger, rows.estimator, rows.target
     journal = Journal(target, leases)
+    tell(planned=rows.checked.num_planned)
     try:
-        if rows.checked.num_planned:
+        if rows.checked.num_planned and not request.only_results:
             said = work_in_words(row.plan for row in ledger.planned())
             terminal.say("previews: " * rows.are_previews + said)
             say_estimate(rows.checked, estimator, ledger, terminal)

@@ -16,6 +16,7 @@ from flows.state.leases import Leases
 from flows.state.receipts import lease_target
 from flows.state.results import RowResult
 from flows.state.row_store import Ledger
+from flows.supervisor.channel import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Session:
         self.ledger.record(result)
         if result.status in ("done", "failed"):
             self.journal.record(result)
+        if result.status != "elsewhere":
+            tell(ended=result.id)
 
     def advance(self, row: PlannedRow, stage: str, done: int, total: int) -> None:
         """Show progress; here a row ends early if the user has stopped the run.

@@ -26,6 +26,7 @@ from flows.planning.calibration import Calibration, Costs
 from flows.planning.estimate import num_branches
 from flows.planning.trial import Round, write_inputs
 from flows.rows.config import RenderConfig
+from flows.supervisor.channel import watched
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.core.constants import MODEL_FPS, TOKENS_PER_FRAME
 from sonic_ops.core.errors import ConfigError
@@ -80,13 +81,16 @@ def calibrate(
     config = config.model_copy(update={"sampling": config.sampling.model_copy(update=steps)})
     started_s = time.monotonic() if started_s is None else started_s
     prepare_prefect()
-    reach_prefect()
+    server = reach_prefect()
     say(f"Prefect answers after {time.monotonic() - started_s:.1f} s")
     with tempfile.TemporaryDirectory(prefix="sonic-calibration-") as folder:
         notes = f"{folder}/notes"
         Path(notes).mkdir()
         make = partial(MeteredWorker, notes)
-        with open_pool(config.cluster, config.models, make_worker=make) as pool:
+        with (
+            watched("Prefect's temporary server", server),
+            open_pool(config.cluster, config.models, make_worker=make, watch=watched) as pool,
+        ):
             start_s = time.monotonic() - started_s
             say(f"the first worker is ready after {start_s:.1f} s")
             measure = _Measure(pool, config, Path(folder), notes)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from flows.state.journal import folder_of, journaled
+from flows.supervisor.processes import descendants, is_running, send
 from sonic_ops.core.files import names_in
 from sonic_ops.media.inspection import verify_video
 from tests.end_to_end.conftest import Bench
@@ -32,20 +33,6 @@ def wait_for(is_true: Callable[[], object]) -> None:
     while not is_true():
         assert time.monotonic() < until
         time.sleep(0.01)
-
-
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for path in lists for child in path.read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process; one that has ended has no command line."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -80,18 +67,20 @@ def test_a_row_is_in_one_pair_of_hands_and_survives_them(
     results = str(tmp_path / "m.results.parquet")
     leases = str(tmp_path / ".sonic" / "leases")
     wait_for(lambda: "b.mp4.1.lease" in names_in(leases) or first.poll() is not None)
-    os.kill(first.pid, signal.SIGSTOP)
-    children = children_of(first.pid)
-    assert len(children) >= 2  # Prefect's temporary server, and who ends it
+    children = descendants(first.pid)
+    program = children[0]  # it has started Prefect's temporary server; a watchdog ends each
+    assert len(children) >= 4
+    send(signal.SIGSTOP, [first.pid, program])
 
     beside = bench.run(manifest, preset)
     assert beside.status == 1
     assert statuses(beside.results) == {"a": "skipped", "b": "elsewhere", "c": "done"}
-    assert f"process {first.pid} on " in beside.results["b"]["notes"]
+    assert f"process {program} on " in beside.results["b"]["notes"]
     assert {result.id for result in journaled(results)} == {"a"}
 
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
+    wait_for(lambda: not is_running(program))
     assert {result.id for result in journaled(results)} == {"a"}
     after = bench.run(manifest, preset)
     assert after.status == 0

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from flows.pipeline.watchdog import end_with_us
+from flows.supervisor.watchdog import end_with_us
 from tests.end_to_end.conftest import FAST
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 from tests.tiny import make_tiny_weights

@@ -1,0 +1,40 @@
+"""What the program tells its supervisor: a JSON object per line through a pipe.
+
+Without a supervisor (from Python, in a deployment of Prefect) nothing is told.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+_pipe: int | None = None
+_only_results = False
+
+
+def open_channel(pipe: int, *, only_results: bool) -> None:
+    """Tell everything from now on through this pipe."""
+    global _pipe, _only_results
+    _pipe, _only_results = pipe, only_results
+
+
+def is_only_for_results() -> bool:
+    """Tell whether this run may only write the table of what earlier ones have finished."""
+    return _only_results
+
+
+def tell(**facts: object) -> None:
+    """Tell the supervisor something; one that is gone is no reason to fail."""
+    if _pipe is not None:
+        with suppress(OSError):
+            os.write(_pipe, json.dumps(facts).encode() + b"\n")
+
+
+@contextmanager
+def watched(name: str, pids: Iterable[int]) -> Iterator[None]:
+    """Have processes watched that the run cannot do without; `name` is for people."""
+    tell(watch=name, pids=[*pids])
+    try:
+        yield
+    finally:
+        tell(watch=name, pids=[])

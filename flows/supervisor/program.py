@@ -1,0 +1,48 @@
+"""The command line under a supervisor: what its child does before, after, and when told to stop."""
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+from flows.supervisor.channel import open_channel, tell
+
+_stopped_by: list[int] = []
+
+
+def run(pipe: int, *, only_results: bool) -> None:
+    """Run the command line in a session of its own, and tell the supervisor its exit status."""
+    os.setsid()
+    for number in (signal.SIGTSTP, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    open_channel(pipe, only_results=only_results)
+    tell(ready=True)
+    status: object = 1
+    try:
+        from flows.cli import main
+
+        main()
+    except SystemExit as ended:
+        status = ended.code or 0
+        raise
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        if _stopped_by:  # threads may be at work for minutes; the supervisor ends what is left
+            tell(stopped_by=_stopped_by[0])
+            os._exit(128 + _stopped_by[0])
+        tell(status=status if isinstance(status, int) else 1)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Interrupt the main thread once; nobody needs to read what breaks on the way out."""
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)
+    _stopped_by.append(number)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    raise KeyboardInterrupt
