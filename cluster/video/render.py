@@ -33,7 +33,10 @@ def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> 
     existing = artifacts.existing(targets)
     todo = [(index, job) for index, job in enumerate(request.chunks) if job.target not in existing]
     submitted = (
-        (index, pool.submit("encode_chunk", job, affinity=(request.order, index), persistent=True)[0])
+        (
+            index,
+            pool.submit("encode_chunk", job, affinity=(request.order, index), persistent=True)[0],
+        )
         for index, job in todo
     )
     with _cancelling(pool, request):

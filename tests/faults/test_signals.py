@@ -45,7 +45,7 @@ PHASES = {
     "importing": has_started,
     "starting Prefect": process("prefect.server"),
     "starting Ray": process("gcs_server"),
-    "loading weights": process("ray::Host"),
+    "loading weights": process("ray::WorkerActor"),
     "denoising": said('"stage": "denoise", "done": [1-9]'),
     "finishing": said('"stage": "finish"'),
 }
