@@ -25,7 +25,7 @@ STEPS = {"steps": 12, "window_frames": 6, "shift_frames": 2}
 GOES_ON = "stopped unexpectedly; the program continues where it was"
 GIVES_UP = "stopped unexpectedly 4 times; finished rows are kept. Run the same command to continue."
 CASES = [
-    pytest.param(name, number, marks=[] if number == 0 and name == "GCS" else pytest.mark.faults)
+    pytest.param(name, number, marks=pytest.mark.faults)
     for name in HELPERS
     for number in range(NUM_KILLS)
 ]
