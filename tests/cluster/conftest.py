@@ -21,6 +21,7 @@ from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.picture.faces import Box
 from sonic_ops.picture.portrait import Portrait, portrait_tensors
+from tests.cluster.pool.counter import Counter
 from tests.parity import recipe
 from tests.tiny import make_tiny_weights
 
@@ -56,6 +57,11 @@ def portrait_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def video() -> VideoConfig:
+    return small_video()
+
+
+def small_video() -> VideoConfig:
+    """Few steps, and no cut but those that a test asks for."""
     return VideoConfig(
         sampling=SamplingConfig(steps=STEPS),
         decoding=DecodingConfig(chunk_frames=8, context_frames=2),
@@ -102,10 +108,22 @@ def prepare(
 
 
 # For this folder: what it reserves is not left for the tests of others.
-@pytest.fixture(scope="package", params=[1, 2, 3], ids="{} workers".format)
-def ray_pool(request: pytest.FixtureRequest, models: ModelsConfig) -> "Iterator[RayPool]":
-    # Half a CPU each: what Ray reserves, so that tests can open more workers beside these.
-    config = ClusterConfig(workers=request.param, cpus_per_worker=0.5)
+@pytest.fixture(scope="package")
+def ray_here() -> Iterator[None]:
+    """Ray on this machine, started once: every pool that is opened meanwhile joins it."""
+    config = ClusterConfig(workers=1, cpus_per_worker=0.1)
+    with open_pool(config, ModelsConfig(weights="none"), make_worker=Counter):
+        yield
+
+
+@pytest.fixture(
+    scope="package", params=[1, pytest.param(2, marks=pytest.mark.slow), 3], ids="{} workers".format
+)
+def ray_pool(
+    request: pytest.FixtureRequest, models: ModelsConfig, ray_here: None
+) -> "Iterator[RayPool]":
+    # What Ray reserves is little, so that tests can open more workers beside these.
+    config = ClusterConfig(workers=request.param, cpus_per_worker=0.1)
     with open_pool(config, models) as opened:
         pool = cast("RayPool", opened)
         while len(pool.processes) < request.param:  # a render may begin with the first

@@ -22,7 +22,7 @@ from sonic_ops.core.timeline import cut_segments
 from sonic_ops.picture.portrait import portrait_from
 from sonic_ops.sampling.conditioning import condition_frames, condition_portrait
 from sonic_ops.sampling.sampler import Sampler, video_noise
-from tests.cluster.conftest import Prepare
+from tests.cluster.conftest import Prepare, small_video
 from tests.reference import denoise_whole
 
 LENGTHS = (2 * WINDOW_FRAMES, 34, 9)
@@ -106,6 +106,18 @@ def test_what_a_solver_remembers_goes_where_its_frame_goes(
     assert not torch.equal(found, whole(worker, request, video))
 
 
+@pytest.fixture(scope="module")
+def here(
+    tmp_path_factory: pytest.TempPathFactory, prepare: Prepare, local_pool: Pool
+) -> dict[int, Tensor]:
+    """The latents of every length, rendered by this process."""
+    folder, video = tmp_path_factory.mktemp("here"), small_video()
+    return {
+        length: render(local_pool, prepare(length, folder / str(length)), video, 1)
+        for length in LENGTHS
+    }
+
+
 @pytest.mark.ray
 @pytest.mark.parametrize("num_frames", LENGTHS)
 @pytest.mark.parametrize("num_segments", [1, 2, 5])
@@ -116,11 +128,10 @@ def test_ray_gives_the_bits_of_this_process(
     prepare: Prepare,
     video: VideoConfig,
     ray_pool: Pool,
-    local_pool: Pool,
+    here: dict[int, Tensor],
 ) -> None:
-    here = render(local_pool, prepare(num_frames, tmp_path / "here"), video, 1)
-    there = render(ray_pool, prepare(num_frames, tmp_path / "ray"), video, num_segments)
-    assert torch.equal(here, there)
+    there = render(ray_pool, prepare(num_frames, tmp_path), video, num_segments)
+    assert torch.equal(here[num_frames], there)
 
 
 def test_another_seed_gives_other_latents(
