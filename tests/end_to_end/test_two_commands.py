@@ -21,7 +21,7 @@ from sonic_ops.media.inspection import verify_video
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
 PATIENCE_S = 600.0
 BASE: dict[str, object] = {"portrait": str(FACE), "audio": str(SPEECH), "seed": 1, "room": "B 1"}

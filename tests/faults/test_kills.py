@@ -121,7 +121,10 @@ def command(
 @pytest.mark.parametrize(
     "workers", [0, pytest.param(2, marks=[pytest.mark.ray, pytest.mark.faults])]
 )
-@pytest.mark.parametrize(("stage", "done"), [("denoise", KILLED_AT), ("decode", 10)])
+@pytest.mark.parametrize(
+    ("stage", "done"),
+    [("denoise", KILLED_AT), pytest.param("decode", 10, marks=pytest.mark.faults)],
+)
 def test_a_driver_that_is_killed_goes_on_where_it_was(
     tmp_path: Path,
     prepare: Prepare,

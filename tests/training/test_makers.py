@@ -63,6 +63,7 @@ def test_latents_that_hardly_move_are_refused(tmp_path: Path) -> None:
         samples.read_samples([tmp_path / "still"], torch.zeros(1), 1.4)
 
 
+@pytest.mark.slow
 def test_samples_grow_while_makers_work(tmp_path: Path, speech: Speech) -> None:
     vae = autoencoder.make_autoencoder().eval()
     tokens = torch.zeros(len(speech.tracks) + 1, 8, 64)

@@ -70,10 +70,11 @@ def test_the_autoencoder_learns(tmp_path: Path, pictures: Pictures) -> None:
     vae = autoencoder.make_autoencoder()
     loss = autoencoder.whole_loss(vae, autoencoder.show(pictures, torch.device("cpu")), held=False)
     before = mean_loss(loss)
-    autoencoder.train_whole(vae, pictures, tmp_path, Budget(steps=20), seed=1)
+    autoencoder.train_whole(vae, pictures, tmp_path, Budget(steps=12), seed=1)
     assert mean_loss(loss) < 0.8 * before
 
 
+@pytest.mark.slow
 def test_latents_of_a_held_encoder_stay_near(tmp_path: Path, pictures: Pictures) -> None:
     x = autoencoder.to_tensor(pictures.pictures[:, 0])
 
@@ -143,6 +144,7 @@ def unet_loss(unet: AudioUNet, samples: diffusion.Samples, num_frames: int) -> f
     )
 
 
+@pytest.mark.slow
 def test_the_unet_learns_frames_and_then_windows(
     tmp_path: Path, samples: diffusion.Samples
 ) -> None:

@@ -70,6 +70,16 @@ def whole(
     return denoise_whole(sampler, worker.pipe.unet, portrait, audio_condition, noise)
 
 
+@pytest.fixture(scope="module")
+def wholes(
+    tmp_path_factory: pytest.TempPathFactory, prepare: Prepare, worker: RenderWorker
+) -> dict[int, Tensor]:
+    """The latents of every length, denoised as one."""
+    folder = tmp_path_factory.mktemp("whole")
+    requests = {length: prepare(length, folder / str(length)) for length in LENGTHS}
+    return {length: whole(worker, requests[length], small_video()) for length in LENGTHS}
+
+
 @pytest.mark.parametrize("num_frames", LENGTHS)
 @pytest.mark.parametrize("num_segments", [1, 2, 5])
 def test_segments_give_the_bits_of_the_whole(
@@ -79,12 +89,10 @@ def test_segments_give_the_bits_of_the_whole(
     prepare: Prepare,
     video: VideoConfig,
     local_pool: Pool,
-    worker: RenderWorker,
+    wholes: dict[int, Tensor],
 ) -> None:
     request = prepare(num_frames, tmp_path)
-    assert torch.equal(
-        render(local_pool, request, video, num_segments), whole(worker, request, video)
-    )
+    assert torch.equal(render(local_pool, request, video, num_segments), wholes[num_frames])
 
 
 @pytest.mark.parametrize(("num_segments", "checkpoint_every"), [(1, 0), (3, 1)])

@@ -60,6 +60,7 @@ def test_everything_is_measured(config: RenderConfig) -> None:
 
 
 @pytest.mark.flow
+@pytest.mark.slow
 def test_a_preset_with_another_rate_and_codec_is_measured(config: RenderConfig) -> None:
     media = MediaConfig(speed="ultrafast", fps=Fraction(24_000, 1001), codec="prores")
     config = config.model_copy(update={"media": media})

@@ -81,6 +81,7 @@ def test_with_weights_they_are_added_and_nothing_is_measured_twice(
     assert kept.look.stat().st_mtime_ns == at_s
 
 
+@pytest.mark.slow
 def test_other_weights_are_asked_again(kept: Kept, weights: str, tmp_path: Path) -> None:
     first = kept.report(weights)
     kept.mark()

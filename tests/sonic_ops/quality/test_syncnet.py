@@ -168,7 +168,7 @@ def test_sound_of_other_times_fits_no_lips() -> None:
     assert by_chance(sounds[:20], sounds[:20]) == Verdict()
 
 
-@pytest.mark.parametrize(("late", "fps"), [(3, 25), (-2, 50)])
+@pytest.mark.parametrize(("late", "fps"), [(3, 25), pytest.param(-2, 50, marks=pytest.mark.slow)])
 def test_a_video_whose_picture_is_late_is_found_to_be(
     judge: Judge, tmp_path: Path, late: int, fps: int
 ) -> None:
