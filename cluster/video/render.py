@@ -22,7 +22,7 @@ from sonic_ops.core.timeline import Segment, cut_segments, pad_segments, window_
 from sonic_ops.picture.colour_correction import ColourStats, correction_of, joined, stats_frames
 from sonic_ops.sampling.halo import Grid, plan_apart, plan_step
 
-__all__ = ["OnProgress", "Progress", "denoise_video", "encode_audio", "encode_video"]
+__all__ = ["OnProgress", "Progress", "denoise_video", "encode_audio", "encode_video", "split_video"]
 
 T = TypeVar("T")
 
@@ -46,15 +46,19 @@ def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> 
 
 
 def denoise_video(
-    pool: Pool, request: VideoRequest, config: VideoConfig, on_progress: OnProgress
+    pool: Pool,
+    request: VideoRequest,
+    config: VideoConfig,
+    on_progress: OnProgress,
+    segments: tuple[Segment, ...] | None = None,
 ) -> list[str]:
-    """Denoise all segments; the addresses of their latents.
+    """Denoise all segments, which `split_video` cuts; return the paths of their latents.
 
     Raises SonicError. With `fusion: every_step` the latents have the same bits for any pool, any
     cut into segments and any interruption.
     """
     with _cancelling(pool, request):
-        segments = latent_segments(pool, request, config)
+        segments = segments or split_video(pool, request, config)
         targets = [request.latents(segment) for segment in segments]
         existing = artifacts.existing(targets)
         missing = [segment for segment in segments if request.latents(segment) not in existing]
@@ -73,9 +77,15 @@ def denoise_video(
 
 
 def encode_video(
-    pool: Pool, request: VideoRequest, config: VideoConfig, on_progress: OnProgress
+    pool: Pool,
+    request: VideoRequest,
+    config: VideoConfig,
+    on_progress: OnProgress,
+    sources: tuple[Segment, ...] | None = None,
 ) -> list[str]:
-    """Decode, interpolate and encode all segments; the addresses of the encoded segments.
+    """Decode, interpolate and encode all segments; return the paths of the encoded segments.
+
+    `sources` are the segments of the latents, as `split_video` cut them.
 
     At most two segments per worker are under way, so memory does not grow with the video.
     """
@@ -85,7 +95,7 @@ def encode_video(
     todo = [segment for segment in segments if request.encoded(segment) not in existing]
     if todo:
         with _cancelling(pool, request):
-            sources = latent_segments(pool, request, config)
+            sources = sources or split_video(pool, request, config)
             if config.media.hold_colour:
                 _correct_colours(pool, request, sources)
             finishing = Finishing(pool, request, config, segments, todo, sources)
@@ -122,8 +132,8 @@ def _correct_colours(pool: Pool, request: VideoRequest, segments: tuple[Segment,
     artifacts.write_tensors(request.correction, lambda: correction_of(joined(parts)).tensors())
 
 
-def latent_segments(pool: Pool, request: VideoRequest, config: VideoConfig) -> tuple[Segment, ...]:
-    """The segments that are denoised; their borders may lie in pauses of the speech.
+def split_video(pool: Pool, request: VideoRequest, config: VideoConfig) -> tuple[Segment, ...]:
+    """Cut the video into the segments to denoise; their borders may lie in pauses of the speech.
 
     Encoded segments keep their even borders: these show in the video, as key frames.
     """

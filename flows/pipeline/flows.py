@@ -18,9 +18,19 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from cluster.storage.artifacts import retry_on_corrupt
-from flows.pipeline import tasks
 from flows.pipeline.artifacts import Shown, show_report, show_results
-from flows.pipeline.session import current_session
+from flows.pipeline.runs import ManifestRun, RowRun
+from flows.pipeline.tasks import (
+    RETRY_DELAY_S,
+    decode,
+    decode_audio,
+    denoise,
+    encode_audio_context,
+    mux,
+    prepare_portrait,
+    split,
+    stitch,
+)
 from flows.preflight.checks import PlannedRow
 from flows.state.outcome import Rendered, Spent, done, elsewhere, failed, skipped
 from flows.state.receipts import finished_result, lease_target
@@ -35,27 +45,26 @@ _log = logging.getLogger(__name__)
 
 @flow(
     name="render-row",
-    flow_run_name="{row_id} to {output}",
+    flow_run_name="{row.id} to {row.output}",
     persist_result=False,
     validate_parameters=False,
 )
-def render_row(row_id: str, output: str) -> Rendered:
-    """Render one row of the session to its output; what the finished file is.
+def render_row(row: RowRun) -> Rendered:
+    """Render one row, from sound and picture to the finished video.
 
     If a file of its work turns out to be damaged, the row is gone through again to make it anew.
     """
-    planned = current_session().rows[row_id]
-    return retry_on_corrupt(lambda: _rendered(planned))
+    return retry_on_corrupt(lambda: _rendered(row))
 
 
-def _rendered(planned: PlannedRow) -> Rendered:
-    sound = tasks.decode_sound(planned)
-    portrait = tasks.prepare_portrait(planned)
-    request = tasks.request_of(planned, sound, portrait)
-    tasks.encode_audio(planned, request)
-    tasks.denoise_video(planned, request)
-    tasks.encode_video(planned, request)
-    return Rendered(request.num_frames, tasks.mux_video(planned, request))
+def _rendered(row: RowRun) -> Rendered:
+    audio = decode_audio(row)
+    portrait = prepare_portrait(row)
+    context = encode_audio_context(row, audio)  # once, for the whole track
+    segments = split(row, audio)
+    latents = denoise(row, audio, segments, context, portrait)  # fused at every step
+    clips = decode(row, latents)
+    return mux(row, stitch(row, clips))
 
 
 @flow(
@@ -64,41 +73,39 @@ def _rendered(planned: PlannedRow) -> Rendered:
     persist_result=False,
     validate_parameters=False,
 )
-def render_manifest(manifest: str) -> None:
-    """Render the planned rows of the session, several at a time; the session takes the results.
+def render_manifest(manifest: str, run: ManifestRun) -> None:
+    """Render the planned rows of a run, several at a time.
 
-    What is in work elsewhere is looked at once more at the end: that command may be gone by then.
+    What another command renders is looked at once more at the end: it may be gone by then.
     """
-    session = current_session()
-    rows = _Shared(chain(session.ledger.planned(), session.ledger.planned("elsewhere")))
-    num_threads = session.config.num_rows_in_flight(session.pool.num_workers)
-    shown = Shown(manifest, sum(1 for _ in session.ledger.planned()))
+    rows = _Shared(chain(run.ledger.planned(), run.ledger.planned("elsewhere")))
+    num_threads = run.config.num_rows_in_flight(run.pool.num_workers)
+    shown = Shown(manifest, sum(1 for _ in run.ledger.planned()))
     threads = ThreadPoolExecutor(num_threads, thread_name_prefix="row")
     try:
-        runs = [
-            threads.submit(copy_context().run, _render_rows, rows, shown)
+        working = [
+            threads.submit(copy_context().run, _render_rows, run, rows, shown)
             for _ in range(num_threads)
         ]
-        for run in as_completed(runs):  # what ends the run is known before others are stopped
-            run.result()
+        for thread in as_completed(working):  # what ends the run is known before others are stopped
+            thread.result()
     except KeyboardInterrupt:  # nobody waits for rows in flight: the table is written at once
-        session.stopped.set()
+        run.stopped.set()
         threads.shutdown(wait=False, cancel_futures=True)
         raise
     except BaseException:  # the machine ends the run: rows in flight end too
-        session.stopped.set()
-        _close(threads, manifest)
+        run.stopped.set()
+        _close(threads, manifest, run)
         raise
-    _close(threads, manifest)
+    _close(threads, manifest, run)
 
 
-def _close(threads: ThreadPoolExecutor, manifest: str) -> None:
+def _close(threads: ThreadPoolExecutor, manifest: str, run: ManifestRun) -> None:
     """Wait for the rows in flight, and show on Prefect's pages what became of all."""
-    session = current_session()
     threads.shutdown(cancel_futures=True)
-    show_results(manifest, session.ledger.results)
-    if session.report:
-        show_report(manifest, session.report)
+    show_results(manifest, run.ledger.results)
+    if run.report:
+        show_report(manifest, run.report)
 
 
 class _Shared:
@@ -116,30 +123,27 @@ class _Shared:
             return next(self._rows)
 
 
-def _render_rows(rows: _Shared, shown: Shown) -> None:
-    session = current_session()
+def _render_rows(run: ManifestRun, rows: _Shared, shown: Shown) -> None:
     for planned in rows:
-        if session.stopped.is_set():
+        if run.stopped.is_set():
             return
-        result = result_of(planned)
+        result = result_of(run, planned)
         try:
-            patiently(partial(session.record, result), session.config.max_attempts)
+            retry(partial(run.record, result), run.config.max_attempts)
         except OSError as error:
             raise storage_fault(error) from error
         shown.count()
 
 
-def result_of(planned: PlannedRow) -> RowResult:
-    """What becomes of a row, unless another command has it or had it meanwhile."""
-    session, target = current_session(), lease_target(planned.row.output)
-    leases, tries = session.leases, session.config.max_attempts
+def result_of(run: ManifestRun, planned: PlannedRow) -> RowResult:
+    """Render a row, unless another command has it or had it meanwhile; say what became of it."""
+    target = lease_target(planned.row.output)
+    leases, tries = run.leases, run.config.max_attempts
     try:
-        patiently(lambda: leases.take(target), tries)
+        retry(lambda: leases.take(target), tries)
         try:
-            known = patiently(
-                lambda: finished_result(planned.row.output, planned.fingerprint), tries
-            )
-            return skipped(planned, known) if known else rendered_result(planned)
+            known = retry(lambda: finished_result(planned.row.output, planned.fingerprint), tries)
+            return skipped(planned, known) if known else rendered_result(run, planned)
         finally:
             leases.release(target)
     except InWorkElsewhereError as error:
@@ -148,8 +152,8 @@ def result_of(planned: PlannedRow) -> RowResult:
         return failed(planned, storage_fault(error), Spent(num_failures=tries))
 
 
-def patiently(act: Callable[[], T], tries: int, pause_s: float = tasks.RETRY_DELAY_S) -> T:
-    """What `act` gives; what a store refuses now, it may do in a moment. Raises OSError."""
+def retry(act: Callable[[], T], tries: int, pause_s: float = RETRY_DELAY_S) -> T:
+    """Do `act`; what a store refuses now, it may do in a moment. Raises OSError."""
     for _ in range(tries - 1):
         try:
             return act()
@@ -159,36 +163,33 @@ def patiently(act: Callable[[], T], tries: int, pause_s: float = tasks.RETRY_DEL
     return act()
 
 
-def rendered_result(planned: PlannedRow) -> RowResult:
+def rendered_result(run: ManifestRun, planned: PlannedRow) -> RowResult:
     """Render a row and say what became of it; only what ends the run goes further.
 
     That is a stop by the user, or NoWorkersError: the rows are not at fault, and wait.
     """
-    session, order = current_session(), planned.row.number
     if exists(planned.work):  # the plan is that of the whole row
         planned = replace(planned, planned_worker_s=None)
-    session.rows[planned.row.id] = planned
-    session.reporter.start(planned)
-    started = time.monotonic()
+    run.reporter.start(planned)
+    row, started = RowRun(run, planned), time.monotonic()
     try:
-        state: State[Any] = render_row(planned.row.id, planned.row.output, return_state=True)
+        state: State[Any] = render_row(row, return_state=True)
         outcome = state.result(raise_on_failure=False)
     except Exception as error:  # Prefect itself: this row is lost, the others go on
         outcome = error
     finally:
-        session.pool.cancel_row(order)
-        account = session.pool.pop_costs(order)
-        del session.rows[planned.row.id]
+        run.pool.cancel_row(planned.row.number)
+        costs = run.pool.pop_costs(planned.row.number)
     if isinstance(outcome, NoWorkersError):
         raise outcome
-    if session.stopped.is_set() and not isinstance(outcome, Rendered):
+    if run.stopped.is_set() and not isinstance(outcome, Rendered):
         raise KeyboardInterrupt  # the run was stopped, the row has not failed
-    spent = Spent(time.monotonic() - started, session.failures.pop(planned.row.id, 0), account)
+    spent = Spent(time.monotonic() - started, row.num_failures, costs)
     if isinstance(outcome, InWorkElsewhereError):
         result = elsewhere(planned, outcome)
     elif isinstance(outcome, Rendered):
-        result = done(planned, outcome, spent, session.leases, keep_work=session.config.keep_work)
+        result = done(planned, outcome, spent, run.leases, keep_work=run.config.keep_work)
     else:
         result = failed(planned, outcome, spent)
-    session.reporter.finish(result)
+    run.reporter.finish(result)
     return result

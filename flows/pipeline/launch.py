@@ -38,7 +38,7 @@ def launch(
 
     from cluster.pool.base import open_pool
     from flows.pipeline.flows import render_manifest
-    from flows.pipeline.session import Session, opened
+    from flows.pipeline.runs import ManifestRun
 
     most = most_workers(
         (row.plan for row in ledger.planned()),
@@ -50,7 +50,7 @@ def launch(
         watched("Prefect's temporary server", server),
         open_pool(config.cluster, config.models, most=most, watch=watched) as pool,
         open_reporter(terminal, tally, pool) as reporter,
-        opened(Session(config, pool, reporter, ledger, journal, leases, labels.report)),
         tags(*labels.tags),
     ):
-        render_manifest(labels.name)
+        run = ManifestRun(config, pool, reporter, ledger, journal, leases, labels.report)
+        render_manifest(labels.name, run)

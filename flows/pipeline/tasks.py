@@ -1,10 +1,12 @@
-"""The tasks of a row. Each takes and returns addresses; what exists already is not made again.
+"""The tasks of a row, from sound and picture to the finished video.
 
-A task is tried again if the machine was at fault (RenderError), never if the row is (InputError).
+Between tasks travel paths and integers, never tensors; what exists already is not made again. A
+task is tried again if the machine was at fault (RenderError), never if the row is (InputError).
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from shutil import copyfileobj
@@ -18,21 +20,19 @@ from torch import Tensor
 from cluster.storage import artifacts
 from cluster.video import render as cluster_render
 from cluster.video.jobs import VideoRequest
-from cluster.video.render import Progress
-from flows import addresses
-from flows.pipeline.session import current_session
-from flows.preflight.checks import PlannedRow
+from flows.pipeline.runs import RowRun
 from flows.preflight.inputs import backdrop_of, portrait_of
 from flows.preflight.subtitle_files import write_side_car
 from flows.rows.rows import Row, blaming
+from flows.state.outcome import Rendered
 from flows.state.receipts import announce, lease_target, write_owner
-from sonic_ops.audio.resampling import decode_audio, num_samples_in
+from sonic_ops.audio import resampling
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.errors import DamagedFileError, NoWorkersError, RenderError
 from sonic_ops.core.files import fetched, open_address, storage_fault, written
-from sonic_ops.core.timeline import num_output_frames_of
-from sonic_ops.media.finishing import Finish, finish_video
-from sonic_ops.media.inspection import VideoInfo
+from sonic_ops.core.timeline import Segment, num_output_frames_of
+from sonic_ops.media import muxing
+from sonic_ops.media.finishing import Finish, mux_video
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.media.subtitles import Cue, cut, read_subtitles
 from sonic_ops.picture.compositing import backdrop_from, backdrop_tensors
@@ -46,37 +46,82 @@ RETRY_DELAY_S = 2.0
 _MANY = 1000  # the condition below counts, since the number comes from the configuration
 
 
+@dataclass(frozen=True)
+class Audio:
+    """The track of a row at 16 kHz, and what the cluster is asked to render of it."""
+
+    request: VideoRequest
+
+
+@dataclass(frozen=True)
+class PortraitFiles:
+    """The cropped portrait, and the whole picture it is pasted into, if it is."""
+
+    portrait: str
+    backdrop: str | None
+
+
+@dataclass(frozen=True)
+class AudioContext:
+    """Whisper's tokens of the whole track, a file per chunk: every segment reads all of it."""
+
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Finished latents, a file per segment."""
+
+    audio: Audio
+    segments: tuple[Segment, ...]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Encoded segments without sound, in their order."""
+
+    audio: Audio
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stitched:
+    """The whole video without sound."""
+
+    audio: Audio
+    file: str
+
+
 def is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
     """Retry what another try might do, until the row has failed `max_attempts` times in all."""
-    error, session = state.result(raise_on_failure=False), current_session()
-    if isinstance(error, DamagedFileError):
-        return False  # the whole row is gone through again, and makes the file
-    if isinstance(error, NoWorkersError):
-        return False  # the run ends
+    error = state.result(raise_on_failure=False)
+    # A damaged file is made again by the whole row; without workers the run ends.
+    if isinstance(error, DamagedFileError | NoWorkersError):
+        return False
     context = FlowRunContext.get()
     assert context is not None
     assert context.parameters is not None
-    num_failures = session.failures[context.parameters["row_id"]]
-    return isinstance(error, RenderError) and num_failures < session.config.max_attempts
+    row: RowRun = context.parameters["row"]
+    return isinstance(error, RenderError) and row.num_failures < row.config.max_attempts
 
 
-def stage(function: Callable[Concatenate[PlannedRow, P], R]) -> Task[Concatenate[PlannedRow, P], R]:
-    """A Prefect task of a row with the retry rule of this project; failed tries are counted."""
+def stage(function: Callable[Concatenate[RowRun, P], R]) -> Task[Concatenate[RowRun, P], R]:
+    """Make a Prefect task of a row with the retry rule above; failed tries are counted."""
 
     @wraps(function)
-    def counted(planned: PlannedRow, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def counted(row: RowRun, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             with _storage_faults():
-                return function(planned, *args, **kwargs)
+                return function(row, *args, **kwargs)
         except DamagedFileError:
             raise
         except RenderError:
-            session = current_session()
-            session.failures[planned.row.id] += 1
-            session.pool.cancel_row(planned.row.number)
+            row.num_failures += 1
+            row.pool.cancel_row(row.row.number)
             raise
 
-    made: Task[Concatenate[PlannedRow, P], R] = task(
+    made: Task[Concatenate[RowRun, P], R] = task(
         retries=_MANY,
         retry_delay_seconds=RETRY_DELAY_S,
         retry_condition_fn=is_machine_fault,
@@ -87,7 +132,7 @@ def stage(function: Callable[Concatenate[PlannedRow, P], R]) -> Task[Concatenate
 
 @contextmanager
 def _storage_faults() -> Iterator[None]:
-    """A disk that is full, or a store that does not answer, is a fault of the machine."""
+    """Name a full disk, or a store that does not answer, as a fault of the machine."""
     try:
         yield
     except OSError as error:
@@ -95,153 +140,146 @@ def _storage_faults() -> Iterator[None]:
 
 
 @stage
-def decode_sound(planned: PlannedRow) -> str:
-    """Decode the audio of the row to 16 kHz mono; the address of a WAV file.
+def decode_audio(row: RowRun) -> Audio:
+    """Decode the audio of the row to a mono WAV at 16 kHz.
 
     The first task of a row: the work folder says from now on whose it is.
     """
-    target = addresses.join(planned.work, "sound.wav")
-    row = planned.row
-    _advance(planned, "sound")
-    write_owner(planned.work, row.output, planned.fingerprint)
+    target, cells = row.path("sound.wav"), row.row
+    row.advance("sound")
+    write_owner(row.planned.work, row.output, row.planned.fingerprint)
 
     def decode(path: Path) -> None:
-        decode_audio(row.audio, path, start_s=row.start or 0.0, end_s=row.end)
+        resampling.decode_audio(cells.audio, path, start_s=cells.start or 0.0, end_s=cells.end)
 
     with blaming("audio"):
         artifacts.write_sound(target, decode)
-    with artifacts.fetched_whole(target):
-        return target  # whole: all that follows reads parts of it, and sees no checksum
+    with artifacts.fetched_whole(target):  # whole: what follows reads parts and sees no checksum
+        return Audio(row.request(resampling.num_samples_in(target)))
 
 
 @stage
-def prepare_portrait(planned: PlannedRow) -> str:
-    """Find the face and cut the picture; the address of a safetensors file."""
-    row, target = planned.row, addresses.join(planned.work, "portrait.safetensors")
-    settings = current_session().config.for_row(row).portrait
-    _advance(planned, "portrait")
+def prepare_portrait(row: RowRun) -> PortraitFiles:
+    """Find the face and crop the picture."""
+    cells, settings = row.row, row.config.portrait
+    target, backdrop, footage = (
+        row.path(name) for name in ("portrait.safetensors", "backdrop.safetensors", "footage.mp4")
+    )
+    row.advance("portrait")
 
     def portrait() -> dict[str, Tensor]:
-        return portrait_tensors(portrait_of(row.portrait, row.face_box, settings, row.face))
+        return portrait_tensors(portrait_of(cells.portrait, cells.face_box, settings, cells.face))
 
-    def backdrop() -> dict[str, Tensor]:
+    def whole_picture() -> dict[str, Tensor]:
         shown = portrait_from(artifacts.read_tensors(target))
-        return backdrop_tensors(backdrop_of(row.portrait, settings, shown))
+        return backdrop_tensors(backdrop_of(cells.portrait, settings, shown))
 
-    def footage(path: Path) -> None:
-        with open_address(row.portrait) as source, path.open("wb") as copy:
+    def copy_video(path: Path) -> None:
+        with open_address(cells.portrait) as source, path.open("wb") as copy:
             copyfileobj(source, copy)
 
     with blaming("portrait"):
         artifacts.write_tensors(target, portrait)
-        if settings.framing == "paste":
-            kept = artifacts.read_tensors(artifacts.write_tensors(_backdrop(planned), backdrop))
-            if backdrop_from(kept).moves:
-                artifacts.write_video(_footage(planned), footage)
-    return target
-
-
-def _backdrop(planned: PlannedRow) -> str:
-    """Where the whole picture is kept that frames are pasted into."""
-    return addresses.join(planned.work, "backdrop.safetensors")
-
-
-def _footage(planned: PlannedRow) -> str:
-    """Where the video is kept whose pictures frames are pasted into."""
-    return addresses.join(planned.work, "footage.mp4")
+        if not row.is_pasted:
+            return PortraitFiles(target, None)
+        kept = artifacts.read_tensors(artifacts.write_tensors(backdrop, whole_picture))
+        if backdrop_from(kept).moves:
+            artifacts.write_video(footage, copy_video)
+    return PortraitFiles(target, backdrop)
 
 
 @stage
-def request_of(planned: PlannedRow, sound: str, portrait: str) -> VideoRequest:
-    """What the cluster renders."""
-    config = current_session().config.for_row(planned.row)
-    is_pasted = config.portrait.framing == "paste"
-    return VideoRequest(
-        audio=sound,
-        portrait=portrait,
-        num_samples=num_samples_in(sound),
-        work=planned.work,
-        seed=config.seed,
-        order=planned.row.number,
-        backdrop=_backdrop(planned) if is_pasted else None,
-        footage=_footage(planned) if is_pasted else None,
-        start_s=planned.row.start or 0.0,
-        audio_context=config.audio_context,
-        audio_piece_s=config.audio_piece_s,
-        label=config.provenance.label,
+def encode_audio_context(row: RowRun, audio: Audio) -> AudioContext:
+    """Encode the whole track with Whisper, once for all segments."""
+    return AudioContext(
+        tuple(cluster_render.encode_audio(row.pool, audio.request, row.on_progress))
     )
 
 
 @stage
-def encode_audio(planned: PlannedRow, request: VideoRequest) -> list[str]:
-    """Whisper tokens of the whole track; an address per piece."""
-    return cluster_render.encode_audio(current_session().pool, request, _on_progress(planned))
+def split(row: RowRun, audio: Audio) -> tuple[Segment, ...]:
+    """Cut the video into overlapping segments: integers only."""
+    return cluster_render.split_video(row.pool, audio.request, row.config)
 
 
 @stage
-def denoise_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
-    """Latents of the video; an address per segment."""
-    session = current_session()
-    config = session.config.for_row(planned.row)
-    return cluster_render.denoise_video(session.pool, request, config, _on_progress(planned))
+def denoise(
+    row: RowRun,
+    audio: Audio,
+    segments: tuple[Segment, ...],
+    context: AudioContext,
+    portrait: PortraitFiles,
+) -> Latents:
+    """Denoise all segments on the workers; overlaps are fused at every step."""
+    assert context.tokens
+    assert portrait.portrait == audio.request.portrait
+    files = cluster_render.denoise_video(
+        row.pool, audio.request, row.config, row.on_progress, segments
+    )
+    return Latents(audio, segments, tuple(files))
 
 
 @stage
-def encode_video(planned: PlannedRow, request: VideoRequest) -> list[str]:
-    """Decoded, interpolated and encoded output frames; an address per segment."""
-    return _encoded_segments(planned, request)
+def decode(row: RowRun, latents: Latents) -> Clips:
+    """Decode, interpolate and encode every segment on the workers."""
+    files = cluster_render.encode_video(
+        row.pool, latents.audio.request, row.config, row.on_progress, latents.segments
+    )
+    return Clips(latents.audio, tuple(files))
 
 
 @stage
-def mux_video(planned: PlannedRow, request: VideoRequest) -> VideoInfo:
-    """Stitch the segments, add the original sound, check the file, and give it its final name."""
-    session, row = current_session(), planned.row
-    media = session.config.for_row(row).media
-    segments = _encoded_segments(planned, request)
-    _advance(planned, "finish")
+def stitch(row: RowRun, clips: Clips) -> Stitched:
+    """Join the clips by copying their packets."""
+    row.advance("finish")
+
+    def join(path: Path) -> None:
+        with ExitStack() as stack:
+            paths = [stack.enter_context(artifacts.fetched_whole(file)) for file in clips.files]
+            muxing.stitch(paths, path, row.config.media.fps)
+
+    return Stitched(clips.audio, artifacts.write_video(row.path("stitched.mp4"), join))
+
+
+@stage
+def mux(row: RowRun, video: Stitched) -> Rendered:
+    """Add the original sound, check the file, and give it its final name."""
+    request = video.audio.request
+    row.advance("finish")
     with ExitStack() as stack, written(row.output) as target:
-        paths = [stack.enter_context(artifacts.fetched_whole(address)) for address in segments]
-        finish = Finish(
-            track=Soundtrack(
-                row.audio, row.start or 0.0, row.end, row.language, media.loudness_lufs
-            ),
-            wav=stack.enter_context(fetched(request.audio)),
-            num_samples=request.num_samples,
-            num_output_frames=num_output_frames_of(request.num_samples, media.fps),
-            codec=media.codec,
-            fps=media.fps,
-            subtitles=_subtitles_of(row, request),
-            mark=session.config.provenance.mark,
-            signer=signer_of(session.config.provenance),
-        )
+        silent = stack.enter_context(artifacts.fetched_whole(video.file))
+        finish = _finish(row, request, stack.enter_context(fetched(request.audio)))
         with blaming("audio"):
-            info = finish_video(paths, target, finish)
-        # To finish takes long: who has lost the lease meanwhile must not publish.
-        session.leases.check(lease_target(row.output))
-        write_side_car(row, finish.subtitles)
-        announce(planned.work, target)
-    return info
+            info = mux_video(silent, target, finish)
+        # To finish takes long: a command that has lost the lease meanwhile must not publish.
+        row.run.leases.check(lease_target(row.output))
+        write_side_car(row.row, finish.subtitles)
+        announce(row.planned.work, target)
+    return Rendered(request.num_frames, info)
+
+
+def _finish(row: RowRun, request: VideoRequest, wav: Path) -> Finish:
+    cells, media = row.row, row.config.media
+    return Finish(
+        track=Soundtrack(
+            cells.audio, cells.start or 0.0, cells.end, cells.language, media.loudness_lufs
+        ),
+        wav=wav,
+        num_samples=request.num_samples,
+        num_output_frames=num_output_frames_of(request.num_samples, media.fps),
+        codec=media.codec,
+        fps=media.fps,
+        subtitles=_subtitles_of(cells, request),
+        mark=row.config.provenance.mark,
+        signer=signer_of(row.config.provenance),
+    )
 
 
 def _subtitles_of(row: Row, request: VideoRequest) -> tuple[Cue, ...]:
-    """What is shown in the part that is rendered."""
+    """Return the cues of the part that is rendered."""
     if row.subtitles is None:
         return ()
     start_s = row.start or 0.0
     with blaming("subtitles"):
         cues = read_subtitles(row.subtitles)
     return cut(cues, start_s, start_s + request.num_samples / SAMPLE_RATE_HZ)
-
-
-def _encoded_segments(planned: PlannedRow, request: VideoRequest) -> list[str]:
-    session = current_session()
-    config = session.config.for_row(planned.row)
-    return cluster_render.encode_video(session.pool, request, config, _on_progress(planned))
-
-
-def _on_progress(planned: PlannedRow) -> Callable[[Progress], None]:
-    return lambda progress: _advance(planned, progress.stage, progress.done, progress.total)
-
-
-def _advance(planned: PlannedRow, name: str, done: int = 0, total: int = 1) -> None:
-    current_session().advance(planned, name, done, total)

@@ -39,23 +39,28 @@ class Finish:
 
 
 def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> VideoInfo:
-    """Join the segments, add sound and subtitles in the format of `target`, mark and measure it.
+    """Stitch the segments and mux them. Raises as `mux_video`."""
+    silent = target.with_name(f"silent-{target.stem}.mp4")
+    try:
+        stitch(segments, silent, finish.fps)
+        return mux_video(silent, target, finish)
+    finally:
+        silent.unlink(missing_ok=True)
+
+
+def mux_video(silent: Path, target: Path, finish: Finish) -> VideoInfo:
+    """Add sound and subtitles in the format of `target`, mark the file and measure it.
 
     Raises VerifyError if the file is not what was planned: codecs, frames, their times, lengths,
     and the offset of the sound against the original. MissingFileError and AudioUnreadableError
     are about the original sound, ConfigError is about the key of the mark.
     """
-    silent = target.with_name(f"silent-{target.stem}.mp4")
     form = format_of(target.name)
-    try:
-        stitch(segments, silent, finish.fps)
-        if form.is_animation:
-            write_animation(silent, target)
-        else:
-            tags = tags_of(form) if finish.mark else {}
-            mux(silent, finish.track, target, finish.subtitles, tags)
-    finally:
-        silent.unlink(missing_ok=True)
+    if form.is_animation:
+        write_animation(silent, target)
+    else:
+        tags = tags_of(form) if finish.mark else {}
+        mux(silent, finish.track, target, finish.subtitles, tags)
     if finish.mark:
         mark_file(target, finish.signer)
     return replace(_verified(target, finish), provenance=provenance_of(target))

@@ -11,8 +11,8 @@ from cluster.pool.base import LocalPool
 from cluster.video.jobs import AudioChunkJob
 from flows.console.progress import LineReporter
 from flows.console.terminal import open_terminal
-from flows.pipeline.flows import patiently, render_manifest
-from flows.pipeline.session import Session, opened
+from flows.pipeline.flows import render_manifest, retry
+from flows.pipeline.runs import ManifestRun
 from flows.rows.config import RenderConfig
 from flows.state.journal import Journal
 from flows.state.leases import Leases, holder_of
@@ -33,10 +33,10 @@ def test_what_a_store_refuses_is_tried_again() -> None:
             raise answer
         return answer
 
-    assert patiently(ask, 3, pause_s=0.0) == 5
+    assert retry(ask, 3, pause_s=0.0) == 5
     answers = [ConnectionError("503"), ConnectionError("504"), 5]
     with pytest.raises(ConnectionError, match="504"):
-        patiently(ask, 2, pause_s=0.0)
+        retry(ask, 2, pause_s=0.0)
     assert answers == [5]
 
 
@@ -65,12 +65,10 @@ def test_without_workers_a_run_ends_once_and_its_rows_wait(
     journal = Journal(str(tmp_path / "m.results.parquet"), leases)
     pool = LocalPool(ClusterConfig(workers=0), worker)
     reporter = LineReporter(open_terminal(console=Console(file=StringIO())))
-    with (
-        opened(Session(config, pool, reporter, ledger, journal, leases)) as session,
-        pytest.raises(NoWorkersError, match="no worker for"),
-    ):
-        render_manifest(manifest)
-    assert session.stopped.is_set()
+    run = ManifestRun(config, pool, reporter, ledger, journal, leases)
+    with pytest.raises(NoWorkersError, match="no worker for"):
+        render_manifest(manifest, run)
+    assert run.stopped.is_set()
     assert worker.num_asked == 1
     assert [result.status for result in ledger.results()] == ["waiting"] * 3
     assert holder_of(lease_target(planned[0].row.output)) is None

@@ -1,0 +1,124 @@
+"""What the flows of one command share, and what the tasks of one row share: always passed on.
+
+These are plain classes: Prefect writes the parameters of a flow into its database if it can turn
+them into JSON, and inputs do not belong there.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from threading import Event
+
+from cluster.pool.base import Pool
+from cluster.video.jobs import VideoRequest
+from cluster.video.progress import Progress
+from flows import addresses
+from flows.console.progress import Reporter
+from flows.preflight.checks import PlannedRow
+from flows.rows.config import RenderConfig
+from flows.rows.rows import Row
+from flows.state.journal import Journal
+from flows.state.leases import Leases
+from flows.state.receipts import lease_target
+from flows.state.results import RowResult
+from flows.state.row_store import Ledger
+from flows.supervisor.channel import tell
+
+
+class ManifestRun:
+    """A manifest on its way: where it is rendered, and where results go.
+
+    `report` is where the report of the run will be.
+    """
+
+    __slots__ = ("config", "journal", "leases", "ledger", "pool", "report", "reporter", "stopped")
+
+    def __init__(
+        self,
+        config: RenderConfig,
+        pool: Pool,
+        reporter: Reporter,
+        ledger: Ledger,
+        journal: Journal,
+        leases: Leases,
+        report: str | None = None,
+    ) -> None:
+        self.config, self.pool, self.reporter = config, pool, reporter
+        self.ledger, self.journal, self.leases, self.report = ledger, journal, leases, report
+        self.stopped = Event()
+
+    def record(self, result: RowResult) -> None:
+        """Take the result of a row; one that was rendered survives this process. Raises OSError."""
+        self.ledger.record(result)
+        if result.status in ("done", "failed"):
+            self.journal.record(result)
+        if result.status != "elsewhere":
+            tell(ended=result.id)
+
+
+class RowRun:
+    """One row on its way: its plan and settings, and the run it belongs to."""
+
+    def __init__(self, run: ManifestRun, planned: PlannedRow) -> None:
+        self.run, self.planned = run, planned
+        self.config = run.config.for_row(planned.row)
+        self.num_failures = 0
+
+    def __repr__(self) -> str:
+        return self.id
+
+    @property
+    def id(self) -> str:
+        return self.planned.row.id
+
+    @property
+    def row(self) -> Row:
+        return self.planned.row
+
+    @property
+    def output(self) -> str:
+        return self.planned.row.output
+
+    @property
+    def pool(self) -> Pool:
+        return self.run.pool
+
+    @cached_property
+    def is_pasted(self) -> bool:
+        return self.config.portrait.framing == "paste"
+
+    def path(self, name: str) -> str:
+        """Name a file in the work folder of the row."""
+        return addresses.join(self.planned.work, name)
+
+    def request(self, num_samples: int) -> VideoRequest:
+        """Describe the video to the cluster; the files named here are made by the first tasks."""
+        config = self.config
+        return VideoRequest(
+            audio=self.path("sound.wav"),
+            portrait=self.path("portrait.safetensors"),
+            num_samples=num_samples,
+            work=self.planned.work,
+            seed=config.seed,
+            order=self.row.number,
+            backdrop=self.path("backdrop.safetensors") if self.is_pasted else None,
+            footage=self.path("footage.mp4") if self.is_pasted else None,
+            start_s=self.row.start or 0.0,
+            audio_context=config.audio_context,
+            audio_piece_s=config.audio_piece_s,
+            label=config.provenance.label,
+        )
+
+    def advance(self, stage: str, done: int = 0, total: int = 1) -> None:
+        """Show progress; here a row ends early if the user has stopped the run.
+
+        Raises InWorkElsewhereError if another command has taken the row over.
+        """
+        if self.run.stopped.is_set():
+            raise KeyboardInterrupt
+        self.run.leases.check(lease_target(self.output))
+        self.run.reporter.advance(self.id, stage, done, total)
+
+    @property
+    def on_progress(self) -> Callable[[Progress], None]:
+        """What the cluster calls as the work goes on."""
+        return lambda progress: self.advance(progress.stage, progress.done, progress.total)
