@@ -10,6 +10,9 @@ from pathlib import Path
 import fsspec
 import pytest
 from PIL import Image
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.objects import TaskRunResult
 from rich.console import Console
 
 from flows.console.terminal import open_terminal
@@ -205,3 +208,33 @@ def test_ray_gives_the_same_bytes(bench: Bench, ran: Ran, folder: Path, tmp_path
     assert {row["status"] for row in on_ray.results.values()} == {"done"}
     twin = tmp_path / "out" / "deep" / "ben.webm"
     assert sha256(twin) == sha256(Path(ran.results["ben"]["output"]))
+
+
+def test_prefects_page_shows_how_results_pass_from_task_to_task(
+    bench: Bench, tmp_path: Path
+) -> None:
+    row = {"id": "edges", "portrait": str(FACE), "audio": str(SPEECH), "end": 0.5}
+    row["output"] = "edges.mp4"
+    assert bench.run(bench.manifest([row], tmp_path), bench.preset()).status == 0
+    output = str(tmp_path / "edges.mp4")
+    with get_client(sync_client=True) as client:
+        name = FlowRunFilter(name=FlowRunFilterName(any_=[f"edges to {output}"]))
+        runs = client.read_task_runs(flow_run_filter=name)
+    task_of = {run.id: run.name.rsplit("-", 1)[0] for run in runs}
+    edges = {
+        (task_of[source.id], task_of[run.id])
+        for run in runs
+        for sources in run.task_inputs.values()
+        for source in sources
+        if isinstance(source, TaskRunResult) and source.id in task_of
+    }
+    assert edges >= {
+        ("decode_audio", "encode_audio_context"),
+        ("decode_audio", "split"),
+        ("encode_audio_context", "denoise"),
+        ("prepare_portrait", "denoise"),
+        ("split", "denoise"),
+        ("denoise", "decode"),
+        ("decode", "stitch"),
+        ("stitch", "mux"),
+    }
