@@ -14,10 +14,17 @@ def main() -> None:
         reader, writer = os.pipe()
         if not (child := os.fork()):
             os.close(reader)
-            return program.run(writer, only_results=supervisor.only_results)
+            return program.run(_command, writer, only_results=supervisor.only_results)
         os.close(writer)
         if (status := supervisor.watch(child, reader)) is not None:
             sys.exit(status)
+
+
+def _command() -> None:
+    """Run the command line, which is imported in the child alone."""
+    from flows.cli import main as command
+
+    command()
 
 
 if __name__ == "__main__":

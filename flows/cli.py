@@ -141,9 +141,9 @@ def plan(
     sonic plan lectures.csv
     sonic plan lectures.csv --preset sonic --workers 8 --price 2.5
     """
+    from flows.commands.plan import plan as plan_rows
     from flows.console.terminal import form_of, open_terminal
     from flows.pipeline.run import RunRequest
-    from flows.planning.command import plan as plan_rows
 
     request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
     terminal = open_terminal(form_of(json_lines=as_json))
@@ -166,7 +166,7 @@ def doctor(
     sonic doctor
     sonic doctor --calibrate --preset sonic
     """
-    from flows.console.doctor import examine, measure
+    from flows.commands.doctor import examine, measure
     from flows.console.terminal import open_terminal
 
     terminal = open_terminal()
@@ -190,7 +190,7 @@ def status(
     sonic status lectures.csv
     sonic status lectures.csv --output /data/lectures --json
     """
-    from flows.console.status import show_status
+    from flows.commands.status import show_status
     from flows.console.terminal import open_terminal
     from flows.rows.config import load_preset
 
@@ -268,7 +268,7 @@ def clean(
     sonic clean lectures.csv
     sonic clean s3://bucket/work --yes
     """
-    from flows.console.clean import clean as clean_up
+    from flows.commands.clean import clean as clean_up
     from flows.console.terminal import open_terminal
 
     clean_up(_here(target), _folder(output), open_terminal().say, yes=yes)

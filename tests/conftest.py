@@ -17,7 +17,7 @@ import pytest
 import torch
 from xdist.scheduler import LoadScopeScheduling
 
-from flows.pipeline.prefect_settings import prepare_prefect
+from flows.supervisor.prefect_settings import prepare_prefect
 from tests.bare import fill_bare_path
 
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows import DEFAULT_PRESET
-from flows.pipeline.prefect_settings import prepare_prefect, reach_prefect
+from flows.supervisor.prefect_settings import prepare_prefect, reach_prefect
 from training.fit.options import add_options, run_of
 from training.fit.stages import TRAINING, Run, Stage, painting, run_stage
 

@@ -20,8 +20,8 @@ from rich.text import Text
 from cluster.pool.base import Pool
 from flows.console.progress import LineReporter, Reporter, RowClock, say_outcome, time_left
 from flows.console.terminal import Terminal
-from flows.preflight.checks import PlannedRow
 from flows.rows.plan import RowPlan
+from flows.rows.planned import PlannedRow
 from flows.state.results import RowResult
 
 DRAWN_HZ = 1.0

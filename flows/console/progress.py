@@ -10,7 +10,7 @@ from typing import Protocol
 
 from flows.console.terminal import Terminal
 from flows.console.units import clock
-from flows.preflight.checks import PlannedRow
+from flows.rows.planned import PlannedRow
 from flows.state.results import RowResult
 
 LINE_INTERVAL_S = 5.0

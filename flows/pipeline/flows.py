@@ -31,7 +31,7 @@ from flows.pipeline.tasks import (
     split,
     stitch,
 )
-from flows.preflight.checks import PlannedRow
+from flows.rows.planned import PlannedRow
 from flows.state.outcome import Rendered, Spent, done, elsewhere, failed, skipped
 from flows.state.receipts import finished_result, lease_target
 from flows.state.results import RowResult

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from flows.console.live import Tally, open_reporter
 from flows.console.terminal import Terminal
-from flows.pipeline.prefect_settings import prepare_prefect, reach_prefect
 from flows.rows.config import MAX_ROWS, RenderConfig
 from flows.rows.plan import most_workers
 from flows.state.journal import Journal
 from flows.state.leases import Leases
 from flows.state.row_store import Ledger
 from flows.supervisor.channel import watched
+from flows.supervisor.prefect_settings import prepare_prefect, reach_prefect
 
 
 @dataclass(frozen=True, slots=True)

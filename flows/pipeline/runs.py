@@ -13,8 +13,8 @@ from cluster.video.jobs import VideoRequest
 from cluster.video.progress import Progress
 from flows import addresses
 from flows.console.progress import Reporter
-from flows.preflight.checks import PlannedRow
 from flows.rows.config import RenderConfig
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import Row
 from flows.state.journal import Journal
 from flows.state.leases import Leases

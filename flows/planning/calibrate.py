@@ -21,12 +21,12 @@ from cluster.pool.metering import PASTED_SIDES, MeteredWorker, Note, read_notes,
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import denoise_video, encode_audio, encode_video
-from flows.pipeline.prefect_settings import prepare_prefect, reach_prefect
 from flows.planning.calibration import Calibration, Costs
 from flows.planning.estimate import num_branches
 from flows.planning.trial import Round, write_inputs
 from flows.rows.config import RenderConfig
 from flows.supervisor.channel import watched
+from flows.supervisor.prefect_settings import prepare_prefect, reach_prefect
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.core.constants import MODEL_FPS, TOKENS_PER_FRAME
 from sonic_ops.core.errors import ConfigError

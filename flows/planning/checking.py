@@ -8,10 +8,11 @@ from flows.console.terminal import Terminal
 from flows.console.units import clock, hours
 from flows.planning.estimate import RunEstimate
 from flows.planning.estimator import Estimator
-from flows.preflight.checks import Outcome, PlannedRow, preflight
+from flows.preflight.checks import Outcome, preflight
 from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import weights_digest
 from flows.rows.manifest import Manifest
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow, likely_slips
 from flows.state.results import RowResult, rejected, sentence_of
 from flows.state.row_store import Ledger

@@ -13,9 +13,9 @@ from flows import addresses
 from flows.console.units import size_in_words
 from flows.planning.calibration import Calibration
 from flows.planning.estimate import RowEstimate, RunEstimate, Sizes, estimate_row
-from flows.preflight.checks import PlannedRow
 from flows.rows.config import MAX_ROWS, RenderConfig
 from flows.rows.plan import RowPlan, most_workers
+from flows.rows.planned import PlannedRow
 
 KEPT_FOLDERS = 4096
 NEAR_LIMIT = 0.9

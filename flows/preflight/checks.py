@@ -9,7 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -18,7 +18,8 @@ from flows.preflight.subtitle_files import REMEDY, check_side_car, side_car_of
 from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import fingerprint_of
 from flows.rows.manifest import Manifest
-from flows.rows.plan import RowPlan, plan_row
+from flows.rows.plan import plan_row
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow, FaceBox, Row, blaming, parse_row
 from flows.state.receipts import finished_result, is_ours, work_folder
 from flows.state.results import RowResult
@@ -41,23 +42,6 @@ KEPT_INSPECTIONS = 4096
 
 THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Rows inspected at once: decoders compute, and stores let wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRow:
-    """A row to render: what, how much, where its work lies, and what to tell the user.
-
-    Sizes are width and height, of the portrait and of its part that is animated.
-    """
-
-    row: Row
-    fingerprint: str
-    work: str
-    plan: RowPlan
-    notes: tuple[str, ...]
-    picture_size: tuple[int, int]
-    part_size: tuple[int, int]
-    planned_worker_s: float | None = None
 
 
 Outcome: TypeAlias = PlannedRow | RowResult | BadRow

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from flows import addresses
-from flows.preflight.checks import Outcome, PlannedRow, RowChecker
+from flows.preflight.checks import Outcome, RowChecker
 from flows.rows.config import RenderConfig
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import Row, name_errors
 from flows.state.row_store import Ledger
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from cluster.pool.accounts import RowCosts
 from cluster.video.jobs import low_memory_folder
 from flows import addresses
-from flows.preflight.checks import PlannedRow
+from flows.rows.planned import PlannedRow
 from flows.state.leases import Leases
 from flows.state.receipts import lease_target, write_receipt
 from flows.state.results import BUG_REMEDY, NOT_MARKED, RowResult, sentence_of

@@ -10,8 +10,8 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from flows.preflight.checks import PlannedRow
 from flows.rows.plan import RowPlan
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import Row
 from flows.state.results import RowResult, result_from
 from sonic_ops.core.errors import RenderError

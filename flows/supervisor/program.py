@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -11,7 +12,7 @@ from flows.supervisor.channel import open_channel, tell
 _stopped_by: list[int] = []
 
 
-def run(pipe: int, *, only_results: bool) -> None:
+def run(command: Callable[[], None], pipe: int, *, only_results: bool) -> None:
     """Run the command line in a session of its own, and tell the supervisor its exit status."""
     os.setsid()
     for number in (signal.SIGTSTP, signal.SIGHUP):
@@ -23,9 +24,7 @@ def run(pipe: int, *, only_results: bool) -> None:
     tell(ready=True)
     status: object = 1
     try:
-        from flows.cli import main
-
-        main()
+        command()
     except SystemExit as ended:
         status = ended.code or 0
         raise

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from flows.preflight.checks import PlannedRow, preflight
+from flows.preflight.checks import preflight
 from flows.rows.config import RenderConfig
 from flows.rows.manifest import open_manifest
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow
 from flows.state.results import RowResult
 

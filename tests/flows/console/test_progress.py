@@ -15,8 +15,8 @@ from flows.console.live import MOST_ROWS, LiveReporter, Tally, open_reporter
 from flows.console.progress import STAGES, RowClock
 from flows.console.terminal import Form, Terminal
 from flows.console.units import clock
-from flows.preflight.checks import PlannedRow
 from flows.rows.config import RenderConfig
+from flows.rows.planned import PlannedRow
 from flows.state.results import RowResult
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.preflight.checks import PlannedRow
 from flows.rows.config import RenderConfig
+from flows.rows.planned import PlannedRow
 from flows.state.leases import Leases
 from flows.state.outcome import Rendered, Spent, done, failed
 from flows.state.receipts import lease_target, write_owner

@@ -17,11 +17,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from cluster.pool.accounts import RowCosts
-from flows.preflight.checks import PlannedRow, preflight
+from flows.preflight.checks import preflight
 from flows.preflight.subtitle_files import write_side_car
 from flows.rows.config import RenderConfig
 from flows.rows.manifest import open_manifest
 from flows.rows.plan import most_workers
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow
 from flows.state.receipts import write_receipt
 from flows.state.results import RowResult, rejected, sentence_of

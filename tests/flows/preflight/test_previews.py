@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cluster.pool.accounts import RowCosts
-from flows.preflight.checks import Outcome, PlannedRow
+from flows.preflight.checks import Outcome
 from flows.preflight.previews import check_previews, preview_address, preview_of
 from flows.rows.config import RenderConfig
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow
 from flows.state.receipts import announce, write_owner, write_receipt
 from flows.state.results import RowResult, rejected

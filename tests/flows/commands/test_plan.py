@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from flows.commands.plan import SHOWN, plan
 from flows.console.terminal import open_terminal
 from flows.pipeline.run import RunRequest
 from flows.planning.calibration import save_calibration
-from flows.planning.command import SHOWN, plan
 from flows.planning.estimator import Estimator, machine_memory_bytes
 from flows.rows.config import RenderConfig
 from flows.state.row_store import Ledger

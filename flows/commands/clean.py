@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flows.addresses import is_folder
-from flows.console.leftovers import Leftover, leftovers_in, leftovers_of
+from flows.commands.leftovers import Leftover, leftovers_in, leftovers_of
 from flows.console.units import size_in_words
 from flows.rows.manifest import open_manifest
 from sonic_ops.core.files import storage_fault

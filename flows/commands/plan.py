@@ -12,9 +12,9 @@ from flows.planning.calibration import load_calibration
 from flows.planning.checking import check, say_problems
 from flows.planning.estimate import STAGES, RowEstimate, RunEstimate
 from flows.planning.estimator import Estimator
-from flows.preflight.checks import PlannedRow
 from flows.rows.manifest import open_manifest
 from flows.rows.plan import work_in_words
+from flows.rows.planned import PlannedRow
 from flows.state.row_store import Ledger
 
 SHOWN = 50

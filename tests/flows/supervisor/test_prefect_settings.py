@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.caches import cache_folder
-from flows.pipeline.prefect_settings import prepare_prefect, reach_prefect
+from flows.supervisor.prefect_settings import prepare_prefect, reach_prefect
 from sonic_ops.core.errors import ConfigError
 
 NAMES = ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_LOGGING_LEVEL")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from flows.console import doctor
-from flows.console.doctor import examine, findings
+from flows.commands import doctor
+from flows.commands.doctor import examine, findings
 from flows.console.terminal import Terminal
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.errors import ConfigError

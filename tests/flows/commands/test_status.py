@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from flows.cli import main
-from flows.console.status import show_status
+from flows.commands.status import show_status
 from flows.console.terminal import open_terminal
 from flows.rows.manifest import open_manifest
 from flows.rows.rows import Row, parse_row

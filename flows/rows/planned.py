@@ -1,0 +1,23 @@
+"""A row that passed its checks, with the work that it takes."""
+
+from dataclasses import dataclass
+
+from flows.rows.plan import RowPlan
+from flows.rows.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """A row to render: what, how much, where its work lies, and what to tell the user.
+
+    Sizes are width and height, of the portrait and of its part that is animated.
+    """
+
+    row: Row
+    fingerprint: str
+    work: str
+    plan: RowPlan
+    notes: tuple[str, ...]
+    picture_size: tuple[int, int]
+    part_size: tuple[int, int]
+    planned_worker_s: float | None = None
