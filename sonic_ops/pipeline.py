@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -39,7 +39,9 @@ from sonic_ops.core.timeline import (
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.models.loading import load_networks, require_device
 from sonic_ops.models.networks import SonicNetworks, place_networks
+from sonic_ops.models.portrait_decoder import Reference
 from sonic_ops.picture.images import load_image
+from sonic_ops.picture.layers import PortraitLayers
 from sonic_ops.picture.portrait import Portrait, prepare_portrait
 from sonic_ops.sampling.conditioning import (
     FrameCondition,
@@ -49,7 +51,7 @@ from sonic_ops.sampling.conditioning import (
     one_by_one,
     window_denoiser,
 )
-from sonic_ops.sampling.decoding import as_pictures, decode_frames
+from sonic_ops.sampling.decoding import Read, as_pictures, decode_chunks, decode_frames
 from sonic_ops.sampling.fusion import fuse
 from sonic_ops.sampling.sampler import PICTURE, Sampler, Step, frame_noise, video_noise
 
@@ -140,9 +142,11 @@ class SonicPipeline(SonicNetworks):
         shown = self.encode_portrait(portrait, seed, settings.condition_noise)
         audio_condition = self.encode_audio(samples, shown, settings)
         latents = self.denoise(shown, audio_condition, seed, settings, callback_on_step_end)
-        frames = self.decode(latents)
+        is_layered = self.settings.media.interpolation == "layers"
+        decode = self.decode_over if is_layered else self.decode
+        decoded = decode(latents, self.encode_reference(portrait))
         rate = self.settings.media.fps if fps is None else Fraction(str(fps))
-        frames = self.interpolate(frames, num_output_frames_of(len(samples), rate), rate)
+        frames = self.interpolate(decoded, num_output_frames_of(len(samples), rate), rate)
         self.maybe_free_model_hooks()
         return SonicPipelineOutput(_as(output_type, frames), rate)
 
@@ -167,6 +171,7 @@ class SonicPipeline(SonicNetworks):
             face_box=None,
             expand=config.expand,
             mask_area=config.mask_area,
+            model_resolution=config.model_resolution,
         )
 
     def encode_portrait(self, portrait: Portrait, seed: int, noise: float) -> PortraitCondition:
@@ -258,19 +263,24 @@ class SonicPipeline(SonicNetworks):
         denoiser = window_denoiser(self.unet, portrait, *audio_condition.take(frames))
         return sampler.step(step, y_TCHW, one_by_one(denoiser) if low_memory else denoiser)
 
-    def decode(self, latents_FCHW: Tensor) -> Pictures:
+    def decode(self, latents_FCHW: Tensor, reference: Reference | None = None) -> Pictures:
         """Decode latents chunk by chunk on a fixed grid: (F, H, W, 3) at 12.5 fps."""
-        num_frames = len(latents_FCHW)
-        chunks = decode_frames(
-            self.decode_latents,
-            lambda start, stop: latents_FCHW[start:stop],
-            range(num_frames),
-            num_frames,
-            self.settings.decoding,
-        )
+        span, decoding = range(len(latents_FCHW)), self.settings.decoding
+        decode, read = partial(self.decode_latents, reference=reference), _reader(latents_FCHW)
+        chunks = decode_frames(decode, read, span, len(span), decoding)
         return np.concatenate([as_pictures(chunk) for chunk in chunks])
 
-    def interpolate(self, pictures_FHWC: Pictures, num_frames: int, fps: Fraction) -> Pictures:
+    def decode_over(self, latents_FCHW: Tensor, reference: Reference | None) -> PortraitLayers:
+        """Decode latents on the same grid to layers over the portrait. Raises ConfigError."""
+        span, decoding = range(len(latents_FCHW)), self.settings.decoding
+        decode, read = partial(self.decode_layers, reference=reference), _reader(latents_FCHW)
+        layers = np.concatenate(list(decode_chunks(decode, read, span, len(span), decoding)))
+        assert reference is not None
+        return PortraitLayers(reference.picture_CHW.cpu(), layers)
+
+    def interpolate(
+        self, pictures_FHWC: Pictures | PortraitLayers, num_frames: int, fps: Fraction
+    ) -> Pictures:
         """Raise the rate from 12.5 fps to `fps`, as long as the audio lasts."""
         interpolator = self.interpolator(self.settings.media.interpolation)
         return np.stack(list(output_frames(interpolator, pictures_FHWC, 0, range(num_frames), fps)))
@@ -314,6 +324,10 @@ def read_audio(audio: str | Path | Samples) -> Samples:
         wav = Path(folder) / "audio.wav"
         decode_audio(str(audio), wav)
         return read_samples(wav, 0, num_samples_in(wav))
+
+
+def _reader(latents_FCHW: Tensor) -> Read:
+    return lambda start, stop: latents_FCHW[start:stop]
 
 
 def _as(output_type: str, frames_FHWC: Pictures) -> list[Image.Image] | Pictures:

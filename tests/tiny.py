@@ -14,6 +14,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sonic_ops.core.files import PACKAGE_WEIGHTS
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
+from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.models.unet import AudioUNet
 from tests.parity import recipe
 
@@ -54,6 +55,12 @@ WHISPER = {
 }
 TOKEN = {"channels": 32, "intermediate_dim": 32, "output_dim": 32, "context_tokens": 4}
 BUCKET = {"channels": 32, "clip_channels": 32, "intermediate_dim": 32}
+PORTRAIT_DECODER: dict[str, Any] = {
+    "latent_channels": 4,
+    "portrait_channels": (4, 6, 8),
+    "channels": (8, 8, 6, 4),
+    "blocks": (1, 1, 1, 1, 1),
+}
 SCHEDULER = {
     "prediction_type": "v_prediction",
     "use_karras_sigmas": True,
@@ -98,6 +105,13 @@ def make_tiny_weights(
     _write(bucket, folder / "audio2bucket", dict(bucket.config))
     EulerDiscreteScheduler(**(scheduler or SCHEDULER)).save_pretrained(folder / "scheduler")
     shutil.copytree(PACKAGE_WEIGHTS / "rife", folder / "rife", dirs_exist_ok=True)
+    return folder
+
+
+def add_portrait_decoder(folder: Path) -> Path:
+    """Give a folder of `make_tiny_weights` a decoder that is given the portrait."""
+    decoder = PortraitDecoder(**PORTRAIT_DECODER)
+    _write(decoder, folder / "portrait_decoder", dict(decoder.config))
     return folder
 
 

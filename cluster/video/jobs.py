@@ -218,13 +218,18 @@ class BlendJob:
 
 @dataclass(frozen=True, slots=True)
 class DecodeJob:
-    """Decode the frames `[start, stop)`; `latents` are the files of the segments around them."""
+    """Decode the frames `[start, stop)`; `latents` are the files of the segments around them.
+
+    They become pictures, or with `layered` the layers that they are over the portrait.
+    """
 
     start: int
     stop: int
     num_frames: int
     segments: tuple[Segment, ...]
     latents: tuple[str, ...]
+    portrait: str
+    layered: bool
     decoding: DecodingConfig
     low_memory: bool
     low_memory_note: str
@@ -250,6 +255,7 @@ class EncodeJob:
     stop: int
     target: str
     media: MediaConfig
+    portrait: str
     backdrop: str | None = None
     footage: str | None = None
     start_s: float = 0.0  # in the footage, of output frame 0

@@ -4,7 +4,8 @@ Shape letters: F frames, C channels, H, W rows and columns of the latents or of 
 """
 
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,9 @@ from sonic_ops.core.timeline import Segment
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.media.encoding import encode_frames, settings_of
 from sonic_ops.models.loading import processor_of
+from sonic_ops.models.portrait_decoder import Reference
 from sonic_ops.picture.colour_correction import measure_colour_stats
+from sonic_ops.picture.layers import Layers, PortraitLayers
 from sonic_ops.picture.portrait import portrait_from
 from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.conditioning import (
@@ -44,7 +47,13 @@ from sonic_ops.sampling.conditioning import (
     PortraitCondition,
     condition_frames,
 )
-from sonic_ops.sampling.decoding import as_pictures, decode_frame, decode_frames, in_tiles
+from sonic_ops.sampling.decoding import (
+    as_pictures,
+    decode_chunks,
+    decode_frame,
+    decode_frames,
+    in_tiles,
+)
 from sonic_ops.sampling.fusion import blend, fuse
 from sonic_ops.sampling.halo import WindowFrame, fusion_order
 from sonic_ops.sampling.sampler import video_noise
@@ -56,6 +65,7 @@ KEPT_PORTRAITS = 16
 """Portraits that a worker keeps encoded, since rows share them."""
 
 Halos = tuple[Tensor, ...]
+Frames = NDArray[np.uint8] | Layers
 
 
 class RenderWorker:
@@ -198,22 +208,27 @@ class RenderWorker:
 
         return artifacts.write_tensors(job.target, latents)
 
-    def decode(
-        self, job: DecodeJob, *, low_memory: bool = False
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The pictures of some frames (F, H, W, 3), and the first of them alone (1, H, W, 3)."""
-        track = LatentTrack(job.segments, job.latents)
-        span, decode = range(job.start, job.stop), self.pipe.decode_latents
-        tiled = in_tiles(decode, job.decoding)
-        chunks = decode_frames(
-            tiled if _is_low(job, forced=low_memory) else decode,
-            track.read,
-            span,
-            job.num_frames,
-            job.decoding,
-        )
-        frames = np.concatenate([as_pictures(chunk) for chunk in chunks])
+    def decode(self, job: DecodeJob, *, low_memory: bool = False) -> tuple[Frames, Frames]:
+        """The pictures of some frames (F, H, W, 3) or their layers, and the first of them alone."""
+        is_low = _is_low(job, forced=low_memory)
+        track, span = LatentTrack(job.segments, job.latents), range(job.start, job.stop)
+        place = (track.read, span, job.num_frames, job.decoding)
+        reference = self._encode_reference(job.portrait)
+        frames: Frames
+        if job.layered:
+            decode_layers = partial(self.pipe.decode_layers, reference=reference)
+            frames = np.concatenate(list(decode_chunks(decode_layers, *place)))
+        else:
+            decode = partial(self.pipe.decode_latents, reference=reference)
+            # A decoder that is given the portrait has no part of it that stands for a tile.
+            tiled = is_low and reference is None
+            chunks = decode_frames(in_tiles(decode, job.decoding) if tiled else decode, *place)
+            frames = np.concatenate([as_pictures(chunk) for chunk in chunks])
         return frames, frames[:1].copy()
+
+    @torch.inference_mode()
+    def _encode_reference(self, portrait: str) -> Reference | None:
+        return self.pipe.encode_reference(portrait_from(artifacts.read_tensors(portrait)))
 
     def measure_colour_stats(self, job: ColourStatsJob) -> str:
         """Write the tints of some frames; the address."""
@@ -221,19 +236,20 @@ class RenderWorker:
         def colour_stats() -> dict[str, Tensor]:
             track = LatentTrack((job.segment,), (job.latents,))
             portrait = portrait_from(artifacts.read_tensors(job.portrait))
-            decode = self.pipe.decode_latents
+            reference = self._encode_reference(job.portrait)
+            decode = partial(self.pipe.decode_latents, reference=reference)
             frames = ((f, decode_frame(decode, track.read, f)) for f in job.frames)
-            return measure_colour_stats(
-                frames, portrait.image_CHW * 0.5 + 0.5, portrait.face_HW
-            ).tensors()
+            image_CHW = portrait.shown_image * 0.5 + 0.5
+            return measure_colour_stats(frames, image_CHW, portrait.shown_face).tensors()
 
         return artifacts.write_tensors(job.target, colour_stats)
 
-    def encode(
-        self, job: EncodeJob, frames: NDArray[np.uint8], following: NDArray[np.uint8] | None
-    ) -> str:
+    def encode(self, job: EncodeJob, frames: Frames, following: Frames | None) -> str:
         """Interpolate a segment to output frames and encode them; the address of the file."""
-        pictures = frames if following is None else np.concatenate([frames, following])
+        pictures: Any = frames if following is None else np.concatenate([frames, following])
+        if job.media.interpolation == "layers":
+            portrait = portrait_from(artifacts.read_tensors(job.portrait))
+            pictures = PortraitLayers(portrait.shown_image, pictures)
         stream = output_frames(
             self.pipe.interpolator(job.media.interpolation),
             pictures,

@@ -26,7 +26,7 @@ from flows.planning.calibration import load_calibration
 from flows.planning.estimator import machine_memory_bytes
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.errors import ConfigError, SonicError
-from sonic_ops.core.files import weights_folder
+from sonic_ops.core.files import weights_folder, weights_part
 from sonic_ops.core.formats import FORMATS
 from sonic_ops.core.presets import preset_names
 
@@ -221,7 +221,9 @@ def weights(name: str, config: RenderConfig, *, needed: bool) -> Finding:
     title = f"weights of {name}"
     try:
         folder = weights_folder(config.models.weights)
-        missing = [part for part in PARTS if not any((folder / part).glob("*.safetensors"))]
+        missing = [
+            part for part in PARTS if not any(weights_part(folder, part).glob("*.safetensors"))
+        ]
     except SonicError as error:
         remedy = "sonic weights fetch, then sonic weights convert." if name == "sonic" else ""
         state: State = "wrong" if needed else "warning"

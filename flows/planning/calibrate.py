@@ -241,6 +241,7 @@ class _Measure:
             prepared = prepare_portrait(
                 image.convert("RGB"),
                 resolution=settings.resolution,
+                model_resolution=settings.model_resolution,
                 framing="full",
                 face_box=Box(*(settings.resolution / 4, settings.resolution / 4) * 2),
                 expand=settings.expand,

@@ -12,7 +12,7 @@ from typing import Any
 from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import draft_of, weights_folder
+from sonic_ops.core.files import draft_of, weights_folder, weights_part
 from sonic_ops.core.formats import CODECS
 
 CPU_FACTS = Path("/proc/cpuinfo")
@@ -130,10 +130,10 @@ _WORK_TOKEN_BYTES, _WORK_FRAME_BYTES = 8e3, 100e3
 
 def guess(config: RenderConfig) -> Calibration:
     """Costs out of the size of the UNet, the pictures and the kind of device."""
-    files = list((weights_folder(config.models.weights) / "unet").glob("*.safetensors"))
+    files = list(weights_part(weights_folder(config.models.weights), "unet").glob("*.safetensors"))
     unet_bytes = sum(file.stat().st_size for file in files)
     pixels = config.portrait.resolution**2
-    area = pixels / _GUESS_PIXELS
+    area = config.portrait.read_resolution**2 / _GUESS_PIXELS
     on_gpu = config.models.device != "cpu"
     gain = _GPU_GAIN if on_gpu else 1.0
     kept_bytes = int(1e9 + 2.0 * unet_bytes)
@@ -167,7 +167,7 @@ def _deciding(config: RenderConfig) -> str:
     """What of a preset decides what its work costs."""
     sections: Any = {
         "models": True,
-        "portrait": {"resolution"},
+        "portrait": {"resolution", "model_resolution"},
         "sampling": {"window_frames", "reuse_every"},
         "decoding": True,
         "media": {"speed", "encoder", "interpolation"},

@@ -131,6 +131,7 @@ def _prepared(
     return prepare_portrait(
         load_picture(portrait, settings.max_megapixels).image,
         resolution=settings.resolution,
+        model_resolution=settings.model_resolution,
         framing=settings.framing,
         face_box=_box(face_box),
         expand=settings.expand,

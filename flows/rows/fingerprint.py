@@ -11,7 +11,7 @@ from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from flows.rows.rows import Row
 from sonic_ops.core.constants import NUMERICS
-from sonic_ops.core.files import draft_of
+from sonic_ops.core.files import draft_of, weights_base
 from sonic_ops.core.formats import format_of
 from sonic_ops.core.presets import INDEX
 
@@ -58,13 +58,17 @@ def fingerprint_of(
 
 
 def weights_digest(folder: Path) -> str:
-    """Hash the names and contents of the files that decide what the networks compute."""
+    """Hash the names and contents of the files that decide what the networks compute.
+
+    Those of the base of a folder count too.
+    """
     files = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix in {".safetensors", ".json"} and path.name != INDEX
     )
-    digest = hashlib.sha256()
+    base = weights_base(folder)
+    digest = hashlib.sha256(weights_digest(base).encode() if base else b"")
     for path in files:
         digest.update(f"{path.relative_to(folder).as_posix()} {_digest(path)}\n".encode())
     return digest.hexdigest()

@@ -24,8 +24,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 AudioContext = Literal["blocks", "overlapped"]
 """Whether the pieces that the speech encoder hears lie side by side, or overlap."""
-Interpolation = Literal["flow", "dis", "blend"]
-"""How pictures in between are made: by RIFE, by dense inverse search, or by laying both over."""
+Interpolation = Literal["flow", "dis", "blend", "layers"]
+"""How pictures in between are made: by RIFE, by dense inverse search, by laying both over, or by
+mixing the layers that both are over the portrait."""
 FrameRate = Annotated[
     Fraction,
     PlainValidator(frame_rate, json_schema_input_type=float | str),
@@ -92,6 +93,11 @@ class PortraitConfig(Settings):
     resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = Field(
         default=512, description="short side of what is animated, in pixels"
     )
+    model_resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] | None = Field(
+        default=None,
+        description="short side of what the networks see, in pixels, where the decoder is given "
+        "the portrait and shows it at `resolution`; none: `resolution`",
+    )
     framing: Literal["face", "full", "paste"] = Field(
         default="face",
         description="`face`: the square around the face; `full`: the picture as it is, at most "
@@ -108,6 +114,11 @@ class PortraitConfig(Settings):
     max_megapixels: Annotated[float, Field(gt=0, le=178)] = Field(
         default=89, description="of a picture; larger ones are refused before they are decoded"
     )
+
+    @property
+    def read_resolution(self) -> int:
+        """Short side of what the networks see."""
+        return self.model_resolution or self.resolution
 
 
 class SamplingConfig(Settings):
@@ -277,7 +288,8 @@ class MediaConfig(Settings):
         description="what is seen between two frames of the model: `flow`: what has moved half "
         "way, by RIFE; `dis`: the same by dense inverse search, at a twentieth of the time, and "
         "at 128 pixels nearer to the truth; `blend`: both, by their distance, which costs nothing "
-        "and shows fast motion twice",
+        "and shows fast motion twice; `layers`: the half of the motion that the decoder itself has "
+        "found, for weights whose decoder is given the portrait (`lite`)",
     )
     scale_to: Annotated[int, Field(ge=MIN_SCALE, le=MAX_VIDEO_SIDE, multiple_of=2)] | None = Field(
         default=None,

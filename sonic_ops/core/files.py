@@ -4,6 +4,7 @@ Whatever a store raises leaves this module as an OSError, or as a MissingFileErr
 """
 
 import errno
+import json
 import os
 import posixpath
 import shutil
@@ -25,6 +26,8 @@ LOCAL_ONLY: Final = {"protocol_whitelist": "file,pipe"}
 
 PACKAGE_WEIGHTS = Path(__file__).parent.parent / "weights"
 PACKAGED = "package:"
+BASE = "base.json"
+"""In a weights folder: `{"weights": "../sketch"}` names another for the parts that are not here."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -151,12 +154,24 @@ def weights_folder(weights: str) -> Path:
     folder = Path(weights)
     if weights.startswith(PACKAGED):
         folder = PACKAGE_WEIGHTS / weights.removeprefix(PACKAGED)
-    if not (folder / "unet" / "config.json").is_file():
+    if not (weights_part(folder, "unet") / "config.json").is_file():
         raise ConfigError(
             f"There are no weights in {folder}",
             remedy="Let models.weights in the preset name a folder with unet/, vae/ and others.",
         )
     return folder
+
+
+def weights_part(folder: Path, part: str) -> Path:
+    """Return the folder of one part of some weights: their own, or that of their base."""
+    base = weights_base(folder)
+    return folder / part if base is None or (folder / part).is_dir() else base / part
+
+
+def weights_base(folder: Path) -> Path | None:
+    """Return the weights folder that `base.json` names for the parts that this one lacks."""
+    file = folder / BASE
+    return folder / str(json.loads(file.read_bytes())["weights"]) if file.is_file() else None
 
 
 def weights_notice(weights: str) -> str | None:

@@ -19,11 +19,12 @@ from torch.nn import functional
 from sonic_ops.core.constants import MODEL_FPS, OUTPUT_FPS
 from sonic_ops.interpolation.dis import DenseSearch
 from sonic_ops.interpolation.rife import SIZE_MULTIPLE, FlowNet, frame_at
+from sonic_ops.picture.layers import PortraitLayers
 
 Pictures = NDArray[np.uint8]
-Interpolator = FlowNet | Literal["dis", "blend"]
-"""How pictures in between are made: by the flow network, by dense inverse search, or by both
-neighbours laid over each other."""
+Interpolator = FlowNet | Literal["dis", "blend", "layers"]
+"""How pictures in between are made: by the flow network, by dense inverse search, by both
+neighbours laid over each other, or by mixing their layers over the portrait."""
 
 PIXELS_AT_ONCE: Final = 5 * 128 * 128
 """Small frames go through the flow network together: how many of their pixels, at most."""
@@ -126,12 +127,14 @@ class _Blends:
 
 def output_frames(
     way: Interpolator,
-    pictures_FHWC: Pictures,
+    pictures_FHWC: Pictures | PortraitLayers,
     first_frame: int,
     span: range,
     fps: Fraction = OUTPUT_FPS,
 ) -> Iterator[Pictures]:
     """The output frames `span`, one by one; `pictures_FHWC` starts at `first_frame`.
+
+    Frames may also be given as layers over their portrait, and are then mixed layer by layer.
 
     Output frame n is what is seen at n / `fps` seconds: a frame, or what is between two. Beyond the
     last picture it is held.
@@ -146,10 +149,20 @@ def output_frames(
         if instant and frame < last:
             yield between.picture(frame, instant)
         else:
-            yield pictures_FHWC[min(frame, last)]
+            yield _still(pictures_FHWC, min(frame, last))
 
 
-def _between(way: Interpolator, pictures_FHWC: Pictures) -> _Between:
+def _still(pictures_FHWC: Pictures | PortraitLayers, frame: int) -> Pictures:
+    """A frame of the model itself."""
+    if isinstance(pictures_FHWC, PortraitLayers):
+        return pictures_FHWC.picture(frame)
+    picture: Pictures = pictures_FHWC[frame]
+    return picture
+
+
+def _between(way: Interpolator, pictures_FHWC: Pictures | PortraitLayers) -> _Between:
+    if isinstance(pictures_FHWC, PortraitLayers):
+        return pictures_FHWC
     if isinstance(way, FlowNet):
         return _Motions(way, pictures_FHWC)
     return _Searches(pictures_FHWC) if way == "dis" else _Blends(pictures_FHWC)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import weights_part
 
 Shape: TypeAlias = tuple[int, ...]
 NUM_SHOWN = 3
@@ -77,7 +78,7 @@ def stored_shapes(files: Iterable[Path]) -> tuple[dict[str, Shape], set[str]]:
 def read_config(folder: Path, part: str) -> dict[str, Any]:
     """The configuration of a part of a weights folder. Raises ConfigError."""
     name = "scheduler_config.json" if part == "scheduler" else "config.json"
-    path = folder / part / name
+    path = weights_part(folder, part) / name
     if not path.exists():
         raise ConfigError(
             f"{part}/{name} is missing in {folder}", remedy="Complete the weights folder."

@@ -1,6 +1,7 @@
 """Loading of a weights folder in diffusers layout: one sub-folder per network, all safetensors.
 
-unet/ vae/ image_encoder/ audio2token/ audio2bucket/ speech_encoder/ scheduler/ rife/
+unet/ vae/ image_encoder/ audio2token/ audio2bucket/ speech_encoder/ scheduler/ rife/, and
+portrait_decoder/ in weights whose decoder is given the portrait
 """
 
 from pathlib import Path
@@ -16,14 +17,17 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder, sinusoi
 
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_folder
+from sonic_ops.core.files import weights_folder, weights_part
 from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.inventory import compare, read_config, shapes_of
+from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
 
 Network = TypeVar("Network", bound=nn.Module)
+
+PORTRAIT_DECODER = "portrait_decoder"
 
 
 def load_networks(config: ModelsConfig) -> dict[str, Any]:
@@ -38,19 +42,24 @@ def load_networks(config: ModelsConfig) -> dict[str, Any]:
         return _ready(_fill(build_network(folder, part), folder, part), dtype)
 
     # The speech side stays in float32: it runs once, and its tokens decide the lips.
-    return {
+    vae_dtype = getattr(torch, config.vae_dtype) if config.vae_dtype else precise
+    networks = {
         "unet": loaded("unet", half),
-        "vae": loaded("vae", getattr(torch, config.vae_dtype) if config.vae_dtype else precise),
+        "vae": loaded("vae", vae_dtype),
         "image_encoder": loaded("image_encoder", precise),
         "audio2token": loaded("audio2token"),
         "audio2bucket": loaded("audio2bucket"),
         "speech_encoder": loaded("speech_encoder"),
         "flownet": _ready(
-            load_flownet(folder / "rife"),
+            load_flownet(weights_part(folder, "rife")),
             getattr(torch, config.flow_dtype) if config.flow_dtype else coarse,
         ),
         "scheduler": EulerDiscreteScheduler.from_config(read_config(folder, "scheduler")),
     }
+    if (weights_part(folder, PORTRAIT_DECODER) / "config.json").is_file():
+        decoder = loaded(PORTRAIT_DECODER, vae_dtype)
+        networks[PORTRAIT_DECODER] = decoder.to(memory_format=torch.channels_last)
+    return networks
 
 
 def require_device(device: str) -> None:
@@ -110,6 +119,8 @@ def _build(part: str, config: dict[str, Any]) -> nn.Module:
             network = WhisperEncoder(WhisperConfig(**config))
         case "audio2token":
             network = AudioToToken.from_config(config)
+        case _ if part == PORTRAIT_DECODER:
+            network = PortraitDecoder.from_config(config)
         case _:
             network = AudioToBucket.from_config(config)
     return network
@@ -122,7 +133,7 @@ def _ready(network: Network, dtype: torch.dtype) -> Network:
 
 def _fill(module: Network, folder: Path, part: str) -> Network:
     """Fill a network from all safetensors files of a part."""
-    files = sorted((folder / part).glob("*.safetensors"))
+    files = sorted(weights_part(folder, part).glob("*.safetensors"))
     stored = as_stored(module)
     weights = computed_weights(module)
     weights |= {key: value.float() for file in files for key, value in load_file(file).items()}

@@ -13,14 +13,20 @@ from transformers import CLIPVisionModelWithProjection
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sonic_ops.core.config import Interpolation, ModelsConfig
+from sonic_ops.core.errors import ConfigError
 from sonic_ops.interpolation.flow import Interpolator
 from sonic_ops.interpolation.rife import FlowNet
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
+from sonic_ops.models.portrait_decoder import PortraitDecoder, Reference, frames_of
 from sonic_ops.models.unet import AudioUNet
+from sonic_ops.picture.layers import Layers
+from sonic_ops.picture.portrait import Portrait
 
 
 class SonicNetworks(DiffusionPipeline):
     """Hold the networks and the scheduler of Sonic as a pipeline of diffusers does."""
+
+    _optional_components = ["portrait_decoder"]  # noqa: RUF012 - diffusers reads a list
 
     model_cpu_offload_seq = (
         "speech_encoder->audio2token->audio2bucket->image_encoder->vae->unet->flownet"
@@ -36,8 +42,12 @@ class SonicNetworks(DiffusionPipeline):
         speech_encoder: WhisperEncoder,
         flownet: FlowNet,
         scheduler: EulerDiscreteScheduler,
+        portrait_decoder: PortraitDecoder | None = None,
     ) -> None:
         super().__init__()
+        if portrait_decoder is not None:
+            order = self.model_cpu_offload_seq
+            self.model_cpu_offload_seq = order.replace("->unet", "->portrait_decoder->unet")
         self.register_modules(
             unet=unet,
             vae=vae,
@@ -47,6 +57,7 @@ class SonicNetworks(DiffusionPipeline):
             speech_encoder=speech_encoder,
             flownet=flownet,
             scheduler=scheduler,
+            portrait_decoder=portrait_decoder,
         )
 
     @property
@@ -80,8 +91,33 @@ class SonicNetworks(DiffusionPipeline):
         )
         return latents.float().cpu()
 
-    def decode_latents(self, latents_FCHW: Tensor) -> Tensor:
+    def encode_reference(self, portrait: Portrait) -> Reference | None:
+        """Read what the decoder must know of the portrait; None if it asks for nothing.
+
+        Raises ConfigError if the portrait is to be shown larger than these networks can.
+        """
+        decoder: PortraitDecoder | None = self.portrait_decoder
+        if decoder is None:
+            if portrait.larger_CHW is not None:
+                raise _not_given_the_portrait("portrait.model_resolution")
+            return None
+        latents = self.encode_image(portrait.image_CHW[None])
+        device = self.compute_device
+        reference: Reference = decoder.refer(portrait.shown_image.to(device), latents.to(device))
+        return reference
+
+    def decode_layers(self, latents_FCHW: Tensor, reference: Reference | None) -> Layers:
+        """Decode frames to layers over their portrait, each by itself. Raises ConfigError."""
+        if reference is None:
+            raise _not_given_the_portrait("media.interpolation: layers")
+        latents = (latents_FCHW / self.latent_scale).to(self.compute_device)
+        layers: Layers = self.portrait_decoder.decode(latents, reference)
+        return layers
+
+    def decode_latents(self, latents_FCHW: Tensor, reference: Reference | None = None) -> Tensor:
         """Decode frames to [-1, 1], float32 on the CPU; frames of one call see each other."""
+        if reference is not None:
+            return frames_of(self.decode_layers(latents_FCHW, reference), reference)
         latents = (latents_FCHW / self.latent_scale).to(self.compute_device, self.vae.dtype)
         decode = self.vae.decode
         timed = "num_frames" in inspect.signature(decode).parameters
@@ -93,6 +129,13 @@ class SonicNetworks(DiffusionPipeline):
         encoder = self.image_encoder
         embeds: Tensor = encoder(pixels_NCHW.to(self.compute_device, encoder.dtype)).image_embeds
         return embeds.float().cpu()
+
+
+def _not_given_the_portrait(key: str) -> ConfigError:
+    return ConfigError(
+        f"The decoder of these weights is not given the portrait, as {key} asks for",
+        remedy=f"Leave {key} out, or use weights with a portrait_decoder, such as package:lite.",
+    )
 
 
 def place_networks(networks: SonicNetworks, config: ModelsConfig) -> None:

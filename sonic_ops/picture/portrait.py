@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sonic_ops.core.errors import FieldError, ImageUnreadableError, NoFaceError
 from sonic_ops.picture.faces import Box, find_faces
+from sonic_ops.picture.layers import resized
 
 Corners = tuple[int, int, int, int]
 Framing = Literal["face", "full", "paste"]
@@ -38,6 +39,18 @@ class Portrait:
     box: Box  # the face, in pixels of the original picture
     num_faces: int  # seen in the picture; 0 if the whole of it is animated for want of one
     crop: Corners
+    larger_CHW: Tensor | None = None  # the same part in more pixels, if frames are shown so
+
+    @property
+    def shown_image(self) -> Tensor:
+        """The picture in [-1, 1] in the size of the frames, for decoders that warp it."""
+        return self.image_CHW if self.larger_CHW is None else self.larger_CHW
+
+    @property
+    def shown_face(self) -> Tensor:
+        """The mask of the face in the size of the frames."""
+        size = self.shown_image.shape[1:]
+        return resized(self.face_HW[None, None], size)[0, 0]
 
     @property
     def digest(self) -> str:
@@ -101,8 +114,13 @@ def prepare_portrait(
     expand: float,
     mask_area: float,
     face: int | None = None,
+    model_resolution: int | None = None,
 ) -> Portrait:
-    """Cut the picture around its face and make the inputs. Raises as `place_face`."""
+    """Cut the picture around its face and make the inputs. Raises as `place_face`.
+
+    Frames have a short side of `resolution`; what the networks read has one of `model_resolution`,
+    if that is given.
+    """
     place = place_face(
         image,
         resolution=resolution,
@@ -115,8 +133,15 @@ def prepare_portrait(
     inner, mask = place.box.moved(-place.crop[0], -place.crop[1]), Image.new("L", framed.size, 255)
     if place.num_faces:
         mask = face_mask(inner, mask_area, framed.size)
-    image_CHW, face_HW, clip_CHW = picture_tensors(framed, mask, resolution)
-    return Portrait(image_CHW, face_HW, clip_CHW, place.box, place.num_faces, place.crop)
+    read = model_resolution or resolution
+    image_CHW, face_HW, clip_CHW = picture_tensors(framed, mask, read)
+    larger_CHW = None
+    if read != resolution:
+        height, width = (side * resolution // read for side in image_CHW.shape[1:])
+        larger_CHW = _image_tensor(_resize(framed, (width, height)))
+    return Portrait(
+        image_CHW, face_HW, clip_CHW, place.box, place.num_faces, place.crop, larger_CHW
+    )
 
 
 def crop_around(box: Box, expand: float, size: tuple[int, int]) -> Corners:
@@ -155,9 +180,14 @@ def picture_tensors(
     """Image in [-1, 1], mask in [0, 1] and CLIP pixels of an RGB picture and its mask."""
     size = render_size(image.size, resolution)
     image, mask = _resize(image, size), _resize(mask, size)
-    image_HWC = torch.from_numpy(np.asarray(image).astype(np.float32) / 255)
     face_HW = torch.from_numpy(np.asarray(mask).astype(np.float32) / 255)
-    return image_HWC.permute(2, 0, 1).contiguous() * 2 - 1, face_HW, clip_pixels(image)
+    return _image_tensor(image), face_HW, clip_pixels(image)
+
+
+def _image_tensor(image: Image.Image) -> Tensor:
+    """A picture in [-1, 1]: C H W."""
+    image_HWC = torch.from_numpy(np.asarray(image).astype(np.float32) / 255)
+    return image_HWC.permute(2, 0, 1).contiguous() * 2 - 1
 
 
 def clip_pixels(image: Image.Image) -> Tensor:
@@ -170,8 +200,9 @@ def clip_pixels(image: Image.Image) -> Tensor:
 
 def portrait_tensors(portrait: Portrait) -> dict[str, Tensor]:
     """Everything a portrait holds, as tensors."""
-    box = portrait.box
-    return {
+    box, larger_CHW = portrait.box, portrait.larger_CHW
+    larger = {} if larger_CHW is None else {"larger_CHW": larger_CHW}
+    return larger | {
         "image_CHW": portrait.image_CHW,
         "face_HW": portrait.face_HW,
         "clip_CHW": portrait.clip_CHW,
@@ -191,6 +222,7 @@ def portrait_from(tensors: dict[str, Tensor]) -> Portrait:
         Box(*(float(v) for v in tensors["box"])),
         int(tensors["num_faces"]),
         (left, top, right, bottom),
+        tensors.get("larger_CHW"),
     )
 
 

@@ -7,9 +7,15 @@ from pathlib import Path
 import torch
 
 from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import weights_part
 from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.inventory import compare, read_config, shapes_of, stored_shapes
-from sonic_ops.models.loading import as_stored, build_network, computed_weights
+from sonic_ops.models.loading import (
+    PORTRAIT_DECODER,
+    as_stored,
+    build_network,
+    computed_weights,
+)
 from sonic_ops.released.convert import CHECKSUMS, PARTS, sha256_of
 
 
@@ -34,7 +40,10 @@ class PartReport:
 
 def check_weights(folder: Path) -> list[PartReport]:
     """A report of every part. Only headers are read, but for the checksums that are there."""
-    reports = [_check_part(folder, part.name) for part in PARTS]
+    parts = [part.name for part in PARTS]
+    if weights_part(folder, PORTRAIT_DECODER).is_dir():
+        parts.append(PORTRAIT_DECODER)
+    reports = [_check_part(folder, part) for part in parts]
     return [*reports, _check_scheduler(folder), _check_flownet(folder), *_check_sums(folder)]
 
 
@@ -42,7 +51,7 @@ def _check_part(folder: Path, part: str) -> PartReport:
     try:
         with torch.device("meta"):
             network = build_network(folder, part)
-        stored, dtypes = stored_shapes(sorted((folder / part).glob("*.safetensors")))
+        stored, dtypes = stored_shapes(sorted(weights_part(folder, part).glob("*.safetensors")))
     except ConfigError as error:
         return PartReport(part, problem=error.message)
     needed = shapes_of(as_stored(network))
@@ -62,7 +71,7 @@ def _check_scheduler(folder: Path) -> PartReport:
 
 def _check_flownet(folder: Path) -> PartReport:
     try:
-        load_flownet(folder / "rife")
+        load_flownet(weights_part(folder, "rife"))
     except ConfigError as error:
         return PartReport("rife", problem=error.message)
     return PartReport("rife")

@@ -6,6 +6,7 @@ Shape letters: F frames, C channels, H, W rows and columns.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,9 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sonic_ops.core.config import DecodingConfig
+from sonic_ops.picture.layers import Layers
 
 Decode = Callable[[Tensor], Tensor]
 """Latents (F, C, h, w) to frames in [-1, 1]: (F, 3, H, W)."""
+
+Part = TypeVar("Part", Tensor, Layers)
 
 Read = Callable[[int, int], Tensor]
 """Latents of frames `[start, stop)`: (F, C, H, W)."""
@@ -53,7 +57,20 @@ def decode_frames(
     num_frames: int,
     config: DecodingConfig,
 ) -> Iterator[Tensor]:
-    """Decode the frames of `span`, chunk by chunk: yields (F, 3, H, W) float32 in [0, 1].
+    """Decode the frames of `span`, chunk by chunk: yields (F, 3, H, W) float32 in [0, 1]."""
+    for kept in decode_chunks(decode, read, span, num_frames, config):
+        yield (kept * 0.5 + 0.5).clamp(0, 1)
+
+
+@torch.inference_mode()
+def decode_chunks(
+    decode: Callable[[Tensor], Part],
+    read: Read,
+    span: range,
+    num_frames: int,
+    config: DecodingConfig,
+) -> Iterator[Part]:
+    """Decode the frames of `span`, chunk by chunk, to whatever `decode` makes of latents.
 
     A chunk sees `context_frames` more on both sides, which are then dropped, so that a decoder
     that looks along time leaves no visible chunk border.
@@ -63,8 +80,7 @@ def decode_frames(
             continue
         decoded = decode(read(chunk.first, chunk.last))
         start, stop = max(chunk.start, span.start), min(chunk.stop, span.stop)
-        kept = decoded[start - chunk.first : stop - chunk.first]
-        yield (kept * 0.5 + 0.5).clamp(0, 1)
+        yield decoded[start - chunk.first : stop - chunk.first]
 
 
 @torch.inference_mode()

@@ -58,8 +58,13 @@ def rendered(
     files = denoise_video(pool, request, config, lambda progress: None)
     latents = torch.cat([artifacts.read_tensors(file)["latents"] for file in files])
     segments = cut_segments(request.num_frames, config.segment_frames)
-    inputs = (request.num_frames, segments, tuple(files), config.decoding, False, "")
-    jobs = [DecodeJob(segment.start, segment.stop, *inputs) for segment in segments]
+    inputs = (request.num_frames, segments, tuple(files), request.portrait, False)
+    jobs = [
+        DecodeJob(
+            segment.start, segment.stop, *inputs, config.decoding, low_memory=False, lowered=""
+        )
+        for segment in segments
+    ]
     decoded = [pool.submit("decode", job, num_returns=2)[0] for job in jobs]
     return latents, np.concatenate(pool.get(decoded))
 

@@ -1,0 +1,67 @@
+"""A decoder that is given the portrait: every frame by itself, at the portrait's own size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.models.portrait_decoder import PortraitDecoder, frames_of
+from sonic_ops.picture.faces import Box
+from sonic_ops.picture.portrait import Portrait
+from sonic_ops.pipeline import SonicPipeline
+from tests.tiny import PORTRAIT_DECODER, make_tiny_weights
+
+
+@pytest.fixture(scope="module")
+def decoder() -> PortraitDecoder:
+    torch.manual_seed(3)
+    return PortraitDecoder(**PORTRAIT_DECODER | {"latent_channels": 8}).eval()
+
+
+@torch.inference_mode()
+def test_frames_do_not_see_each_other(decoder: PortraitDecoder) -> None:
+    torch.manual_seed(0)
+    latents, picture = torch.randn(5, 8, 4, 6), torch.rand(3, 64, 96) * 2 - 1
+    reference = decoder.refer(picture, torch.randn(1, 8, 4, 6))
+    whole = decoder.decode(latents, reference)
+    parts = [decoder.decode(latents[:2], reference), decoder.decode(latents[2:], reference)]
+    assert np.array_equal(np.concatenate(parts), whole)
+    assert not np.array_equal(whole[0], whole[1])
+
+
+@torch.inference_mode()
+def test_frames_have_the_size_of_the_portrait(decoder: PortraitDecoder) -> None:
+    picture = torch.rand(3, 160, 240) * 2 - 1
+    reference = decoder.refer(picture, torch.randn(1, 8, 4, 6))
+    layers = decoder.decode(torch.randn(2, 8, 4, 6), reference)
+    assert layers["mask"].shape == (2, 64, 96)
+    assert frames_of(layers, reference).shape == (2, 3, 160, 240)
+
+
+@torch.inference_mode()
+def test_pixels_come_from_the_portrait(decoder: PortraitDecoder) -> None:
+    """Colours that the network never reads, since they are finer than what it sees, are there."""
+    picture = torch.zeros(3, 256, 256)
+    picture[:, ::2] = 1
+    reference = decoder.refer(picture, torch.randn(1, 8, 4, 4))
+    frame = frames_of(decoder.decode(torch.zeros(1, 8, 4, 4), reference), reference)[0]
+    assert (frame[:, 1:] - frame[:, :-1]).abs().mean() > 0.1
+
+
+def portrait(larger: torch.Tensor | None) -> Portrait:
+    face = torch.ones(64, 64)
+    box = Box(0, 0, 64, 64)
+    image, clip = torch.zeros(3, 64, 64), torch.zeros(3, 224, 224)
+    return Portrait(image, face, clip, box, 1, (0, 0, 64, 64), larger)
+
+
+def test_weights_whose_decoder_reads_no_portrait_say_so(tmp_path: Path) -> None:
+    models = SonicPipeline.load(ModelsConfig(weights=str(make_tiny_weights(tmp_path / "tiny"))))
+    assert models.encode_reference(portrait(None)) is None
+    with pytest.raises(ConfigError, match="model_resolution"):
+        models.encode_reference(portrait(torch.zeros(3, 128, 128)))
+    with pytest.raises(ConfigError, match="layers"):
+        models.decode_layers(torch.zeros(1, 4, 8, 8), None)
