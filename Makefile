@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render evaluate test test-all test-faults test-ui check lint types parity bench proof setup docs clean evaluate-sketch train-sketch train-bundle
+.PHONY: help render evaluate test test-all test-faults test-ui check lint types parity bench proof setup docs clean evaluate-sketch train-sketch train-portrait-decoder train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -86,6 +86,10 @@ proof: $(DEV)  ## render and measure ten minutes in four modes, write README and
 
 train-sketch: $(DEV)  ## train the embedded model and measure it: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
 	@$(BIN)/python -m training.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")
+
+train-portrait-decoder: $(DEV)  ## train the portrait decoder further and measure it: make train-portrait-decoder [BUDGET_MIN=60] [OUT=folder] [FROM=package:lite] [HELD_OUT=16]
+	@$(BIN)/python -m training.portrait_decoder "$(or $(OUT),runs/portrait-decoder)" \
+		--budget-min $(or $(BUDGET_MIN),60) --held-out $(or $(HELD_OUT),16) $(if $(FROM),--from "$(FROM)")
 
 train-bundle: $(DEV)  ## pack all that training needs for a machine without network: make train-bundle [BUNDLE=file]
 	@$(BIN)/python -m training.data.bundle "$(or $(OUT),runs/bundle)" "$(or $(BUNDLE),runs/sketch-training.tar.xz)"

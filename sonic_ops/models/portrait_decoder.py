@@ -82,6 +82,13 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return pack_layers(decoded.flow_N2hw, decoded.mask_N1HW, decoded.paint_N3HW)
 
     def forward(self, latents_NChw: Tensor, reference: Reference) -> Decoded:
+        x, flow = self.coarse_layers(latents_NChw, reference)
+        near = _for_all(reference.features[0], latents_NChw)
+        mask, paint = self.fine_layers(x, warp(near, resized(flow, near.shape[2:])))
+        return Decoded(flow, mask, paint)
+
+    def coarse_layers(self, latents_NChw: Tensor, reference: Reference) -> tuple[Tensor, Tensor]:
+        """What the finest stage reads, at half of the size that is read, and the flow."""
         near, middle, far = (_for_all(f, latents_NChw) for f in reference.features)
         moved = latents_NChw - reference.latents_1Chw
         x = self.motion(torch.cat([moved, latents_NChw], 1))
@@ -89,11 +96,14 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x = self.dense(torch.cat([_twice(x), middle], 1))
         flow = self.config.max_flow * torch.tanh(self.flow(F.silu(x)).float())
         x = self.moved(torch.cat([x, warp(middle, flow).to(x)], 1))
-        size = near.shape[2:]
-        x = torch.cat([resized(x, size).to(x), warp(near, resized(flow, size)).to(x)], 1)
-        painted = F.pixel_shuffle(self.paint(F.silu(self.fine(x))), 2).float()
+        return resized(x, near.shape[2:]).to(x), flow
+
+    def fine_layers(self, x: Tensor, near_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask and paint in [0, 1], of the whole picture or of a part of it."""
+        x = self.fine(torch.cat([x, near_NCHW.to(x)], 1))
+        painted = F.pixel_shuffle(self.paint(F.silu(x)), 2).float()
         paint, mask = painted.split((3, 1), 1)
-        return Decoded(flow, torch.sigmoid(mask - _MASK_BIAS), paint * 0.5 + 0.5)
+        return torch.sigmoid(mask - _MASK_BIAS), paint * 0.5 + 0.5
 
 
 class PortraitEncoder(nn.Module):

@@ -64,6 +64,11 @@ def blank_image_encoder() -> CLIPVisionModelWithProjection:
     return encoder
 
 
+def write_part(target: Path, module: Any) -> None:
+    """Write one network of diffusers with its configuration, in half precision."""
+    _write(target, module, _config_of(module))
+
+
 def _config_of(module: Any) -> dict[str, Any]:
     kept = {key: value for key, value in module.config.items() if not key.startswith("_")}
     return {"_class_name": type(module).__name__, **kept}

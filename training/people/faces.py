@@ -100,9 +100,17 @@ class Portraitist:
 
     def mouth_centre(self, pose: ArrayLike) -> tuple[float, float]:
         """Where the mouth is at a pose, in shown units."""
+        return self._shown(pose, self.identity.mouth_y + 4)
+
+    def eye_centre(self, pose: ArrayLike) -> tuple[float, float]:
+        """Where the point between the eyes is at a pose, in shown units."""
+        return self._shown(pose, self.identity.eye_y)
+
+    def _shown(self, pose: ArrayLike, height: float) -> tuple[float, float]:
+        """Where a point in the middle of the face is at a pose, in shown units."""
         p = Pose(*(float(v) for v in np.asarray(pose)))
         to_head = self._to_head(p)
-        point = (128 + p.yaw * 9, self.identity.mouth_y + p.pitch * 6 + 4)
+        point = (128 + p.yaw * 9, height + p.pitch * 6)
         inverse = np.linalg.inv(to_head[:, :2])
         x, y = inverse @ (np.array(point) - to_head[:, 2])
         return float(x), float(y)

@@ -1,0 +1,119 @@
+"""Albums for the portrait decoder: people at 256 pixels in frames of their own and a portrait.
+
+Two kinds of people: drawings, half of them with a texture that moves with them, and rendered heads.
+Open mouths and shut lids are more frequent than in speech. Shape letters: P people, F frames of one
+person, whose last is the portrait.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import draw_framing, draw_gains, draw_reference, load_arrays, save_arrays
+from training.people.drawing import UNITS
+from training.people.faces import Portraitist
+from training.people.heads.looks import value_noise
+from training.people.heads.painter import HeadPainter
+from training.people.motion import BLINK, Clip, animate, perform
+from training.people.mouth import JAW, TEETH, WIDTH
+from training.people.people import NUM_FAMILIES, draw_identity, is_held_out
+from training.speech.speech import draw_clip
+
+Array = NDArray[Any]
+Kind = Literal["drawn", "textured", "heads"]
+
+SIZE: Final = 256
+KINDS: Final[tuple[Kind, ...]] = ("drawn", "textured", "heads")
+_NUM_CLIPS: Final = 24
+_SMILING: Final = 0.2
+_TEXTURE_SIDE: Final = 512
+
+
+@dataclass(frozen=True)
+class Album:
+    """Pictures P F 256 256 3 in bytes; the middles of mouths and eyes P F 2, in pixels."""
+
+    pictures: Array
+    mouths: Array
+    eyes: Array
+
+    @classmethod
+    def joined(cls, folders: Sequence[Path]) -> "Album":
+        """All people of some albums."""
+        parts = [load_arrays(folder) for folder in folders]
+        return cls(**{key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
+
+
+def write_album(target: Path, kind: Kind, seeds: Sequence[int], num_frames: int) -> None:
+    """Paint people of one kind; nothing if the album is there."""
+    if target.exists():
+        return
+    cv2.setNumThreads(1)
+    pages = [_page(kind, seed, num_frames) for seed in seeds]
+    pictures, mouths, eyes = (np.stack(part) for part in zip(*pages, strict=True))
+    save_arrays(target, pictures=pictures, mouths=mouths, eyes=eyes)
+
+
+def people(first: int, count: int, *, held_out: bool) -> list[int]:
+    """Seeds from `first` on of people who are held out, or of those who are not."""
+    seeds = range(first, first + (count + 1) * NUM_FAMILIES)
+    return [seed for seed in seeds if is_held_out(seed) == held_out][:count]
+
+
+def _page(kind: Kind, seed: int, num_frames: int) -> tuple[Array, Array, Array]:
+    """Pictures, mouths and eyes of one person."""
+    rng = np.random.default_rng([seed, 11])
+    poses = _poses(rng, num_frames, held_out=is_held_out(seed))
+    if kind == "heads":
+        head = HeadPainter(seed, size=SIZE)
+        pictures = [head.paint(pose) for pose in poses]
+        places = [(head.mouth_centre(pose), head.eye_centre(pose)) for pose in poses]
+    else:
+        identity = draw_identity(seed)
+        drawing = Portraitist(identity, size=SIZE, framing=draw_framing(identity, rng))
+        if kind == "textured":
+            _add_texture(drawing, rng)
+        pictures = [drawing.paint(pose) for pose in poses]
+        unit = SIZE / UNITS
+        centres = [(drawing.mouth_centre(pose), drawing.eye_centre(pose)) for pose in poses]
+        places = [tuple((x * unit, y * unit) for x, y in pair) for pair in centres]
+    mouths, eyes = np.array(places, np.float32).swapaxes(0, 1)
+    return np.stack(pictures), mouths, eyes
+
+
+def _poses(rng: np.random.Generator, num_frames: int, *, held_out: bool) -> Array:
+    """Poses of frames from anywhere in a clip, and of a portrait, which now and then smiles."""
+    clip = _clips(held_out=held_out)[rng.integers(_NUM_CLIPS)]
+    stored = clip.stored
+    weights = 0.6 + 2 * np.clip(stored[:, JAW], 0, 1) ** 1.5 + 3 * (stored[:, BLINK] > 0.4)
+    rows = rng.choice(len(stored), num_frames, replace=False, p=weights / weights.sum())
+    head, expression = draw_gains(rng)
+    frames = perform(stored[rows], clip.head * head, clip.expression * expression)
+    early = stored[rng.integers(5, min(60, len(stored)), size=1)]
+    portrait = draw_reference(perform(early, clip.head, clip.expression)[0], rng)
+    if rng.random() < _SMILING:
+        portrait[WIDTH], portrait[TEETH] = rng.uniform(0.4, 1.1), rng.uniform(0, 0.8)
+        portrait[JAW] = rng.uniform(0, 0.25) * (rng.random() < 0.5)
+    return np.concatenate([frames, portrait[None]])
+
+
+@lru_cache(2)
+def _clips(*, held_out: bool) -> list[Clip]:
+    """Clips of speech, for their tracks."""
+    seeds = range(_NUM_CLIPS)
+    return [animate(draw_clip(s, held_out=held_out), np.random.default_rng(s)) for s in seeds]
+
+
+def _add_texture(drawing: Portraitist, rng: np.random.Generator) -> None:
+    """Fine detail on head, body and backdrop that moves with them."""
+    for layer in (drawing.layers.head, drawing.layers.body, drawing.layers.backdrop):
+        noise = value_noise(rng, _TEXTURE_SIDE, 3, 9, 0.75)
+        noise = cv2.resize(noise, (layer.shape[1], layer.shape[0]))
+        gain = np.exp(rng.uniform(0.04, 0.28) * np.clip(noise, -2.5, 2.5))[..., None]
+        layer[..., :3] = np.clip(layer[..., :3] * gain, 0, 255).astype(np.uint8)

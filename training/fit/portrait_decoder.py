@@ -1,0 +1,204 @@
+"""The portrait decoder, on latents of the encoder as it is, with noise as the UNet leaves it.
+
+What changes weighs more than what stays, and mouth and eyes the most. The finest stage is computed
+on a crop around one of them. Shape letters: B frames, C channels, H, W rows and columns.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderDC
+from torch import Tensor
+
+from sonic_ops.models.portrait_decoder import PortraitDecoder, Reference
+from sonic_ops.picture.layers import warp
+from training.data.albums import SIZE, Album
+from training.fit.autoencoder import to_tensor
+from training.fit.device import batch_size, native_precision
+from training.fit.loop import Budget, Group, Loss, Schedule, Trainer, load_average
+
+_PEOPLE: Final = 4
+_FRAMES: Final = 3
+_CROP: Final = 64
+"""Side of the crop, in half pixels."""
+_EDGE: Final = 4
+"""Pixels of the crop's border that convolutions saw cut off."""
+_NOISE: Final = 0.4
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Portraits and frames in [-1, 1] (B 3 256 256), and the middles of mouths and eyes (B 2)."""
+
+    portraits: Tensor
+    frames: Tensor
+    mouths: Tensor
+    eyes: Tensor
+
+
+def draw_batch(album: Album, rng: np.random.Generator, num_people: int) -> Batch:
+    """Some frames of some people, turned, scaled, mirrored and recoloured as one."""
+    parts: list[list[Any]] = [[], [], [], []]
+    num_frames = album.pictures.shape[1] - 1
+    for person in rng.integers(len(album.pictures), size=num_people):
+        frames = rng.permutation(num_frames)[:_FRAMES]
+        portrait = num_frames if rng.random() > 0.15 else int(rng.integers(num_frames))
+        place, recolour = _draw_place(rng), _draw_colours(rng)
+        rows = [*frames, portrait]
+        shown = [recolour(_placed(album.pictures[person, row], place)) for row in rows]
+        ends = [points[person, frames] @ place[:, :2].T + place[:, 2] for points in
+                (album.mouths, album.eyes)]  # fmt: skip
+        parts[0] += [shown[-1]] * _FRAMES
+        parts[1] += shown[:-1]
+        parts[2].append(ends[0])
+        parts[3].append(ends[1])
+    points = [torch.from_numpy(np.concatenate(part)).float() for part in parts[2:]]
+    return Batch(to_tensor(np.stack(parts[0])), to_tensor(np.stack(parts[1])), *points)
+
+
+def _draw_place(rng: np.random.Generator) -> Any:
+    """A map of pixels, 2 x 3: a little larger or smaller, turned, moved, and mirrored or not."""
+    scale, angle = np.exp(rng.normal(0, 0.12)), rng.normal(0, 0.06)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = turn @ np.diag([rng.choice([-1.0, 1.0]), 1.0])
+    centre = np.array([SIZE / 2, SIZE / 2])
+    return np.c_[turn, centre + rng.normal(0, 10, 2) - turn @ centre]
+
+
+def _placed(picture: Any, place: Any) -> Any:
+    return cv2.warpAffine(
+        picture, place, (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+    )
+
+
+def _draw_colours(rng: np.random.Generator) -> Any:
+    """A change of colours: channels in another order, brighter or darker."""
+    order = rng.permutation(3) if rng.random() < 0.3 else np.arange(3)
+    gamma = np.exp(rng.normal(0, 0.25)) if rng.random() < 0.5 else 1.0
+    table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+    return lambda picture: table[picture[..., order]]
+
+
+def decoder_loss(decoder: PortraitDecoder, vae: AutoencoderDC, albums: list[Album]) -> Loss:
+    """The loss of a batch of one of the albums."""
+    device = next(decoder.parameters()).device
+    num_people = batch_size(_PEOPLE, device)
+
+    def loss(generator: torch.Generator) -> Tensor:
+        number = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+        rng = np.random.default_rng(number)
+        batch = draw_batch(albums[rng.integers(len(albums))], rng, num_people)
+        batch = Batch(*(tensor.to(device) for tensor in vars(batch).values()))
+        z, z_portrait = _latents(vae, batch, generator)
+        crop = _draw_crop(batch, rng)
+        with native_precision(device):
+            reference = Reference(
+                batch.portraits[0], z_portrait, decoder.portrait(_channels_last(batch.portraits))
+            )
+            features, flow = decoder.coarse_layers(z, reference)
+            near = _cut(warp(reference.features[0], _enlarged(flow, SIZE // 2)), crop, 1)
+            mask, paint = decoder.fine_layers(_cut(features, crop, 1), near)
+        warped = _cut(warp(batch.portraits, _enlarged(flow, SIZE)), crop, 2)
+        shown = warped + mask * (paint * 2 - 1 - warped)
+        return _loss_of(shown, flow, mask, batch, crop)
+
+    return loss
+
+
+@torch.no_grad()
+def _latents(vae: AutoencoderDC, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Latents of frames, a little noisy, and of their portraits."""
+    pictures = F.avg_pool2d(torch.cat([batch.frames, batch.portraits]), 2)
+    with native_precision(pictures.device):
+        z = vae.encode(_channels_last(pictures)).latent.float()
+    frames, portraits = z.chunk(2)
+    options: dict[str, Any] = {"generator": generator, "device": z.device}
+    level = torch.rand(len(frames), 1, 1, 1, **options) ** 3 * _NOISE
+    return frames + level * torch.randn(frames.shape, **options), portraits
+
+
+def _draw_crop(batch: Batch, rng: np.random.Generator) -> list[tuple[int, int]]:
+    """Row and column of the crop of each frame: near the mouth, the eyes, or anywhere."""
+    corners = []
+    for mouth, eye in zip(batch.mouths.cpu().numpy(), batch.eyes.cpu().numpy(), strict=True):
+        kind, last = rng.random(), SIZE // 2 - _CROP
+        near = (mouth if kind < 0.6 else eye) / 2 - _CROP / 2 + rng.normal(0, 10, 2)
+        x, y = np.clip(near if kind < 0.85 else rng.uniform(0, last, 2), 0, last).astype(int)
+        corners.append((int(y), int(x)))
+    return corners
+
+
+def _loss_of(
+    shown: Tensor, flow: Tensor, mask: Tensor, batch: Batch, crop: list[tuple[int, int]]
+) -> Tensor:
+    """Pixels and edges in the crop; the warped portrait everywhere; smooth flow, little paint."""
+    inner = (..., slice(_EDGE, -_EDGE), slice(_EDGE, -_EDGE))
+    weight = _cut(_weights(batch), crop, 2)[inner]
+    weight = 2.2 * weight / weight.mean((1, 2, 3), keepdim=True)
+    error = (shown - _cut(batch.frames, crop, 2))[inner]
+    pixels = (weight * (error.abs() + 8 * error.square())).mean() + 0.5 * _edges(error, weight)
+    small = warp(F.avg_pool2d(batch.portraits, 4), flow) - F.avg_pool2d(batch.frames, 4)
+    moved = small.abs().mean() + 0.4 * _edges(small, torch.ones_like(small))
+    loss: Tensor = pixels + 0.4 * moved + 0.1 * _edges(flow, torch.ones_like(flow))
+    return loss + 0.01 * mask.mean()
+
+
+def _weights(batch: Batch) -> Tensor:
+    """More for what changes, and for mouth and eyes: B 1 H W."""
+    changed = ((batch.frames - batch.portraits).abs().mean(1, keepdim=True) * 3).clamp(max=1)
+    mouth, eyes = _near(batch.mouths, 26, 22), _near(batch.eyes, 34, 14)
+    return 1 + 2 * F.avg_pool2d(changed, 9, 1, 4) + 4 * mouth + 1.5 * eyes
+
+
+def _near(points_B2: Tensor, width: float, height: float) -> Tensor:
+    axis = torch.arange(SIZE, device=points_B2.device)
+    rows, columns = torch.meshgrid(axis, axis, indexing="ij")
+    x, y = points_B2[:, 0, None, None], points_B2[:, 1, None, None]
+    return torch.exp(-(((columns - x) / width) ** 2) - ((rows - y) / height) ** 2)[:, None]
+
+
+def _edges(x: Tensor, weight: Tensor) -> Tensor:
+    """The mean change from a pixel to the next, weighted."""
+    across = (weight[..., 1:] * (x[..., 1:] - x[..., :-1]).abs()).mean()
+    down = (weight[..., 1:, :] * (x[..., 1:, :] - x[..., :-1, :]).abs()).mean()
+    return across + down
+
+
+def _cut(images: Tensor, crop: list[tuple[int, int]], scale: int) -> Tensor:
+    side = _CROP * scale
+    return torch.stack(
+        [
+            image[:, y * scale : y * scale + side, x * scale : x * scale + side]
+            for image, (y, x) in zip(images, crop, strict=True)
+        ]
+    )
+
+
+def _enlarged(flow: Tensor, side: int) -> Tensor:
+    return F.interpolate(flow, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def train_portrait_decoder(
+    decoder: PortraitDecoder,
+    vae: AutoencoderDC,
+    albums: list[Album],
+    folder: Path,
+    budget: Budget,
+    *,
+    rate: float,
+) -> PortraitDecoder:
+    """Train until the budget is used; resumes from `folder`."""
+    schedule = Schedule(rate=rate, warmup_steps=40, weight_decay=1e-4, average=0.997)
+    trainer = Trainer([Group(dict(decoder.named_parameters()))], folder, schedule, seed=7)
+    trainer.run(decoder_loss(decoder, vae, albums), budget)
+    load_average(decoder, folder)
+    return decoder

@@ -1,0 +1,86 @@
+"""Train the portrait decoder and measure it: `python -m training.portrait_decoder OUT`.
+
+It goes on from the weights that ship. OUT gets albums of painted people, the state of the training,
+`portrait_decoder/` as it ships, `table.md` and sheets of pictures. Run it again to go on after a
+stop, or with a larger budget; with a budget of 0 it only measures.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.files import weights_folder, weights_part
+from sonic_ops.models.portrait_decoder import PortraitDecoder
+from sonic_ops.pipeline import SonicPipeline
+from training.data.albums import KINDS, Album, people, write_album
+from training.evaluation.decoding import measure
+from training.fit.device import training_device
+from training.fit.export import write_part
+from training.fit.loop import Budget
+from training.fit.portrait_decoder import train_portrait_decoder
+from training.fit.weights import fill, load_autoencoder
+
+PART: Final = "portrait_decoder"
+_PEOPLE: Final = 40
+"""People of an album: each is painted once, and lasts."""
+_FRAMES: Final = 7
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.portrait_decoder",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("out", type=Path, help="folder of the run")
+    parser.add_argument("--from", dest="start", default="package:lite", help="weights")
+    parser.add_argument("--budget-min", type=float, default=60)
+    parser.add_argument("--people", type=int, default=240, help="of each kind, to learn from")
+    parser.add_argument("--held-out", type=int, default=16, help="of each kind, to measure")
+    parser.add_argument("--rate", type=float, default=3e-4, help="the learning rate")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    pipe = SonicPipeline.load(ModelsConfig(weights=options.start))
+    if options.budget_min > 0:
+        pipe.portrait_decoder = _train(options).eval()
+    options.out.mkdir(parents=True, exist_ok=True)
+    table = measure(pipe, options.out, options.held_out)
+    (options.out / "table.md").write_text(table)
+    print(table)
+
+
+def _train(options: argparse.Namespace) -> PortraitDecoder:
+    """Paint what is missing, train, and write the weights."""
+    folder, device = weights_folder(options.start), training_device()
+    decoder = PortraitDecoder.from_config(PortraitDecoder.load_config(weights_part(folder, PART)))
+    fill(decoder, weights_part(folder, PART)).to(device, memory_format=torch.channels_last)
+    vae = load_autoencoder(weights_part(folder, "vae")).to(device).requires_grad_(False)
+    budget = Budget(seconds=60 * options.budget_min)
+    trained = train_portrait_decoder(
+        decoder, vae, _albums(options.out, options.people), options.out, budget, rate=options.rate
+    ).cpu()
+    write_part(options.out / PART, trained)
+    return trained
+
+
+def _albums(out: Path, num_people: int) -> list[Album]:
+    """An album of each kind."""
+    albums = []
+    for kind in KINDS:
+        seeds = people(1_000_000, num_people, held_out=False)
+        parts = [seeds[i : i + _PEOPLE] for i in range(0, num_people, _PEOPLE)]
+        folders = [out / f"{kind}-{part[0]}-{len(part)}" for part in parts]
+        out.mkdir(parents=True, exist_ok=True)
+        for target, part in zip(folders, parts, strict=True):
+            write_album(target, kind, part, _FRAMES)
+            print(f"painted: {target.name}", flush=True)
+        albums.append(Album.joined(folders))
+    return albums
+
+
+if __name__ == "__main__":
+    main()
