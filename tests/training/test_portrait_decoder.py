@@ -1,0 +1,54 @@
+"""Training of the portrait decoder: what is drawn belongs together, and all weights learn."""
+
+import numpy as np
+import pytest
+import torch
+
+from sonic_ops.models.portrait_decoder import PortraitDecoder
+from tests.tiny import PORTRAIT_DECODER
+from training.data.albums import SIZE, Album, people
+from training.fit.autoencoder import make_autoencoder
+from training.fit.portrait_decoder import decoder_loss, draw_batch
+from training.people.people import is_held_out
+
+MOUTH, EYES = (90, 160), (140, 100)
+
+
+@pytest.fixture
+def album() -> Album:
+    """Two people of one colour each, with a white dot for a mouth and a black one for eyes."""
+    rng = np.random.default_rng(0)
+    pictures = np.zeros((2, 5, SIZE, SIZE, 3), np.uint8)
+    pictures += rng.integers(90, 160, (2, 5, 1, 1, 1), np.uint8)
+    for (x, y), colour in ((MOUTH, 255), (EYES, 0)):
+        pictures[:, :, y - 4 : y + 4, x - 4 : x + 4] = colour
+    mouths, eyes = (np.tile(np.array(p, np.float32), (2, 5, 1)) for p in (MOUTH, EYES))
+    return Album(pictures, mouths, eyes)
+
+
+def test_places_go_with_the_pictures(album: Album) -> None:
+    batch = draw_batch(album, np.random.default_rng(1), 6)
+    assert len({tuple(mouth) for mouth in batch.mouths.round().tolist()}) > 3
+    for frame, mouth, eye in zip(batch.frames, batch.mouths, batch.eyes, strict=True):
+        (mx, my), (ex, ey) = mouth.round().int().tolist(), eye.round().int().tolist()
+        assert frame[0, my, mx] > 0.9
+        assert frame[0, ey, ex] < -0.9
+
+
+def test_all_weights_learn(album: Album) -> None:
+    torch.manual_seed(0)
+    decoder = PortraitDecoder(**PORTRAIT_DECODER | {"latent_channels": 8})
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    vae = make_autoencoder().requires_grad_(False)
+    loss = decoder_loss(decoder, vae, [album])(torch.Generator().manual_seed(0))
+    loss.backward()
+    still = [name for name, p in decoder.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still
+
+
+def test_held_out_people_are_apart() -> None:
+    seen, unseen = people(70, 30, held_out=False), people(70, 30, held_out=True)
+    assert len(seen) == len(unseen) == 30
+    assert not set(seen) & set(unseen)
+    assert all(is_held_out(seed) for seed in unseen)
