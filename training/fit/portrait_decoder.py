@@ -103,7 +103,7 @@ def decoder_loss(decoder: PortraitDecoder, vae: AutoencoderDC, albums: list[Albu
             features, flow = decoder.coarse_layers(z, reference)
             near = _cut(warp(reference.features[0], _enlarged(flow, SIZE // 2)), crop, 1)
             mask, paint = decoder.fine_layers(_cut(features, crop, 1), near)
-        warped = _cut(warp(batch.portraits, _enlarged(flow, SIZE)), crop, 2)
+        warped = _cut(warp(batch.portraits, _enlarged(flow, SIZE), sharp=True), crop, 2)
         shown = warped + mask * (paint * 2 - 1 - warped)
         return _loss_of(shown, flow, mask, batch, crop)
 
