@@ -61,7 +61,12 @@ def rendered(
     inputs = (request.num_frames, segments, tuple(files), request.portrait, False)
     jobs = [
         DecodeJob(
-            segment.start, segment.stop, *inputs, config.decoding, low_memory=False, lowered=""
+            segment.start,
+            segment.stop,
+            *inputs,
+            config.decoding,
+            low_memory=False,
+            low_memory_note="",
         )
         for segment in segments
     ]

@@ -93,7 +93,7 @@ def test_one_object_in_python_gives_the_layers_of_the_worker(
     source = f"{request.work}/latents.safetensors"
     artifacts.write_tensors(source, lambda: {"latents": latents})
     place = (4, 7, NUM_FRAMES, (segment,), (source,), request.portrait, True, layered.decoding)
-    layers, first = worker.decode(DecodeJob(*place, low_memory=False, lowered=""))
+    layers, first = worker.decode(DecodeJob(*place, low_memory=False, low_memory_note=""))
     reference = pipe.encode_reference(portrait_from(artifacts.read_tensors(request.portrait)))
     assert np.array_equal(pipe.decode_over(latents, reference).layers[4:7], layers)
     assert np.array_equal(first, layers[:1])
