@@ -37,11 +37,11 @@ from sonic_ops.core.timeline import (
     window_grid,
 )
 from sonic_ops.interpolation.flow import output_frames
+from sonic_ops.interpolation.layers import PortraitLayers
 from sonic_ops.models.loading import load_networks, require_device
 from sonic_ops.models.networks import SonicNetworks, place_networks
 from sonic_ops.models.portrait_decoder import Reference
 from sonic_ops.picture.images import load_image
-from sonic_ops.picture.layers import PortraitLayers
 from sonic_ops.picture.portrait import Portrait, prepare_portrait
 from sonic_ops.sampling.conditioning import (
     FrameCondition,

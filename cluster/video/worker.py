@@ -35,11 +35,11 @@ from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import DamagedFileError
 from sonic_ops.core.timeline import Segment
 from sonic_ops.interpolation.flow import output_frames
+from sonic_ops.interpolation.layers import Layers, PortraitLayers
 from sonic_ops.media.encoding import encode_frames, settings_of
 from sonic_ops.models.loading import processor_of
 from sonic_ops.models.portrait_decoder import Reference
 from sonic_ops.picture.colour_correction import measure_colour_stats
-from sonic_ops.picture.layers import Layers, PortraitLayers
 from sonic_ops.picture.portrait import portrait_from
 from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.conditioning import (

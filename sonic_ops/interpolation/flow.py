@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from sonic_ops.core.constants import MODEL_FPS, OUTPUT_FPS
 from sonic_ops.interpolation.dis import DenseSearch
+from sonic_ops.interpolation.layers import PortraitLayers
 from sonic_ops.interpolation.rife import SIZE_MULTIPLE, FlowNet, frame_at
-from sonic_ops.picture.layers import PortraitLayers
 
 Pictures = NDArray[np.uint8]
 Interpolator = FlowNet | Literal["dis", "blend", "layers"]

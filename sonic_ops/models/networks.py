@@ -15,11 +15,11 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from sonic_ops.core.config import Interpolation, ModelsConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.interpolation.flow import Interpolator
+from sonic_ops.interpolation.layers import Layers
 from sonic_ops.interpolation.rife import FlowNet
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.portrait_decoder import PortraitDecoder, Reference, frames_of
 from sonic_ops.models.unet import AudioUNet
-from sonic_ops.picture.layers import Layers
 from sonic_ops.picture.portrait import Portrait
 
 

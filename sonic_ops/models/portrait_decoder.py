@@ -14,7 +14,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
-from sonic_ops.picture.layers import Layers, PortraitLayers, pack_layers, resized, warp
+from sonic_ops.interpolation.layers import Layers, PortraitLayers, pack_layers, resized, warp
 
 SCALE = 16
 """Pixels of the portrait, as it is read, on a side of a cell of the latents."""

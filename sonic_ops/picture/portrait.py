@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from sonic_ops.core.errors import FieldError, ImageUnreadableError, NoFaceError
 from sonic_ops.picture.faces import Box, find_faces
-from sonic_ops.picture.layers import resized
 
 Corners = tuple[int, int, int, int]
 Framing = Literal["face", "full", "paste"]
@@ -50,7 +50,9 @@ class Portrait:
     def shown_face(self) -> Tensor:
         """The mask of the face in the size of the frames."""
         size = self.shown_image.shape[1:]
-        return resized(self.face_HW[None, None], size)[0, 0]
+        return functional.interpolate(
+            self.face_HW[None, None], size=size, mode="bilinear", align_corners=False
+        )[0, 0]
 
     @property
     def digest(self) -> str:

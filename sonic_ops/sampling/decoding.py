@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sonic_ops.core.config import DecodingConfig
-from sonic_ops.picture.layers import Layers
+from sonic_ops.interpolation.layers import Layers
 
 Decode = Callable[[Tensor], Tensor]
 """Latents (F, C, h, w) to frames in [-1, 1]: (F, 3, H, W)."""

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderDC
 from torch import Tensor
 
+from sonic_ops.interpolation.layers import warp
 from sonic_ops.models.portrait_decoder import PortraitDecoder, Reference
-from sonic_ops.picture.layers import warp
 from training.data.albums import SIZE, Album
 from training.fit.autoencoder import to_tensor
 from training.fit.device import batch_size, native_precision

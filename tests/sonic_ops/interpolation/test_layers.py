@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sonic_ops.picture.layers import PortraitLayers, pack_layers, warp
+from sonic_ops.interpolation.layers import PortraitLayers, pack_layers, warp
 
 SIDE = 32
 torch.manual_seed(0)
