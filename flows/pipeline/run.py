@@ -5,6 +5,7 @@ Previews of the rows, if they are wanted, are rendered before them in the same w
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -36,6 +37,7 @@ from flows.state.results import (
     FINISHED,
     PREVIEWS_ENDING,
     ResultLine,
+    RowResult,
     read_results,
     report_address,
     results_address,
@@ -90,9 +92,26 @@ def run(request: RunRequest, terminal: Terminal) -> int:
 
     Raises ManifestError and ConfigError before anything is computed.
     """
+    with _prepared(request, terminal) as (rows, leases):
+        return _run(request, rows, leases, terminal)
+
+
+def results_of(request: RunRequest, terminal: Terminal) -> list[RowResult]:
+    """Render a manifest and return the result of every row. Raises as `run`."""
+    with _prepared(request, terminal) as (rows, leases):
+        _run(request, rows, leases, terminal)
+        return list(rows.ledger.results())
+
+
+@contextmanager
+def _prepared(request: RunRequest, terminal: Terminal) -> Iterator[tuple[_Rows, Leases]]:
+    """Check all rows, and say what is wrong with them."""
     config = config_of(request)
     with open_manifest(request.manifest) as manifest, open_leases(config.lease_s) as leases:
-        return _run(request, config, manifest, leases, terminal)
+        ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
+        checked = check(manifest, request.output_folder, estimator, ledger, terminal)
+        say_problems(checked, estimator, ledger, terminal)
+        yield _Rows(manifest, estimator, ledger, checked, _results_target(request, checked)), leases
 
 
 def validate(request: RunRequest, terminal: Terminal) -> int:
@@ -117,20 +136,10 @@ def config_of(request: RunRequest) -> RenderConfig:
     return config if request.work is None else config.model_copy(update={"work": request.work})
 
 
-def _run(
-    request: RunRequest,
-    config: RenderConfig,
-    manifest: Manifest,
-    leases: Leases,
-    terminal: Terminal,
-) -> int:
-    ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
-    checked = check(manifest, request.output_folder, estimator, ledger, terminal)
-    rows = _Rows(manifest, estimator, ledger, checked, _results_target(request, checked))
-    say_problems(checked, estimator, ledger, terminal)
+def _run(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> int:
     is_well = request.previews == "none" or _run_previews(request, rows, leases, terminal)
     if request.previews == "only":
-        return EXIT_DONE if is_well and not checked.num_bad else EXIT_SOME_FAILED
+        return EXIT_DONE if is_well and not rows.checked.num_bad else EXIT_SOME_FAILED
     counts = _run_rows(request, rows, leases, terminal)
     return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
 

@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import TaskRunResult
 from rich.console import Console
 
+from flows import render
 from flows.console.terminal import open_terminal
 from flows.pipeline.run import RunRequest, run
 from sonic_ops.media.inspection import verify_video
@@ -238,3 +239,16 @@ def test_prefects_page_shows_how_results_pass_from_task_to_task(
         ("decode", "stitch"),
         ("stitch", "mux"),
     }
+
+
+def test_from_python_a_render_gives_a_result_per_row(bench: Bench, tmp_path: Path) -> None:
+    good: dict[str, object] = {"id": "good", "portrait": str(FACE), "audio": str(SPEECH)}
+    good |= {"end": 0.5, "output": "a.mp4"}
+    rows = [good, good | {"id": "lost", "audio": "nowhere.wav", "output": "b.mp4"}]
+    found = render(bench.manifest(rows, tmp_path), preset=bench.preset(), output=tmp_path / "out")
+    assert [(result.id, result.status) for result in found] == [
+        ("good", "done"),
+        ("lost", "failed"),
+    ]
+    assert found[0].output == str(tmp_path / "out" / "a.mp4")
+    assert Path(found[0].output).is_file()
