@@ -80,7 +80,7 @@ parity: $(DEV)  ## compare with golden cases of the released model: make parity 
 bench: $(DEV)  ## measure speed as ratios
 	@$(BIN)/python -m tests.bench
 
-proof: $(DEV)  ## render and measure ten minutes in four modes, write README and log (an hour): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60: writes nothing]
+proof: $(DEV)  ## render and measure ten minutes in four modes, write tests/bench/RESULTS.md (an hour): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60: writes nothing]
 	@$(BIN)/python -m tests.bench.ten_minutes --work "$(or $(WORK),runs/proof)" \
 		$(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(SECONDS),--seconds $(SECONDS),--write)
 

@@ -27,7 +27,7 @@ _PIXEL_BYTES: dict[VideoCodec, float] = {
 
 STILL = 0.2
 """What a pixel that stands still costs the encoder against one that moves: H.264, a slide of
-1280 x 720 pixels around a face (tests/bench/LOG.md)."""
+1280 x 720 pixels around a face (tests/bench/RESULTS.md)."""
 
 SOUND_SECOND_BYTES = 200_000
 """Sound in the finished file and its work folder, at most."""

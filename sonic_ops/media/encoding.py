@@ -29,7 +29,7 @@ from sonic_ops.media.nvenc import require_nvenc
 GOP_S = 4  # the segments of both presets begin on this grid
 _SVT_PARAMS = "lp=1"  # one thread
 _MAX_CRF = 51  # of x264, whose scale the settings use
-# Quantisers of H.264 and H.265 against crf, for files as good (tests/bench/LOG.md). A key frame
+# Quantisers of H.264 and H.265 against crf, for files as good (tests/bench/RESULTS.md). A key frame
 # pulses by what its neighbours have not kept of the source. So x264 makes the last frame of a group
 # as fine as the key frame that follows; x265 cannot, and has finer P-frames. P-frames follow what
 # drifts, and B-frames fade it in.

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: speed as ratios, into the tables of README and log."""
+"""`python -m tests.bench`: speed as ratios, written into RESULTS.md."""
 
 from tests.bench import whole
 

@@ -22,7 +22,7 @@ from sonic_ops.quality.measures import Measures, measure
 from sonic_ops.quality.speech import hear
 from sonic_ops.quality.watching import Tracks, watch
 from tests.bench.speech import EXAMPLES, recordings
-from tests.bench.tables import LOG, origin, write_table
+from tests.bench.tables import RESULTS, origin, write_table
 from tests.bench.ways import PARTS, Made, Ours, Shot
 
 PORTRAITS = ("ada", "ben")
@@ -97,7 +97,7 @@ def missed(costs: Costs, first: Costs) -> list[str]:
 
 
 def main() -> None:
-    """Render, look, print, and write the table of the log."""
+    """Render, measure, print, and write the table of RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("presets", nargs="*", default=["sketch", "sketch-fast"])
     parser.add_argument("--recordings", type=Path, default=EXAMPLES, help="WAV, 16 kHz mono")
@@ -120,7 +120,7 @@ def main() -> None:
     said = [*table(all_costs), "", origin(command)]
     print("\n".join([*said, *(text for c in all_costs for text in missed(c, all_costs[0]))]))
     if not options.no_write:
-        write_table(LOG, "fast", said)
+        write_table(RESULTS, "fast", said)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import sonic_ops
 from sonic_ops.core.native import native_dtype
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-README, LOG = REPOSITORY / "README.md", REPOSITORY / "tests" / "bench" / "LOG.md"
+RESULTS = REPOSITORY / "tests" / "bench" / "RESULTS.md"
 
 
 def write_table(page: Path, name: str, lines: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from tests.bench.drift import ablation_table, drift_table, see, summary_table
 from tests.bench.drift_curve import draw
 from tests.bench.renders import ABLATION, DRIFT, MODES, Render, prepare, run
 from tests.bench.speech import EXAMPLES, in_windows, recordings, synthetic
-from tests.bench.tables import LOG, README, REPOSITORY, origin, write_table
+from tests.bench.tables import REPOSITORY, RESULTS, origin, write_table
 
 CPU_S_PER_S = 1.76
 """Seconds of CPU per second of video, for the estimate: the embedded model's, from the log."""
@@ -70,23 +70,23 @@ def render_all(renders: Sequence[Render], work: Path, workers: int) -> None:
 
 
 def report(long: Sequence[Render], short: Sequence[Render], options: argparse.Namespace) -> None:
-    """Draw the curve and print the tables; with `--write`, put them into their pages."""
+    """Draw the curve and print the tables; with `--write`, write them into RESULTS.md."""
     # First: the curve is a file of git.
     source = origin(_command(options))
     seen, exact = ([see(render, options.work) for render in each] for each in (long, short))
     curve = CURVE if options.write else options.work / CURVE.name
     draw(seen, curve)
-    shown = f"![The drift curve]({CURVE.relative_to(REPOSITORY)})"
-    tables = [
-        (README, "ten-minutes", [shown, "", *summary_table(seen, exact)]),
-        (LOG, "drift", [source, "", *drift_table(seen)]),
-    ]
+    shown = f"![Drift over ten minutes]({CURVE.name})"
+    tables = {
+        "ten-minutes": [source, "", shown, "", *summary_table(seen, exact)],
+        "drift": drift_table(seen),
+    }
     if exact:
-        tables.append((LOG, "ablation", [source, "", *ablation_table(exact)]))
-    for page, name, lines in tables:
+        tables["ablation"] = ablation_table(exact)
+    for name, lines in tables.items():
         print(f"\n{name}\n", *lines, sep="\n")
         if options.write:
-            write_table(page, name, lines)
+            write_table(RESULTS, name, lines)
     print(f"\nthe drift curve: {curve}")
 
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", choices=sorted(MODES), default=DRIFT)
     parser.add_argument("--no-synthetic", dest="synthetic", action="store_false")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help="into README, log and curve")
+    parser.add_argument("--write", action="store_true", help="write RESULTS.md and the curve")
     options = parser.parse_args()
     options.work = options.work.resolve()
     long, short = renders_of(options)

@@ -27,7 +27,7 @@ from sonic_ops.sampling.sampler import Sampler
 from tests.bench import released
 from training.evaluation.rendering import Stopwatch
 
-PARTS: Final = ("listen", "denoise", "tail")
+PARTS: Final = ("audio", "denoise", "decode")
 """From the sound to tokens; from these to latents; from these to the finished file."""
 
 
@@ -72,7 +72,7 @@ class Ours:
     def make(self, shot: Shot, folder: Path) -> Made:
         folder.mkdir()
         watch, config, wav = Stopwatch(), self.config, folder / "sound.wav"
-        with watch.part("listen"):
+        with watch.part("audio"):
             num_samples = decode_audio(str(shot.sound), wav)
             request = VideoRequest(
                 str(wav), str(folder / "portrait.safetensors"), num_samples, str(folder), shot.seed,
@@ -83,7 +83,7 @@ class Ours:
             portrait = portrait_of(str(shot.portrait), None, config.portrait)
             artifacts.write_tensors(request.portrait, lambda: portrait_tensors(portrait))
             latents = denoise_video(self._pool, request, config, _say_nothing)
-        with watch.part("tail"):
+        with watch.part("decode"):
             video = self._finish(shot, request, folder / "video.mp4")
         parts = [artifacts.read_tensors(address)["latents"] for address in latents]
         return Made(video, torch.cat(parts), watch.seconds)
@@ -120,7 +120,7 @@ class Released:
     def make(self, shot: Shot, folder: Path) -> Made:
         folder.mkdir()
         watch, wav, target = Stopwatch(), folder / "sound.wav", folder / "video.mp4"
-        with watch.part("listen"):
+        with watch.part("audio"):
             num_samples = decode_audio(str(shot.sound), wav)
             tokens_LKD = released.hear(self._models, read_samples(wav, 0, num_samples))
         with watch.part("denoise"):
@@ -133,7 +133,7 @@ class Released:
                 shot.seed,
                 needed_only=self._needed_only,
             )
-        with watch.part("tail"):
+        with watch.part("decode"):
             released.finish(self._models, latents_FCHW, shot.sound, target)
         return Made(target, latents_FCHW, watch.seconds)
 

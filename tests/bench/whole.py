@@ -1,8 +1,8 @@
 """A video from its sound to its file against the released way: `python -m tests.bench.whole`.
 
 Same weights, steps, noise and encoder, the ways in turn in one process on one thread; medians of
-CPU time. `listen` leads to tokens, `denoise` to latents, `tail` to the finished file. How far two
-ways are apart is said of their latents and of the pictures of their files.
+CPU time. `audio` ends with tokens, `denoise` with latents, `decode` with the finished file. The
+difference is that of the latents, and of the frames of the files.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.quality.watching import frames_of
 from tests.bench.speech import EXAMPLES, joined
-from tests.bench.tables import LOG, README, origin, write_table
+from tests.bench.tables import RESULTS, origin, write_table
 from tests.bench.unet_call import QUARTER, SIZES, measure
 from tests.bench.ways import PARTS, Made, Ours, Released, Shot, Way
 from tests.tiny import TINY, Sizes, make_tiny_weights
@@ -36,7 +36,6 @@ QUARTER_SIZES = Sizes(
     token={},
     bucket={},
 )
-IN_SHORT = ("whole", "UNet call")  # parts in the table of the README
 QUARTER_S, QUARTER_STEPS = 2.0, 2
 
 
@@ -96,7 +95,7 @@ def pictures_apart(theirs: Made, ours: Made) -> str:
     """How far the pictures of the finished files are apart."""
     pairs = zip(frames_of(theirs.video), frames_of(ours.video), strict=False)
     errors = [np.square(a.picture_HW3.astype(np.float32) - b.picture_HW3).mean() for a, b in pairs]
-    return f"pictures {10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)):.1f} dB"
+    return f"frames {10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)):.1f} dB"
 
 
 def changed(config: RenderConfig, **sections: Any) -> RenderConfig:
@@ -183,7 +182,7 @@ def quarter_lines(rounds: int) -> Iterator[str]:
 
 def table(seconds: float, rounds: int, *, quarter: bool) -> Iterator[str]:
     """The whole table, line by line as it is measured."""
-    yield "| what | part | released, CPU s | ours, CPU s | ratio | in each round | apart |"
+    yield "| what | part | released, CPU s | ours, CPU s | ratio | in each round | difference |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     # Calls first: they end the bench if the outputs differ.
     yield from [measure(size) for size in SIZES[: 2 if quarter else 1]]
@@ -193,7 +192,7 @@ def table(seconds: float, rounds: int, *, quarter: bool) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure, print, and write the tables of the pages."""
+    """Measure, print, and write the table of RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4, help="of speech, at most 30")
     parser.add_argument("--rounds", type=int, default=2)
@@ -208,11 +207,7 @@ def main() -> None:
     command = f"python -m tests.bench.whole --seconds {options.seconds:g} --rounds {options.rounds}"
     command += " --no-quarter" if options.no_quarter else ""
     if not options.no_write:
-        # Two steps of `sonic` weigh sound and tail too much to speak of a whole render.
-        of_sketch = [line for line in lines[2:] if "1/4 width" not in line]
-        short = [line for line in of_sketch if line.split("|")[2].strip() in IN_SHORT]
-        write_table(LOG, "speed", [*lines, "", origin(command)])
-        write_table(README, "speed", [*lines[:2], *short])
+        write_table(RESULTS, "speed", [*lines, "", origin(command)])
 
 
 if __name__ == "__main__":
