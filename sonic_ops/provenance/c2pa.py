@@ -20,7 +20,7 @@ SIGNED = "C2PA"
 
 _REMEDY = (
     "Let provenance.key name a private key and provenance.certificate its chain of certificates, "
-    "both in PEM, such as C2PA asks for; sonic_ops/README.md says more"
+    "both in PEM, as C2PA requires; see configs/README.md, Provenance"
 )
 _SETTINGS = {"builder": {"thumbnail": {"enabled": False}}}
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
