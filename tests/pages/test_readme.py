@@ -83,7 +83,7 @@ def test_all_rows_of_the_manifest_are_right(folder: Path) -> None:
     manifest = folder / "examples" / "four.csv"
     manifest.write_text(text, "utf-8")
     found = sorted_rows(str(manifest), load_preset("sketch"))
-    assert [bad.error for bad in found.bad] == []
+    assert [bad.errors for bad in found.bad] == []
     assert len(found.planned) == len(text.splitlines()) - 1 == 4
 
 
