@@ -189,7 +189,7 @@ class SonicPipeline(SonicNetworks):
     ) -> FrameCondition:
         """Encode the whole track, and project it to what every frame hears and how it moves."""
         overlap = PIECE_OVERLAP_SAMPLES if self.settings.audio_context == "overlapped" else 0
-        size = self.settings.audio_piece_s * SAMPLE_RATE_HZ
+        size = self.settings.audio_chunk_s * SAMPLE_RATE_HZ
         chunks = cut_audio_chunks(len(samples), size, overlap)
         tokens = [
             self.encode_chunk(samples[chunk.start : chunk.stop])[: chunk.num_tokens]
@@ -229,7 +229,7 @@ class SonicPipeline(SonicNetworks):
     ) -> Tensor:
         """Move the window grid, denoise each window once, and average where windows overlap."""
         num_frames, config = len(y_FCHW), sampler.config
-        ring = Ring(0, num_frames, config.edges)
+        ring = Ring(0, num_frames, config.padding_mode)
         parts: list[Tensor] = []
         targets: list[int] = []
         for window in window_grid(
@@ -238,7 +238,7 @@ class SonicPipeline(SonicNetworks):
             size=config.window_frames,
             overlap=config.window_overlap,
             shift=config.shift_frames,
-            edges=config.edges,
+            padding_mode=config.padding_mode,
         ):
             frames = ring.frames(window)
             y_TCHW = y_FCHW[list(frames)]

@@ -22,13 +22,15 @@ def grid_of(sampler: Sampler, num_frames: int, step: int) -> list[tuple[list[int
         size=config.window_frames,
         overlap=config.window_overlap,
         shift=config.shift_frames,
-        edges=config.edges,
+        padding_mode=config.padding_mode,
     )
     size = config.window_frames
-    seen = np.pad(np.arange(num_frames), size, mode=config.edges).tolist()
+    seen = np.pad(
+        np.arange(num_frames), size, mode="wrap" if config.padding_mode == "circular" else "reflect"
+    ).tolist()
     grid = []
     for window in windows:
-        last = window.size if config.edges == "wrap" else num_frames - window.start
+        last = window.size if config.padding_mode == "circular" else num_frames - window.start
         counted = range(max(-window.start, 0), min(last, window.size))
         grid.append((seen[window.start + size :][: window.size], counted))
     return grid

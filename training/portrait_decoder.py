@@ -60,7 +60,7 @@ def _train(options: argparse.Namespace) -> PortraitDecoder:
     fill(decoder, weights_part(folder, PART)).to(device, memory_format=torch.channels_last)
     vae = load_autoencoder(weights_part(folder, "vae")).to(device).requires_grad_(False)
     budget = Budget(seconds=60 * options.budget_min)
-    trained = train_portrait_decoder(
+    trained: PortraitDecoder = train_portrait_decoder(
         decoder, vae, _albums(options.out, options.people), options.out, budget, rate=options.rate
     ).cpu()
     write_part(options.out / PART, trained)

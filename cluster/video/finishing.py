@@ -45,7 +45,7 @@ class Finishing:
             request.backdrop,
             request.footage,
             request.start_s,
-            request.correction if self.config.media.hold_colour else None,
+            request.correction if self.config.media.colour_correction else None,
             request.label,
         )
         affinity = (request.order, segment.index)

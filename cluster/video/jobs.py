@@ -37,7 +37,7 @@ class VideoRequest:
     order: int = 0
     backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
     audio_context: AudioContext = "blocks"
-    audio_piece_s: int = PIECE_SECONDS
+    audio_chunk_s: int = PIECE_SECONDS
     label: str | None = None  # drawn on every output frame
     footage: str | None = None  # where the video is kept, if the whole picture moves
     start_s: float = 0.0  # of the audio in its file, and so of the footage
@@ -53,7 +53,7 @@ class VideoRequest:
         return tuple(
             AudioChunkJob(self.audio, chunk, f"{self.work}/tokens/{chunk.index:05}{_TENSORS}")
             for chunk in cut_audio_chunks(
-                self.num_samples, self.audio_piece_s * SAMPLE_RATE_HZ, overlap
+                self.num_samples, self.audio_chunk_s * SAMPLE_RATE_HZ, overlap
             )
         )
 

@@ -67,7 +67,7 @@ def denoise_video(
                 pool,
                 request,
                 config,
-                lambda step: plan_step(segments, _grid(config, step), config.sampling.edges),
+                lambda step: plan_step(segments, _grid(config, step), config.sampling.padding_mode),
                 target=request.latents,
                 wanted=frozenset(segment.index for segment in missing),
             ).run(on_progress)
@@ -96,7 +96,7 @@ def encode_video(
     if todo:
         with _cancelling(pool, request):
             sources = sources or split_video(pool, request, config)
-            if config.media.hold_colour:
+            if config.media.colour_correction:
                 _correct_colours(pool, request, sources)
             finishing = Finishing(pool, request, config, segments, todo, sources)
             done = request.num_frames - sum(map(len, todo))
@@ -166,7 +166,7 @@ def _denoise_apart(
         pool,
         request,
         config,
-        lambda step: plan_apart(padded_segments, _grid(config, step), config.sampling.edges),
+        lambda step: plan_apart(padded_segments, _grid(config, step), config.sampling.padding_mode),
         target=request.padded,
         wanted=frozenset(
             source.padded.index for parts in blend_sources.values() for source in parts
@@ -196,7 +196,7 @@ def _grid(config: VideoConfig, step: int) -> Grid:
         size=sampling.window_frames,
         overlap=sampling.window_overlap,
         shift=sampling.shift_frames,
-        edges=sampling.edges,
+        padding_mode=sampling.padding_mode,
     )
 
 

@@ -104,7 +104,7 @@ class RowRun:
             footage=self.path("footage.mp4") if self.is_pasted else None,
             start_s=self.row.start or 0.0,
             audio_context=config.audio_context,
-            audio_piece_s=config.audio_piece_s,
+            audio_chunk_s=config.audio_chunk_s,
             label=config.provenance.label,
         )
 

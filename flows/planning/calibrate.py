@@ -77,7 +77,7 @@ def calibrate(
             remedy="Leave cluster.address out, measure on one of its machines, and name the file: "
             "--calibration FILE.",
         )
-    steps = {"steps": STEPS + -STEPS % config.sampling.reuse_every, "strength": 1.0}
+    steps = {"steps": STEPS + -STEPS % config.sampling.cache_interval, "strength": 1.0}
     config = config.model_copy(update={"sampling": config.sampling.model_copy(update=steps)})
     started_s = time.monotonic() if started_s is None else started_s
     prepare_prefect()
@@ -257,7 +257,7 @@ class _Measure:
             seed=order,
             order=order,
             audio_context=self._config.audio_context,
-            audio_piece_s=self._config.audio_piece_s,
+            audio_chunk_s=self._config.audio_chunk_s,
         )
 
 

@@ -168,10 +168,10 @@ def _deciding(config: RenderConfig) -> str:
     sections: Any = {
         "models": True,
         "portrait": {"resolution", "model_resolution"},
-        "sampling": {"window_frames", "reuse_every"},
+        "sampling": {"window_frames", "cache_interval"},
         "decoding": True,
         "media": {"speed", "encoder", "interpolation"},
-        "audio_piece_s": True,
+        "audio_chunk_s": True,
         "low_memory": True,
         "cluster": {"workers", "threads_per_worker", "cpus_per_worker", "gpus_per_worker"},
     }

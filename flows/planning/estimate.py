@@ -109,7 +109,7 @@ def estimate_row(
 
 def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
     """Frames that are decoded, those twice of which the tint is measured."""
-    if not config.media.hold_colour:
+    if not config.media.colour_correction:
         return plan.num_frames
     from sonic_ops.picture.colour_correction import stats_frames  # late: it loads torch
 
@@ -119,7 +119,7 @@ def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
 def _pieces(plan: RowPlan, config: RenderConfig) -> tuple[AudioChunk, ...]:
     """Pieces of sound that the speech encoder hears."""
     overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
-    piece_samples = config.audio_piece_s * SAMPLE_RATE_HZ
+    piece_samples = config.audio_chunk_s * SAMPLE_RATE_HZ
     return cut_audio_chunks(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap)
 
 

@@ -38,7 +38,7 @@ def plan_row(duration_s: float, sampling: SamplingConfig, fps: Fraction = OUTPUT
         size=sampling.window_frames,
         overlap=sampling.window_overlap,
         shift=sampling.shift_frames,
-        edges=sampling.edges,
+        padding_mode=sampling.padding_mode,
     )
     num_output_frames = num_output_frames_of(num_samples, fps)
     video_s = float(num_output_frames / fps)

@@ -1,7 +1,8 @@
 """Settings of the mathematics and the media. Defaults are the values of the released model."""
 
+import logging
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -17,7 +18,7 @@ from sonic_ops.core.formats import VideoCodec
 from sonic_ops.core.native import native_dtype
 from sonic_ops.core.rates import frame_rate
 from sonic_ops.core.sizes import MAX_VIDEO_SIDE, MIN_SCALE
-from sonic_ops.core.timeline import Edges
+from sonic_ops.core.timeline import PaddingMode
 
 Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -33,11 +34,40 @@ FrameRate = Annotated[
     PlainSerializer(str, return_type=str),
 ]
 
+OLD_KEYS: Final = {
+    "around": "latent_origin",
+    "edges": "padding_mode",
+    "reuse_every": "cache_interval",
+    "hold_colour": "colour_correction",
+    "audio_piece_s": "audio_chunk_s",
+}
+"""Preset keys of version 0.1, which work for one more release."""
+
+_log = logging.getLogger(__name__)
+
 
 class Settings(BaseModel):
     """A frozen section of the configuration; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_old_keys(cls, values: Any) -> Any:
+        """Accept keys and values of version 0.1, and print what they are called now."""
+        if not isinstance(values, dict):
+            return values
+        known = {
+            OLD_KEYS[key] if OLD_KEYS.get(key) in cls.model_fields else key: value
+            for key, value in values.items()
+        }
+        for key, now in zip(values, known, strict=False):
+            if key != now:
+                _log.warning("the preset key `%s` is now called `%s`", key, now)
+        if known.get("padding_mode") == "wrap":
+            _log.warning("`padding_mode: wrap` is now called `padding_mode: circular`")
+            known["padding_mode"] = "circular"
+        return known
 
 
 class ModelsConfig(Settings):
@@ -131,7 +161,7 @@ class SamplingConfig(Settings):
         "DPM-Solver++ of second order, which follows the clean latents from step to step and needs "
         "about half as many steps",
     )
-    reuse_every: Count = Field(
+    cache_interval: Count = Field(
         default=1,
         description="n: all levels of the UNet but the finest are computed in every n-th step, and "
         "the steps between reuse what came of it for each frame. That goes where latents go, and "
@@ -144,8 +174,8 @@ class SamplingConfig(Settings):
     shift_frames: Annotated[int, Field(ge=0)] = Field(
         default=SHIFT_FRAMES, description="how far the grid of windows moves at every step"
     )
-    edges: Edges = Field(
-        default="wrap",
+    padding_mode: PaddingMode = Field(
+        default="circular",
         description="what a window finds past the first and the last frame: `wrap`: the other end "
         "of the video, as in the released code; `reflect`: the frames again in a mirror, which "
         "costs up to one more window a step",
@@ -180,7 +210,7 @@ class SamplingConfig(Settings):
     condition_noise: NotNegative = Field(
         default=0.0, description="noise on the picture before it conditions the UNet"
     )
-    around: Literal["zero", "reference"] = Field(
+    latent_origin: Literal["zero", "reference"] = Field(
         default="zero",
         description="what is diffused: the latents, or their difference to the portrait's",
     )
@@ -296,7 +326,7 @@ class MediaConfig(Settings):
         description="short side of the finished video in pixels; 4096 is the most for its long "
         "side; `paste` scales the whole picture; none: as it is rendered",
     )
-    hold_colour: bool = Field(
+    colour_correction: bool = Field(
         default=False,
         description="draw the colours of the whole video to those of the portrait, slowly and "
         "without the mouth, so that a long video does not drift; one frame in 25 is decoded twice",

@@ -42,7 +42,7 @@ class VideoConfig(Settings):
         "does, and what it hears jumps at every border; `overlapped`: its pieces "
         "overlap by 5 s and fade into each other; the same bits up to 30 s",
     )
-    audio_piece_s: Annotated[int, Field(ge=1, le=PIECE_SECONDS)] = Field(
+    audio_chunk_s: Annotated[int, Field(ge=1, le=PIECE_SECONDS)] = Field(
         default=PIECE_SECONDS,
         description="seconds of sound that the speech encoder hears at once, filled up to 30 with "
         "silence: fewer give it less to go by; above 5 where pieces overlap",
@@ -93,8 +93,8 @@ class VideoConfig(Settings):
         # The last piece begins earlier than its place: two fades must still fit between.
         fades_s = 2 * FADE_TOKENS // TOKENS_PER_SECOND
         least_s = PIECE_OVERLAP_SAMPLES // SAMPLE_RATE_HZ + fades_s
-        if self.audio_context == "overlapped" and self.audio_piece_s < least_s:
-            raise ValueError(f"audio_piece_s must be {least_s} or more where pieces overlap")
+        if self.audio_context == "overlapped" and self.audio_chunk_s < least_s:
+            raise ValueError(f"audio_chunk_s must be {least_s} or more where pieces overlap")
         return self
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ window        the 25 frames of one UNet call; it may run past the ends of the ri
 shift         frames by which the window grid moves to the left between two steps (7)
 ring          frames counted modulo their number, so that their end touches their start: all frames
               of the video, or those of a stretch
-edges         what a window finds past the ends of a ring: it goes round (wrap), or sees the frames
+padding mode  what a window finds past the ends of a ring: the other end (circular), or the frames
               again in a mirror (reflect)
 stretch       a segment and its overlaps, denoised alone and fused at the end
 segment       frames `[start, stop)` that one worker owns
@@ -48,7 +48,7 @@ from sonic_ops.core.constants import (
     WINDOW_FRAMES,
 )
 
-Edges: TypeAlias = Literal["wrap", "reflect"]
+PaddingMode: TypeAlias = Literal["circular", "reflect"]
 
 
 def num_frames_of(num_samples: int) -> int:
@@ -82,7 +82,7 @@ def window_grid(
     size: int = WINDOW_FRAMES,
     overlap: int = 0,
     shift: int = SHIFT_FRAMES,
-    edges: Edges = "wrap",
+    padding_mode: PaddingMode = "circular",
 ) -> tuple[Window, ...]:
     """Cover the ring with windows, moved to the left by `shift * step`.
 
@@ -94,7 +94,7 @@ def window_grid(
     assert 0 <= overlap < size
     stride, moved = size - overlap, shift * step
     starts: Sequence[int] = range(-(moved % stride), num_frames, stride)
-    if edges == "wrap":
+    if padding_mode == "circular":
         starts = [(start - moved) % num_frames for start in range(0, num_frames, stride)]
     return tuple(Window(index, start, size) for index, start in enumerate(starts))
 
@@ -109,7 +109,7 @@ class Ring:
 
     first: int
     num_frames: int
-    edges: Edges = "wrap"
+    padding_mode: PaddingMode = "circular"
 
     def frames(self, window: Window) -> tuple[int, ...]:
         """The frames of a UNet call, in order; they repeat if the ring is shorter."""
@@ -118,7 +118,7 @@ class Ring:
     def parts(self, window: Window) -> Iterator[tuple[int, int]]:
         """(position in the window, frame) of all that a window makes, in order."""
         for position, frame in enumerate(self.frames(window)):
-            if self.edges == "wrap" or 0 <= window.start + position < self.num_frames:
+            if self.padding_mode == "circular" or 0 <= window.start + position < self.num_frames:
                 yield position, frame
 
     def around(self, start: int, stop: int) -> tuple[int, ...]:
@@ -127,7 +127,7 @@ class Ring:
 
     def _frame(self, place: int) -> int:
         """The frame that is seen at a place."""
-        if self.edges == "wrap":
+        if self.padding_mode == "circular":
             return self.first + place % self.num_frames
         there_and_back = max(2 * (self.num_frames - 1), 1)
         place %= there_and_back

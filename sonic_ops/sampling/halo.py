@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sonic_ops.core.timeline import Edges, Ring, Segment, Window
+from sonic_ops.core.timeline import PaddingMode, Ring, Segment, Window
 
 Grid = Callable[[int], Sequence[Window]]
 """The windows of one step on a ring of so many frames."""
@@ -56,9 +56,11 @@ class StepPlan:
         )
 
 
-def plan_step(segments: Sequence[Segment], grid: Grid, edges: Edges = "wrap") -> StepPlan:
+def plan_step(
+    segments: Sequence[Segment], grid: Grid, padding_mode: PaddingMode = "circular"
+) -> StepPlan:
     """Give every window of a step to a segment; the video is one ring."""
-    ring = Ring(0, segments[-1].stop, edges)
+    ring = Ring(0, segments[-1].stop, padding_mode)
     starts = [segment.start for segment in segments]
     windows: list[list[Window]] = [[] for _ in segments]
     sources: list[set[int]] = [set() for _ in segments]
@@ -79,9 +81,11 @@ def plan_step(segments: Sequence[Segment], grid: Grid, edges: Edges = "wrap") ->
     )
 
 
-def plan_apart(stretches: Sequence[Segment], grid: Grid, edges: Edges = "wrap") -> StepPlan:
+def plan_apart(
+    stretches: Sequence[Segment], grid: Grid, padding_mode: PaddingMode = "circular"
+) -> StepPlan:
     """Every stretch is a ring of its own, and hands nothing to others."""
-    rings = tuple(Ring(stretch.start, len(stretch), edges) for stretch in stretches)
+    rings = tuple(Ring(stretch.start, len(stretch), padding_mode) for stretch in stretches)
     alone = tuple((stretch.index,) for stretch in stretches)
     windows = tuple(tuple(grid(ring.num_frames)) for ring in rings)
     return StepPlan(tuple(stretches), rings, windows, alone, alone, alone, alone)

@@ -54,7 +54,7 @@ class Sampler:
         self, scheduler: EulerDiscreteScheduler, config: SamplingConfig, channels: int | None = None
     ) -> None:
         """`channels` are those of latents; they need to be known where features are reused."""
-        assert channels or config.reuse_every == 1
+        assert channels or config.cache_interval == 1
         self.config = config
         self._channels = channels
         self._scheduler = scheduler
@@ -70,7 +70,7 @@ class Sampler:
         for index, scales in enumerate(zip(image_scales, audio_scales, strict=True)):
             branches, at = branches_of(*scales), first + index
             timestep, sigma = float(scheduler.timesteps[at]), float(scheduler.sigmas[at])
-            reuses = index % config.reuse_every != 0 and branches == before
+            reuses = index % config.cache_interval != 0 and branches == before
             yield Step(index, at, timestep, sigma, *scales, reuses=reuses)
             before = branches
 
@@ -150,7 +150,7 @@ class Sampler:
         return before, at, after
 
     def _origin(self, reference_CHW: Tensor) -> Tensor:
-        around_zero = self.config.around == "zero"
+        around_zero = self.config.latent_origin == "zero"
         return torch.zeros_like(reference_CHW) if around_zero else reference_CHW
 
     def _to_y(self, latents: Tensor, reference_CHW: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def middles(way: Interpolator, kept: Bytes) -> Bytes:
     return np.stack(list(output_frames(way, kept, 0, range(2 * len(kept) - 2)))[1::2])
 
 
-def edges(pictures: Bytes) -> float:
+def padding_mode(pictures: Bytes) -> float:
     """The mean variance of the Laplacian of pictures N H W 3."""
     greys = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures)
     return float(np.mean([cv2.Laplacian(grey, cv2.CV_64F).var() for grey in greys]))
@@ -74,7 +74,7 @@ def main() -> None:
         made = np.concatenate([way(clip[::2]) for clip in clips])
         taken_ms = 1000 * (time.process_time() - start) / len(made)
         all_db, mouth_db = psnr_db(made, true), psnr_db(made[MOUTH], true[MOUTH])
-        sharp = edges(made[MOUTH]) / edges(true[MOUTH])
+        sharp = padding_mode(made[MOUTH]) / padding_mode(true[MOUTH])
         print(f"| {label} | {all_db:.2f} | {mouth_db:.2f} | {sharp:.2f} | {taken_ms:.1f} |")
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.bench.edges`: what a mirror at both ends of the video changes.
 
-The embedded model renders every recording of a folder with both `edges`. The mouth is measured in
-the finished videos (`sonic_ops/quality`): its correlation with the voice in the first second, the
+The embedded model renders every recording of a folder with either `padding_mode`. The mouth is
+measured in the finished videos (`sonic_ops/quality`): its correlation with the voice in the first second, the
 last one and between, over all recordings. The loop is the change from the last output frame to the
 first one, against that between neighbours: near 1 the video goes round.
 """
@@ -90,26 +90,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recordings", type=Path, default=EXAMPLES)
     options = parser.parse_args()
-    preset, seen = load_preset("sketch"), {"wrap": Figures(), "reflect": Figures()}
+    preset, seen = load_preset("sketch"), {"circular": Figures(), "reflect": Figures()}
     torch.set_num_threads(1)
     with (
         tempfile.TemporaryDirectory() as folder,
         open_pool(ClusterConfig(workers=0), preset.models) as pool,
     ):
         for index, samples in enumerate(recordings(options.recordings)):
-            for edges, figures in seen.items():
-                sampling = preset.sampling.model_copy(update={"edges": edges})
+            for padding_mode, figures in seen.items():
+                sampling = preset.sampling.model_copy(update={"padding_mode": padding_mode})
                 config = preset.model_copy(update={"sampling": sampling})
-                figures.add(render(pool, config, samples, Path(folder) / f"{index}-{edges}"))
+                figures.add(render(pool, config, samples, Path(folder) / f"{index}-{padding_mode}"))
     print(
-        "| `edges` | " + " | ".join(f"mouth and voice, {place}" for place in PLACES) + " | loop |"
+        "| `padding_mode` | "
+        + " | ".join(f"mouth and voice, {place}" for place in PLACES)
+        + " | loop |"
     )
     print("| --- | --- | --- | --- | --- |")
-    for edges, figures in seen.items():
+    for padding_mode, figures in seen.items():
         sync = " | ".join(f"{figures.sync(place):.2f}" for place in PLACES.values())
-        print(f"| `{edges}` | {sync} | {figures.loop():.2f} |")
+        print(f"| `{padding_mode}` | {sync} | {figures.loop():.2f} |")
     for place, span in PLACES.items():
-        pairs = zip(seen["wrap"].pictures, seen["reflect"].pictures, strict=True)
+        pairs = zip(seen["circular"].pictures, seen["reflect"].pictures, strict=True)
         apart = [float(np.abs(a[span] - b[span]).mean()) for a, b in pairs]
         print(f"apart in the {place}: {np.mean(apart):.2f} grey levels")
 

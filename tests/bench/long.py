@@ -94,10 +94,10 @@ def offsets_ms(video: Path, wav: Path, num_samples: int, folder: Path) -> list[f
     for start in np.linspace(LAG_SAMPLES, num_samples - EXCERPT_SAMPLES, NUM_EXCERPTS).astype(int):
         excerpt = read_samples(wav, int(start), int(start) + EXCERPT_SAMPLES)
         first = int(start) - lead - LAG_SAMPLES
-        around = read_samples(heard, max(first, 0), first + len(excerpt) + 2 * LAG_SAMPLES)
-        around = np.pad(around, (max(-first, 0), 0))
-        short = len(excerpt) + 2 * LAG_SAMPLES - len(around)
-        place, _ = correlate(excerpt, np.pad(around, (0, max(short, 0))))
+        latent_origin = read_samples(heard, max(first, 0), first + len(excerpt) + 2 * LAG_SAMPLES)
+        latent_origin = np.pad(latent_origin, (max(-first, 0), 0))
+        short = len(excerpt) + 2 * LAG_SAMPLES - len(latent_origin)
+        place, _ = correlate(excerpt, np.pad(latent_origin, (0, max(short, 0))))
         found.append(1000 * (place - LAG_SAMPLES) / SAMPLE_RATE_HZ)
     return found
 

@@ -38,7 +38,7 @@ MODES: Final = {
     "fused": Mode("segments alone, fused at the end", {"fusion": "at_end"}),
     "no-context": Mode(
         f"no audio context: every {APART_S} s heard alone",
-        {"audio_context": "blocks", "audio_piece_s": APART_S},
+        {"audio_context": "blocks", "audio_chunk_s": APART_S},
     ),
     "no-motion": Mode(
         "no motion controller: both buckets 16", {"sampling": {"motion_buckets": [16.0, 16.0]}}

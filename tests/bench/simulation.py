@@ -117,7 +117,7 @@ class SimulatedPipeline(SonicPipeline):
     def embed_image(self, pixels_NCHW: Tensor) -> Tensor:
         return pixels_NCHW.new_zeros(len(pixels_NCHW), CONTEXT_CHANNELS)
 
-    def decode_latents(self, latents_FCHW: Tensor) -> Tensor:
+    def decode_latents(self, latents_FCHW: Tensor, reference: object = None) -> Tensor:
         rows = latents_FCHW[:, :3].repeat_interleave(PIXELS_PER_LATENT, dim=2)
         return rows.repeat_interleave(PIXELS_PER_LATENT, dim=3)
 

@@ -166,7 +166,7 @@ def test_only_the_takes_of_the_style_have_the_held_out_style() -> None:
 @pytest.mark.slow
 def test_an_evaluation_goes_on_where_it_was_cut_off(tmp_path: Path, reader: PoseReader) -> None:
     sampling = SamplingConfig(
-        steps=2, image_guidance=(1, 1), audio_guidance=(1, 1), around="reference",
+        steps=2, image_guidance=(1, 1), audio_guidance=(1, 1), latent_origin="reference",
         residual_scale=0.45,
     )  # fmt: skip
     pipe = SonicPipeline.load(ModelsConfig(weights="package:sketch"))

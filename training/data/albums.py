@@ -82,7 +82,7 @@ def _page(kind: Kind, seed: int, num_frames: int) -> tuple[Array, Array, Array]:
         pictures = [drawing.paint(pose) for pose in poses]
         unit = SIZE / UNITS
         centres = [(drawing.mouth_centre(pose), drawing.eye_centre(pose)) for pose in poses]
-        places = [tuple((x * unit, y * unit) for x, y in pair) for pair in centres]
+        places = [((a * unit, b * unit), (c * unit, d * unit)) for (a, b), (c, d) in centres]
     mouths, eyes = np.array(places, np.float32).swapaxes(0, 1)
     return np.stack(pictures), mouths, eyes
 

@@ -121,7 +121,8 @@ def _region(middles: Array, half_width: float, half_height: float) -> Array:
     rows, columns = np.mgrid[0:SIZE, 0:SIZE]
     x, y = (middles[:, k, None, None] for k in (0, 1))
     inside = ((columns - x) / half_width) ** 2 + ((rows - y) / half_height) ** 2 < 1
-    return inside.astype(np.float64)
+    region: Array = inside.astype(np.float64)
+    return region
 
 
 def _edges(pictures: Array) -> Array:

@@ -77,7 +77,7 @@ def test_only_tokens_that_count_are_kept_and_all_frames_hear_the_same(
     kept: list[int],
 ) -> None:
     known = prepare(125, tmp_path / "known")  # 10 s
-    request = replace(known, work=str(tmp_path), audio_context=context, audio_piece_s=seconds)
+    request = replace(known, work=str(tmp_path), audio_context=context, audio_chunk_s=seconds)
     files = encode_audio(local_pool, request, lambda progress: None)
     assert [len(artifacts.read_tensors(file)["tokens"]) for file in files] == kept
     chunks, whole = [job.chunk for job in request.chunks], [f"{file}.whole" for file in files]

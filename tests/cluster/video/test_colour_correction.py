@@ -26,7 +26,7 @@ def test_held_colours_do_not_depend_on_the_cut(
 ) -> None:
     def shown(name: str, segment_frames: int, *, hold: bool) -> NDArray[np.uint8]:
         request = prepare(NUM_FRAMES, tmp_path / name)
-        media = LOSSLESS.model_copy(update={"hold_colour": hold})
+        media = LOSSLESS.model_copy(update={"colour_correction": hold})
         update = {"media": media, "segment_frames": segment_frames}
         keep_latents(request, segment_frames)
         files = encode_video(

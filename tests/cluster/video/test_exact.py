@@ -106,7 +106,7 @@ def test_what_a_solver_remembers_goes_where_its_frame_goes(
     worker: RenderWorker,
 ) -> None:
     request = prepare(34, tmp_path)
-    update = {"solver": "multistep", "guidance_interval": (0.0, 0.7), "reuse_every": 2}
+    update = {"solver": "multistep", "guidance_interval": (0.0, 0.7), "cache_interval": 2}
     sampling = video.sampling.model_copy(update=update)
     fast = video.model_copy(update={"sampling": sampling, "checkpoint_every": checkpoint_every})
     found = render(local_pool, request, fast, num_segments)

@@ -71,7 +71,7 @@ def test_mirrored_edges_give_the_bits_of_the_whole(
     local_pool: Pool,
     worker: RenderWorker,
 ) -> None:
-    sampling = video.sampling.model_copy(update={"edges": "reflect"})
+    sampling = video.sampling.model_copy(update={"padding_mode": "reflect"})
     mirrored = video.model_copy(update={"sampling": sampling})
     request = prepare(num_frames, tmp_path)
     latents = render(local_pool, request, mirrored, segment_frames=segment_frames)

@@ -77,7 +77,7 @@ def test_motion_between_frames_may_also_be_searched_in_the_pictures(
 ) -> None:
     mixed = rendered(pool, prepare(NUM_FRAMES, tmp_path / "a"), layered, NUM_FRAMES)
     request = prepare(NUM_FRAMES, tmp_path / "b")
-    blended = rendered(pool, request, layered, 4, interpolation="blend", hold_colour=True)
+    blended = rendered(pool, request, layered, 4, interpolation="blend", colour_correction=True)
     assert blended.shape == mixed.shape
     assert not np.array_equal(blended, mixed)
 

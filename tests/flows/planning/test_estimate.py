@@ -69,7 +69,7 @@ def test_every_cost_counts_by_its_unit(cost: str, units: int) -> None:
 
 
 def test_frames_whose_tint_is_measured_are_decoded_twice() -> None:
-    media = CONFIG.media.model_copy(update={"hold_colour": True})
+    media = CONFIG.media.model_copy(update={"colour_correction": True})
     config = CONFIG.model_copy(update={"media": media})
     plan = plan_row(70, config.sampling)
     estimate = estimate_row(plan, config, Sizes(SIDE, SIDE), costing(decode_s=1.0))
@@ -170,7 +170,7 @@ def test_a_calibration_is_kept_and_found_by_its_preset(
     for section, settings in (
         ("media", {"encoder": "nvenc"}),
         ("media", {"interpolation": "blend"}),
-        ("sampling", {"reuse_every": 2}),
+        ("sampling", {"cache_interval": 2}),
     ):
         other = {section: getattr(CONFIG, section).model_copy(update=settings)}
         assert not load_calibration(CONFIG.model_copy(update=other)).is_measured

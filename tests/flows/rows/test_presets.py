@@ -8,7 +8,7 @@ import pytest
 from flows.rows.config import load_preset
 
 FASTER = {
-    "models.vae_dtype", "media.interpolation", "sampling.steps", "sampling.reuse_every",
+    "models.vae_dtype", "media.interpolation", "sampling.steps", "sampling.cache_interval",
     "sampling.solver", "sampling.guidance_interval",
 }  # fmt: skip
 

@@ -8,7 +8,13 @@ from pydantic import ValidationError
 
 from cluster.video.jobs import VideoRequest
 from sonic_ops.core import native
-from sonic_ops.core.config import AudioContext, ModelsConfig, SamplingConfig
+from sonic_ops.core.config import (
+    OLD_KEYS,
+    AudioContext,
+    MediaConfig,
+    ModelsConfig,
+    SamplingConfig,
+)
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.sampling.conditioning import FrameCondition
@@ -66,6 +72,20 @@ def test_pieces_of_sound_are_as_long_as_asked_for(
 
 
 def test_pieces_that_overlap_must_be_longer_than_the_overlap() -> None:
-    assert VideoConfig(audio_context="blocks", audio_piece_s=5).audio_piece_s == 5
-    with pytest.raises(ValidationError, match="audio_piece_s must be 7 or more"):
-        VideoConfig(audio_context="overlapped", audio_piece_s=6)
+    assert VideoConfig(audio_context="blocks", audio_chunk_s=5).audio_chunk_s == 5
+    with pytest.raises(ValidationError, match="audio_chunk_s must be 7 or more"):
+        VideoConfig(audio_context="overlapped", audio_chunk_s=6)
+
+
+def test_keys_of_version_0_1_work_and_print_their_new_names(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    old = {"around": "reference", "edges": "wrap", "reuse_every": 2}
+    new = {"latent_origin": "reference", "padding_mode": "circular", "cache_interval": 2}
+    assert SamplingConfig.model_validate(old) == SamplingConfig.model_validate(new)
+    for key, now in OLD_KEYS.items():
+        if now in new:
+            assert f"`{key}` is now called `{now}`" in caplog.text
+    assert MediaConfig.model_validate({"hold_colour": True}).colour_correction
+    with pytest.raises(ValidationError, match="edges"):  # a key of another section stays unknown
+        MediaConfig.model_validate({"edges": "wrap"})

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonic_ops.core.timeline import (
-    Edges,
+    PaddingMode,
     Ring,
     Window,
     cut_audio_chunks,
@@ -23,16 +23,23 @@ LENGTHS = st.integers(1, 400)
 STEPS = st.integers(0, 60)
 
 
-EDGES: st.SearchStrategy[Edges] = st.sampled_from(["wrap", "reflect"])
+EDGES: st.SearchStrategy[PaddingMode] = st.sampled_from(["circular", "reflect"])
 
 
 @given(LENGTHS, STEPS, st.integers(1, 30), st.integers(0, 12), EDGES, st.data())
 def test_every_frame_is_in_a_window_at_every_step(
-    num_frames: int, step: int, size: int, shift: int, edges: Edges, data: st.DataObject
+    num_frames: int,
+    step: int,
+    size: int,
+    shift: int,
+    padding_mode: PaddingMode,
+    data: st.DataObject,
 ) -> None:
     overlap = data.draw(st.integers(0, size - 1))
-    grid = window_grid(num_frames, step, size=size, overlap=overlap, shift=shift, edges=edges)
-    ring = Ring(0, num_frames, edges)
+    grid = window_grid(
+        num_frames, step, size=size, overlap=overlap, shift=shift, padding_mode=padding_mode
+    )
+    ring = Ring(0, num_frames, padding_mode)
     assert {frame for w in grid for _, frame in ring.parts(w)} == set(range(num_frames))
     assert all(next(ring.parts(w), None) for w in grid)
 
@@ -47,7 +54,7 @@ def test_a_whole_number_of_windows_covers_each_frame_once(num_frames: int, step:
 @given(LENGTHS, STEPS)
 def test_between_mirrors_each_frame_is_made_once(num_frames: int, step: int) -> None:
     ring = Ring(0, num_frames, "reflect")
-    grid = window_grid(num_frames, step, edges="reflect")
+    grid = window_grid(num_frames, step, padding_mode="reflect")
     assert [f for w in grid for _, f in ring.parts(w)] == list(range(num_frames))
     assert len(grid) <= -(-num_frames // 25) + 1
 
@@ -63,7 +70,7 @@ def test_a_mirror_shows_the_frames_again(first: int, num_frames: int, start: int
 def test_the_grid_moves_to_the_left_on_the_ring() -> None:
     starts = [[w.start for w in window_grid(50, step)] for step in range(3)]
     assert starts == [[0, 25], [43, 18], [36, 11]]
-    starts = [[w.start for w in window_grid(50, step, edges="reflect")] for step in range(5)]
+    starts = [[w.start for w in window_grid(50, step, padding_mode="reflect")] for step in range(5)]
     assert starts == [[0, 25], [-7, 18, 43], [-14, 11, 36], [-21, 4, 29], [-3, 22, 47]]
 
 

@@ -34,9 +34,9 @@ def slowly(samples: NDArray[np.float32], step: int) -> list[float]:
     turns = np.exp(-2j * np.pi * np.outer(np.arange(257), np.arange(400)) / 512)
     power = [abs(sum(v * w for v, w in zip(span, row, strict=True))) ** 2 / 512 for row in turns]
     mel = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), 28)
-    edges = [int(513 * 700 * (10 ** (m / 2595) - 1) / 16000) for m in mel]
+    padding_mode = [int(513 * 700 * (10 ** (m / 2595) - 1) / 16000) for m in mel]
     logs = []
-    for low, top, high in zip(edges, edges[1:], edges[2:], strict=False):
+    for low, top, high in zip(padding_mode, padding_mode[1:], padding_mode[2:], strict=False):
         rising = sum(power[q] * (q - low) / (top - low) for q in range(low, top))
         falling = sum(power[q] * (high - q) / (high - top) for q in range(top, high))
         logs.append(np.log((rising + falling) or np.finfo(float).eps))

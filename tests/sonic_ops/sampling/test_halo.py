@@ -6,15 +6,15 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonic_ops.core.timeline import Edges, cut_segments, window_grid
+from sonic_ops.core.timeline import PaddingMode, cut_segments, window_grid
 from sonic_ops.sampling.halo import StepPlan, fusion_order, plan_step
 
-EDGES: tuple[Edges, ...] = ("wrap", "reflect")
+EDGES: tuple[PaddingMode, ...] = ("circular", "reflect")
 PLANS = st.builds(
-    lambda num_frames, size, step, window, edges: plan_step(
+    lambda num_frames, size, step, window, padding_mode: plan_step(
         cut_segments(num_frames, size),
-        partial(window_grid, step=step, size=window, edges=edges),
-        edges,
+        partial(window_grid, step=step, size=window, padding_mode=padding_mode),
+        padding_mode,
     ),
     st.integers(1, 150),
     st.integers(1, 60),

@@ -59,12 +59,12 @@ def test_fusion_averages_and_misses_no_frame() -> None:
         fuse(rows, [0, 0, 0, 0], 2)
 
 
-@pytest.mark.parametrize("around", ["zero", "reference"])
-def test_a_perfect_denoiser_ends_at_the_truth(around: str) -> None:
+@pytest.mark.parametrize("latent_origin", ["zero", "reference"])
+def test_a_perfect_denoiser_ends_at_the_truth(latent_origin: str) -> None:
     reference, truth = torch.randn(SHAPE), torch.randn(5, *SHAPE)
-    config = SamplingConfig(steps=12, around=around, residual_scale=0.5)  # type: ignore[arg-type]
+    config = SamplingConfig(steps=12, latent_origin=latent_origin, residual_scale=0.5)  # type: ignore[arg-type]
     sampler = Sampler(EulerDiscreteScheduler(**SCHEDULER), config)
-    origin = reference if around == "reference" else torch.zeros(SHAPE)
+    origin = reference if latent_origin == "reference" else torch.zeros(SHAPE)
     y0 = (truth - origin) / config.residual_scale
     y = sampler.start(torch.randn(5, *SHAPE), reference)
     for step in sampler.steps:

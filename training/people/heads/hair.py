@@ -51,8 +51,9 @@ class Strands:
 
 def draw_hair_colour(person: Person, rng: np.random.Generator) -> Array:
     """A colour, greyer with age."""
-    colour = _COLOURS[rng.choice(len(_COLOURS), p=_COMMON)] * rng.uniform(0.85, 1.15)
-    return colour * 0.4 + 0.6 * _GREY if person.age > 0.6 else colour
+    colour: Array = _COLOURS[rng.choice(len(_COLOURS), p=_COMMON)] * rng.uniform(0.85, 1.15)
+    grey: Array = colour * 0.4 + 0.6 * _GREY
+    return grey if person.age > 0.6 else colour
 
 
 def draw_hair(
@@ -110,7 +111,8 @@ def _head_triangles(mesh: Mesh, person: Person) -> Array:
     """Corners of the triangles of the head's skin: T 3 3."""
     faces = mesh.faces[mesh.materials == Material.SKIN]
     faces = faces[person.vertices[faces].mean(1)[:, 1] > 5]
-    return person.vertices[np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])]
+    corners: Array = person.vertices[np.concatenate([faces[:, [0, 1, 2]], faces[:, [0, 2, 3]]])]
+    return corners
 
 
 def _directions(corners: Array) -> tuple[Array, Array]:

@@ -37,7 +37,8 @@ def value_noise(
         part = rng.standard_normal((cells, cells)).astype(np.float32)
         large = cv2.resize(part, (side, side), interpolation=cv2.INTER_CUBIC)
         noise += large * fall ** (octave - first)
-    return noise / noise.std()
+    scaled: Array = noise / noise.std()
+    return scaled
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def draw_backdrop(rng: np.random.Generator, side: int) -> Array:
     colours = rng.uniform(0.1, 0.9, (2, 3))
     patches = value_noise(rng, side, 1, int(rng.integers(3, 7)), 0.6) * 0.35 + 0.5
     share = patches.clip(0, 1)[..., None]
-    backdrop = (colours[0] * share + colours[1] * (1 - share)).astype(np.float32)
+    backdrop: Array = (colours[0] * share + colours[1] * (1 - share)).astype(np.float32)
     if rng.random() < 0.5:
         backdrop = cv2.GaussianBlur(backdrop, (0, 0), float(rng.uniform(1, 6)))
     return backdrop
