@@ -42,7 +42,8 @@ evaluate: $(READY)  ## measure the videos of a results table or manifest: make e
 	@test -n "$(INPUT)" || { echo "usage: make evaluate INPUT=manifest.results.parquet [SYNCNET=syncnet_v2.model]" >&2; exit 2; }
 	@$(BIN)/sonic report "$(INPUT)" $(if $(SYNCNET),--syncnet "$(SYNCNET)")
 
-TEST_JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+# One more than there are cores, since half of the time of some tests is waiting.
+TEST_JOBS ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 
 test: $(DEV)  ## run the tests: make test [TEST_JOBS=2]
 	@$(BIN)/python -m pytest -n $(TEST_JOBS)
