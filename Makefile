@@ -13,6 +13,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versi
 
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
+# pip compiles nothing, because a tenth of all packages is imported: Python keeps what it compiles.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## say what the targets do
 	@while IFS= read -r line; do \
@@ -49,7 +51,7 @@ test: $(DEV)  ## run the tests: make test [TEST_JOBS=2]
 	@$(BIN)/python -m pytest -n $(TEST_JOBS)
 
 test-all: $(DEV)  ## run all tests that need no browser, the long and the violent ones too, as CI does
-	@$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not ui"
+	@$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not repeat and not ui"
 
 test-faults: $(DEV)  ## kill, stop and fill everything: the whole set of tests of it
 	@$(BIN)/python -m pytest tests/faults -m ""

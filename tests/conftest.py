@@ -31,6 +31,8 @@ prepare_prefect()
 
 SERVERS = ("flow", "ray")
 """Markers of what is slow to start: all files that have one of them share a process."""
+COMMANDS = "tests.faults.terminal"
+"""Who imports it starts whole commands, which have servers of their own."""
 
 
 class _Scheduler(LoadScopeScheduling):
@@ -48,12 +50,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that share a server, which are the longest groups."""
-    items.sort(key=lambda item: _group(item.nodeid.partition("::")[0]) not in SERVERS)
+    """Begin with the groups that take longest: those of a server, then whole commands."""
+    items.sort(key=lambda item: _place(item.nodeid.partition("::")[0]))
+
+
+def _place(path: str) -> int:
+    return 0 if _group(path) in SERVERS else 1 if COMMANDS in _text(path) else 2
+
+
+def _group(path: str) -> str:
+    """Name the server that a file of tests needs; without one, the file itself."""
+    text = _text(path)
+    shared = [] if COMMANDS in text else [name for name in SERVERS if f"mark.{name}" in text]
+    return shared[0] if shared else path
 
 
 @cache
-def _group(path: str) -> str:
-    """Name the server that a file of tests needs; without one, the file itself."""
-    text = (ROOT / path).read_text()
-    return next((name for name in SERVERS if f"mark.{name}" in text), path)
+def _text(path: str) -> str:
+    return (ROOT / path).read_text()

@@ -12,8 +12,8 @@ import pytest
 from tests.bare import fill_bare_path
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 
-MOST_MB = 2500
-"""Size of `.venv` after a render, with the bytecode that it has written."""
+MOST_MIB = 2384
+"""2.5 GB, for `.venv` after a render, with the bytecode that it has written."""
 
 KEPT = ("PIP_", "SSL_", "REQUESTS_", "http", "HTTP", "no_proxy", "NO_PROXY")
 """How this machine reaches its package index."""
@@ -48,7 +48,7 @@ def test_both_commands_install_what_they_need(tmp_path: Path, clone: Path) -> No
     subprocess.run(["make", "render", f"INPUT={tmp_path}/m.jsonl"], cwd=clone, env=env, check=True)
     assert (tmp_path / "one.mp4").stat().st_size > 10_000
     size = subprocess.run(["du", "-sm", ".venv"], cwd=clone, stdout=subprocess.PIPE, check=True)
-    assert int(size.stdout.split()[0]) < MOST_MB
+    assert int(size.stdout.split()[0]) < MOST_MIB
     assert not (clone / ".venv" / "bin" / "ruff").exists()
 
     some = {"PYTEST_ADDOPTS": "tests/training/test_speech.py tests/sonic_ops/core"}

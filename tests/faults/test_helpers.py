@@ -24,8 +24,9 @@ NUM_KILLS = 10
 STEPS = {"steps": 12, "window_frames": 6, "shift_frames": 2}
 GOES_ON = "stopped unexpectedly; the program continues where it was"
 GIVES_UP = "stopped unexpectedly 4 times; finished rows are kept. Run the same command to continue."
+ONCE_MORE = [pytest.mark.faults, pytest.mark.repeat]
 CASES = [
-    pytest.param(name, number, marks=pytest.mark.faults)
+    pytest.param(name, number, marks=ONCE_MORE if number > 1 else pytest.mark.faults)
     for name in HELPERS
     for number in range(NUM_KILLS)
 ]
