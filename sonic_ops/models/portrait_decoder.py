@@ -78,7 +78,8 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @apply_forward_hook  # type: ignore[untyped-decorator]
     def decode(self, latents_NChw: Tensor, reference: Reference) -> Layers:
         """The layers of some frames over the portrait."""
-        decoded = self(latents_NChw.to(self.paint.weight), reference)
+        latents = latents_NChw.to(self.paint.weight).contiguous(memory_format=torch.channels_last)
+        decoded = self(latents, reference)
         return pack_layers(decoded.flow_N2hw, decoded.mask_N1HW, decoded.paint_N3HW)
 
     def forward(self, latents_NChw: Tensor, reference: Reference) -> Decoded:
