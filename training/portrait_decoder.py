@@ -21,7 +21,7 @@ from training.fit.device import training_device
 from training.fit.export import write_part
 from training.fit.loop import Budget
 from training.fit.portrait_decoder import train_portrait_decoder
-from training.fit.weights import fill, load_autoencoder
+from training.fit.weights import load_autoencoder, start_portrait_decoder
 
 PART: Final = "portrait_decoder"
 _PEOPLE: Final = 40
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--budget-min", type=float, default=60)
     parser.add_argument("--people", type=int, default=240, help="of each kind, to learn from")
     parser.add_argument("--held-out", type=int, default=16, help="of each kind, to measure")
+    parser.add_argument("--blocks", type=int, nargs=5, help="of each stage, if more than there are")
     parser.add_argument("--rate", type=float, default=3e-4, help="the learning rate")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -56,8 +57,8 @@ def main() -> None:
 def _train(options: argparse.Namespace) -> PortraitDecoder:
     """Paint what is missing, train, and write the weights."""
     folder, device = weights_folder(options.start), training_device()
-    decoder = PortraitDecoder.from_config(PortraitDecoder.load_config(weights_part(folder, PART)))
-    fill(decoder, weights_part(folder, PART)).to(device, memory_format=torch.channels_last)
+    decoder = start_portrait_decoder(weights_part(folder, PART), options.blocks)
+    decoder.to(device, memory_format=torch.channels_last)
     vae = load_autoencoder(weights_part(folder, "vae")).to(device).requires_grad_(False)
     budget = Budget(seconds=60 * options.budget_min)
     trained: PortraitDecoder = train_portrait_decoder(

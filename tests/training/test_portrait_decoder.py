@@ -1,5 +1,7 @@
 """Training of the portrait decoder: what is drawn belongs together, and all weights learn."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,9 @@ from sonic_ops.models.portrait_decoder import PortraitDecoder
 from tests.tiny import PORTRAIT_DECODER
 from training.data.albums import SIZE, Album, people
 from training.fit.autoencoder import make_autoencoder
+from training.fit.export import write_part
 from training.fit.portrait_decoder import decoder_loss, draw_batch
+from training.fit.weights import start_portrait_decoder
 from training.people.people import is_held_out
 
 MOUTH, EYES = (90, 160), (140, 100)
@@ -45,6 +49,20 @@ def test_all_weights_learn(album: Album) -> None:
     loss.backward()
     still = [name for name, p in decoder.named_parameters() if p.grad is None or not p.grad.any()]
     assert not still
+
+
+@torch.inference_mode()
+def test_more_blocks_begin_as_the_decoder_that_they_are_added_to(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    small = PortraitDecoder(**PORTRAIT_DECODER)
+    for parameter in small.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    write_part(tmp_path, small.half().float())
+    grown = start_portrait_decoder(tmp_path, (2, 2, 1, 1, 3))
+    latents, portrait = torch.randn(2, 4, 4, 4), torch.rand(3, 64, 64) * 2 - 1
+    found = [d.decode(latents, d.refer(portrait, latents[:1])) for d in (small, grown)]
+    assert len(grown.state_dict()) > len(small.state_dict())
+    assert all(np.array_equal(found[0][name], found[1][name]) for name in ("flow", "paint"))
 
 
 def test_held_out_people_are_apart() -> None:
