@@ -49,7 +49,7 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latent_channels: int = 8,
         portrait_channels: tuple[int, int, int] = (24, 48, 64),
         channels: tuple[int, int, int, int] = (96, 64, 48, 32),
-        blocks: tuple[int, int, int, int, int] = (3, 2, 1, 2, 1),
+        blocks: tuple[int, int, int, int, int] = (2, 1, 1, 1, 1),
         max_flow: float = 0.2,
     ) -> None:
         super().__init__()
