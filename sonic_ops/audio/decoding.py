@@ -6,25 +6,20 @@ Shape letters: C channels, S samples.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
-import av
 import numpy as np
 import soxr
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.packet import Packet
 from numpy.typing import NDArray
 
-AnyPacket: TypeAlias = "Packet[Any]"
+from sonic_ops.core.containers import AnyPacket, CutOffError, frames_of, packets_of
 
 LOUDEST = 100.0  # of full scale; what is beyond it is no sound
 _MAX_PLANES = 8  # from here on PyAV reads past the last plane
-_MAX_FAULTS = 3  # in a row, without a packet between them: FFmpeg does not get past this place
-# What decoders raise does not tell what is wrong: EPERM and "patches welcome" mean damage too.
-FAULTS = (av.error.FFmpegError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,42 +74,20 @@ def decoded_frames(
     container: InputContainer, stream: AudioStream, tally: Tally
 ) -> Iterator[AudioFrame | None]:
     """Decode a stream; None stands for what cannot be."""
-    for packet in _packets(container, tally):
-        is_other = packet is not None and packet.stream_index != stream.index
-        if packet is not None:
-            tally.add(packet, is_other=is_other)
-        if is_other:
-            continue
-        try:
-            for frame in () if packet is None else packet.decode():
+    try:
+        for packet in packets_of(container):
+            is_other = packet is not None and packet.stream_index != stream.index
+            if packet is not None:
+                tally.add(packet, is_other=is_other)
+            frames = [] if is_other else frames_of(packet)
+            if frames is None:
+                tally.num_damaged += 1
+                yield None
+            for frame in frames or []:
                 assert isinstance(frame, AudioFrame)
                 yield frame
-            is_damaged = packet is None
-        except EOFError:  # it was flushed already
-            is_damaged = False
-        except FAULTS:
-            is_damaged = True
-        if is_damaged:
-            tally.num_damaged += 1
-            yield None
-
-
-def _packets(container: InputContainer, tally: Tally) -> "Iterator[AnyPacket | None]":
-    """Read all packets to the end of the file; None stands for what cannot be read."""
-    num_faults = 0
-    while num_faults < _MAX_FAULTS:
-        try:
-            for packet in container.demux():
-                num_faults = 0
-                yield packet
-        except IndexError:  # a stream that begins on the way, which PyAV leaves out the next time
-            num_faults += 1
-        except FAULTS:
-            num_faults += 1
-            yield None
-        else:
-            return
-    tally.is_cut_off = True
+    except CutOffError:
+        tally.is_cut_off = True
 
 
 def in_one_form(blocks: Iterable[SoundBlock], rate_hz: int) -> Iterator[SoundBlock]:

@@ -14,7 +14,6 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from sonic_ops.audio.decoding import (
-    FAULTS,
     SoundBlock,
     Tally,
     block_of,
@@ -23,6 +22,7 @@ from sonic_ops.audio.decoding import (
 )
 from sonic_ops.audio.endings import MAX_DAMAGED_SHARE, end_notes, known_duration_s, unreadable
 from sonic_ops.core.containers import (
+    FAULTS,
     MIN_OFFSET_S,
     MediaError,
     film_stream,

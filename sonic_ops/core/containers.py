@@ -4,17 +4,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeAlias
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.frame import Frame
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from sonic_ops.core.files import LOCAL_ONLY
 
+AnyPacket: TypeAlias = "Packet[Any]"
+
 MIN_OFFSET_S = 0.04  # smaller differences are how files round their times
+_MAX_FAULTS = 3  # in a row, without a packet between them
+# What FFmpeg raises does not tell what is wrong: EPERM and "patches welcome" mean damage too.
+FAULTS = (av.error.FFmpegError, NotImplementedError)
 _SNIFFED_BYTES = 1 << 14
 _NOT_MEDIA = (
     (b"<!doctype html", "it is a web page, perhaps one that asks for a password"),
@@ -30,6 +37,10 @@ _LACKS_DECODER = (
     av.error.PatchWelcomeError,
     NotImplementedError,
 )
+
+
+class CutOffError(Exception):
+    """The rest of a file cannot be read."""
 
 
 class MediaError(Exception):
@@ -56,6 +67,37 @@ def reason_of(error: Exception, file: IO[bytes] | str = "") -> str:
     if isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError):
         return f"it could not be read to its end ({error.strerror or error})"
     return _sniffed(file) or "its format is unknown, or it is damaged"
+
+
+def packets_of(container: InputContainer) -> "Iterator[AnyPacket | None]":
+    """Read all packets of a file to its end; None stands for what cannot be read.
+
+    Raises CutOffError where FFmpeg does not get any further.
+    """
+    num_faults = 0
+    while num_faults < _MAX_FAULTS:
+        try:
+            for packet in container.demux():
+                num_faults = 0
+                yield packet
+        except IndexError:  # a stream that begins on the way, which PyAV leaves out the next time
+            num_faults += 1
+        except FAULTS:
+            num_faults += 1
+            yield None
+        else:
+            return
+    raise CutOffError
+
+
+def frames_of(packet: "AnyPacket | None") -> "list[Frame] | None":
+    """Decode a packet; None if that cannot be done."""
+    try:
+        return None if packet is None else list(packet.decode())
+    except EOFError:  # it was flushed already
+        return []
+    except FAULTS:
+        return None
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
