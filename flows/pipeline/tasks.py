@@ -172,7 +172,7 @@ def prepare_portrait(row: RowRun) -> PortraitFiles:
 
     def whole_picture() -> dict[str, Tensor]:
         shown = portrait_from(artifacts.read_tensors(target))
-        return backdrop_tensors(backdrop_of(cells.portrait, settings, shown))
+        return backdrop_tensors(backdrop_of(cells.portrait, cells.face_box, settings, shown))
 
     def copy_video(path: Path) -> None:
         with open_address(cells.portrait) as source, path.open("wb") as copy:

@@ -17,9 +17,15 @@ from sonic_ops.core.errors import AudioTooShortError, FieldError, InputError
 from sonic_ops.core.sizes import scaled_size
 from sonic_ops.media.subtitles import cut, read_subtitles
 from sonic_ops.picture.compositing import Backdrop, backdrop_size, prepare_backdrop
-from sonic_ops.picture.faces import Box
-from sonic_ops.picture.images import load_picture
-from sonic_ops.picture.portrait import Corners, Portrait, place_face, prepare_portrait, render_size
+from sonic_ops.picture.faces import Box, turn_of
+from sonic_ops.picture.portrait import (
+    Corners,
+    Portrait,
+    load_portrait,
+    place_face,
+    prepare_portrait,
+    render_size,
+)
 
 MIN_SOUND_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 LISTENED_S = 600
@@ -129,7 +135,7 @@ def _prepared(
 ) -> Portrait:
     """The portrait at an address, whose content has this hash."""
     return prepare_portrait(
-        load_picture(portrait, settings.max_megapixels).image,
+        load_portrait(portrait, settings, _box(face_box)).image,
         resolution=settings.resolution,
         model_resolution=settings.model_resolution,
         framing=settings.framing,
@@ -140,9 +146,11 @@ def _prepared(
     )
 
 
-def backdrop_of(source: str, settings: PortraitConfig, portrait: Portrait) -> Backdrop:
+def backdrop_of(
+    source: str, face_box: FaceBox | None, settings: PortraitConfig, portrait: Portrait
+) -> Backdrop:
     """The whole picture, of which the portrait shows a part. Raises InputError."""
-    picture = load_picture(source, settings.max_megapixels)
+    picture = load_portrait(source, settings, _box(face_box))
     return prepare_backdrop(picture.image, portrait.crop, portrait.box, moves=picture.is_video)
 
 
@@ -154,7 +162,7 @@ def inspect_portrait(
     scale_to: int | None = None,
 ) -> PortraitFacts:
     """Find the face as the render will. Raises InputError."""
-    picture = load_picture(portrait, settings.max_megapixels)
+    picture = load_portrait(portrait, settings, _box(face_box))
     place = place_face(
         picture.image,
         resolution=settings.resolution,
@@ -166,14 +174,23 @@ def inspect_portrait(
     if scale_to is not None:
         scaled_size(_video_size(picture.image.size, place.crop, settings), scale_to)
     notes = []
-    if picture.is_video and settings.framing == "paste":
-        notes.append("the portrait is a video: the face of its first picture speaks in all of them")
-    elif picture.is_video:
-        notes.append("the portrait is a video: its first picture is used")
+    if picture.is_video:
+        which = f"picture at {picture.at_s:.1f} s" if picture.at_s else "first picture"
+        is_pasted = settings.framing == "paste"
+        use = (
+            f"the face of its {which} speaks in all of them"
+            if is_pasted
+            else f"its {which} is used"
+        )
+        why = ", since no face was found before" if picture.at_s and face_box is None else ""
+        notes.append(f"the portrait is a video: {use}{why}")
     elif picture.is_first_of_many:
         notes.append("the portrait is an animation or an album: its first picture is used")
     if place.num_faces > 1 and face_box is None and face is None:
         notes.append(f"{place.num_faces} faces in the portrait: the largest is used")
+    if turn := turn_of(picture.image):
+        how = "stands upside down" if turn == 180 else "lies on its side"
+        notes.append(f"the face {how}: turned by {turn} degrees to the left it is upright")
     left, top, right, bottom = place.crop
     return PortraitFacts(picture.image.size, (right - left, bottom - top), tuple(notes))
 

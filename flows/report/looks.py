@@ -14,10 +14,11 @@ from PIL import Image
 from flows import addresses
 from flows.state.receipts import work_root
 from flows.state.results import FINISHED, RowResult
+from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import FieldError, InputError
 from sonic_ops.core.files import fetched, written
 from sonic_ops.core.formats import format_of
-from sonic_ops.picture.images import load_image
+from sonic_ops.picture.portrait import load_portrait
 from sonic_ops.quality.looking import Curves, Look, look_at
 from sonic_ops.quality.measures import Measures, Part
 from sonic_ops.quality.seams import KeyChange
@@ -114,7 +115,7 @@ def _portrait(result: RowResult) -> NDArray[np.uint8] | None:
     if not result.portrait:
         return None
     try:
-        image = load_image(result.portrait)
+        image = load_portrait(result.portrait, PortraitConfig(), None).image
     except InputError:
         return None
     image.thumbnail((_PORTRAIT_SIDE, _PORTRAIT_SIDE), Image.Resampling.BICUBIC)

@@ -76,7 +76,7 @@ def decoded_frames(
     """Decode a stream; None stands for what cannot be."""
     try:
         for packet in packets_of(container):
-            is_other = packet is not None and packet.stream_index != stream.index
+            is_other = packet is not None and packet.stream.index != stream.index
             if packet is not None:
                 tally.add(packet, is_other=is_other)
             frames = [] if is_other else frames_of(packet)

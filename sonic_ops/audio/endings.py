@@ -97,10 +97,14 @@ def _wav_duration_s(source: str) -> float:
 def _ogg_duration_s(source: str, stream: AudioStream) -> float:
     """Return the duration by the number of samples that the last page of an Ogg file counts."""
     position, _ = _last_page(source)
-    rate = 48_000 if stream.codec_context.name == "opus" else stream.rate
+    context = stream.codec_context
+    rate, skipped = stream.rate, 0
+    if context.name == "opus":  # whose header says how many samples are only for the codec
+        rate, skipped = 48_000, int.from_bytes((context.extradata or b"")[10:12], "little")
     if not rate or not 0 < position < 1 << 62 or stream.time_base is None:
         return 0.0
-    return position / rate - float((stream.start_time or 0) * stream.time_base)
+    start_s = float((stream.start_time or 0) * stream.time_base)
+    return (position - skipped) / rate - max(start_s, 0)
 
 
 def _first_page(source: str) -> int:

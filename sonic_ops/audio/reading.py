@@ -30,6 +30,7 @@ from sonic_ops.core.containers import (
     open_container,
     sound_stream,
     start_of,
+    translated,
 )
 from sonic_ops.core.files import open_address
 
@@ -51,7 +52,7 @@ def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
             raise unreadable(source, "it is empty")
         file.seek(0)
         try:
-            with open_container(file) as container:
+            with translated(file), open_container(file) as container:
                 stream = sound_stream(container)
                 if stream is None:
                     raise unreadable(source, "it has no audio stream")
@@ -105,6 +106,15 @@ def first_sound_s(source: str) -> float:
                 start_s = float(frame.time or 0.0)
                 return 0.0 if _lead_s(container, start_s) else start_s
     return 0.0
+
+
+def padding_s(source: str) -> float:
+    """Return the most seconds that the codec of a sound may add: a block at each end.
+
+    Raises as `open_sound`.
+    """
+    with open_sound(source) as (_, stream):
+        return float(2 * (stream.codec_context.frame_size or 0) / (stream.rate or 1))
 
 
 def can_be_copied(source: str, codecs: Collection[str], *, max_block_s: Fraction) -> bool:

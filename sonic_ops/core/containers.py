@@ -22,6 +22,7 @@ MIN_OFFSET_S = 0.04  # smaller differences are how files round their times
 _MAX_FAULTS = 3  # in a row, without a packet between them
 # What FFmpeg raises does not tell what is wrong: EPERM and "patches welcome" mean damage too.
 FAULTS = (av.error.FFmpegError, NotImplementedError)
+_STILLS = ("_pipe", "image2", "gif", "apng", "ico", "tty")
 _SNIFFED_BYTES = 1 << 14
 _NOT_MEDIA = (
     (b"<!doctype html", "it is a web page, perhaps one that asks for a password"),
@@ -49,15 +50,47 @@ class MediaError(Exception):
 
 @contextmanager
 def open_container(file: IO[bytes] | str) -> Iterator[InputContainer]:
-    """Open any container that FFmpeg reads. Raises MediaError, also for what is read from it.
+    """Open any container that FFmpeg reads. Raises MediaError."""
+    with translated(file):
+        container = _opened(file)
+    with container:
+        yield container
+
+
+@contextmanager
+def translated(file: IO[bytes] | str) -> Iterator[None]:
+    """Raise MediaError for what FFmpeg, or a store, raises while a file is read.
 
     FFmpeg has no common error for damage, so all of its errors are taken for that.
     """
     try:
-        with av.open(file, options=LOCAL_ONLY, metadata_errors="replace") as container:
-            yield container
-    except (av.error.FFmpegError, OSError, NotImplementedError) as error:
+        yield
+    except (*FAULTS, OSError) as error:
         raise MediaError(reason_of(error, file)) from error
+
+
+def is_still(container: InputContainer) -> bool:
+    """Whether FFmpeg takes a file for a picture, or a text."""
+    return container.format.name.endswith(_STILLS)
+
+
+def _opened(file: IO[bytes] | str) -> InputContainer:
+    """A container by its content; the ending of its name helps where that is not clear."""
+    with suppress(*FAULTS):
+        container: InputContainer = av.open(file, options=LOCAL_ONLY, metadata_errors="replace")
+        if isinstance(file, str) or not is_still(container):
+            return container
+    if not isinstance(file, str):
+        file.seek(0)
+    nameless = file if isinstance(file, str) else _Nameless(file)
+    return av.open(nameless, options=LOCAL_ONLY, metadata_errors="replace")
+
+
+class _Nameless:
+    """A file whose name does not mislead FFmpeg."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
 def reason_of(error: Exception, file: IO[bytes] | str = "") -> str:
@@ -130,6 +163,13 @@ def start_of(container: InputContainer) -> Fraction:
         if not (isinstance(stream, VideoStream) and is_cover(stream))
     ]
     return max(min(starts, default=Fraction(0)), Fraction(0))  # below 0 are what codecs need first
+
+
+def film_start(container: InputContainer, stream: VideoStream) -> Fraction:
+    """The time of a file at which players start: that of its first picture, or of earlier sound."""
+    first = (stream.start_time or 0) * (stream.time_base or 0)
+    start = start_of(container)
+    return start if abs(first - start) > MIN_OFFSET_S else Fraction(first)
 
 
 def _sniffed(file: IO[bytes] | str) -> str:

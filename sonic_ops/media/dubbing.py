@@ -7,14 +7,23 @@ from heapq import merge
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from sonic_ops.audio.reading import padding_s
+from sonic_ops.core.containers import (
+    MIN_OFFSET_S,
+    MediaError,
+    film_stream,
+    is_cover,
+    open_container,
+    start_of,
+    translated,
+)
 from sonic_ops.core.errors import FieldError, LengthsDifferError, VideoUnreadableError
-from sonic_ops.core.files import LOCAL_ONLY, draft_of, open_address
+from sonic_ops.core.files import draft_of, open_address
 from sonic_ops.core.formats import Format, format_of
 from sonic_ops.media.encoding import create_file
 from sonic_ops.media.inspection import TOLERANCE_S, track_lengths_s
@@ -25,6 +34,8 @@ from sonic_ops.media.subtitles import add_subtitles, cut, read_subtitles
 from sonic_ops.provenance.marks import has_tags, mark_file, tags_of
 
 AnyPacket: TypeAlias = "Packet[Any]"
+
+_HOLDS_ALL = "matroska"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +52,11 @@ def join_languages(
     """Join the pictures of `video` with sounds and subtitles, in the format of `target`.
 
     No picture is encoded again; sound is copied where the format takes it. The first language is
-    the one that players choose. The first picture is shown at 0, whenever it was in the video.
+    the one that players choose. What players show or play first
+    is at 0, whenever it was in the video.
     Returns the seconds of the pictures and of every sound. Raises InputError: a file is missing or
     unreadable, the format cannot hold the pictures, or a sound is more than 0.04 s longer or
-    shorter than they are.
+    shorter than they are, beyond the padding of its codec; the video's own may have any length.
     """
     form = format_of(target.name)
     first_pts, picture_s = _shown(video)
@@ -78,24 +90,27 @@ def join_languages(
 def _open_video(video: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     with open_address(video) as file:
         try:
-            container = av.open(file, options=LOCAL_ONLY)
-        except (av.error.FFmpegError, OSError) as error:
-            raise _unreadable(video, error.strerror or type(error).__name__) from error
-        with container:
-            if not container.streams.video:
-                raise _unreadable(video, "it has no picture")
-            yield container, container.streams.video[0]
+            with open_container(file) as container:
+                picture = film_stream(container)
+                if picture is None or is_cover(picture):
+                    raise _unreadable(video, "it has no picture")
+                if picture.codec_context is None:
+                    raise _unreadable(video, "its codec is unknown")
+                yield container, picture
+        except MediaError as error:
+            raise _unreadable(video, str(error)) from error
 
 
 def _packets(video: str, source: InputContainer, picture: VideoStream) -> Iterator[AnyPacket]:
     try:
-        yield from source.demux(picture)
-    except (av.error.FFmpegError, OSError) as error:
-        raise _unreadable(video, error.strerror or type(error).__name__) from error
+        with translated(video):
+            yield from source.demux(picture)
+    except MediaError as error:
+        raise _unreadable(video, str(error)) from error
 
 
 def _shown(video: str) -> tuple[int, float]:
-    """The time stamp of the first picture, and the seconds from it to the end of the last."""
+    """The time stamp at which players start, and the seconds from it to the end of the pictures."""
     with _open_video(video) as (source, picture):
         num_hidden, stamps = 0, []
         for packet in _packets(video, source, picture):
@@ -109,8 +124,12 @@ def _shown(video: str) -> tuple[int, float]:
             )
         if not stamps or picture.time_base is None:
             raise _unreadable(video, "the file does not say when they are shown")
+        first = min(stamps) * picture.time_base
+        start = start_of(source)
+        start = start if first - start > MIN_OFFSET_S else first
         last_s = 1 / picture.average_rate if picture.average_rate else 0
-        return min(stamps), float((max(stamps) - min(stamps)) * picture.time_base + last_s)
+        end_s = float(max(stamps) * picture.time_base - start + last_s)
+        return round(start / picture.time_base), end_s
 
 
 def _from_0(packets: Iterable[AnyPacket], first_pts: int) -> Iterator[AnyPacket]:
@@ -131,7 +150,7 @@ def _unreadable(video: str, reason: str) -> VideoUnreadableError:
 
 def _check_format(form: Format, picture: VideoStream, target: Path) -> None:
     codec = picture.codec_context.codec.canonical_name
-    if codec not in form.video:
+    if codec not in form.video and form.muxer != _HOLDS_ALL:
         raise FieldError(
             f"{target.name} cannot hold the pictures of the video, which are {codec}",
             remedy="Let the output end in .mkv, which holds them all.",
@@ -171,7 +190,9 @@ def _timed(packets: Iterable[AnyPacket], stream: VideoStream) -> Iterator[AnyPac
 def _check_lengths(video: str, sounds: Sequence[Dub], lengths_s: Sequence[float]) -> None:
     picture_s, *sounds_s = lengths_s
     for dub, sound_s in zip(sounds, sounds_s, strict=True):
-        if abs(sound_s - picture_s) > TOLERANCE_S:
+        if dub.source == video:  # it has the length that its maker wanted
+            continue
+        if abs(sound_s - picture_s) > TOLERANCE_S + padding_s(dub.source):
             raise LengthsDifferError(
                 f"The sound of {dub.source} lasts {sound_s:.3f} s, and the pictures of {video} "
                 f"{picture_s:.3f} s",

@@ -77,7 +77,8 @@ def add_sound(
 
 
 def _read(track: Soundtrack) -> Iterator[SoundBlock]:
-    return read_sound(track.source, track.start_s, track.end_s)
+    blocks = read_sound(track.source, track.start_s, track.end_s)
+    return (block for block in blocks if block.length_s)  # the others only mark damage
 
 
 def _tag(stream: AudioStream, language: str | None) -> None:

@@ -19,6 +19,8 @@ NMS_IOU = 0.45
 
 YUNET_MIN_SCORE = 0.6
 YUNET_SIDES = (640, 320)  # a face that fills a large picture is found in the small one
+_TURNED_MIN_SCORE = 0.75  # of a face that would stand upright if the picture were turned
+_TURNED_MARGIN = 0.2  # over the score of the picture as it is
 BLAZEFACE_MIN_SCORE = 0.7  # at 0.5 it sees faces in blurred colours
 BLAZEFACE_SIDE = 128
 _BLAZEFACE_GRIDS = ((16, 2), (8, 6))  # (cells per side, anchors per cell)
@@ -54,6 +56,15 @@ def find_faces(image: Image.Image) -> tuple[Box, ...]:
     return largest_first(_blazeface(rgb_HWC))
 
 
+def turn_of(image: Image.Image) -> int:
+    """By how many degrees to turn a picture counter-clockwise so that its face stands upright."""
+    rgb_HWC = np.asarray(image.convert("RGB"))
+    scores = [_best_score(np.rot90(rgb_HWC, quarters)) for quarters in range(4)]
+    best = int(np.argmax(scores))
+    is_clear = scores[best] > max(_TURNED_MIN_SCORE, scores[0] + _TURNED_MARGIN)
+    return 90 * best if is_clear else 0
+
+
 def largest_first(boxes: list[Box]) -> tuple[Box, ...]:
     """Boxes by falling area; equal areas from top left to bottom right."""
     return tuple(sorted(boxes, key=lambda box: (-box.area, box.y, box.x)))
@@ -61,14 +72,26 @@ def largest_first(boxes: list[Box]) -> tuple[Box, ...]:
 
 def _yunet(rgb_HWC: NDArray[np.uint8], side: int) -> list[Box]:
     """Source: YuNet (Wu et al., Machine Intelligence Research 2023), model of OpenCV Zoo."""
+    rows, scale = _yunet_rows(rgb_HWC, side, YUNET_MIN_SCORE)
+    return [Box(*(float(v) for v in row[:4])).scaled(1 / scale) for row in rows]
+
+
+def _yunet_rows(
+    rgb_HWC: NDArray[np.uint8], side: int, min_score: float
+) -> tuple[NDArray[np.float32], float]:
+    """Rows of x, y, width, height, five landmarks and score, in a picture scaled by a factor."""
     small_HWC, scale = _shrink(rgb_HWC, side)
     height, width = small_HWC.shape[:2]
     model = str(WEIGHTS / "yunet_2023mar.onnx")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns at every load
-    detector = cv2.FaceDetectorYN.create(model, "", (width, height), YUNET_MIN_SCORE, NMS_IOU)
+    detector = cv2.FaceDetectorYN.create(model, "", (width, height), min_score, NMS_IOU)
     _, rows = detector.detect(cv2.cvtColor(small_HWC, cv2.COLOR_RGB2BGR))
-    found = [] if rows is None else [[float(v) for v in row[:4]] for row in rows]
-    return [Box(*row).scaled(1 / scale) for row in found]
+    return np.zeros((0, 15), np.float32) if rows is None else rows, scale
+
+
+def _best_score(rgb_HWC: NDArray[np.uint8]) -> float:
+    rows, _ = _yunet_rows(np.ascontiguousarray(rgb_HWC), YUNET_SIDES[1], _TURNED_MIN_SCORE / 2)
+    return float(rows[:, -1].max(initial=0))
 
 
 def _blazeface(rgb_HWC: NDArray[np.uint8]) -> list[Box]:

@@ -2,33 +2,41 @@
 
 import io
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
+import pi_heif
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from sonic_ops.core.config import PortraitConfig
+from sonic_ops.core.containers import MediaError, reason_of
 from sonic_ops.core.errors import ImageUnreadableError
 from sonic_ops.core.files import open_address
-from sonic_ops.picture.video_frames import first_picture, size_of
+from sonic_ops.picture.video_frames import film_size, is_film, pictures_every
 
 # What Pillow raises for files that are damaged; it warns of large ones, and tests make that raise.
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _DAMAGE = (OSError, RuntimeError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-_ALBUM = "MPO"  # JPEG files of phones: what follows the picture is a map of its brightness
+pi_heif.register_heif_opener()  # photos of phones
+_FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+SEARCHED_S = 60.0  # of a film for a picture that is wanted
+_SEARCH_STEP_S = 0.5
+_BLANK = 4.0  # levels of 255 by which a picture varies that shows nothing
+_ALBUMS = ("MPO", "HEIF")  # of phones: what follows the picture is a map of its brightness
 _MOST_16_BIT = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The first picture of a file, RGB, and whether others follow it."""
+    """A picture of a file, RGB, whether others follow it, and when a film shows it."""
 
     image: Image.Image
     is_first_of_many: bool
     is_video: bool = False
+    at_s: float = 0.0
 
 
 def load_image(source: str, max_megapixels: float = PortraitConfig().max_megapixels) -> Image.Image:
@@ -36,38 +44,64 @@ def load_image(source: str, max_megapixels: float = PortraitConfig().max_megapix
     return load_picture(source, max_megapixels).image
 
 
-def load_picture(source: str, max_megapixels: float) -> Picture:
+def load_picture(
+    source: str, max_megapixels: float, is_wanted: Callable[[Image.Image], bool] | None = None
+) -> Picture:
     """The picture as a viewer shows it: sRGB, turned by its EXIF, transparency on white.
 
-    Colours of 16 bits become 8; of an animation or a video (MP4, QuickTime, Matroska, WebM) the
-    first picture is taken. What is larger than
-    `max_megapixels` is not decoded. Raises MissingFileError or ImageUnreadableError.
+    Colours of 16 bits become 8; of an animation the first picture is taken. Of a film (any that
+    FFmpeg reads) it is the first that `is_wanted` in its first minute, or else its first; of an
+    album with a cover, the cover. What is larger than `max_megapixels` is not decoded. Raises
+    MissingFileError or ImageUnreadableError.
     """
     with open_address(source) as file:
         try:
             with Image.open(file, formats=_FORMATS) as image:
                 _check_size(source, image.size, max_megapixels)
-                is_many = image.format != _ALBUM and getattr(image, "is_animated", False)
+                is_many = image.format not in _ALBUMS and getattr(image, "is_animated", False)
                 return Picture(_rgb(source, _upright(image)), is_many)
         except _TOO_LARGE as error:
             raise _too_large(source, "more", max_megapixels) from error
         except UnidentifiedImageError as error:
-            size = size_of(file)
+            size = film_size(file)
             if size is None:
-                raise _unreadable(source, "its format is unknown, or it is damaged") from error
-            return _first_of_video(source, file, size, max_megapixels)
+                raise _unreadable(source, _what_it_is(file)) from error
+            _check_size(source, size, max_megapixels)
+            return _of_film(source, file, is_wanted)
         except _DAMAGE as error:
-            raise _unreadable(source, f"it is damaged ({error})") from error
+            raise _unreadable(source, "it is damaged") from error
 
 
-def _first_of_video(
-    source: str, file: IO[bytes], size: tuple[int, int], max_megapixels: float
+def is_blank(image: Image.Image) -> bool:
+    """Whether a picture shows nothing, as a film that fades in does at first."""
+    return float(np.asarray(image.convert("L")).std()) < _BLANK
+
+
+def _of_film(
+    source: str, file: IO[bytes], is_wanted: Callable[[Image.Image], bool] | None
 ) -> Picture:
-    _check_size(source, size, max_megapixels)
+    first: Image.Image | None = None
     try:
-        return Picture(first_picture(file), is_first_of_many=True, is_video=True)
-    except _DAMAGE as error:
-        raise _unreadable(source, f"it is damaged ({error})") from error
+        moves = is_film(file)
+        for at_s, image in pictures_every(file, _SEARCH_STEP_S):
+            first = first or image
+            if is_wanted is None or at_s > SEARCHED_S:
+                break
+            if is_wanted(image):
+                return Picture(image, moves, moves, at_s)
+    except MediaError as error:
+        if first is None:
+            raise _unreadable(source, str(error)) from error
+    assert first is not None, "there is one, or an error"
+    return Picture(first, moves, moves)
+
+
+def _what_it_is(file: IO[bytes]) -> str:
+    """What is said of a file that is no picture that is read."""
+    file.seek(0)
+    with suppress(*_DAMAGE, *_TOO_LARGE), Image.open(file) as image:
+        return f"it is {image.format}, which is not read"
+    return reason_of(ValueError(), file)
 
 
 def _check_size(source: str, size: tuple[int, int], max_megapixels: float) -> None:
@@ -87,7 +121,7 @@ def _too_large(source: str, size: str, max_megapixels: float) -> ImageUnreadable
 def _unreadable(source: str, reason: str) -> ImageUnreadableError:
     return ImageUnreadableError(
         f"The picture {source} cannot be read: {reason}",
-        remedy="Give a PNG, JPEG, WebP or TIFF file that a picture viewer can show.",
+        remedy="Save it as PNG or JPEG, or give another picture or film.",
     )
 
 

@@ -14,8 +14,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import FieldError, ImageUnreadableError, NoFaceError
-from sonic_ops.picture.faces import Box, find_faces
+from sonic_ops.picture.faces import Box, find_faces, turn_of
+from sonic_ops.picture.images import Picture, is_blank, load_picture
 
 Corners = tuple[int, int, int, int]
 Framing = Literal["face", "full", "paste"]
@@ -94,9 +96,13 @@ def place_face(
     faces = find_faces(image) if face_box is None else (_inside(face_box, image),)
     whole = Box(0, 0, image.width, image.height)
     if framing != "full" and not faces:
+        turn = turn_of(image)
+        turned = f", but in the picture turned by {turn} degrees" if turn else ""
         raise NoFaceError(
-            "No face was found in the picture",
-            remedy="Give its place in face_box (x, y, width, height), or set framing to full.",
+            f"No face was found in the picture{turned}",
+            remedy="Turn the picture until the face stands upright."
+            if turn
+            else "Give its place in face_box (x, y, width, height), or set framing to full.",
         )
     if face is not None and face_box is None:
         box = _from_left(faces, face)
@@ -105,6 +111,18 @@ def place_face(
     crop = (0, 0, *image.size) if framing == "full" else crop_around(box, expand, image.size)
     _check_shape(crop[2] - crop[0], crop[3] - crop[1], resolution)
     return Place(box, len(faces), crop)
+
+
+def load_portrait(source: str, settings: PortraitConfig, face_box: Box | None) -> Picture:
+    """The picture that is animated: of a film the first that shows a face, or anything.
+
+    Raises MissingFileError or ImageUnreadableError.
+    """
+
+    def is_wanted(image: Image.Image) -> bool:
+        return bool(find_faces(image)) if face_box is None else not is_blank(image)
+
+    return load_picture(source, settings.max_megapixels, is_wanted)
 
 
 def prepare_portrait(

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorTrc, Colorspace
+from av.video.reformatter import Colorspace, ColorTrc
 from numpy.typing import NDArray
 
 from sonic_ops.media.encoding import EXACT
@@ -56,7 +56,9 @@ def _without_highlights(light_HWC: Floats) -> Floats:
     """Draw what is brighter than white into its range; colours keep their hue."""
     brightest_HW1 = light_HWC.max(axis=2, keepdims=True)
     table = _highlights()
-    place = np.minimum(brightest_HW1 * (len(table) - 1) / (_PEAK_NITS / _WHITE_NITS), len(table) - 1)
+    place = np.minimum(
+        brightest_HW1 * (len(table) - 1) / (_PEAK_NITS / _WHITE_NITS), len(table) - 1
+    )
     shown_HW1 = table[place.astype(np.int32)]
     return np.minimum(light_HWC * (shown_HW1 / np.maximum(brightest_HW1, 1e-6)), 1)
 

@@ -24,21 +24,21 @@ from PIL import Image
 
 from sonic_ops.core.containers import (
     FAULTS,
-    MIN_OFFSET_S,
     CutOffError,
     MediaError,
+    film_start,
     film_stream,
     frames_of,
     is_cover,
+    is_still,
     open_container,
     packets_of,
-    start_of,
+    translated,
 )
 from sonic_ops.core.errors import ImageUnreadableError
 from sonic_ops.media.encoding import EXACT
 from sonic_ops.picture.tone_mapping import is_hdr, ordinary
 
-_PICTURES = ("_pipe", "image2", "gif", "apng", "ico", "tty")  # of FFmpeg's formats: no films
 _PHOTOS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 """What HEIF files call themselves: FFmpeg would show one tile of such a photo as a video."""
 _UNSAID = 2  # how H.273 numbers colours that a file does not name
@@ -70,14 +70,14 @@ def pictures_every(file: IO[bytes], step_s: float) -> Iterator[tuple[float, Imag
     Raises MediaError if none can be decoded.
     """
     with _opened(file) as (container, stream):
-        start, due = _clock_start(container, stream), -1.0
+        start, due = film_start(container, stream), -1.0
         for frame in _frames(container, stream):
             time_s = float((frame.time or 0) - start)
             if time_s >= due:
                 yield max(time_s, 0.0), _picture(frame, stream)
                 due = time_s + step_s
         if due < 0:
-            raise MediaError("there is no picture in it that can be decoded")
+            raise MediaError("it is damaged: none of its pictures can be decoded")
 
 
 def pictures_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterator[Image.Image]:
@@ -112,9 +112,9 @@ def _opened(file: IO[bytes] | str) -> Iterator[tuple[InputContainer, VideoStream
     """A film and the pictures that players show of it. Raises MediaError."""
     if not isinstance(file, str):
         file.seek(0)
-    with open_container(file) as container:
+    with translated(file), open_container(file) as container:
         stream = film_stream(container)
-        if stream is None or container.format.name.endswith(_PICTURES):
+        if stream is None or is_still(container):
             raise MediaError("its format is unknown, or it is damaged")
         if stream.codec_context is None or not stream.codec_context.width:
             raise MediaError("its codec is unknown")
@@ -126,7 +126,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
     decoder = _alpha_decoder(stream)
     with suppress(CutOffError):
         for packet in packets_of(container):
-            if packet is None or packet.stream_index != stream.index:
+            if packet is None or packet.stream.index != stream.index:
                 continue
             if decoder is None:
                 frames = frames_of(packet) or []
@@ -149,20 +149,12 @@ def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
     return decoder
 
 
-def _clock_start(container: InputContainer, stream: VideoStream) -> Fraction:
-    """The time of a file at which players start: that of its first picture, or of earlier sound."""
-    assert stream.time_base is not None
-    first = (stream.start_time or 0) * stream.time_base
-    start = start_of(container)
-    return start if abs(first - start) > MIN_OFFSET_S else first
-
-
 def _frames_from(
     container: InputContainer, stream: VideoStream, moment: Fraction
 ) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Frames with their times in seconds, from one that is shown at a moment or before."""
     assert stream.time_base is not None
-    start = _clock_start(container, stream)
+    start = film_start(container, stream)
     for back_s in _BACK_S if container.format.name in _INDEXED else _BACK_S[1:]:
         if moment <= back_s and back_s:
             break
@@ -198,9 +190,10 @@ def _picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:
     """A frame as a player shows it: RGB, upright, with square pixels."""
     size = _shown_size(stream, frame)
     shown_HWC = ordinary(frame, size) if is_hdr(frame) else _rgb(frame, size)
+    quarters = round(frame.rotation / 90)
     if _is_mirrored(frame):
-        shown_HWC = shown_HWC[:, ::-1]
-    turned_HWC = np.rot90(shown_HWC, round(frame.rotation / 90))
+        shown_HWC, quarters = shown_HWC[:, ::-1], quarters + 2  # a mirror counts as half a turn
+    turned_HWC = np.rot90(shown_HWC, quarters)
     return Image.fromarray(np.ascontiguousarray(turned_HWC))
 
 
