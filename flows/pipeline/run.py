@@ -122,6 +122,8 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
         estimator = Estimator(config, load_calibration(config))
         checked = check(manifest, request.output_folder, estimator, ledger, terminal)
     say_problems(checked, estimator, ledger, terminal)
+    for row_id, notes in checked.notes:
+        terminal.say(f"row {row_id}: {notes}")
     num_finished = checked.num_rows - checked.num_planned - checked.num_bad
     terminal.say(
         f"{checked.num_rows:,} rows: {checked.num_planned:,} to render, {num_finished:,} finished, "

@@ -39,6 +39,7 @@ class Checked:
     num_unfit: int = 0
     bad: list[BadRow] = field(default_factory=list)
     unfit: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
     an_output: str | None = None
     estimate: RunEstimate = field(default_factory=RunEstimate)
 
@@ -97,6 +98,8 @@ def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: L
     checked.num_planned += 1
     checked.an_output = checked.an_output or planned.row.output
     checked.estimate.add(estimate)
+    if planned.notes and len(checked.notes) < SAID:
+        checked.notes.append((planned.row.id, "; ".join(planned.notes)))
     if problems := [*estimator.problems(planned, estimate)]:
         checked.num_unfit += 1
         named = [(planned.row.id, problem) for problem in problems]
