@@ -1,10 +1,14 @@
-"""Writes the three voices and their subtitles, with espeak-ng: python make_voices.py"""
+"""Write the three voices and their subtitles: python -m examples.dubbing.make_voices
 
-import io
-import subprocess
+espeak-ng comes with the tools of developers (`make setup`).
+"""
+
 from pathlib import Path
 
+import numpy as np
 import soundfile
+
+from training.speech.espeak import synthesise
 
 HERE = Path(__file__).parent
 WORDS_PER_MINUTE = 150
@@ -17,9 +21,10 @@ SENTENCES = {
 
 def speak(language: str, sentence: str) -> float:
     """Write what the voice of a language says; its seconds."""
-    command = ["espeak-ng", "-v", language, "-s", str(WORDS_PER_MINUTE), "--stdout", sentence]
-    spoken = subprocess.run(command, check=True, capture_output=True).stdout
-    samples, rate_hz = soundfile.read(io.BytesIO(spoken))
+    sound, rate_hz, _ = synthesise(
+        sentence, voice=language, rate=WORDS_PER_MINUTE, pitch=50, pitch_range=50
+    )
+    samples = np.frombuffer(sound, np.int16)
     soundfile.write(HERE / f"{language}.flac", samples, rate_hz)
     return len(samples) / rate_hz
 
