@@ -1,9 +1,9 @@
 """`python -m tests.bench.edges`: what a mirror at both ends of the video changes.
 
 The embedded model renders every recording of a folder with either `padding_mode`. The mouth is
-measured in the finished videos (`sonic_ops/quality`): its correlation with the voice in the first second, the
-last one and between, over all recordings. The loop is the change from the last output frame to the
-first one, against that between neighbours: near 1 the video goes round.
+measured in the finished videos (`sonic_ops/quality`): its correlation with the voice in the first
+second, the last one and between, over all recordings. The loop is the change from the last output
+frame to the first one, against that between neighbours: near 1 the video goes round.
 """
 
 import argparse
