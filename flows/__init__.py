@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_PRESET", "render"]
 
-DEFAULT_PRESET = "sketch"
+DEFAULT_PRESET = "lite"
 
 
 def render(

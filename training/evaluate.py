@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from flows import DEFAULT_PRESET
 from flows.rows.config import RenderConfig, load_preset
 from flows.rows.fingerprint import weights_digest
 from sonic_ops.core.errors import SonicError
@@ -60,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("out", type=Path, help="folder of the table")
     parser.add_argument("--weights", help="a folder; default: those of the preset")
-    parser.add_argument("--preset", default=DEFAULT_PRESET)
+    parser.add_argument("--preset", default="sketch")
     parser.add_argument("--recordings", type=Path, help="real speech with its `transcription`")
     parser.add_argument("--run", type=Path, help="the training run, for its curves")
     parser.add_argument("--clips", type=int, default=16)

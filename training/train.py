@@ -7,7 +7,6 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from flows import DEFAULT_PRESET
 from flows.supervisor.prefect_settings import prepare_prefect, reach_prefect
 from training.fit.options import add_options, run_of
 from training.fit.stages import TRAINING, Run, Stage, painting, run_stage
@@ -55,7 +54,7 @@ def main() -> None:
             argparse.Namespace(
                 out=run.folder / "evaluation",
                 weights=str(run.folder / "export"),
-                preset=DEFAULT_PRESET,
+                preset="sketch",
                 recordings=None,
                 run=run.folder,
                 clips=options.eval_clips,

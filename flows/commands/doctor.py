@@ -199,7 +199,7 @@ def gpu(config: RenderConfig) -> Finding:
         return Finding("GPU", "ok", found)
     if config.models.device == "cpu":
         return Finding("GPU", "ok", "none, and the preset needs none")
-    remedy = "Install the driver, or take a preset for the CPU: --preset sketch."
+    remedy = "Install the driver, or take a preset for the CPU: --preset lite."
     return Finding("GPU", "wrong", f"none, and the preset wants {config.models.device}", remedy)
 
 
