@@ -49,7 +49,9 @@ def test_every_error_has_a_meaning_and_what_happens_next(errors: Page) -> None:
 
 def test_what_is_raised_is_found_with_its_remedy(errors: Page) -> None:
     (line,) = (
-        line for line in errors.text.splitlines() if "| No face was found in the picture |" in line
+        line
+        for line in errors.text.splitlines()
+        if "| No face was found in the picture*turned* |" in line
     )
     assert "face_box" in line
     assert "| There is no preset *preset* |" in errors.text

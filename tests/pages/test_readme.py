@@ -92,7 +92,7 @@ def test_the_pipeline_makes_what_the_page_says(folder: Path) -> None:
     run_python(code, folder)
     with Image.open(folder / "ada.webp") as image:
         frames = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
-        assert (sum(frames), image.size) == (3000, (128, 128))
+        assert (sum(frames), image.size) == (3000, (256, 256))
 
 
 @pytest.mark.slow

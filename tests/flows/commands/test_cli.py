@@ -105,7 +105,7 @@ def test_the_module_is_the_command() -> None:
 def test_unknown_preset(sonic: Sonic, good: Cells, write_manifest: WriteManifest) -> None:
     status, _, problem = sonic("render", write_manifest(good), "--preset", "baroque")
     assert status == 2
-    assert problem.startswith("sonic: There is no preset 'baroque'. Use one of sketch, ")
+    assert problem.startswith("sonic: There is no preset 'baroque'. Use one of lite, ")
 
 
 def test_preset_without_weights(
