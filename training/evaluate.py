@@ -16,10 +16,10 @@ from sonic_ops.core.files import weights_folder
 from sonic_ops.core.presets import PipelineConfig
 from sonic_ops.pipeline import SonicPipeline
 from training.evaluation.evaluation import Evaluation, copy_curves
-from training.evaluation.lessons import known_reader, painter_digest
+from training.evaluation.pose_dataset import known_reader, painter_digest
 from training.evaluation.recordings import read_recordings
 from training.evaluation.rendering import Renderer
-from training.evaluation.takes import Cast
+from training.evaluation.takes import EvaluationSet
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -28,29 +28,31 @@ def evaluate(options: argparse.Namespace) -> None:
     models = preset.models.model_copy(update={"weights": options.weights or preset.models.weights})
     preset = preset.model_copy(update={"models": models})
     spoken = tuple(read_recordings(options.recordings)) if options.recordings else ()
-    cast = Cast(options.clips, options.seconds, options.seeds, spoken)
+    evaluation_set = EvaluationSet(options.clips, options.seconds, options.seeds, spoken)
     torch.set_num_threads(preset.cluster.threads_per_worker)
     pipe = SonicPipeline.load(models)
     pipe.settings = PipelineConfig.model_validate(preset.model_dump())
     pipe.set_progress_bar_config(disable=True)
     renderer = Renderer(pipe, preset.sampling)
     reader = known_reader(options.out.parent)
-    evaluation = Evaluation(renderer, reader, cast, options.out, _about(preset, cast))
+    evaluation = Evaluation(
+        renderer, reader, evaluation_set, options.out, _about(preset, evaluation_set)
+    )
     evaluation.run(lambda line: print(line, flush=True))
     if options.run:
         copy_curves(options.run, options.out)
     print((options.out / "table.md").read_text())
 
 
-def _about(preset: RenderConfig, cast: Cast) -> dict[str, object]:
+def _about(preset: RenderConfig, evaluation_set: EvaluationSet) -> dict[str, object]:
     """What decides the figures; how many clips there are does not."""
     return {
         "weights": weights_digest(weights_folder(preset.models.weights)),
         "painter": painter_digest(),
         "dtype": preset.models.dtype,
         "sampling": preset.sampling.model_dump(mode="json"),
-        "seconds": cast.seconds,
-        "recordings": [name for name, _ in cast.recordings],
+        "seconds": evaluation_set.seconds,
+        "recordings": [name for name, _ in evaluation_set.recordings],
     }
 
 

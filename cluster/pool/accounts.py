@@ -10,7 +10,7 @@ Affinity = tuple[int, int]
 needs for a segment, so it is the first choice for the other jobs of that segment."""
 
 
-STAGES: Final = {"encode_chunk": "listen", "decode": "decode", "encode": "decode"}
+STAGES: Final = {"encode_chunk": "encode audio", "decode": "decode", "encode": "decode"}
 """The stage that a method belongs to, where it is not denoising."""
 
 _MAX_SPANS: Final = 500

@@ -41,7 +41,7 @@ def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> 
     )
     with _cancelling(pool, request):
         for count, _ in enumerate(_in_turn(pool, submitted), start=1):
-            on_progress(Progress("listen", len(existing) + count, len(targets)))
+            on_progress(Progress("encode audio", len(existing) + count, len(targets)))
     return targets
 
 

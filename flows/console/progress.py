@@ -28,12 +28,12 @@ class Stage:
 
 
 STAGES = {
-    "sound": Stage("reads the sound", 0.01, counted=False),
-    "portrait": Stage("finds the face", 0.01, counted=False),
-    "listen": Stage("listens, piece", 0.03),
-    "denoise": Stage("denoises, step", 0.75),
-    "decode": Stage("decodes", 0.18, counted=False),
-    "finish": Stage("finishes", 0.02, counted=False),
+    "sound": Stage("decoding audio", 0.01, counted=False),
+    "portrait": Stage("preparing portrait", 0.01, counted=False),
+    "encode audio": Stage("encoding audio, chunk", 0.03),
+    "denoise": Stage("denoising, step", 0.75),
+    "decode": Stage("decoding", 0.18, counted=False),
+    "finish": Stage("finishing", 0.02, counted=False),
 }
 
 

@@ -18,9 +18,9 @@ from flows.planning.checking import (
     SAID,
     Checked,
     check,
+    print_estimate_error,
     say_bad,
     say_estimate,
-    say_how_far_off,
     say_problems,
     sorted_into,
     weights_of,
@@ -176,7 +176,7 @@ def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Termin
     finally:
         counts = _finish(rows, journal)
     say_summary(counts, rows, terminal)
-    say_how_far_off(estimator, ledger, terminal)
+    print_estimate_error(estimator, ledger, terminal)
     if request.report:
         _report(target, counts, terminal)
     return counts

@@ -37,7 +37,7 @@ TRIES = 2
 """How often a manifest is tried again if a machine was at fault; rows have tries of their own."""
 
 
-def tell(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+def notify_webhook(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     """Post what became of a run to the `webhook` of its parameters, if it has one."""
     webhook = flow_run.parameters.get("webhook")
     if not webhook:
@@ -72,8 +72,8 @@ def render_one(manifest: str, preset: str, output: str | None) -> int:
 @flow(
     name="render",
     flow_run_name="{manifest} with {preset}",
-    on_failure=[tell],
-    on_crashed=[tell],
+    on_failure=[notify_webhook],
+    on_crashed=[notify_webhook],
     persist_result=False,
 )
 def render_on_demand(
@@ -91,8 +91,8 @@ def render_on_demand(
 @flow(
     name="nightly-dubbing",
     flow_run_name="{folder} with {preset}",
-    on_failure=[tell],
-    on_crashed=[tell],
+    on_failure=[notify_webhook],
+    on_crashed=[notify_webhook],
     persist_result=False,
 )
 def render_folder(

@@ -46,7 +46,7 @@ BUDGET_S = 20.0
 """Rounds are repeated until they have taken so long: short ones say little."""
 
 _STAGES = {
-    "encode_chunk": "listen",
+    "encode_chunk": "encode audio",
     "condition_portrait": "denoise",
     "condition_frames": "denoise",
     "start": "denoise",

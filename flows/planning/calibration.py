@@ -152,7 +152,7 @@ def guess(config: RenderConfig) -> Calibration:
         driver_row_s=0.5,
         driver_second_s=0.02,
     )
-    stages = ("listen", "denoise", "decode", "encode")
+    stages = ("encode audio", "denoise", "decode", "encode")
     return Calibration(
         costs,
         30.0,

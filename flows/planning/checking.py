@@ -13,7 +13,7 @@ from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import weights_digest
 from flows.rows.manifest import Manifest
 from flows.rows.planned import PlannedRow
-from flows.rows.rows import BadRow, likely_slips
+from flows.rows.rows import BadRow, suspected_typos
 from flows.state.results import RowResult, rejected, sentence_of
 from flows.state.row_store import Ledger
 from sonic_ops.core.files import weights_folder
@@ -52,7 +52,7 @@ def check(
     terminal: Terminal,
 ) -> Checked:
     """The preflight of a manifest, sorted into the ledger."""
-    for name, likely in likely_slips(next(manifest.lines()).cells):
+    for name, likely in suspected_typos(next(manifest.lines()).cells):
         terminal.say(f"the column {name!r} decides nothing: is {likely!r} meant?")
     outcomes = preflight(
         manifest,
@@ -145,7 +145,7 @@ def say_estimate(
         )
 
 
-def say_how_far_off(estimator: Estimator, ledger: Ledger, terminal: Terminal) -> None:
+def print_estimate_error(estimator: Estimator, ledger: Ledger, terminal: Terminal) -> None:
     """What the rows of this run have taken against what was planned, of those it did alone."""
     planned_s = worker_s = 0.0
     for result in ledger.results():

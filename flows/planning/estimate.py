@@ -18,7 +18,7 @@ from sonic_ops.core.formats import VideoCodec
 from sonic_ops.core.guidance import branches_of, guidance_scales
 from sonic_ops.core.timeline import AudioChunk, cut_audio_chunks
 
-STAGES = ("listen", "denoise", "decode", "encode")
+STAGES = ("encode audio", "denoise", "decode", "encode")
 
 _PIXEL_BYTES: dict[VideoCodec, float] = {
     "h264": 0.05, "hevc": 0.04, "vp9": 0.04, "av1": 0.03, "prores": 0.5,
@@ -82,7 +82,7 @@ def estimate_row(
         + plan.num_frames * plan.num_steps * costs.step_frame_s
     )
     stages_s = {
-        "listen": len(chunks) * costs.piece_s + plan.num_frames * costs.frame_s,
+        "encode audio": len(chunks) * costs.piece_s + plan.num_frames * costs.frame_s,
         "denoise": area * (costs.portrait_s + denoise_s),
         "decode": area * _num_decoded(plan, config) * costs.decode_s,
         "encode": area * plan.num_frames * costs.middle_s

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from flows.report.views import ENTRY, shown
 from flows.state.results import RowResult
+from sonic_ops.quality.analysis import VideoAnalysis
 from sonic_ops.quality.baselines import HEARD
 from sonic_ops.quality.catalogue import ENTRIES, Entry
-from sonic_ops.quality.looking import Look
 from sonic_ops.quality.measures import Measures
 
 _SCHEMA: Final = pa.schema(
@@ -50,13 +50,15 @@ class FigureTable:
         self._writer = writer
         self._lines: list[dict[str, object]] = []
 
-    def add(self, result: RowResult, look: Look, truth: Look | None = None) -> None:
+    def add(
+        self, result: RowResult, analysis: VideoAnalysis, truth: VideoAnalysis | None = None
+    ) -> None:
         """Take the figures of one video and its baselines."""
-        self._add(result, VIDEO, 0.0, look.duration_s, look.measures)
-        for part in look.parts:
+        self._add(result, VIDEO, 0.0, analysis.duration_s, analysis.measures)
+        for part in analysis.parts:
             self._add(result, VIDEO, part.start_s, part.stop_s, part.measures, is_whole=False)
-        for name, measures in baselines_of(look, truth).items():
-            self._add(result, name, 0.0, look.duration_s, measures)
+        for name, measures in baselines_of(analysis, truth).items():
+            self._add(result, name, 0.0, analysis.duration_s, measures)
         if len(self._lines) >= _BATCH:
             self.flush()
 
@@ -88,9 +90,9 @@ def open_table(path: Path) -> Iterator[FigureTable]:
         table.flush()
 
 
-def baselines_of(look: Look, truth: Look | None) -> dict[str, Measures]:
+def baselines_of(analysis: VideoAnalysis, truth: VideoAnalysis | None) -> dict[str, Measures]:
     """The baselines of a video by their names in `BASELINES`."""
-    known = {"still": look.still, "shuffled": look.shuffled}
+    known = {"still": analysis.still, "shuffled": analysis.shuffled}
     return known if truth is None else known | {"truth": truth.measures}
 
 
@@ -100,9 +102,9 @@ class Figures:
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], list[float]] = {}
 
-    def add(self, look: Look, truth: Look | None = None) -> None:
+    def add(self, analysis: VideoAnalysis, truth: VideoAnalysis | None = None) -> None:
         """Take those of one row."""
-        for of, measures in ({VIDEO: look.measures} | baselines_of(look, truth)).items():
+        for of, measures in ({VIDEO: analysis.measures} | baselines_of(analysis, truth)).items():
             for name in HEARD if of == "shuffled" else ENTRY:
                 if (value := getattr(measures, name)) is not None:
                     self._values.setdefault((of, name), []).append(value)

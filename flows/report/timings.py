@@ -7,7 +7,7 @@ from typing import Any, Final
 WIDTH: Final = 480
 LANE: Final = 14
 METHODS: Final = {
-    "encode_chunk": "listen",
+    "encode_chunk": "encode audio",
     "condition_portrait": "see the portrait",
     "condition_frames": "prepare the sound",
 }

@@ -16,8 +16,8 @@ from flows import addresses
 from flows.report.drawing import Chart, Line, bands, line, voiced_path, wave_path
 from flows.report.timings import StageBar, Timeline
 from flows.state.results import RowResult
+from sonic_ops.quality.analysis import VideoAnalysis
 from sonic_ops.quality.catalogue import ENTRIES, Entry
-from sonic_ops.quality.looking import Look
 from sonic_ops.quality.measures import Measures, Part
 
 IN_TABLE: Final = ("lip_sync", "lip_lag_ms", "sharpness_pct", "colour_drift", "seam_ratio")
@@ -68,9 +68,9 @@ class RowView:
     link: str | None
     is_picture: bool
     facts: tuple[tuple[str, str], ...]
-    look: Look | None = None
+    analysis: VideoAnalysis | None = None
     problem: str | None = None
-    """Why there is no look."""
+    """Why there is no analysis."""
     figures: tuple[Figure, ...] = ()
     charts: tuple[Chart, ...] = ()
     drift: tuple[Chart, ...] = ()
@@ -82,11 +82,12 @@ class RowView:
 
     @property
     def pictures(self) -> dict[str, str]:
-        """Data addresses of the pictures; none without a look."""
-        if self.look is None:
+        """Data addresses of the pictures; none without an analysis."""
+        if self.analysis is None:
             return {}
         return {
-            name: f"data:image/webp;base64,{base64.b64encode(getattr(self.look, name)).decode()}"
+            name: "data:image/webp;base64,"
+            + base64.b64encode(getattr(self.analysis, name)).decode()
             for name in ("thumb", "poster", "sheet")
         }
 
@@ -96,29 +97,31 @@ def view_of(
     extras: Mapping[str, object],
     folder: str,
     *,
-    look: Look | None = None,
+    analysis: VideoAnalysis | None = None,
     problem: str | None = None,
     stages: Sequence[StageBar] = (),
     timeline: Timeline | None = None,
 ) -> RowView:
     """Everything about a row; `folder` is the one that the page lies in."""
     output = result.output or ""
-    entries = () if look is None else _entries(look.measures)
+    entries = () if analysis is None else _entries(analysis.measures)
     return RowView(
         result=result,
         notes=tuple(note for note in result.notes.split("; ") if note),
-        cells=_cells(result, look),
+        cells=_cells(result, analysis),
         words=_words(result, extras),
-        link=link_to(output, folder) if look or output.lower().endswith(PICTURES) else None,
+        link=link_to(output, folder) if analysis or output.lower().endswith(PICTURES) else None,
         is_picture=output.lower().endswith(PICTURES),
         facts=_facts(result, extras),
-        look=look,
+        analysis=analysis,
         problem=problem,
-        figures=() if look is None else _figures(look.measures, entries),
-        charts=() if look is None else _charts(look),
-        drift=() if look is None or len(look.parts) < 2 else _drift(look.parts),
+        figures=() if analysis is None else _figures(analysis.measures, entries),
+        charts=() if analysis is None else _charts(analysis),
+        drift=() if analysis is None or len(analysis.parts) < 2 else _drift(analysis.parts),
         entries=entries,
-        parts=() if look is None or len(look.parts) < 2 else _parts(look.parts, entries),
+        parts=()
+        if analysis is None or len(analysis.parts) < 2
+        else _parts(analysis.parts, entries),
         stages=tuple(stages),
         timeline=timeline,
     )
@@ -150,14 +153,14 @@ def shown(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"  # no -0
 
 
-def _cells(result: RowResult, look: Look | None) -> tuple[Cell, ...]:
+def _cells(result: RowResult, analysis: VideoAnalysis | None) -> tuple[Cell, ...]:
     per_s = None
     if result.worker_s is not None and result.video_s:
         per_s = result.worker_s / result.video_s
     measured = [
         Cell(shown(value, ENTRY[name].digits), value)
         for name in IN_TABLE
-        for value in [None if look is None else getattr(look.measures, name)]
+        for value in [None if analysis is None else getattr(analysis.measures, name)]
     ]
     return (
         Cell(shown(result.video_s, 1), result.video_s),
@@ -191,8 +194,8 @@ def _figures(measures: Measures, entries: Sequence[Entry]) -> tuple[Figure, ...]
     )
 
 
-def _charts(look: Look) -> tuple[Chart, ...]:
-    curves, silent = look.curves, bands(look.curves.pauses_s, look.duration_s)
+def _charts(analysis: VideoAnalysis) -> tuple[Chart, ...]:
+    curves, silent = analysis.curves, bands(analysis.curves.pauses_s, analysis.duration_s)
     heard = (
         Chart("Sound", (Line("wave", wave_path(curves.wave), "wave", "waveform"),), silent),
         Chart(

@@ -1,4 +1,4 @@
-"""From a results table to its report: look at what was not looked at yet, then write the page."""
+"""From a results table to its report: analyse new videos, then write the page."""
 
 import statistics
 import time
@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows import addresses
-from flows.report.figures import Figures, FigureTable, open_table
-from flows.report.looks import (
-    can_be_watched,
+from flows.report.analysis_cache import (
+    analyse,
+    cached_analysis,
+    can_be_analysed,
     is_complete,
-    keep_look,
-    kept_look,
-    new_look,
-    open_judge,
+    open_scorer,
+    store_analysis,
     truth_of,
 )
+from flows.report.figures import Figures, FigureTable, open_table
 from flows.report.page import Summary, Tile, write_page
 from flows.report.timings import stages_of, timeline_of
 from flows.report.views import ENTRY, IN_TABLE, RowView, shown, view_of
@@ -40,8 +40,8 @@ from flows.state.results import (
 )
 from sonic_ops.core.errors import ManifestError, SonicError
 from sonic_ops.core.files import fetched, storage_fault, written
-from sonic_ops.quality.looking import Look
-from sonic_ops.quality.syncnet import Judge
+from sonic_ops.quality.analysis import VideoAnalysis
+from sonic_ops.quality.syncnet import SyncNetScorer
 
 SAY_EVERY_S: Final = 10.0
 MAX_DETAILED: Final = 1000
@@ -74,7 +74,7 @@ def write_report(results: str, say: Say, syncnet: str | None = None) -> str:
     folder = addresses.folder_of(target)
     try:
         with fetched(results) as table:
-            gallery = Gallery(say, None if syncnet is None else open_judge(syncnet))
+            gallery = Gallery(say, None if syncnet is None else open_scorer(syncnet))
             with written(measures_address(results)) as path, open_table(path) as figures:
                 total = _summed(_lines(results, table), gallery, figures, folder)
             rows = _rows(_lines(results, table), gallery, folder)
@@ -90,20 +90,20 @@ class Gallery:
     """Looks at videos; what cannot be kept beside them stays in memory."""
 
     say: Say
-    judge: Judge | None = None
-    looks: dict[str, Look] = field(default_factory=dict)
+    scorer: SyncNetScorer | None = None
+    analyses: dict[str, VideoAnalysis] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     num_new: int = 0
     said_s: float = field(default_factory=time.monotonic)
 
-    def look_at(self, result: RowResult) -> Look | None:
-        """What the video of a row looks like; None if that cannot be seen."""
+    def analyse_video(self, result: RowResult) -> VideoAnalysis | None:
+        """Return the analysis of a row's video; None if there is none."""
         output = result.output
-        if not can_be_watched(result) or output is None or output in self.problems:
+        if not can_be_analysed(result) or output is None or output in self.problems:
             return None
         try:
-            known = self.looks.get(_key(result)) or kept_look(result)
-            if known is not None and is_complete(known, self.judge):
+            known = self.analyses.get(_key(result)) or cached_analysis(result)
+            if known is not None and is_complete(known, self.scorer):
                 return known
             return self._new(result, known)
         except Exception as error:  # the report of the other rows is worth more than a stop
@@ -117,21 +117,21 @@ class Gallery:
         outputs = (result.output for result in results if result is not None)
         return next((self.problems[o] for o in outputs if o in self.problems), None)
 
-    def _new(self, result: RowResult, known: Look | None) -> Look:
-        look = new_look(result, known, self.judge)
+    def _new(self, result: RowResult, known: VideoAnalysis | None) -> VideoAnalysis:
+        analysis = analyse(result, known, self.scorer)
         self.num_new += 1
         try:
-            keep_look(result, look)
+            store_analysis(result, analysis)
         except OSError:
-            self.looks[_key(result)] = look
+            self.analyses[_key(result)] = analysis
         if time.monotonic() - self.said_s > SAY_EVERY_S:
             self.said_s = time.monotonic()
             self.say(f"report: {self.num_new} videos measured")
-        return look
+        return analysis
 
 
 def _key(result: RowResult) -> str:
-    """What a look is of: one truth may be measured against several portraits."""
+    """Return what an analysis depends on: one truth may be measured against several portraits."""
     return f"{result.output} {result.fingerprint}"
 
 
@@ -168,26 +168,26 @@ def _summed(lines: Lines, gallery: Gallery, figures: FigureTable, folder: str) -
             total.num_marked += result.provenance not in (None, NOT_MARKED)
             total.video_s += result.video_s or 0.0
             total.worker_s += result.worker_s or 0.0
-        if look := gallery.look_at(result):
+        if analysis := gallery.analyse_video(result):
             truth = truth_of(result, extras, folder)
-            seen = None if truth is None else gallery.look_at(truth)
-            figures.add(result, look, seen)
-            total.figures.add(look, seen)
+            seen = None if truth is None else gallery.analyse_video(truth)
+            figures.add(result, analysis, seen)
+            total.figures.add(analysis, seen)
     return total
 
 
 def _rows(lines: Lines, gallery: Gallery, folder: str) -> Iterator[RowView]:
     num_detailed = 0
     for result, extras in lines:
-        look, timings = None, _timings(result)
+        analysis, timings = None, _timings(result)
         if num_detailed < MAX_DETAILED:
-            look = gallery.look_at(result)
-            num_detailed += look is not None
+            analysis = gallery.analyse_video(result)
+            num_detailed += analysis is not None
         yield view_of(
             result,
             extras,
             folder,
-            look=look,
+            analysis=analysis,
             problem=gallery.problem_of(result, truth_of(result, extras, folder)),
             stages=stages_of(timings),
             timeline=timeline_of(timings),

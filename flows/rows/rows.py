@@ -154,7 +154,7 @@ def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRo
     return _with_addresses(row, folder, output_folder)
 
 
-def likely_slips(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+def suspected_typos(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Columns that decide nothing, but are called nearly as one that does, and that one."""
     for name in names:
         nearest = get_close_matches(name.strip().lower(), _NAMES, n=1, cutoff=LIKE)

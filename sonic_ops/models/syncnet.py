@@ -32,7 +32,7 @@ class SyncNet(nn.Module):
         self.netcnnlip = _lip_branch()
         self.netfclip = _head()
 
-    def see(self, faces_3THW: Tensor) -> Tensor:
+    def embed_video(self, faces_3THW: Tensor) -> Tensor:
         """What lips do in every 5 frames: 3 T 224 224, blue first, 0 to 255 -> T - 4 E.
 
         Each embedding depends on its own frames alone, so a video can be cut anywhere.
@@ -41,7 +41,7 @@ class SyncNet(nn.Module):
         embedded: Tensor = self.netfclip(found.T)
         return embedded
 
-    def hear(self, cepstra_NKS: Tensor) -> Tensor:
+    def embed_audio(self, cepstra_NKS: Tensor) -> Tensor:
         """What is said in every 20 steps: N 13 20 -> N E."""
         found = self.netcnnaud(cepstra_NKS[:, None])
         embedded: Tensor = self.netfcaud(found.flatten(1))

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.quality.measures import Measures, measure, measure_elsewhen
+from sonic_ops.quality.frame_analysis import Floats, FrameAnalyser, Shown, Tracks
+from sonic_ops.quality.measures import Measures, measure, measure_time_shifted
 from sonic_ops.quality.speech import Speech
-from sonic_ops.quality.watching import Floats, Shown, Tracks, Watcher
 
 HEARD: Final = (
     "lip_sync",
@@ -35,17 +35,17 @@ def still(
     portrait_HW3: NDArray[np.uint8] | None = None,
 ) -> Measures:
     """The figures of one picture that is shown all the time."""
-    watcher = Watcher(fps, portrait_HW3=portrait_HW3)
+    analyser = FrameAnalyser(fps, portrait_HW3=portrait_HW3)
     for _ in range(_SETTLED):
-        watcher.add(Shown(picture_HW3, is_key=False))
-    return measure(_lasting(watcher.tracks(), num_frames), speech)
+        analyser.add(Shown(picture_HW3, is_key=False))
+    return measure(_lasting(analyser.tracks(), num_frames), speech)
 
 
 def shuffled(tracks: Tracks, speech: Speech | None, found: Measures) -> Measures:
     """The figures of a video, `found`, with the sound of 16 other times in the mean."""
     if speech is None:
         return found
-    sync, lag_ms, silence = measure_elsewhen(tracks, speech)
+    sync, lag_ms, silence = measure_time_shifted(tracks, speech)
     return replace(found, lip_sync=sync, lip_lag_ms=lag_ms, silence=silence)
 
 

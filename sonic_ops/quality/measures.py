@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sonic_ops.media.inspection import VideoInfo
 from sonic_ops.quality.colour import ciede2000
+from sonic_ops.quality.frame_analysis import Tracks
 from sonic_ops.quality.seams import key_changes, seam_ratio
 from sonic_ops.quality.speech import Speech
-from sonic_ops.quality.watching import Tracks
 
 LAG_S: Final = 0.2
 """How far lips and sound may be apart for the lag to be found."""
@@ -103,7 +103,7 @@ def measure_parts(tracks: Tracks, speech: Speech | None) -> list[Part]:
     ]
 
 
-def measure_elsewhen(
+def measure_time_shifted(
     tracks: Tracks, speech: Speech
 ) -> tuple[float | None, float | None, float | None]:
     """Lip sync, lag and silence of the whole video with its speech moved to 16 other times, each

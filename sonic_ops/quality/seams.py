@@ -39,7 +39,7 @@ class Seams:
     low: float
     high: float
     """Bounds of the 95 % interval of the ratio."""
-    told: float
+    auc: float
     """How often one of these shows more change than one of the others: .5 if it cannot be told."""
 
 

@@ -35,7 +35,7 @@ class Speech:
     prosody: Prosody
 
 
-def hear(wav: Path, num_frames: int, fps: Fraction) -> Speech:
+def analyse_speech(wav: Path, num_frames: int, fps: Fraction) -> Speech:
     """Listen to a file of `decode_audio` at the middle of each of `num_frames` output frames.
 
     The voice is the level between 300 and 3000 Hz in 80 ms, at most 40 dB below the loudest: on

@@ -18,25 +18,25 @@ from numpy.typing import NDArray
 from sonic_ops.audio.resampling import SampleFile, num_samples_in
 from sonic_ops.core.constants import SAMPLES_PER_TICK
 from sonic_ops.models.syncnet import EMBEDDED, NUM_FACES
+from sonic_ops.quality.analysis import VideoAnalysis, sound_of
 from sonic_ops.quality.crops import SEEN_FPS, Bytes, crop, resampled, squares_of
-from sonic_ops.quality.looking import Look, sound_of
+from sonic_ops.quality.frame_analysis import frame_rate, frames_of
 from sonic_ops.quality.measures import Measures, Part
 from sonic_ops.quality.syncnet import (
     MIN_SEEN,
     Floats,
-    Judge,
+    SyncNetScorer,
     Verdict,
     by_chance,
     distances,
-    hear_sounds,
-    see_lips,
+    embed_audio,
+    embed_video,
     verdict,
 )
-from sonic_ops.quality.watching import frame_rate, frames_of
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
+class _Embedded:
     """Distances of the whole video, what is said of its baselines."""
 
     distances_NL: Floats
@@ -44,26 +44,26 @@ class _Judged:
     shuffled: Verdict
 
 
-def with_syncnet(look: Look, video: Path, judge: Judge) -> Look:
-    """A look with SyncNet's figures; without them where there is no face, no sound, or too little.
+def with_syncnet(analysis: VideoAnalysis, video: Path, scorer: SyncNetScorer) -> VideoAnalysis:
+    """Add SyncNet's figures to an analysis, unless there is no face or too little sound.
 
     Raises VerifyError if the video cannot be decoded.
     """
     with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
-        judged = _judged(video, Path(scratch), judge)
-    if judged is None:
-        judged = _Judged(np.zeros((0, 1)), Verdict(), Verdict())
+        embedded = _embedded(video, Path(scratch), scorer)
+    if embedded is None:
+        embedded = _Embedded(np.zeros((0, 1)), Verdict(), Verdict())
     return replace(
-        look,
-        syncnet=judge.digest,
-        measures=_joined(look.measures, verdict(judged.distances_NL)),
-        parts=tuple(_of_part(part, judged.distances_NL) for part in look.parts),
-        still=_joined(look.still, judged.still),
-        shuffled=_joined(look.shuffled, judged.shuffled),
+        analysis,
+        syncnet=scorer.digest,
+        measures=_joined(analysis.measures, verdict(embedded.distances_NL)),
+        parts=tuple(_of_part(part, embedded.distances_NL) for part in analysis.parts),
+        still=_joined(analysis.still, embedded.still),
+        shuffled=_joined(analysis.shuffled, embedded.shuffled),
     )
 
 
-def _judged(video: Path, scratch: Path, judge: Judge) -> _Judged | None:
+def _embedded(video: Path, scratch: Path, scorer: SyncNetScorer) -> _Embedded | None:
     wav, fps = sound_of(video, scratch), frame_rate(video)
     squares_N3 = None if wav is None else squares_of(_seen(video, fps))
     if wav is None or squares_N3 is None:
@@ -73,11 +73,11 @@ def _judged(video: Path, scratch: Path, judge: Judge) -> _Judged | None:
     if num < MIN_SEEN:
         return None
     faces = map(crop, _seen(video, fps), squares_N3)
-    lips_NE = _kept(see_lips(judge, islice(faces, num + NUM_FACES - 1)), scratch / "lips")
-    sounds_NE = _kept(hear_sounds(judge, SampleFile(str(wav)), num), scratch / "sounds")
+    lips_NE = _kept(embed_video(scorer, islice(faces, num + NUM_FACES - 1)), scratch / "lips")
+    sounds_NE = _kept(embed_audio(scorer, SampleFile(str(wav)), num), scratch / "sounds")
     first = crop(next(_seen(video, fps)), squares_N3[0])
-    (lip_1E,) = see_lips(judge, [first] * NUM_FACES)
-    return _Judged(
+    (lip_1E,) = embed_video(scorer, [first] * NUM_FACES)
+    return _Embedded(
         distances_NL=distances(lips_NE, sounds_NE),
         still=verdict(distances(np.broadcast_to(lip_1E, lips_NE.shape), sounds_NE)),
         shuffled=by_chance(lips_NE, sounds_NE),

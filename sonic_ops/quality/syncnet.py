@@ -38,7 +38,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class SyncNetScorer:
     """SyncNet with weights; `digest` is the hash of their file."""
 
     network: SyncNet
@@ -55,7 +55,7 @@ class Verdict:
     offset_ms: float | None = None
 
 
-def load_judge(path: Path, device: str) -> Judge:
+def load_scorer(path: Path, device: str) -> SyncNetScorer:
     """SyncNet with the weights of a file, `syncnet_v2.model` or the same as safetensors.
 
     Raises ConfigError if there is no such file, or if it holds anything but these weights.
@@ -77,38 +77,40 @@ def load_judge(path: Path, device: str) -> Judge:
     network.load_state_dict({**{n: network.state_dict()[n] for n in optional}, **weights})
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Judge(network.float().to(device).eval(), device, digest)
+    return SyncNetScorer(network.float().to(device).eval(), device, digest)
 
 
-def see_lips(judge: Judge, faces: Iterable[Bytes]) -> Iterator[NDArray[np.float32]]:
+def embed_video(scorer: SyncNetScorer, faces: Iterable[Bytes]) -> Iterator[NDArray[np.float32]]:
     """Blocks of embeddings of faces of 224 x 224 pixels: (T, E); number n sees `[n, n + 5)`."""
     waiting: list[Bytes] = []
     for face_HW3 in faces:
         waiting.append(face_HW3)
         if len(waiting) == _BLOCK + NUM_FACES - 1:
-            yield _seen(judge, waiting)
+            yield _seen(scorer, waiting)
             waiting = waiting[_BLOCK:]
     if len(waiting) >= NUM_FACES:
-        yield _seen(judge, waiting)
+        yield _seen(scorer, waiting)
 
 
-def hear_sounds(judge: Judge, samples: Samples, num: int) -> Iterator[NDArray[np.float32]]:
+def embed_audio(scorer: SyncNetScorer, samples: Samples, num: int) -> Iterator[NDArray[np.float32]]:
     """Blocks of embeddings of a sound at 16 kHz: (T, E); number n hears 0.2 s from n / 25 s on."""
     for start in range(0, num, _BLOCK):
         stop = min(start + _BLOCK, num)
         first = start * _STEPS_PER_FRAME
         heard_TK = cepstra(samples, first, (stop - 1) * _STEPS_PER_FRAME + NUM_STEPS)
         spans = np.lib.stride_tricks.sliding_window_view(heard_TK, NUM_STEPS, axis=0)
-        spans_NKS = torch.from_numpy(spans[::_STEPS_PER_FRAME].copy()).to(judge.device)
+        spans_NKS = torch.from_numpy(spans[::_STEPS_PER_FRAME].copy()).to(scorer.device)
         with torch.inference_mode():
-            yield judge.network.hear(spans_NKS).cpu().numpy()
+            yield scorer.network.embed_audio(spans_NKS).cpu().numpy()
 
 
-def _seen(judge: Judge, faces: list[Bytes]) -> NDArray[np.float32]:
+def _seen(scorer: SyncNetScorer, faces: list[Bytes]) -> NDArray[np.float32]:
     blue_first_THW3 = np.stack(faces)[..., ::-1].copy()
-    faces_3THW = torch.from_numpy(blue_first_THW3).to(judge.device).permute(3, 0, 1, 2)
+    faces_3THW = torch.from_numpy(blue_first_THW3).to(scorer.device).permute(3, 0, 1, 2)
     with torch.inference_mode():
-        embedded_NE: NDArray[np.float32] = judge.network.see(faces_3THW.float()).cpu().numpy()
+        embedded_NE: NDArray[np.float32] = (
+            scorer.network.embed_video(faces_3THW.float()).cpu().numpy()
+        )
     return embedded_NE
 
 

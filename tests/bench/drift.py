@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.parquet as pq
 
+from flows.report.analysis_cache import cached_analysis
 from flows.report.figures import VIDEO
-from flows.report.looks import kept_look
 from flows.report.views import ENTRY, shown
 from flows.report.writing import measures_address, results_of
 from flows.state.results import result_from
@@ -168,9 +168,9 @@ def _means(seen: Seen) -> Iterable[str]:
 def _changes(results: str) -> Iterable[KeyChange]:
     """The changes at the key frames of all videos of a results table."""
     for content in pq.read_table(results).to_pylist():
-        look = kept_look(result_from(content))
-        assert look is not None, f"{content['output']} has not been measured: run it again"
-        yield from look.keys
+        analysis = cached_analysis(result_from(content))
+        assert analysis is not None, f"{content['output']} has not been measured: run it again"
+        yield from analysis.keys
 
 
 def _titled(name: str) -> str:

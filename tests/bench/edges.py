@@ -26,8 +26,8 @@ from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.media.muxing import stitch
 from sonic_ops.picture.portrait import portrait_tensors
-from sonic_ops.quality.speech import hear
-from sonic_ops.quality.watching import frames_of, watch
+from sonic_ops.quality.frame_analysis import analyse_frames, frames_of
+from sonic_ops.quality.speech import analyse_speech
 from tests.bench.speech import EXAMPLES, recordings
 
 SECOND = int(OUTPUT_FPS)
@@ -67,8 +67,8 @@ class Figures:
 
     def add(self, video: Path) -> None:
         pictures = np.stack([shown.picture_HW3 for shown in frames_of(video)]).astype(np.float32)
-        speech = hear(video.with_name("sound.wav"), len(pictures), OUTPUT_FPS)
-        tracks = watch(video)
+        speech = analyse_speech(video.with_name("sound.wav"), len(pictures), OUTPUT_FPS)
+        tracks = analyse_frames(video)
         self.pictures.append(pictures)
         self.mouth.append(np.asarray(tracks.mouth_N, np.float32))
         self.voice.append(speech.voice_db_N)

@@ -18,9 +18,9 @@ import torch
 
 from flows.rows.config import load_preset
 from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
+from sonic_ops.quality.frame_analysis import Tracks, analyse_frames
 from sonic_ops.quality.measures import Measures, measure
-from sonic_ops.quality.speech import hear
-from sonic_ops.quality.watching import Tracks, watch
+from sonic_ops.quality.speech import analyse_speech
 from tests.bench.speech import EXAMPLES, recordings
 from tests.bench.tables import RESULTS, origin, write_table
 from tests.bench.ways import PARTS, Made, Ours, Shot
@@ -41,9 +41,9 @@ class Costs:
 
     def add(self, made: Made, wav: Path) -> None:
         """Look at a finished video."""
-        tracks = watch(made.video)
+        tracks = analyse_frames(made.video)
         self.tracks.append(tracks)
-        self.measures.append(measure(tracks, hear(wav, len(tracks), OUTPUT_FPS)))
+        self.measures.append(measure(tracks, analyse_speech(wav, len(tracks), OUTPUT_FPS)))
         self.seconds.append(len(tracks) / float(OUTPUT_FPS))
         self.made.append(made)
 

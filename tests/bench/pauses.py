@@ -17,7 +17,7 @@ from cluster.config import ClusterConfig
 from cluster.pool.base import open_pool
 from flows.rows.config import load_preset
 from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
-from sonic_ops.quality.watching import watch
+from sonic_ops.quality.frame_analysis import analyse_frames
 from tests.bench.edges import render
 from tests.bench.speech import EXAMPLES, quiet_after, recordings
 
@@ -58,7 +58,7 @@ def main() -> None:
         open_pool(ClusterConfig(workers=0), preset.models) as pool,
     ):
         video = render(pool, preset, samples, Path(folder) / "video")
-        mouth = watch(video, pause_N=pause_N).mouth_N
+        mouth = analyse_frames(video, pause_N=pause_N).mouth_N
     length = min(len(mouth), len(pause_N))
     mouth, pause_N = mouth[:length], pause_N[:length]
     moves, both = np.abs(np.diff(mouth)), pause_N[1:] & pause_N[:-1]

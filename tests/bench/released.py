@@ -38,7 +38,7 @@ from sonic_ops.models.networks import SonicNetworks
 from sonic_ops.models.temporal import TimeConv
 from sonic_ops.models.unet import AudioUNet
 from sonic_ops.picture.portrait import Portrait
-from sonic_ops.quality.watching import frames_of
+from sonic_ops.quality.frame_analysis import frames_of
 from sonic_ops.sampling.conditioning import (
     FrameCondition,
     PortraitCondition,

@@ -21,7 +21,7 @@ import torch
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
-from sonic_ops.quality.watching import frames_of
+from sonic_ops.quality.frame_analysis import frames_of
 from tests.bench.speech import EXAMPLES, joined
 from tests.bench.tables import RESULTS, origin, write_table
 from tests.bench.unet_call import QUARTER, SIZES, measure

@@ -110,7 +110,7 @@ def test_results_have_a_line_per_row(ran: Ran, folder: Path) -> None:
 
 
 def test_progress_says_stage_step_and_frames(ran: Ran) -> None:
-    assert "ada: denoises, step " in ran.text
+    assert "ada: denoising, step " in ran.text
     assert "of 10 frames decoded" in ran.text
 
 

@@ -135,7 +135,7 @@ def test_what_a_person_sees(bench: Bench, tmp_path: Path) -> None:
     """The table is gone, the cursor is back, and the last line counts the rows."""
     preset = bench.preset("slow", sampling=STEPS)
     with terminal(*sonic("render", rows(bench, tmp_path), "--preset", preset)) as run:
-        run.wait_until(said("denoises, step [1-9]"))
+        run.wait_until(said("denoising, step [1-9]"))
         run.press(CTRL_C)
         assert_ends(run, 130)
     *_, shown = run.text.split("\x1b[?25h")
@@ -150,7 +150,7 @@ def test_other_signals_stop_it_too(
 ) -> None:
     preset = bench.preset("slow", sampling=STEPS)
     with terminal(*sonic("render", rows(bench, tmp_path), "--preset", preset)) as run:
-        run.wait_until(said("denoises, step [1-9]"))
+        run.wait_until(said("denoising, step [1-9]"))
         os.kill(run.pid, number)
         assert_ends(run, status)
 
@@ -161,7 +161,7 @@ def test_make_passes_it_on(bench: Bench, tmp_path: Path) -> None:
     preset = bench.preset("slow", sampling=STEPS)
     wanted = (f"INPUT={rows(bench, tmp_path)}", f"PRESET={preset}")
     with terminal("make", "-C", str(REPOSITORY), "render", *wanted) as run:
-        run.wait_until(said("denoises, step [1-9]"))
+        run.wait_until(said("denoising, step [1-9]"))
         run.press(CTRL_C)
         assert_ends(run, 130, re.compile("make.*(130|Interrupt)"))
     assert STOPPED.search(run.text)
@@ -203,7 +203,7 @@ def test_every_command_stops(bench: Bench, tmp_path: Path, name: str) -> None:
 def test_ctrl_z_stops_everything_and_fg_continues(bench: Bench, tmp_path: Path) -> None:
     preset = bench.preset("slow", sampling=STEPS)
     with terminal(*sonic("render", rows(bench, tmp_path), "--preset", preset)) as run:
-        run.wait_until(said("denoises, step [1-9]"))
+        run.wait_until(said("denoising, step [1-9]"))
         os.kill(run.pid, signal.SIGTSTP)
         run.wait_until(lambda run: set(run.states().values()) == {"T"})
         os.kill(run.pid, signal.SIGCONT)

@@ -20,11 +20,11 @@ from training.evaluation.figures import (
     save_figures,
     take_figures,
 )
-from training.evaluation.lessons import paint_lessons, train_reader
+from training.evaluation.pose_dataset import paint_poses, train_reader
 from training.evaluation.reader import HEAD, OPENING, PoseReader, readable
 from training.evaluation.rendering import Renderer
 from training.evaluation.results import Bar, Line
-from training.evaluation.takes import PEOPLE, REAL, STYLE, Cast, Take, person_of
+from training.evaluation.takes import PEOPLE, REAL, STYLE, EvaluationSet, Take, person_of
 from training.people import styles
 from training.people.motion import animate
 from training.people.mouth import JAW, PRESS
@@ -45,7 +45,7 @@ def reader() -> PoseReader:
     text = "maybe my people bought a map of all the old boats"  # of many open and closed mouths
     spoken = speak(text, Voice("en-us", 50, 160, 50))
     track = animate(spoken, np.random.default_rng(0)).track
-    return train_reader(paint_lessons(range(30), track, 4, seed=0), steps=110, seed=1, batch=24)
+    return train_reader(paint_poses(range(30), track, 4, seed=0), steps=110, seed=1, batch=24)
 
 
 def test_a_case_has_the_frames_of_its_sound_and_its_closures(case: Case) -> None:
@@ -153,10 +153,10 @@ def test_a_row_of_the_table_shows_the_bar_and_whether_it_holds() -> None:
 
 def test_only_the_takes_of_the_style_have_the_held_out_style() -> None:
     spoken = speak("one two three four five six seven", Voice("en-us", 50, 160, 50))
-    cast = Cast(num_clips=2, seconds=0.3, recordings=(("one", spoken),))
-    takes = cast.takes()
+    evaluation_set = EvaluationSet(num_clips=2, seconds=0.3, recordings=(("one", spoken),))
+    takes = evaluation_set.takes()
     assert len(set(takes)) == len({take.name for take in takes}) == len(takes)
-    assert len(cast.case(Take(REAL, 0)).samples) == 4800
+    assert len(evaluation_set.case(Take(REAL, 0)).samples) == 4800
     assert person_of(Take(STYLE, 1)).style == styles.HELD_OUT
     people = [person_of(Take(PEOPLE, index)) for index in range(5)]
     assert all(is_held_out(person.seed) and person.style != styles.HELD_OUT for person in people)
@@ -171,10 +171,10 @@ def test_an_evaluation_goes_on_where_it_was_cut_off(tmp_path: Path, reader: Pose
     )  # fmt: skip
     pipe = SonicPipeline.load(ModelsConfig(weights="package:sketch"))
     renderer = Renderer(pipe, sampling)
-    evaluation = Evaluation(renderer, reader, Cast(1, 1.0, 1), tmp_path, {"steps": 2})
+    evaluation = Evaluation(renderer, reader, EvaluationSet(1, 1.0, 1), tmp_path, {"steps": 2})
     said: list[str] = []
     evaluation.run(said.append)
-    assert len(said) == len(evaluation.cast.takes())
+    assert len(said) == len(evaluation.evaluation_set.takes())
     assert (tmp_path / "people-00-seed0.png").exists()
     first = (tmp_path / "table.md").read_text()
     assert "autoencoder PSNR" in first

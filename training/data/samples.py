@@ -22,7 +22,7 @@ from training.fit.diffusion import Samples
 LATENTS: Final = "latents-"
 _LOOK_EVERY_S: Final = 20.0
 _LOOK_FOR_S: Final = 4.0
-"""So that painters who are faster than the encoder do not keep a GPU from training."""
+"""So that shard workers that are faster than the encoder do not keep a GPU from training."""
 _LOOKED_AT: Final = 300
 """People whose latents tell the spread."""
 _MOST_OFF: Final = 1.6
@@ -82,10 +82,10 @@ def read_samples(
 
 
 class GrowingSamples:
-    """The samples of a folder in which makers put new shards while the UNet trains.
+    """The samples of a folder in which shard workers put new shards while the UNet trains.
 
     Looks for them every 20 s, encodes them for 4 s at most, and deletes their pictures.
-    `more_may_come` says whether any maker is still at work.
+    `more_may_come` says whether any shard worker is still running.
     """
 
     def __init__(
@@ -139,6 +139,6 @@ class GrowingSamples:
 def _nothing_comes(kind: str) -> RenderError:
     return RenderError(
         f"There are no {kind} to train on, and no process is left that paints any",
-        remedy="See what the painters said when they ended (memory, disk), then run the same "
-        "command again: it goes on where it was.",
+        remedy="See what the shard workers printed when they ended (memory, disk). Then run the "
+        "same command again; it continues where it stopped.",
     )

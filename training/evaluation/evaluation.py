@@ -24,7 +24,7 @@ from training.evaluation.figures import (
 from training.evaluation.reader import PoseReader
 from training.evaluation.rendering import Renderer, Stopwatch
 from training.evaluation.sheets import contact_sheet
-from training.evaluation.takes import PEOPLE, REAL, SILENCE, STYLE, Cast, Take
+from training.evaluation.takes import PEOPLE, REAL, SILENCE, STYLE, EvaluationSet, Take
 
 NUM_SHEETS: Final = {PEOPLE: 10, STYLE: 3, REAL: 3, SILENCE: 2}
 Say = Callable[[str], None]
@@ -36,7 +36,7 @@ class Evaluation:
 
     renderer: Renderer
     reader: PoseReader
-    cast: Cast
+    evaluation_set: EvaluationSet
     out: Path
     about: dict[str, object]
     """What decides the figures; figures of anything else are not mixed in."""
@@ -44,7 +44,7 @@ class Evaluation:
     def run(self, say: Say) -> None:
         """Render and measure what is missing, then write the table; may be stopped at any time."""
         self._check_folder()
-        takes = self.cast.takes()
+        takes = self.evaluation_set.takes()
         for number, take in enumerate(takes, start=1):
             if not self._path(take).exists():
                 self._measure(take)
@@ -52,13 +52,13 @@ class Evaluation:
         self._write_table()
 
     def _write_table(self) -> None:
-        done = {take: load_figures(self._path(take)) for take in self.cast.takes()}
+        done = {take: load_figures(self._path(take)) for take in self.evaluation_set.takes()}
         lines = table.make_lines(done)
         (self.out / "table.md").write_text(table.markdown(lines))
         (self.out / "table.json").write_text(table.as_json(lines, self.about))
 
     def _measure(self, take: Take) -> None:
-        case, watch = self.cast.case(take), Stopwatch()
+        case, watch = self.evaluation_set.case(take), Stopwatch()
         sampling = self.renderer.sampling.model_copy(
             update={"head_motion": take.head_motion, "expression": take.expression}
         )

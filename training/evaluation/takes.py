@@ -56,7 +56,7 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Cast:
+class EvaluationSet:
     """The clips: how many of how many seconds, and the recordings with their words, if any."""
 
     num_clips: int = 16

@@ -135,12 +135,12 @@ def whole_loss(vae: AutoencoderDC, shown: Shown, *, held: bool) -> Loss:
             y = vae.decode(z + _TRAINING_NOISE * noise).sample
             with torch.no_grad():
                 before = earlier(x).float() if earlier else None
-        return reconstruction_loss(y, x, weight) + _tether(z.float(), before)
+        return reconstruction_loss(y, x, weight) + _latent_anchor(z.float(), before)
 
     return loss
 
 
-def _tether(z_BCHW: Tensor, before_BCHW: Tensor | None) -> Tensor:
+def _latent_anchor(z_BCHW: Tensor, before_BCHW: Tensor | None) -> Tensor:
     if before_BCHW is None:
         return 5e-4 * z_BCHW.square().mean()
     return _HELD * (z_BCHW - before_BCHW).square().mean()

@@ -19,7 +19,7 @@ from typing import Final
 import torch
 
 from training.data import dataset, samples
-from training.data.makers import Kind, at_work, make_shards, makers_at_work
+from training.data.shard_workers import Kind, are_working, make_shards, shard_workers
 from training.fit import audio_head, autoencoder, unet_stage, weights
 from training.fit.diffusion import Feed
 from training.fit.export import export_model
@@ -72,7 +72,7 @@ class Run:
         return MAKING[:-1] if self.gpu else MAKING
 
     @property
-    def makers(self) -> int:
+    def workers(self) -> int:
         """Processes that make pictures while another one trains."""
         return max(1, self.processes - 2) if self.gpu else 0
 
@@ -222,7 +222,7 @@ def fed(run: Run, kind: Kind) -> Feed:
     feed: Feed
     if run.gpu:
         vae = weights.load_autoencoder(run.folder / "vae").eval()
-        more_may_come = partial(at_work, kind)
+        more_may_come = partial(are_working, kind)
         feed = samples.GrowingSamples(run.folder, kind.name, vae, tokens, scale, more_may_come)
     else:
         shards = samples.finished(run.folder, samples.LATENTS + kind.name)
@@ -248,7 +248,7 @@ def painting(run: Run) -> AbstractContextManager[None]:
     """On a GPU, the other cores paint windows as long as it trains."""
     if not run.gpu:
         return nullcontext()
-    return makers_at_work(run.folder, WINDOWS, run.makers, samples.finished(run.folder, "speech"))
+    return shard_workers(run.folder, WINDOWS, run.workers, samples.finished(run.folder, "speech"))
 
 
 def export(run: Run) -> None:

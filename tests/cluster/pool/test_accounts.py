@@ -25,7 +25,7 @@ def test_jobs_of_one_stage_that_follow_each_other_are_one_span() -> None:
     assert [
         (s.worker, s.stage, round(s.start_s, 1), s.stop_s) for s in ledger.pop_costs(1).spans
     ] == [
-        (0, "listen", 0.0, 1.0),
+        (0, "encode audio", 0.0, 1.0),
         (0, "denoise", 1.0, 3.1),
         (0, "denoise", 8.0, 9.0),
         (1, "denoise", 1.2, 2.2),
@@ -57,7 +57,7 @@ def test_more_workers_than_spans_are_kept_show_the_first_of_them() -> None:
     account = ledger.pop_costs(1)
     assert len(account.spans) == 500
     assert {span.worker for span in account.spans} == set(range(167))
-    assert account.spans[0] == Span(0, "listen", 0.0, 101.0)
+    assert account.spans[0] == Span(0, "encode audio", 0.0, 101.0)
     assert account.worker_s == 2 * 170 * 3
 
 

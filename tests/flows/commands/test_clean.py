@@ -7,7 +7,7 @@ import pytest
 
 from cluster.pool.accounts import RowCosts
 from flows.commands.clean import clean
-from flows.commands.leftovers import DRAFT_AGE_S
+from flows.commands.orphans import DRAFT_AGE_S
 from flows.console.units import size_in_words
 from flows.state.leases import Leases
 from flows.state.receipts import lease_target, write_owner, write_receipt

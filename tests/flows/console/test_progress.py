@@ -74,7 +74,7 @@ def said(planned: PlannedRow, form: Form, *ends: RowResult, width: int = 120) ->
 @pytest.mark.parametrize("form", ["live", "lines"])
 def test_both_forms_for_people_say_what_happens(planned: PlannedRow, form: Form) -> None:
     shown = said(planned, form, DONE)
-    assert "denoises, step 3 of 14, 0 of 37 frames decoded" in shown
+    assert "denoising, step 3 of 14, 0 of 37 frames decoded" in shown
     assert "good: done: 3.00 s of video in 1:05 (a note)" in shown
     summary = "0 of 1 rows have ended, 0.0 of 1 workers busy, about "
     assert (summary in shown) == (form == "live")

@@ -49,7 +49,7 @@ def test_everything_is_measured(config: RenderConfig) -> None:
     assert min(costs.encode_s.values()) > 0
     others = [name for name in costs.__slots__ if name.endswith("_s") and name != "encode_s"]
     assert all(getattr(costs, name) > 0 for name in others)
-    assert set(found.peak_bytes) == {"listen", "denoise", "decode", "encode"}
+    assert set(found.peak_bytes) == {"encode audio", "denoise", "decode", "encode"}
     assert min(found.peak_bytes.values()) >= found.kept_bytes > 0
     assert found.work_token_bytes == pytest.approx(token_bytes, rel=0.1)
     assert found.work_frame_bytes > 0

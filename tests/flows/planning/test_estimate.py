@@ -38,7 +38,7 @@ CALIBRATION = Calibration(ONES, 10, 100, {"denoise": 300, "decode": 500}, 7, 11,
 CONFIG = RenderConfig.model_validate(
     {"models": {"weights": "package:sketch"}, "sampling": {"steps": 3}, "segment_frames": 50}
 )
-ROW = RowEstimate({"listen": 1, "denoise": 6, "decode": 2, "encode": 1}, 2, 4, {}, 100, 10)
+ROW = RowEstimate({"encode audio": 1, "denoise": 6, "decode": 2, "encode": 1}, 2, 4, {}, 100, 10)
 
 
 def costing(**costs: float) -> Calibration:
@@ -83,7 +83,7 @@ def test_pictures_cost_by_their_pixels_and_sound_does_not() -> None:
     )
     for stage in ("denoise", "decode", "encode"):
         assert large.stages_s[stage] == pytest.approx(4 * small.stages_s[stage])
-    assert large.stages_s["listen"] == small.stages_s["listen"]
+    assert large.stages_s["encode audio"] == small.stages_s["encode audio"]
     assert small.memory_bytes == {"denoise": 300, "decode": 500}
     assert large.memory_bytes == {"denoise": 900, "decode": 1700}
     assert large.peak_bytes == 1700

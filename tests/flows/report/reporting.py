@@ -10,12 +10,12 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from flows.report.looks import look_address, look_in_text
+from flows.report.analysis_cache import analysis_as_json, cache_path
 from flows.state.results import ResultLine, RowResult, write_results
 from sonic_ops.media.encoding import EncodeSettings, encode_frames
 from sonic_ops.media.muxing import mux
 from sonic_ops.media.soundtrack import Soundtrack
-from sonic_ops.quality.looking import NUM_BINS, Curves, Look, look_at
+from sonic_ops.quality.analysis import NUM_BINS, Curves, VideoAnalysis, analyse_video
 from sonic_ops.quality.measures import Part
 
 FACE = Path(__file__).parents[2] / "golden" / "faces" / "glasses.png"
@@ -76,8 +76,8 @@ def write_table(
 def many_rows(folder: Path, num_rows: int) -> str:
     """A table of videos that have been looked at; one of ten rows has failed."""
     video = make_video(folder / "one.mp4")
-    look = look_at(video)
-    parts = tuple(Part(30.0 * n, 30.0 * (n + 1), look.measures) for n in range(4))
+    analysis = analyse_video(video)
+    parts = tuple(Part(30.0 * n, 30.0 * (n + 1), analysis.measures) for n in range(4))
     rng = np.random.default_rng(0)
     results = []
     for row in range(1, num_rows + 1):
@@ -89,26 +89,28 @@ def many_rows(folder: Path, num_rows: int) -> str:
         shutil.copyfile(video, output)
         notes = "the face is small; the sound clips" if row % 7 == 0 else ""
         results.append(done(row, output, notes=notes))
-        kept = Path(look_address(str(output)))
+        kept = Path(cache_path(str(output)))
         kept.parent.mkdir(parents=True, exist_ok=True)
         # Not published one by one: a disk takes its time for hundreds of files that must be safe.
-        kept.write_text(look_in_text(results[-1], _varied(look, parts, rng)))
+        kept.write_text(analysis_as_json(results[-1], _varied(analysis, parts, rng)))
     return write_table(folder, results, {"lecture": "Analysis"})
 
 
-def _varied(look: Look, parts: tuple[Part, ...], rng: np.random.Generator) -> Look:
-    """A look of the size that a video of 512 pixels and many minutes has."""
+def _varied(
+    analysis: VideoAnalysis, parts: tuple[Part, ...], rng: np.random.Generator
+) -> VideoAnalysis:
+    """Return an analysis of the size that a video of 512 pixels and many minutes has."""
     values = {name: _bumpy(rng) for name in ("wave", "pitch_hz", "loudness_db", "voice_db")}
     motion = {name: _bumpy(rng) for name in ("mouth", "head_x", "head_y", "eyes")}
-    measures = replace(look.measures, lip_sync=float(rng.uniform(0.2, 0.9)))
+    measures = replace(analysis.measures, lip_sync=float(rng.uniform(0.2, 0.9)))
     padding = rng.bytes(4000)  # a decoder of WebP ignores what follows the picture
     return replace(
-        look,
+        analysis,
         measures=measures,
         parts=parts,
-        curves=Curves(**values, **motion, pauses_s=look.curves.pauses_s),
-        poster=look.poster + padding,
-        sheet=look.sheet + padding,
+        curves=Curves(**values, **motion, pauses_s=analysis.curves.pauses_s),
+        poster=analysis.poster + padding,
+        sheet=analysis.sheet + padding,
     )
 
 

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.pool.accounts import RowCosts, Span
+from flows.report.analysis_cache import cache_path
 from flows.report.figures import mean_of
-from flows.report.looks import look_address
 from flows.report.views import link_to, shown
 from flows.report.writing import measures_address, results_of, write_report
 from flows.state.receipts import write_receipt
 from flows.state.results import NOT_MARKED, RowResult
 from sonic_ops.core.errors import ManifestError
+from sonic_ops.quality.analysis import analyse_video
 from sonic_ops.quality.catalogue import ENTRIES
-from sonic_ops.quality.looking import look_at
 from tests.flows.report.reporting import ERROR, EVIL, done, make_video, write_table
 
 
@@ -69,7 +69,7 @@ def report_of(folder: Path, *results: RowResult, **extras: object) -> str:
 
 def test_a_finished_row_has_its_video_figures_curves_and_timings(video: Path) -> None:
     result = done(1, video)
-    spans = (Span(0, "listen", 1.0, 2.0), Span(1, "denoise", 2.0, 6.0))
+    spans = (Span(0, "encode audio", 1.0, 2.0), Span(1, "denoise", 2.0, 6.0))
     write_receipt(result, RowCosts(2, 5.0, seconds={"denoise": 4.0, "decode": 1.0}, spans=spans))
     page = report(video.parent, result, course="Analysis")
     (shown,) = page.all("video")
@@ -109,7 +109,9 @@ def test_baselines_stand_beside_the_videos_and_the_truth_where_a_row_names_one(
     assert lines["still"]["lip_sync"] == lines["still"]["mouth_motion"] == 0
     assert lines["still"]["sharpness_pct"] == pytest.approx(100)
     assert abs(lines["shuffled"]["lip_sync"]) < 0.1
-    assert lines["truth"]["mouth_motion"] == pytest.approx(look_at(truth).measures.mouth_motion)
+    assert lines["truth"]["mouth_motion"] == pytest.approx(
+        analyse_video(truth).measures.mouth_motion
+    )
     for said in ("Still picture", "Sound of other times", "Ground truth"):
         assert said in page.text
 
@@ -166,14 +168,14 @@ def test_the_page_needs_nothing_but_itself_and_the_videos(video: Path) -> None:
 
 def test_a_video_is_looked_at_once_and_again_when_it_has_changed(tmp_path: Path) -> None:
     video = make_video(tmp_path / "video.mp4", 30)
-    look = Path(look_address(str(video)))
+    analysis = Path(cache_path(str(video)))
     report(tmp_path, done(1, video))
-    first = look.stat().st_mtime_ns
+    first = analysis.stat().st_mtime_ns
     report(tmp_path, done(1, video))
-    assert look.stat().st_mtime_ns == first
+    assert analysis.stat().st_mtime_ns == first
     make_video(video, 40)
     report(tmp_path, done(1, video))
-    assert look.stat().st_mtime_ns > first
+    assert analysis.stat().st_mtime_ns > first
 
 
 def test_a_video_that_is_damaged_or_gone_is_said_and_the_others_are_shown(

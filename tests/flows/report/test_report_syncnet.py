@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from flows.report.looks import look_address
+from flows.report.analysis_cache import cache_path
 from flows.report.writing import measures_address, write_report
 from sonic_ops.core.errors import ConfigError
 from tests.flows.report.reporting import done, write_table
@@ -16,7 +16,7 @@ from tests.syncnet import make_speaker, readable_weights, save_weights
 
 FIGURES = ("syncnet_confidence", "syncnet_distance", "syncnet_offset_ms")
 MARK = 0.123
-"""A lip sync that no video of these tests has: it shows that a look was kept."""
+"""A lip sync that no video of these tests has: it shows that an analysis was cached."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ class Kept:
 
     def __init__(self, folder: Path) -> None:
         video = make_speaker(folder / "video.mp4", 50, late=2)
-        self.look = Path(look_address(str(video)))
+        self.analysis = Path(cache_path(str(video)))
         self.results = write_table(folder, [done(1, video)])
 
     def report(self, syncnet: str | None = None) -> dict[str, dict[str, Any]]:
@@ -41,14 +41,17 @@ class Kept:
         return {line["of"]: line for line in lines if line["is_whole"]}
 
     def mark(self, *removed: str) -> None:
-        """Mark the look that is kept, and take away fields that older ones do not have."""
-        content = json.loads(self.look.read_text())
-        content["look"]["measures"]["lip_sync"] = MARK
-        places = [content["look"], *(content["look"][n] for n in ("measures", "still", "shuffled"))]
-        for place in (*places, *(part["measures"] for part in content["look"]["parts"])):
+        """Mark the cached analysis, and remove fields that older ones do not have."""
+        content = json.loads(self.analysis.read_text())
+        content["analysis"]["measures"]["lip_sync"] = MARK
+        places = [
+            content["analysis"],
+            *(content["analysis"][n] for n in ("measures", "still", "shuffled")),
+        ]
+        for place in (*places, *(part["measures"] for part in content["analysis"]["parts"])):
             for name in removed:
                 place.pop(name, None)
-        self.look.write_text(json.dumps(content))
+        self.analysis.write_text(json.dumps(content))
 
 
 @pytest.fixture
@@ -75,10 +78,10 @@ def test_with_weights_they_are_added_and_nothing_is_measured_twice(
     for baseline in ("still", "shuffled"):
         assert lines[baseline]["syncnet_confidence"] < lines["video"]["syncnet_confidence"]
     assert "<dt>SyncNet confidence</dt>" in kept.page
-    at_s = kept.look.stat().st_mtime_ns
+    at_s = kept.analysis.stat().st_mtime_ns
     assert kept.report(weights) == lines
     assert kept.report() == lines
-    assert kept.look.stat().st_mtime_ns == at_s
+    assert kept.analysis.stat().st_mtime_ns == at_s
 
 
 @pytest.mark.slow
@@ -96,4 +99,4 @@ def test_wrong_weights_are_said_before_anything_is_measured(kept: Kept, tmp_path
     torch.save({"a": torch.zeros(1)}, tmp_path / "wrong.model")
     with pytest.raises(ConfigError, match="are not the weights of SyncNet"):
         kept.report(str(tmp_path / "wrong.model"))
-    assert not kept.look.exists()
+    assert not kept.analysis.exists()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.rows.manifest import Line
-from flows.rows.rows import BadRow, Row, likely_slips, output_address, parse_row, passed_through
+from flows.rows.rows import BadRow, Row, output_address, parse_row, passed_through, suspected_typos
 
 CELLS: dict[str, object] = {
     "id": "ada",
@@ -172,4 +172,4 @@ def test_a_line_without_cells_is_a_bad_row() -> None:
 
 def test_columns_that_are_nearly_ours_are_found() -> None:
     names = ["id", "framng", "Seed", "resolution", "course", "text", "room"]
-    assert list(likely_slips(names)) == [("framng", "framing"), ("Seed", "seed")]
+    assert list(suspected_typos(names)) == [("framng", "framing"), ("Seed", "seed")]

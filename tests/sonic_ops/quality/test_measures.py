@@ -24,6 +24,7 @@ from sonic_ops.media.inspection import VideoInfo
 from sonic_ops.quality.baselines import shuffled, still
 from sonic_ops.quality.catalogue import ENTRIES
 from sonic_ops.quality.colour import ciede2000
+from sonic_ops.quality.frame_analysis import FrameAnalyser, Shown, Tracks, analyse_frames
 from sonic_ops.quality.measures import (
     Measures,
     length_error_ms,
@@ -31,9 +32,8 @@ from sonic_ops.quality.measures import (
     measure_parts,
 )
 from sonic_ops.quality.seams import KeyChange, against_nearby, against_others
-from sonic_ops.quality.speech import Speech, hear
+from sonic_ops.quality.speech import Speech, analyse_speech
 from sonic_ops.quality.tracking import face_of
-from sonic_ops.quality.watching import Shown, Tracks, Watcher, watch
 from training.evaluation.measures import correlation
 
 Bytes = NDArray[np.uint8]
@@ -67,10 +67,10 @@ def moved(picture: Bytes, dx: float, dy: float = 0.0) -> Bytes:
 
 
 def seen(pictures: Iterable[Bytes], *, keys: range = range(0), **known: object) -> Tracks:
-    watcher = Watcher(FPS, **known)  # type: ignore[arg-type]
+    analyser = FrameAnalyser(FPS, **known)  # type: ignore[arg-type]
     for index, picture in enumerate(pictures):
-        watcher.add(Shown(picture, index in keys))
-    return watcher.tracks()
+        analyser.add(Shown(picture, index in keys))
+    return analyser.tracks()
 
 
 def openings(seed: int = 0) -> NDArray[np.float64]:
@@ -263,7 +263,7 @@ def test_borders_of_segments_are_compared_with_what_is_nearby_and_with_other_key
         assert found.ratio == pytest.approx(expected, rel=0.02)
         # A border shows more with the probability that normal logarithms have.
         usual = NormalDist(0, 0.1 * np.sqrt(2))
-        assert found.told == pytest.approx(usual.cdf(np.log(expected)), abs=0.05)
+        assert found.auc == pytest.approx(usual.cdf(np.log(expected)), abs=0.05)
     assert against_nearby(borders[:1]) is None
     assert against_others(borders, others[:1]) is None
 
@@ -273,11 +273,11 @@ def test_a_still_picture_has_no_lips_and_other_sound_no_sync() -> None:
     speech = spoken(truth)
     tracks = seen(map(speaking, truth))
     found = measure(tracks, speech)
-    elsewhen = shuffled(tracks, speech, found)
+    time_shifted = shuffled(tracks, speech, found)
     assert found.lip_sync is not None
     assert found.lip_sync > 0.9
-    assert abs(elsewhen.lip_sync or 0) < 0.1
-    assert replace(elsewhen, lip_sync=0, lip_lag_ms=0, silence=0) == replace(
+    assert abs(time_shifted.lip_sync or 0) < 0.1
+    assert replace(time_shifted, lip_sync=0, lip_lag_ms=0, silence=0) == replace(
         found, lip_sync=0, lip_lag_ms=0, silence=0
     )
     held = still(FACE, N, FPS, speech, FACE)
@@ -307,10 +307,10 @@ def test_silence_is_the_motion_of_the_mouth_in_pauses() -> None:
 def test_parts_cover_the_video_and_a_short_rest_belongs_to_the_last(
     num_frames: int, parts: list[tuple[int, int]]
 ) -> None:
-    watcher = Watcher(Fraction(1))
+    analyser = FrameAnalyser(Fraction(1))
     for _ in range(num_frames):
-        watcher.add(Shown(FACE, is_key=False))
-    found = measure_parts(watcher.tracks(), None)
+        analyser.add(Shown(FACE, is_key=False))
+    found = measure_parts(analyser.tracks(), None)
     assert [(part.start_s, part.stop_s) for part in found] == parts
 
 
@@ -326,7 +326,7 @@ def test_hearing_finds_voice_and_pauses(tmp_path: Path) -> None:
     tone_S = (0.3 * on_S * np.sign(np.sin(2 * np.pi * 220 * time_S))).astype(np.float32)
     soundfile.write(tmp_path / "tone.wav", tone_S, 16000)
     decode_audio(str(tmp_path / "tone.wav"), tmp_path / "heard.wav")
-    speech = hear(tmp_path / "heard.wav", N, FPS)
+    speech = analyse_speech(tmp_path / "heard.wav", N, FPS)
     middles_s = (np.arange(N) + 0.5) / 25
     inside = np.abs(middles_s % 1 - 0.5) < 0.4
     loud = middles_s % 2 < 1
@@ -339,7 +339,7 @@ def test_a_file_is_watched_with_its_key_frames(tmp_path: Path) -> None:
     truth = openings()
     video = tmp_path / "video.mp4"
     encode_frames(map(speaking, truth), video, EncodeSettings(gop_frames=20, preset="ultrafast"))
-    tracks = watch(video)
+    tracks = analyse_frames(video)
     assert len(tracks) == N
     assert set(range(0, N, 20)) <= set(tracks.keys)
     assert correlation(tracks.mouth_N, truth) > 0.95
@@ -349,7 +349,7 @@ def test_what_is_no_video_is_said(tmp_path: Path) -> None:
     video = tmp_path / "video.mp4"
     video.write_bytes(b"no video at all")
     with pytest.raises(VerifyError):
-        watch(video)
+        analyse_frames(video)
 
 
 def test_every_figure_is_defined() -> None:

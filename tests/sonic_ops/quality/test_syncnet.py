@@ -20,23 +20,23 @@ from torch import Tensor
 from sonic_ops.audio.resampling import SampleFile, decode_audio
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.models.syncnet import SyncNet
+from sonic_ops.quality.analysis import analyse_video
 from sonic_ops.quality.cepstra import cepstra, num_steps_in
 from sonic_ops.quality.crops import crop, squares_of
-from sonic_ops.quality.looking import look_at
+from sonic_ops.quality.frame_analysis import frames_of
 from sonic_ops.quality.syncing import with_syncnet
 from sonic_ops.quality.syncnet import (
     MAX_SHIFT,
     MIN_SEEN,
-    Judge,
+    SyncNetScorer,
     Verdict,
     by_chance,
     distances,
-    hear_sounds,
-    load_judge,
-    see_lips,
+    embed_audio,
+    embed_video,
+    load_scorer,
     verdict,
 )
-from sonic_ops.quality.watching import frames_of
 from tests.syncnet import (
     LIP_GAIN,
     LIP_OFFSET,
@@ -52,13 +52,13 @@ INVENTORY = Path(__file__).parents[2] / "golden" / "inventory" / "syncnet_keys.j
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
-    return load_judge(save_weights(tmp_path_factory.mktemp("weights") / "syncnet_v2.model"), "cpu")
+def scorer(tmp_path_factory: pytest.TempPathFactory) -> SyncNetScorer:
+    return load_scorer(save_weights(tmp_path_factory.mktemp("weights") / "syncnet_v2.model"), "cpu")
 
 
-def random_judge() -> Judge:
+def random_scorer() -> SyncNetScorer:
     torch.manual_seed(0)
-    return Judge(SyncNet().eval(), "cpu", "random")
+    return SyncNetScorer(SyncNet().eval(), "cpu", "random")
 
 
 def embedded(num: int, seed: int = 0) -> NDArray[np.float32]:
@@ -74,20 +74,22 @@ def test_keys_and_shapes_are_those_of_the_release() -> None:
     assert found == json.loads(INVENTORY.read_text())
 
 
-def test_lips_are_blue_first_and_five_frames(judge: Judge) -> None:
+def test_lips_are_blue_first_and_five_frames(scorer: SyncNetScorer) -> None:
     blue = np.arange(10, 40, dtype=np.uint8)
     faces = (np.full((224, 224, 3), (200, 90, b), np.uint8) for b in blue)
-    found = np.concatenate(list(see_lips(judge, faces)))
+    found = np.concatenate(list(embed_video(scorer, faces)))
     expected = LIP_GAIN * (blue[1:-3] / 2 + blue[2:-2] / 2) + LIP_OFFSET
     assert found.shape == (26, 1024)
     assert found[:, 0] == pytest.approx(expected, rel=1e-4)
     assert not found[:, 1:].any()
 
 
-def test_sounds_are_heard_for_a_fifth_of_a_second_from_their_frame_on(judge: Judge) -> None:
+def test_sounds_are_heard_for_a_fifth_of_a_second_from_their_frame_on(
+    scorer: SyncNetScorer,
+) -> None:
     sound_S = np.random.default_rng(0).uniform(-0.3, 0.3, 640 * 30).astype(np.float32)
     sound_S *= np.repeat(np.random.default_rng(1).uniform(0.1, 1, 30), 640).astype(np.float32)
-    found = np.concatenate(list(hear_sounds(judge, sound_S, 25)))
+    found = np.concatenate(list(embed_audio(scorer, sound_S, 25)))
     steps = cepstra(sound_S, 0, 116)
     heard = [max(steps[4 * n + 4 : 4 * n + 11, :5].max(), 0) for n in range(25)]
     assert found.shape == (25, 1024)
@@ -96,17 +98,17 @@ def test_sounds_are_heard_for_a_fifth_of_a_second_from_their_frame_on(judge: Jud
 
 
 def test_an_embedding_is_the_same_in_any_block() -> None:
-    judge = random_judge()
+    scorer = random_scorer()
     faces = np.random.default_rng(0).integers(0, 256, (22, 224, 224, 3), dtype=np.uint8)
-    found = np.concatenate(list(see_lips(judge, faces)))
+    found = np.concatenate(list(embed_video(scorer, faces)))
     for n in (0, 14, 15, 16, 17):
-        (alone,) = see_lips(judge, faces[n : n + 5])
+        (alone,) = embed_video(scorer, faces[n : n + 5])
         assert found[n] == pytest.approx(alone[0], abs=1e-5)
     assert len(found) == 18
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
-def test_few_faces_are_kept_at_once(judge: Judge) -> None:
+def test_few_faces_are_kept_at_once(scorer: SyncNetScorer) -> None:
     alive: list[weakref.ref[NDArray[np.uint8]]] = []
     most = 0
 
@@ -118,7 +120,7 @@ def test_few_faces_are_kept_at_once(judge: Judge) -> None:
             most = max(most, sum(ref() is not None for ref in alive))
             yield face
 
-    assert sum(map(len, see_lips(judge, faces()))) == 40
+    assert sum(map(len, embed_video(scorer, faces()))) == 40
     assert most <= 21
 
 
@@ -170,25 +172,25 @@ def test_sound_of_other_times_fits_no_lips() -> None:
 
 @pytest.mark.parametrize(("late", "fps"), [(3, 25), pytest.param(-2, 50, marks=pytest.mark.slow)])
 def test_a_video_whose_picture_is_late_is_found_to_be(
-    judge: Judge, tmp_path: Path, late: int, fps: int
+    scorer: SyncNetScorer, tmp_path: Path, late: int, fps: int
 ) -> None:
     video = make_speaker(tmp_path / "speaker.mp4", 64, late=late, fps=fps)
-    before = look_at(video)
-    look = with_syncnet(before, video, judge)
-    found, still, chance = look.measures, look.still, look.shuffled
+    before = analyse_video(video)
+    analysis = with_syncnet(before, video, scorer)
+    found, still, chance = analysis.measures, analysis.still, analysis.shuffled
     assert found.syncnet_offset_ms == 40 * late
     assert found.syncnet_confidence is not None
     assert still.syncnet_confidence is not None
     assert chance.syncnet_confidence is not None
     others = still.syncnet_confidence, chance.syncnet_confidence
     assert found.syncnet_confidence > 1.5 * max(others)
-    (part,) = look.parts
+    (part,) = analysis.parts
     assert part.measures.syncnet_distance == pytest.approx(found.syncnet_distance)
-    assert look.syncnet == judge.digest
+    assert analysis.syncnet == scorer.digest
     assert found.lip_sync == before.measures.lip_sync
 
 
-def by_the_release(video: Path, judge: Judge, folder: Path) -> Verdict:
+def by_the_release(video: Path, scorer: SyncNetScorer, folder: Path) -> Verdict:
     """The figures of a video at 25 frames per second as the release computes them: all of it in
     memory, every span on its own."""
     pictures = [shown.picture_HW3 for shown in frames_of(video)]
@@ -200,9 +202,9 @@ def by_the_release(video: Path, judge: Judge, folder: Path) -> Verdict:
     steps = cepstra(SampleFile(str(folder / "sound.wav")), 0, num_steps_in(num_samples))
     num = min(len(pictures), num_samples // 640) - 5
     with torch.inference_mode():
-        lips = torch.cat([judge.network.see(faces_3THW[:, n : n + 5]) for n in range(num)])
+        lips = torch.cat([scorer.network.embed_video(faces_3THW[:, n : n + 5]) for n in range(num)])
         spans = [torch.from_numpy(steps[4 * n : 4 * n + 20].T.copy())[None] for n in range(num)]
-        sounds = torch.cat([judge.network.hear(span) for span in spans])
+        sounds = torch.cat([scorer.network.embed_audio(span) for span in spans])
     padded = F.pad(sounds, (0, 0, 15, 15))
     apart = [F.pairwise_distance(lips[n].repeat(31, 1), padded[n : n + 31]) for n in range(num)]
     mean_L = torch.stack(apart).mean(0)
@@ -211,10 +213,10 @@ def by_the_release(video: Path, judge: Judge, folder: Path) -> Verdict:
 
 
 def test_the_figures_of_a_video_are_those_of_the_release(tmp_path: Path) -> None:
-    judge = random_judge()
+    scorer = random_scorer()
     video = make_speaker(tmp_path / "speaker.mp4", 44)
-    found = with_syncnet(look_at(video), video, judge).measures
-    expected = by_the_release(video, judge, tmp_path)
+    found = with_syncnet(analyse_video(video), video, scorer).measures
+    expected = by_the_release(video, scorer, tmp_path)
     assert expected.confidence is not None
     assert expected.confidence > 1e-3
     assert found.syncnet_confidence == pytest.approx(expected.confidence, rel=1e-3)
@@ -222,12 +224,12 @@ def test_the_figures_of_a_video_are_those_of_the_release(tmp_path: Path) -> None
     assert found.syncnet_offset_ms == expected.offset_ms
 
 
-def test_a_part_has_the_figures_of_its_own_time(judge: Judge, tmp_path: Path) -> None:
+def test_a_part_has_the_figures_of_its_own_time(scorer: SyncNetScorer, tmp_path: Path) -> None:
     video = make_speaker(tmp_path / "speaker.mp4", 90, late=2)
-    look = look_at(video)
-    (whole,) = look.parts
+    analysis = analyse_video(video)
+    (whole,) = analysis.parts
     halves = replace(whole, stop_s=1.6), replace(whole, start_s=1.6)
-    asked = with_syncnet(replace(look, parts=halves), video, judge)
+    asked = with_syncnet(replace(analysis, parts=halves), video, scorer)
     parts, all_of_it = asked.parts, asked.measures
     distance = [part.measures.syncnet_distance for part in parts]
     assert [part.measures.syncnet_offset_ms for part in parts] == [80, 80]
@@ -239,12 +241,12 @@ def test_a_part_has_the_figures_of_its_own_time(judge: Judge, tmp_path: Path) ->
 
 @pytest.mark.parametrize("num_frames", [20, 35])
 def test_a_video_that_is_too_short_has_no_figures(
-    judge: Judge, tmp_path: Path, num_frames: int
+    scorer: SyncNetScorer, tmp_path: Path, num_frames: int
 ) -> None:
     video = make_speaker(tmp_path / "speaker.mp4", num_frames)
-    look = with_syncnet(look_at(video), video, judge)
-    assert look.measures.syncnet_distance is None
-    assert look.syncnet == judge.digest
+    analysis = with_syncnet(analyse_video(video), video, scorer)
+    assert analysis.measures.syncnet_distance is None
+    assert analysis.syncnet == scorer.digest
 
 
 Saved = Callable[[Path, dict[str, Tensor]], None]
@@ -266,7 +268,7 @@ def test_every_form_of_the_weights_is_read(tmp_path: Path, name: str, save: Save
     torch.manual_seed(1)
     weights = SyncNet().state_dict()
     save(tmp_path / name, weights)
-    found = load_judge(tmp_path / name, "cpu")
+    found = load_scorer(tmp_path / name, "cpu")
     assert not found.network.training
     for key, value in found.network.state_dict().items():
         assert torch.equal(value, weights[key])
@@ -279,7 +281,7 @@ def test_weights_of_another_network_are_refused_in_a_sentence(tmp_path: Path) ->
     wrong["netfclip.3.bias"] = torch.zeros(256)
     save_file(wrong, path)
     with pytest.raises(ConfigError) as caught:
-        load_judge(path, "cpu")
+        load_scorer(path, "cpu")
     assert caught.value.message == (
         f"{path} are not the weights of SyncNet: 1 weights are missing (netfcaud.3.bias), "
         "1 weights are unknown (netfcaud.9.bias), "
@@ -297,7 +299,7 @@ def test_what_is_no_table_of_weights_is_never_run(tmp_path: Path) -> None:
     path = tmp_path / "evil.model"
     torch.save({"netfcaud.0.bias": Evil()}, path)
     with pytest.raises(ConfigError):
-        load_judge(path, "cpu")
+        load_scorer(path, "cpu")
     assert not hurt.exists()
     with pytest.raises(ConfigError, match="there is no file"):
-        load_judge(tmp_path / "none.model", "cpu")
+        load_scorer(tmp_path / "none.model", "cpu")

@@ -16,14 +16,14 @@ from sonic_ops.core.files import reached, remove, remove_folder
 DRAFT_AGE_S = 3600.0
 """A draft that nobody has touched for so long is nobody's."""
 
-KEPT = ("leases", "receipts", "looks")
+KEPT = ("leases", "receipts", "analysis")
 """Folders beside work that are no work."""
 
 _DRAFT = re.compile(r"\.[0-9a-f]{32}\.(draft|probe)")
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class Orphan:
     """A file or a work folder, and what it is; one that is of use to somebody is kept."""
 
     address: str
@@ -39,12 +39,12 @@ class Leftover:
             remove_folder(self.address)
 
 
-def leftovers_in(folder: str) -> Iterator[Leftover]:
+def orphans_in(folder: str) -> Iterator[Orphan]:
     """What lies in a folder and all folders in it. Raises OSError."""
     yield from _sorted_out(_files(folder), outputs=None)
 
 
-def leftovers_of(manifest: Manifest, output_folder: str | None) -> Iterator[Leftover]:
+def orphans_of(manifest: Manifest, output_folder: str | None) -> Iterator[Orphan]:
     """What lies beside the outputs of a manifest. Raises OSError and ManifestError."""
     folder = folder_of(manifest.address)
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
@@ -64,19 +64,19 @@ def _files(folder: str, depth: int | None = None) -> list[tuple[str, int]]:
     return [(start + path.lstrip("/"), info["size"]) for path, info in sorted(found.items())]
 
 
-def _sorted_out(files: Sequence[tuple[str, int]], outputs: set[str] | None) -> Iterator[Leftover]:
+def _sorted_out(files: Sequence[tuple[str, int]], outputs: set[str] | None) -> Iterator[Orphan]:
     notes = (folder_of(address) for address, _ in files if name_of(address) == OWNER)
     owned = {folder for folder in notes if read_owner(folder)}
     work: dict[str, int] = {}
     for address, size in files:
         if _DRAFT.fullmatch(name_of(address)):
             if age_s(address) > DRAFT_AGE_S:
-                yield Leftover(address, size, "a draft that was never finished")
+                yield Orphan(address, size, "a draft that was never finished")
         elif name_of(folder_of(address)) == "leases" and address.endswith(LEASE):
             holder = read_holder(address)
             is_new = holder is None and is_being_made(address, DRAFT_AGE_S)
             if not is_new and (holder is None or holder.is_stale):
-                yield Leftover(address, size, "the lease of a command that is gone")
+                yield Orphan(address, size, "the lease of a command that is gone")
         elif folder := _work_folder(address, owned):
             work[folder] = work.get(folder, 0) + size
     for folder, size in work.items():
@@ -94,16 +94,16 @@ def _work_folder(address: str, owned: set[str]) -> str | None:
     return None
 
 
-def _judged(folder: str, size: int, outputs: set[str] | None) -> Leftover:
+def _judged(folder: str, size: int, outputs: set[str] | None) -> Orphan:
     owner = read_owner(folder)
     if owner is None:
-        return Leftover(folder, size, "work of no known row")
+        return Orphan(folder, size, "work of no known row")
     output, fingerprint = owner
     holder = holder_of(lease_target(output))
     if holder and not holder.is_stale:
-        return Leftover(folder, size, f"in work by process {holder.pid} on {holder.machine}", True)
+        return Orphan(folder, size, f"in work by process {holder.pid} on {holder.machine}", True)
     if size_bytes(output) is not None and received_fingerprint(output) == fingerprint:
-        return Leftover(folder, size, f"work of {output}, which is finished")
+        return Orphan(folder, size, f"work of {output}, which is finished")
     if outputs is not None and output not in outputs:
-        return Leftover(folder, size, f"work of {output}, which the manifest does not have")
-    return Leftover(folder, size, f"work of {output}, which is not finished", True)
+        return Orphan(folder, size, f"work of {output}, which the manifest does not have")
+    return Orphan(folder, size, f"work of {output}, which is not finished", True)

@@ -22,10 +22,10 @@ from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import AudioTooShortError, AudioUnreadableError
 from sonic_ops.media.inspection import probe_video
 from sonic_ops.quality.baselines import shuffled, still
+from sonic_ops.quality.frame_analysis import FrameAnalyser, Shown, Tracks, frames_of
 from sonic_ops.quality.measures import Measures, Part, length_error_ms, measure, measure_parts
 from sonic_ops.quality.seams import KeyChange, key_changes
-from sonic_ops.quality.speech import MIN_PAUSE_S, Speech, hear
-from sonic_ops.quality.watching import Shown, Tracks, Watcher, frames_of
+from sonic_ops.quality.speech import MIN_PAUSE_S, Speech, analyse_speech
 
 NUM_BINS: Final = 160
 """Points of a curve at most: what a screen can show, and a page of many videos can hold."""
@@ -55,7 +55,7 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class VideoAnalysis:
     """What is shown of a video; the pictures are WebP files."""
 
     duration_s: float
@@ -76,20 +76,20 @@ class Look:
     """The hash of the weights that SyncNet was asked with; empty if it was not asked."""
 
 
-def look_at(video: Path, portrait_HW3: Bytes | None = None) -> Look:
+def analyse_video(video: Path, portrait_HW3: Bytes | None = None) -> VideoAnalysis:
     """Go through a video once, picture and sound. Raises VerifyError."""
     info = probe_video(video)
     with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
         wav = sound_of(video, Path(scratch))
-        speech = None if wav is None else hear(wav, info.num_frames, info.fps)
+        speech = None if wav is None else analyse_speech(wav, info.num_frames, info.fps)
         pause_N = None if speech is None else speech.pause_N
-        watcher = Watcher(info.fps, pause_N=pause_N, portrait_HW3=portrait_HW3)
-        chosen = _chosen(watched(watcher, frames_of(video)), info.num_frames)
-        tracks = watcher.tracks()
+        analyser = FrameAnalyser(info.fps, pause_N=pause_N, portrait_HW3=portrait_HW3)
+        chosen = _chosen(analysed(analyser, frames_of(video)), info.num_frames)
+        tracks = analyser.tracks()
         curves = _curves(tracks, speech, wav)
     found = measure(tracks, speech)
     held_HW3 = chosen[0] if portrait_HW3 is None else portrait_HW3
-    return Look(
+    return VideoAnalysis(
         duration_s=info.duration_s,
         length_error_ms=length_error_ms(info),
         has_face=tracks.has_face,
@@ -105,10 +105,10 @@ def look_at(video: Path, portrait_HW3: Bytes | None = None) -> Look:
     )
 
 
-def watched(watcher: Watcher, frames: Iterator[Shown]) -> Iterator[Bytes]:
-    """The pictures, each after the watcher has seen it."""
+def analysed(analyser: FrameAnalyser, frames: Iterator[Shown]) -> Iterator[Bytes]:
+    """Yield the pictures, each after the analyser has seen it."""
     for shown in frames:
-        watcher.add(shown)
+        analyser.add(shown)
         yield shown.picture_HW3
 
 

@@ -15,7 +15,7 @@ from sonic_ops.core.errors import ConfigError, RenderError
 from training.data import samples
 from training.data.dataset import Speech, read_pictures, save_arrays
 from training.data.features import AFTER, BEFORE
-from training.data.makers import Kind, at_work, make_shards, makers_at_work
+from training.data.shard_workers import Kind, are_working, make_shards, shard_workers
 from training.fit import autoencoder
 from training.fit.diffusion import Samples
 from training.people.motion import NUM_CHANNELS
@@ -68,13 +68,13 @@ def test_samples_grow_while_makers_work(tmp_path: Path, speech: Speech) -> None:
     vae = autoencoder.make_autoencoder().eval()
     tokens = torch.zeros(len(speech.tracks) + 1, 8, 64)
     growing = samples.GrowingSamples(
-        tmp_path, KIND.name, vae, tokens, scale=None, more_may_come=partial(at_work, KIND)
+        tmp_path, KIND.name, vae, tokens, scale=None, more_may_come=partial(are_working, KIND)
     )
     growing.device = torch.device("cpu")
     shard = tmp_path / "speech-0"
     arrays = {field.name: np.asarray(getattr(speech, field.name)) for field in fields(speech)}
     save_arrays(shard, **arrays)
-    with makers_at_work(tmp_path, KIND, 1, [shard]):
+    with shard_workers(tmp_path, KIND, 1, [shard]):
         first = len(growing().latents)
         limit = time.monotonic() + 60
         while len(growing().latents) == first and time.monotonic() < limit:
@@ -92,14 +92,19 @@ def test_samples_grow_while_makers_work(tmp_path: Path, speech: Speech) -> None:
 def test_when_all_makers_have_died_nobody_waits_for_them(tmp_path: Path) -> None:
     vae = autoencoder.make_autoencoder().eval()
     growing = samples.GrowingSamples(
-        tmp_path, KIND.name, vae, torch.zeros(1), scale=None, more_may_come=partial(at_work, KIND)
+        tmp_path,
+        KIND.name,
+        vae,
+        torch.zeros(1),
+        scale=None,
+        more_may_come=partial(are_working, KIND),
     )
     other = replace(KIND, name="images")
-    with ThreadPoolExecutor(1) as threads, makers_at_work(tmp_path, KIND, 2, []):
-        assert (at_work(KIND), at_work(other)) == (True, False)
-        for maker in multiprocessing.active_children():
-            if maker.name.endswith(KIND.name):
-                maker.kill()
+    with ThreadPoolExecutor(1) as threads, shard_workers(tmp_path, KIND, 2, []):
+        assert (are_working(KIND), are_working(other)) == (True, False)
+        for worker in multiprocessing.active_children():
+            if worker.name.endswith(KIND.name):
+                worker.kill()
         error = ended(growing, threads.submit(growing))
     assert isinstance(error, RenderError)
     assert "no windows to train on, and no process is left that paints any" in error.message

@@ -1,4 +1,4 @@
-"""The lessons of the reader of poses: people painted in poses that were really spoken.
+"""The dataset of the pose reader: people painted in poses that were really spoken.
 
 Shape letters: B pictures, N poses, K channels, P people, F frames, H, W rows and columns.
 """
@@ -42,8 +42,8 @@ def known_reader(folder: Path) -> PoseReader:
     path = folder / f"reader-{painter_digest()}.safetensors"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        lessons = _lessons(_NUM_PEOPLE, _NUM_CLIPS, _NUM_FRAMES)
-        save_reader(train_reader(lessons, steps=_NUM_STEPS, seed=1), path)
+        dataset = _pose_dataset(_NUM_PEOPLE, _NUM_CLIPS, _NUM_FRAMES)
+        save_reader(train_reader(dataset, steps=_NUM_STEPS, seed=1), path)
     return load_reader(path)
 
 
@@ -51,12 +51,12 @@ def known_reader(folder: Path) -> PoseReader:
 def painter_digest() -> str:
     """A hash of some pictures in any poses: it changes when people are painted otherwise."""
     poses = np.random.default_rng(0).standard_normal((50, NUM_CHANNELS)).astype(np.float32)
-    lessons = paint_lessons(_people(20), poses, 2, seed=1)
-    return hashlib.sha256(lessons.portraits.tobytes() + lessons.pictures.tobytes()).hexdigest()[:12]
+    dataset = paint_poses(_people(20), poses, 2, seed=1)
+    return hashlib.sha256(dataset.portraits.tobytes() + dataset.pictures.tobytes()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class PoseDataset:
     """Painted people in poses: portraits P H W 3, pictures P F H W 3, poses P F NUM_READ."""
 
     portraits: Bytes
@@ -64,12 +64,12 @@ class Lessons:
     poses: Floats
 
 
-def paint_lessons(seeds: Sequence[int], poses_NK: Floats, num_frames: int, seed: int) -> Lessons:
+def paint_poses(seeds: Sequence[int], poses_NK: Floats, num_frames: int, seed: int) -> PoseDataset:
     """People in poses taken at random, head and brows moved more or less than they were."""
     rng = np.random.default_rng(seed)
-    lessons = [_paint_person(person, poses_NK, num_frames, rng) for person in seeds]
-    portraits, pictures, poses = (np.stack(part) for part in zip(*lessons, strict=True))
-    return Lessons(portraits, pictures, poses)
+    dataset = [_paint_person(person, poses_NK, num_frames, rng) for person in seeds]
+    portraits, pictures, poses = (np.stack(part) for part in zip(*dataset, strict=True))
+    return PoseDataset(portraits, pictures, poses)
 
 
 def _paint_person(
@@ -87,7 +87,7 @@ def _paint_person(
     return painter.paint(NEUTRAL), pictures, readable(poses)
 
 
-def train_reader(lessons: Lessons, *, steps: int, seed: int, batch: int = 48) -> PoseReader:
+def train_reader(dataset: PoseDataset, *, steps: int, seed: int, batch: int = 48) -> PoseReader:
     """Train on painted pictures."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -95,10 +95,10 @@ def train_reader(lessons: Lessons, *, steps: int, seed: int, batch: int = 48) ->
     optimizer = torch.optim.AdamW(reader.parameters(), lr=2e-3, weight_decay=1e-3)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / steps) + 2e-5
-        people = rng.integers(len(lessons.pictures), size=batch)
-        frames = rng.integers(lessons.pictures.shape[1], size=batch)
-        x = beside(lessons.pictures[people, frames], lessons.portraits[people])
-        wanted = torch.from_numpy(lessons.poses[people, frames])
+        people = rng.integers(len(dataset.pictures), size=batch)
+        frames = rng.integers(dataset.pictures.shape[1], size=batch)
+        x = beside(dataset.pictures[people, frames], dataset.portraits[people])
+        wanted = torch.from_numpy(dataset.poses[people, frames])
         loss = F.smooth_l1_loss(reader(_worn(x)), wanted, beta=0.1)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -116,14 +116,14 @@ def _worn(x_BCHW: Tensor) -> Tensor:
     return worn + 0.05 * torch.randn(len(worn), 1, 1, 1) * torch.randn(worn.shape[1:])
 
 
-def _lessons(num_people: int, num_clips: int, num_frames: int) -> Lessons:
+def _pose_dataset(num_people: int, num_clips: int, num_frames: int) -> PoseDataset:
     """People and poses that may be trained on."""
     clips = (
         animate(draw_clip(seed, held_out=False), np.random.default_rng(seed))
         for seed in range(_FIRST_SEED, _FIRST_SEED + num_clips)
     )
     poses = np.concatenate([clip.track for clip in clips])
-    return paint_lessons(_people(num_people), poses, num_frames, seed=1)
+    return paint_poses(_people(num_people), poses, num_frames, seed=1)
 
 
 def _people(num_people: int) -> list[int]:

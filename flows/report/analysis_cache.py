@@ -1,4 +1,4 @@
-"""What videos look like, kept beside their outputs, so that a second report has nothing to do."""
+"""Cache the analyses of videos beside their outputs, for later reports."""
 
 import base64
 import json
@@ -19,15 +19,15 @@ from sonic_ops.core.errors import FieldError, InputError
 from sonic_ops.core.files import fetched, written
 from sonic_ops.core.formats import format_of
 from sonic_ops.picture.portrait import load_portrait
-from sonic_ops.quality.looking import Curves, Look, look_at
+from sonic_ops.quality.analysis import Curves, VideoAnalysis, analyse_video
 from sonic_ops.quality.measures import Measures, Part
 from sonic_ops.quality.seams import KeyChange
 from sonic_ops.quality.syncing import with_syncnet
-from sonic_ops.quality.syncnet import Judge, load_judge
+from sonic_ops.quality.syncnet import SyncNetScorer, load_scorer
 
 VERSION: Final = 3
 """Raised when what is kept, or how it is measured, changes."""
-FOLDER: Final = "looks"
+FOLDER: Final = "analysis"
 TRUTH: Final = "truth"
 """The column of a manifest that names a real video of the same speech."""
 
@@ -35,13 +35,13 @@ _PICTURES: Final = ("thumb", "poster", "sheet")
 _PORTRAIT_SIDE: Final = 1024
 
 
-def look_address(output: str) -> str:
-    """Where what an output looks like is kept."""
+def cache_path(output: str) -> str:
+    """Return the file that caches the analysis of an output."""
     return addresses.join(work_root(output), FOLDER, f"{addresses.name_of(output)}.json")
 
 
-def can_be_watched(result: RowResult) -> bool:
-    """Whether there is a video of the row; pictures that move are not measured."""
+def can_be_analysed(result: RowResult) -> bool:
+    """Check that the row has a video; animations are not measured."""
     if result.status not in FINISHED or not result.output:
         return False
     try:
@@ -64,50 +64,52 @@ def truth_of(result: RowResult, extras: Mapping[str, object], folder: str) -> Ro
     )
 
 
-def open_judge(weights: str) -> Judge:
-    """SyncNet with the weights at an address, on the GPU if there is one. Raises ConfigError."""
+def open_scorer(weights: str) -> SyncNetScorer:
+    """Load SyncNet, on the GPU if there is one. Raises ConfigError."""
     with fetched(weights) as path:
-        return load_judge(path, "cuda" if torch.cuda.is_available() else "cpu")
+        return load_scorer(path, "cuda" if torch.cuda.is_available() else "cpu")
 
 
-def is_complete(look: Look, judge: Judge | None) -> bool:
-    """Whether a look has all that is asked for: one with SyncNet's figures has those without."""
-    return judge is None or look.syncnet == judge.digest
+def is_complete(analysis: VideoAnalysis, scorer: SyncNetScorer | None) -> bool:
+    """Check that an analysis includes SyncNet's figures, if a scorer is given."""
+    return scorer is None or analysis.syncnet == scorer.digest
 
 
-def kept_look(result: RowResult) -> Look | None:
-    """What is known of the video of a row, if the file is still the one that was looked at."""
+def cached_analysis(result: RowResult) -> VideoAnalysis | None:
+    """Return the cached analysis of a row's video, unless the file has changed since."""
     assert result.output is not None
-    content = addresses.read_json(look_address(result.output))
+    content = addresses.read_json(cache_path(result.output))
     if not isinstance(content, dict) or content.get("of") != _stamp(result):
         return None
     try:
-        return _look_from(content["look"])
+        return _analysis_from(content["analysis"])
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def new_look(result: RowResult, known: Look | None = None, judge: Judge | None = None) -> Look:
-    """Go through the video of a row; what is `known` of it is not measured again.
+def analyse(
+    result: RowResult, known: VideoAnalysis | None = None, scorer: SyncNetScorer | None = None
+) -> VideoAnalysis:
+    """Analyse the video of a row; what is `known` already is not measured again.
 
     Raises SonicError if the video cannot be decoded, and OSError if it cannot be read.
     """
     assert result.output is not None
     with fetched(result.output) as video:
-        look = known or look_at(video, _portrait(result))
-        return look if judge is None else with_syncnet(look, video, judge)
+        analysis = known or analyse_video(video, _portrait(result))
+        return analysis if scorer is None else with_syncnet(analysis, video, scorer)
 
 
-def keep_look(result: RowResult, look: Look) -> None:
-    """Keep a look beside its video. Raises OSError."""
+def store_analysis(result: RowResult, analysis: VideoAnalysis) -> None:
+    """Store an analysis beside its video. Raises OSError."""
     assert result.output is not None
-    with written(look_address(result.output)) as path:
-        path.write_text(look_in_text(result, look))
+    with written(cache_path(result.output)) as path:
+        path.write_text(analysis_as_json(result, analysis))
 
 
-def look_in_text(result: RowResult, look: Look) -> str:
-    """What is kept: the look, and the file that it is of."""
-    return json.dumps({"of": _stamp(result), "look": _as_json(look)})
+def analysis_as_json(result: RowResult, analysis: VideoAnalysis) -> str:
+    """Serialise an analysis, with the identity of the file it describes."""
+    return json.dumps({"of": _stamp(result), "analysis": _as_json(analysis)})
 
 
 def _portrait(result: RowResult) -> NDArray[np.uint8] | None:
@@ -128,12 +130,12 @@ def _stamp(result: RowResult) -> dict[str, object]:
     return {"version": VERSION, "fingerprint": result.fingerprint, "size_bytes": size}
 
 
-def _as_json(look: Look) -> dict[str, Any]:
-    pictures = {name: base64.b64encode(getattr(look, name)).decode() for name in _PICTURES}
-    return asdict(look) | pictures
+def _as_json(analysis: VideoAnalysis) -> dict[str, Any]:
+    pictures = {name: base64.b64encode(getattr(analysis, name)).decode() for name in _PICTURES}
+    return asdict(analysis) | pictures
 
 
-def _look_from(content: Mapping[str, Any]) -> Look:
+def _analysis_from(content: Mapping[str, Any]) -> VideoAnalysis:
     curves = {name: tuple(values) for name, values in content["curves"].items()}
     parts = (
         Part(part["start_s"], part["stop_s"], Measures(**part["measures"]))
@@ -148,4 +150,4 @@ def _look_from(content: Mapping[str, Any]) -> Look:
         "curves": Curves(**curves),
     }
     pictures = {name: base64.b64decode(content[name]) for name in _PICTURES}
-    return Look(**{**content, **known, **pictures})
+    return VideoAnalysis(**{**content, **known, **pictures})

@@ -77,7 +77,7 @@ def frames_of(video: Path) -> Iterator[Shown]:
         raise wrong(video, f"cannot be decoded: {error}") from error
 
 
-class Watcher:
+class FrameAnalyser:
     """Takes the frames of one video in their order."""
 
     def __init__(
@@ -148,14 +148,14 @@ class Watcher:
         self._portrait_HW3 = None
 
 
-def watch(
+def analyse_frames(
     video: Path,
     *,
     pause_N: NDArray[np.bool_] | None = None,
     portrait_HW3: Bytes | None = None,
 ) -> Tracks:
     """Go through a video. Raises VerifyError if it cannot be decoded."""
-    watcher = Watcher(frame_rate(video), pause_N=pause_N, portrait_HW3=portrait_HW3)
+    analyser = FrameAnalyser(frame_rate(video), pause_N=pause_N, portrait_HW3=portrait_HW3)
     for shown in frames_of(video):
-        watcher.add(shown)
-    return watcher.tracks()
+        analyser.add(shown)
+    return analyser.tracks()

@@ -46,38 +46,38 @@ def make_shards(folder: Path, kind: Kind, numbers: Iterable[int], speech: datase
 
 
 @contextmanager
-def makers_at_work(folder: Path, kind: Kind, num_makers: int, speech: list[Path]) -> Iterator[None]:
-    """`num_makers` processes that paint shard after shard until the end of the block.
+def shard_workers(folder: Path, kind: Kind, num_workers: int, speech: list[Path]) -> Iterator[None]:
+    """`num_workers` processes that paint shard after shard until the end of the block.
 
     They read the `speech` themselves: to hand it over would wait for each of them to start.
     """
     context = multiprocessing.get_context("spawn")
-    makers = [
+    workers = [
         context.Process(
             target=_make_on,
-            args=(folder, kind, first, num_makers, speech, os.getpid()),
+            args=(folder, kind, first, num_workers, speech, os.getpid()),
             name=_name_of(kind),
         )
-        for first in range(num_makers)
+        for first in range(num_workers)
     ]
-    for maker in makers:
-        maker.start()
+    for worker in workers:
+        worker.start()
     try:
         yield
     finally:
-        for maker in makers:
-            maker.terminate()
-        for maker in makers:
-            maker.join(_STOP_WITHIN_S)
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(_STOP_WITHIN_S)
 
 
-def at_work(kind: Kind) -> bool:
+def are_working(kind: Kind) -> bool:
     """Whether any process of this one paints shards of a kind."""
     return any(child.name == _name_of(kind) for child in multiprocessing.active_children())
 
 
 def _name_of(kind: Kind) -> str:
-    return f"painter of {kind.name}"
+    return f"shard worker of {kind.name}"
 
 
 def _make_on(
