@@ -8,8 +8,10 @@ from sonic_ops.core.config import Count, Settings
 
 
 class ClusterConfig(Settings):
-    """Where the mathematics runs. None of these values changes a bit of the result but
-    `threads_per_worker`, because sums inside a matrix product are cut by threads."""
+    """Where the mathematics runs.
+
+    Only `threads_per_worker` changes bits: threads split the sums of a matrix product.
+    """
 
     workers: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="0: in this process; none: as many as the machine holds"

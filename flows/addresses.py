@@ -18,12 +18,12 @@ _BLOCK_BYTES = 1 << 20
 
 
 def is_remote(address: str) -> bool:
-    """Whether the address is a URL that is no file of this machine."""
+    """Return whether the address is a URL of another machine."""
     return "://" in address
 
 
 def resolve(address: str, folder: str) -> str:
-    """An absolute, normal form of `address`; a relative one counts from `folder`.
+    """Resolve an address against a folder, and normalise it.
 
     Two spellings of one local file become equal.
     """
@@ -42,35 +42,35 @@ def resolve(address: str, folder: str) -> str:
 
 
 def join(folder: str, *names: str) -> str:
-    """The address of something inside `folder`."""
+    """Join a folder and the name of something in it."""
     return "/".join((folder.removesuffix("/"), *names))
 
 
 def folder_of(address: str) -> str:
-    """The folder that holds `address`."""
+    """Return the folder that holds `address`."""
     folder = address.rpartition("/")[0]
     return f"{folder}/" if folder.endswith(":/") else folder or "/"
 
 
 def name_of(address: str) -> str:
-    """The last part of `address`."""
+    """Return the last part of `address`."""
     return address.rpartition("/")[2]
 
 
 def size_bytes(address: str) -> int | None:
-    """The size of a file, None if there is none."""
+    """Return the size of a file, None if there is none."""
     with reached(address) as (filesystem, path):
         return int(filesystem.size(path)) if filesystem.isfile(path) else None
 
 
 def age_s(address: str) -> float:
-    """The time since a file was last written. Raises OSError."""
+    """Return the time since a file was last written. Raises OSError."""
     with reached(address) as (filesystem, path):
         return time.time() - float(filesystem.modified(path).timestamp())
 
 
 def is_folder(address: str) -> bool:
-    """Whether the address is a folder."""
+    """Return whether the address is a folder."""
     with reached(address) as (filesystem, path):
         return bool(filesystem.isdir(path))
 
@@ -85,7 +85,7 @@ def sha256_of(address: str) -> str:
 
 
 def read_json(address: str) -> object:
-    """The content of a JSON file, None if there is none or it is damaged.
+    """Return the content of a JSON file, None if there is none or it is damaged.
 
     Raises OSError where it cannot be read, which says nothing about what is in it.
     """
@@ -135,7 +135,7 @@ def _create(address: str, content: bytes) -> None:
 
 
 def _create_local(path: Path, content: bytes) -> None:
-    """A reader sees the content or no file: it is written under another name, and then linked."""
+    """Write a file under another name, then link it: readers see all of it or nothing."""
     draft = path.with_name(f".{uuid4().hex}.draft")
     try:
         draft.write_bytes(content)

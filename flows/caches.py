@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def cache_folder(name: str) -> Path | None:
-    """`~/.cache/sonic-render/<name>`, made if need be; None if nothing can be written there."""
+    """Create `~/.cache/sonic-render/<name>` and return it; None if it is not writable."""
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = root / "sonic-render" / name

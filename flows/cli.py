@@ -19,20 +19,18 @@ from sonic_ops.core.errors import RenderError, SonicError
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
 
 Manifest = Annotated[
-    str, typer.Argument(metavar="MANIFEST", help="Parquet, CSV or JSON Lines; a path or a URL.")
+    str, typer.Argument(metavar="MANIFEST", help="Parquet, CSV or JSON Lines: a path or URL.")
 ]
-Preset = Annotated[str, typer.Option(help="A preset by name, or the path of a YAML file.")]
-Output = Annotated[
-    str | None, typer.Option(help="Folder for relative outputs and for the results.")
-]
+Preset = Annotated[str, typer.Option(help="Name of a preset, or path of a YAML file.")]
+Output = Annotated[str | None, typer.Option(help="Folder for relative outputs and the results.")]
 Work = Annotated[
-    str | None, typer.Option(help="Folder for work in progress: a path or a URL such as s3://.")
+    str | None, typer.Option(help="Folder for work in progress: a path, or a URL such as s3://.")
 ]
 Calibration = Annotated[
     str | None,
-    typer.Option(envvar="SONIC_CALIBRATION", help="The file of a calibration; else the cache's."),
+    typer.Option(envvar="SONIC_CALIBRATION", help="Calibration file; if unset, the cached one."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, an object per line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -45,7 +43,7 @@ app.add_typer(weights.app, name="weights")
 
 @app.callback()
 def sonic() -> None:
-    """One portrait and one audio track in, a talking video of the same length out.
+    """Turn a portrait and an audio track into a talking video of the same length.
 
     \b
     sonic render examples/manifest.parquet
@@ -64,19 +62,19 @@ def render(
     preset: Preset = DEFAULT_PRESET,
     output: Output = None,
     work: Work = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what is wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
     json_lines: Annotated[
-        bool, typer.Option("--json-lines", help="Say everything as a JSON object per line.")
+        bool, typer.Option("--json-lines", help="Print everything as JSON, one object per line.")
     ] = False,
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Measure no video and write no report.html.")
+        bool, typer.Option("--no-report", help="Do not measure the videos or write report.html.")
     ] = False,
     preview: Annotated[
         bool,
-        typer.Option("--preview", help="First render the first seconds of each, in few steps."),
+        typer.Option("--preview", help="First render a few seconds of each row, in few steps."),
     ] = False,
     preview_only: Annotated[
-        bool, typer.Option("--preview-only", help="Render these previews, and then stop.")
+        bool, typer.Option("--preview-only", help="Render the previews, then stop.")
     ] = False,
 ) -> None:
     """Render every row of a manifest that is not finished yet.
@@ -107,7 +105,7 @@ def render(
 def validate(
     manifest: Manifest, preset: Preset = DEFAULT_PRESET, output: Output = None, work: Work = None
 ) -> None:
-    """Check every row of a manifest as a render does, and render nothing.
+    """Check every row of a manifest without rendering anything.
 
     \b
     sonic validate lectures.csv
@@ -127,15 +125,15 @@ def plan(
     output: Output = None,
     work: Work = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers; as many as the preset has here.")
+        int | None, typer.Option(min=1, help="Number of workers; if unset, that of the preset.")
     ] = None,
     price: Annotated[
-        float | None, typer.Option(min=0, help="Of an hour of a worker, in any currency.")
+        float | None, typer.Option(min=0, help="Price per worker and hour, in any currency.")
     ] = None,
     calibration: Calibration = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a manifest will take: time, memory, disk, money; nothing is rendered.
+    """Estimate the time, memory, disk space and cost of a manifest.
 
     \b
     sonic plan lectures.csv
@@ -156,7 +154,7 @@ def plan(
 def doctor(
     preset: Preset = DEFAULT_PRESET,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure what the preset costs here, for plans.")
+        bool, typer.Option("--calibrate", help="Measure the speed of the preset here, for plans.")
     ] = False,
     calibration: Calibration = None,
 ) -> None:
@@ -184,7 +182,7 @@ def status(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Say where a manifest stands that is being rendered, or was; nothing is touched.
+    """Show the progress of a manifest, during a render or afterwards.
 
     \b
     sonic status lectures.csv
@@ -202,18 +200,18 @@ def status(
 @app.command()
 def report(
     results: Annotated[
-        str, typer.Argument(metavar="RESULTS|MANIFEST", help="A results table, or its manifest.")
+        str, typer.Argument(metavar="RESULTS|MANIFEST", help="Results table, or its manifest.")
     ],
     output: Output = None,
     syncnet: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Weights of SyncNet (syncnet_v2.model): measure its confidence and distance too.",
+            help="Weights of SyncNet (syncnet_v2.model), to add its confidence and distance.",
         ),
     ] = None,
 ) -> None:
-    """Write report.html beside the results: every video, its curves, and how good it is.
+    """Write report.html beside the results: every video with its curves and measures.
 
     \b
     sonic report lectures.results.parquet
@@ -229,18 +227,20 @@ def report(
 
 @app.command()
 def mux(
-    video: Annotated[str, typer.Argument(help="The video whose pictures are kept as they are.")],
+    video: Annotated[str, typer.Argument(help="Video whose frames are copied unchanged.")],
     audio: Annotated[
         list[str],
-        typer.Option(metavar="LANGUAGE=FILE", help="A sound; the first one is the usual one."),
+        typer.Option(
+            metavar="LANGUAGE=FILE", help="Audio track; the first one becomes the default."
+        ),
     ],
-    output: Annotated[str, typer.Option("--output", "-o", help="The video to write.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Video to write.")],
     subtitles: Annotated[
         list[str],
         typer.Option(metavar="LANGUAGE=FILE", help="SRT or WebVTT.", default_factory=list),
     ],
 ) -> None:
-    """Join the languages of a video in one file: sounds and subtitles, each with its tag.
+    """Combine a video with audio tracks and subtitles in several languages.
 
     \b
     sonic mux talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.mkv
@@ -255,14 +255,15 @@ def mux(
 @app.command()
 def clean(
     target: Annotated[
-        str, typer.Argument(metavar="FOLDER|MANIFEST", help="Where outputs or work lie.")
+        str,
+        typer.Argument(metavar="FOLDER|MANIFEST", help="Folder of outputs or work, or a manifest."),
     ],
-    output: Annotated[
-        str | None, typer.Option(help="Folder for relative outputs, as it was rendered with.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove it, and do not only say it.")] = False,
+    output: Annotated[str | None, typer.Option(help="The --output folder of the render.")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove the files instead of listing them.")
+    ] = False,
 ) -> None:
-    """Remove the work of finished rows, drafts and stale leases; without --yes, say what it would.
+    """Remove work of finished rows, drafts and stale leases; without --yes, only list them.
 
     \b
     sonic clean lectures.csv
@@ -275,7 +276,7 @@ def clean(
 
 
 def main() -> None:
-    """Run the command line; an error that stops everything is one sentence and a remedy."""
+    """Run the command line; print fatal errors as one sentence with a remedy."""
     try:
         app(prog_name="sonic")
     except SonicError as error:
@@ -284,7 +285,7 @@ def main() -> None:
 
 
 def _here(address: str) -> str:
-    """An address that counts from the current folder."""
+    """Resolve an address against the current folder."""
     from flows.addresses import resolve
 
     return resolve(address, str(Path.cwd()))

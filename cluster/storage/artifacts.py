@@ -1,5 +1,7 @@
-"""Files of the work folder, at any fsspec address. A file that exists is whole, and its checksum
-says whether it still is: the last 32 bytes of a file are the SHA-256 of all that is before them.
+"""Read and write files of the work folder, local or at any fsspec URL.
+
+A file that exists was written completely. Its last 32 bytes are the SHA-256 of everything before
+them, so later damage is noticed.
 
 Files stay readable for others: in safetensors those bytes are a tensor of their own, which is the
 last one of the file, in MP4 a box and in WAV a chunk that players pass over.
@@ -107,7 +109,7 @@ def read_tensors(address: str) -> dict[str, Tensor]:
 
 @contextmanager
 def fetched_whole(address: str) -> Iterator[Path]:
-    """A local path of a file that is as it was written. Raises DamagedFileError."""
+    """Provide a local path of a file after checking its checksum. Raises DamagedFileError."""
     with ExitStack() as stack:
         with _storage_faults(address):
             path = stack.enter_context(fetched(address))
@@ -125,7 +127,7 @@ def version_of(address: str) -> str:
 
 
 def existing(addresses: Iterable[str]) -> frozenset[str]:
-    """Those of the addresses that have a file; every folder is asked once."""
+    """Return the addresses that have a file; each folder is listed once."""
     by_folder: dict[str, list[str]] = {}
     for address in addresses:
         by_folder.setdefault(posixpath.dirname(address), []).append(address)
@@ -172,7 +174,7 @@ def _seal(path: Path) -> None:
 
 
 def _digest_of(file: IO[bytes], size: int) -> bytes:
-    """SHA-256 of the first `size` bytes."""
+    """Return SHA-256 of the first `size` bytes."""
     digest = hashlib.sha256()
     while size and (block := file.read(min(_BLOCK_BYTES, size))):
         digest.update(block)
@@ -182,7 +184,7 @@ def _digest_of(file: IO[bytes], size: int) -> bytes:
 
 @contextmanager
 def _storage_faults(address: str) -> Iterator[None]:
-    """A file that is not there can be made again; any other fault of a store cannot."""
+    """Translate a missing file to DamagedFileError: it can be made again, unlike other faults."""
     try:
         yield
     except FileNotFoundError as error:

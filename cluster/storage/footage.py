@@ -10,7 +10,7 @@ KEPT = 2
 
 
 def open_footage(address: str) -> IO[bytes]:
-    """The file of `address`, at its start, until the next call. Raises DamagedFileError."""
+    """Open the file at its start; it stays open until the next call. Raises DamagedFileError."""
     file = _opened(address, version_of(address))
     file.seek(0)
     return file

@@ -21,7 +21,7 @@ Frames = Iterator[NDArray[np.uint8]]
 
 @contextmanager
 def compose_frames(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
-    """The output frames of a job (H, W, 3) as they are encoded."""
+    """Provide the output frames of a job (H, W, 3) as they are encoded."""
     if job.correction is not None:
         correction = Correction.from_tensors(artifacts.read_tensors(job.correction))
         frames = held(frames, correction, job.start, job.media.fps)
@@ -32,7 +32,7 @@ def compose_frames(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
 
 @contextmanager
 def _pasted(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
-    """The whole pictures, where the frames are a part of them."""
+    """Provide the whole pictures, where the frames are a part of them."""
     if job.backdrop is None:
         yield frames
         return

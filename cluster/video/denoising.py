@@ -37,8 +37,10 @@ class Block:
 
 
 class Denoising:
-    """The graph of one video. `wanted` are the segments whose finished latents are asked for, and
-    `target` says where these go."""
+    """The job graph of one video.
+
+    `wanted` are the segments whose finished latents are needed; `target` names their files.
+    """
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class Denoising:
         return block.frame_steps
 
     def _stops(self, every: int) -> tuple[int, ...]:
-        """Steps after which latents are kept, those of runs with another rule among them."""
+        """Return the steps that have checkpoints, also those of runs with another interval."""
         kept = self._kept_steps().union(range(0, self.num_steps, every))
         return (*sorted(step for step in kept if step < self.num_steps), self.num_steps)
 
@@ -130,7 +132,7 @@ class Denoising:
         return {int(name) for name in names if name.isdecimal()}
 
     def _kept(self, step: int) -> frozenset[int]:
-        """The segments that have a file of their latents after `step` steps."""
+        """Return the segments that have a file of their latents after `step` steps."""
         if step not in self.stops:
             return frozenset()
         addresses = [self._address(step, index) for index in range(len(self.segments))]

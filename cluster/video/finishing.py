@@ -54,7 +54,7 @@ class Finishing:
         )[0]
 
     def _first_after(self, segment: Segment) -> Ref | None:
-        """The first picture of the next segment; alone, if nothing else of it is missing."""
+        """Return the first picture of the next segment, decoded alone if the rest exists."""
         if segment.index + 1 == len(self.segments):
             return None
         following = self.segments[segment.index + 1]

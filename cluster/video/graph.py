@@ -132,12 +132,12 @@ class Graph:
             self.halos[step, owner, reader] = ref
 
     def _readers(self, step: int, owner: int) -> dict[int, tuple[int, ...]]:
-        """Who reads which frames of (step, owner)."""
+        """Return who reads which frames of (step, owner)."""
         plan, writers = self.plan(step), self.remaining.writers[step]
         return {r: plan.reads(r, owner) for r in plan.readers[owner] if r in writers}
 
     def _heard(self, index: int) -> Ref:
-        """What the windows of a segment hear; projected when the first of them is submitted."""
+        """Return the audio condition of a segment, submitted with its first window."""
         if index not in self.audio_condition:
             segment, ring = self.segments[index], self.plan(0).rings[index]
             reach = segment.stop + self.sampling.window_frames - 1

@@ -18,7 +18,7 @@ _TENSORS = ".safetensors"
 
 
 def low_memory_folder(work: str) -> str:
-    """The folder of the notes on what a lack of memory made in another form, so in other bits."""
+    """Return the folder of notes on segments computed in the low-memory form (other bits)."""
     return f"{work}/low_memory"
 
 
@@ -48,7 +48,7 @@ class VideoRequest:
 
     @property
     def chunks(self) -> tuple["AudioChunkJob", ...]:
-        """The pieces of the track that are heard at once, and where their tokens are kept."""
+        """The audio chunks of the track, and the files of their tokens."""
         overlap = PIECE_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
         return tuple(
             AudioChunkJob(self.audio, chunk, f"{self.work}/tokens/{chunk.index:05}{_TENSORS}")
@@ -59,44 +59,44 @@ class VideoRequest:
 
     @property
     def pauses(self) -> str:
-        """Where the pauses of the speech are kept."""
+        """The file of the pauses in the speech."""
         return f"{self.work}/pauses{_TENSORS}"
 
     def checkpoints(self, step: int | None = None) -> str:
-        """The folder of all checkpoints, or of those after `step` steps."""
+        """Return the folder of all checkpoints, or of those after `step` steps."""
         return f"{self.work}/checkpoints" + ("" if step is None else f"/{step:03}")
 
     def audio_condition(self, segment: Segment) -> str:
-        """Where it is kept what the frames of a segment and its halo hear."""
+        """Return the file of the audio condition of a segment and its halo."""
         return f"{self.work}/heard/{segment.name}{_TENSORS}"
 
     def checkpoint(self, step: int, segment: Segment) -> str:
-        """Where the latents of a segment are kept after `step` steps."""
+        """Return the checkpoint of a segment after `step` steps."""
         return f"{self.checkpoints(step)}/{segment.name}{_TENSORS}"
 
     def colour_stats(self, segment: Segment) -> str:
-        """Where the tints of a segment are kept."""
+        """Return the file of a segment's colour statistics."""
         return f"{self.work}/tints/{segment.name}{_TENSORS}"
 
     @property
     def correction(self) -> str:
-        """Where it is kept what holds the colours of the whole video."""
+        """The file of the colour correction of the whole video."""
         return f"{self.work}/tints/correction{_TENSORS}"
 
     def padded(self, segment: Segment) -> str:
-        """Where the finished latents of a stretch are kept until they are fused."""
+        """Return the file of a padded segment's latents, kept until they are fused."""
         return f"{self.work}/stretches/{segment.name}{_TENSORS}"
 
     def latents(self, segment: Segment) -> str:
-        """Where the latents of a segment are kept."""
+        """Return the file of a segment's latents."""
         return f"{self.work}/latents/{segment.name}{_TENSORS}"
 
     def low_memory_note(self, method: str, segment: Segment) -> str:
-        """Where it is noted that a segment was made in the low-memory form."""
+        """Return the note that a segment was computed in the low-memory form."""
         return f"{low_memory_folder(self.work)}/{method}-{segment.name}{_TENSORS}"
 
     def encoded(self, segment: Segment) -> str:
-        """Where an encoded segment is kept."""
+        """Return the file of an encoded segment."""
         return f"{self.work}/segments/{segment.name}.mp4"
 
 

@@ -13,7 +13,7 @@ def blend_sources_of(
     padded_segments: Sequence[Segment],
     overlap: int,
 ) -> tuple[BlendSource, ...]:
-    """The takes of a segment's frames by its own stretch and by those that overlap it."""
+    """Return the blend sources of a segment: its own padded segment and those that overlap it."""
     blend_sources = []
     for other, padded in zip(segments, padded_segments, strict=True):
         shared = range(max(segment.start, padded.start), min(segment.stop, padded.stop))

@@ -201,7 +201,7 @@ def _grid(config: VideoConfig, step: int) -> Grid:
 
 
 def _in_turn(pool: Pool, submitted: Iterable[tuple[T, Ref]]) -> Iterator[T]:
-    """What has been submitted, as its jobs end; two per worker are under way."""
+    """Yield submitted items as their jobs end, keeping two per worker under way."""
     under_way: deque[tuple[T, Ref]] = deque()
     for pair in submitted:
         under_way.append(pair)

@@ -13,8 +13,11 @@ NONE: frozenset[int] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class RemainingWork:
-    """`made[k]` are the segments whose latents after k steps must be made, and `writers[k]` those
-    whose windows must be denoised in step k."""
+    """What must be computed, by step.
+
+    `made[k]` are the segments whose latents after k steps are missing; `writers[k]` those whose
+    windows must be denoised in step k.
+    """
 
     made: tuple[frozenset[int], ...]
     writers: tuple[frozenset[int], ...]

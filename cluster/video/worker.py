@@ -132,7 +132,7 @@ class RenderWorker:
         return artifacts.write_tensors(job.target, audio_condition)
 
     def start(self, job: StartJob, portrait: PortraitCondition) -> Halos | Tensor:
-        """The noisiest latents of a segment, as parcels for their readers."""
+        """Return the starting latents of a segment, as halos for their readers."""
         frames = range(job.segment.start, job.segment.stop)
         shape = portrait.reference_CHW.shape
         noise = video_noise(job.seed, frames, shape, job.sampling)
@@ -140,7 +140,7 @@ class RenderWorker:
         return _scatter(y_FCHW, job.segment, job.readers)
 
     def resume(self, job: ResumeJob, _: str | None) -> Halos | Tensor:
-        """The latents of a checkpoint, as parcels for their readers; it is given when written."""
+        """Return the latents of a checkpoint, as halos for their readers."""
         kept = artifacts.read_tensors(job.source)
         if int(kept["step"]) != job.step or len(kept["y"]) != len(job.segment):
             raise DamagedFileError(job.source)
@@ -155,7 +155,7 @@ class RenderWorker:
         *halos: Tensor,
         low_memory: bool = False,
     ) -> Halos | Tensor:
-        """One step of the windows of a segment, as parcels for their owners."""
+        """Denoise the windows of a segment by one step; return halos for the owners."""
         row_of = {frame: i for i, frame in enumerate(f for part in job.sources for f in part)}
         y_FCHW = torch.cat(halos)
         sampler, condition = (
@@ -209,7 +209,7 @@ class RenderWorker:
         return artifacts.write_tensors(job.target, latents)
 
     def decode(self, job: DecodeJob, *, low_memory: bool = False) -> tuple[Frames, Frames]:
-        """The pictures of some frames (F, H, W, 3) or their layers, and the first of them alone."""
+        """Decode frames to pictures (F, H, W, 3) or layers; return them and the first one alone."""
         is_low = _is_low(job, forced=low_memory)
         track, span = LatentTrack(job.segments, job.latents), range(job.start, job.stop)
         place = (track.read, span, job.num_frames, job.decoding)
@@ -266,8 +266,11 @@ class RenderWorker:
 
 
 def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:
-    """Whether a job takes the low-memory form. If that is forced, and not what the preset says, a
-    note comes first: files with such bits may be all that is left of a run."""
+    """Return whether a job runs in the low-memory form.
+
+    If the preset does not ask for it, leave a note first: files with other bits may be all that
+    remains of a run.
+    """
     if forced and not job.low_memory:
         artifacts.write_tensors(job.low_memory_note, dict)
     return forced or job.low_memory
@@ -290,6 +293,6 @@ def _scatter(y_FCHW: Tensor, segment: Segment, readers: Readers) -> Halos | Tens
 
 
 def _halos(parts: Iterable[Tensor]) -> Halos | Tensor:
-    """One result per parcel; a single one is itself the result."""
+    """Return one result per halo, or the tensor itself if there is one."""
     halos = tuple(parts)
     return halos if len(halos) > 1 else halos[0]

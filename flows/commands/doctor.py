@@ -43,7 +43,7 @@ PARTS = ("unet", "vae", "image_encoder", "audio2token", "audio2bucket", "speech_
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look has found; `remedy` is empty where nothing is wrong."""
+    """The result of one check; `remedy` is empty if nothing is wrong."""
 
     name: str
     state: State
@@ -80,7 +80,7 @@ def measure(preset: str, named: str | None, terminal: Terminal) -> None:
 
 
 def findings(config: RenderConfig, preset: str) -> Iterator[Finding]:
-    """All looks, one after another."""
+    """Yield the findings of all checks."""
     yield python_version()
     yield from libraries()
     yield codecs()
@@ -99,7 +99,7 @@ def findings(config: RenderConfig, preset: str) -> Iterator[Finding]:
 
 
 def python_version() -> Finding:
-    """The version of Python."""
+    """Check the version of Python."""
     said = f"{platform.python_version()}, {sys.executable}"
     if sys.version_info < MIN_PYTHON:
         return Finding("Python", "wrong", said, "Use Python 3.11 or newer: make PYTHON=...")
@@ -128,7 +128,7 @@ def libraries() -> Iterator[Finding]:
 
 
 def codecs() -> Finding:
-    """Whether every format can be written."""
+    """Check that every format can be written."""
     import av
 
     from sonic_ops.media.encoding import ENCODERS
@@ -144,7 +144,7 @@ def codecs() -> Finding:
 
 
 def writable(name: str, folder: str) -> Finding:
-    """Whether a folder can be written."""
+    """Check that a folder can be written."""
     try:
         addresses.probe_folder(folder)
     except OSError as error:
@@ -154,7 +154,7 @@ def writable(name: str, folder: str) -> Finding:
 
 
 def disk(name: str, folder: str) -> Finding:
-    """How much room there is."""
+    """Check the free disk space."""
     free = shutil.disk_usage(folder).free
     said = f"{size_in_words(free)} free in {folder}"
     if free >= LITTLE_DISK_BYTES:
@@ -164,7 +164,7 @@ def disk(name: str, folder: str) -> Finding:
 
 
 def cache() -> Finding:
-    """Whether this user's cache can be written."""
+    """Check that this user's cache can be written."""
     folder = cache_folder("digests")
     if folder is None:
         said = "nothing can be kept: weights are hashed and Prefect is set up anew in every run"
@@ -173,7 +173,7 @@ def cache() -> Finding:
 
 
 def memory(config: RenderConfig) -> Finding:
-    """Whether a worker of the preset fits."""
+    """Check that a worker of the preset fits into memory."""
     total, on_gpu = machine_memory_bytes(), config.models.device != "cpu"
     try:
         needed = ON_GPU_BYTES if on_gpu else max(load_calibration(config).peak_bytes.values())
@@ -186,7 +186,7 @@ def memory(config: RenderConfig) -> Finding:
 
 
 def gpu(config: RenderConfig) -> Finding:
-    """The GPUs, if the driver shows any."""
+    """Check the GPUs that the driver shows."""
     ask = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         ran = subprocess.run(ask, capture_output=True, text=True, timeout=WAIT_S, check=True)
@@ -204,7 +204,7 @@ def gpu(config: RenderConfig) -> Finding:
 
 
 def prefect_server() -> Finding:
-    """Whether a server of the user's answers."""
+    """Check that the user's Prefect server answers."""
     address = os.environ.get("PREFECT_API_URL")
     if address is None:
         return Finding("Prefect server", "ok", "a temporary one is started by each run")
@@ -217,7 +217,7 @@ def prefect_server() -> Finding:
 
 
 def weights(name: str, config: RenderConfig, *, needed: bool) -> Finding:
-    """Whether the networks of a preset are there; `sonic weights check` looks at every tensor."""
+    """Check that the weights of a preset exist; `sonic weights check` reads every tensor."""
     title = f"weights of {name}"
     try:
         folder = weights_folder(config.models.weights)
@@ -235,7 +235,7 @@ def weights(name: str, config: RenderConfig, *, needed: bool) -> Finding:
 
 
 def calibrated(config: RenderConfig) -> Finding:
-    """Whether plans rest on measurements."""
+    """Check that a calibration exists."""
     try:
         calibration = load_calibration(config)
     except ConfigError as error:  # a file is named, and it may be about to be made
@@ -247,7 +247,7 @@ def calibrated(config: RenderConfig) -> Finding:
 
 
 def _unusable(device: str) -> ConfigError | None:
-    """Why torch cannot use a device that the driver shows."""
+    """Explain why torch cannot use a device that the driver shows."""
     if device == "cpu":
         return None  # and torch, which takes seconds to load, is not asked
     from sonic_ops.models.loading import require_device

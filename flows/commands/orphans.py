@@ -40,12 +40,12 @@ class Orphan:
 
 
 def orphans_in(folder: str) -> Iterator[Orphan]:
-    """What lies in a folder and all folders in it. Raises OSError."""
+    """Yield the orphans below a folder. Raises OSError."""
     yield from _sorted_out(_files(folder), outputs=None)
 
 
 def orphans_of(manifest: Manifest, output_folder: str | None) -> Iterator[Orphan]:
-    """What lies beside the outputs of a manifest. Raises OSError and ManifestError."""
+    """Yield the orphans beside the outputs of a manifest. Raises OSError, ManifestError."""
     folder = folder_of(manifest.address)
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
     outputs = {row.output for row in rows if isinstance(row, Row)}
@@ -84,7 +84,7 @@ def _sorted_out(files: Sequence[tuple[str, int]], outputs: set[str] | None) -> I
 
 
 def _work_folder(address: str, owned: set[str]) -> str | None:
-    """The work folder that a file is in: it says so, or lies where nothing else does."""
+    """Return the work folder that contains a file, if any."""
     folder = folder_of(address)
     while folder != folder_of(folder):
         beside_output = name_of(folder_of(folder)) == WORK_ROOT

@@ -56,7 +56,7 @@ def plan(
 
 
 def _table(ledger: Ledger, estimator: Estimator, price: float | None, num_rows: int) -> Table:
-    """A line per row, as many as are shown."""
+    """Make the table of estimates, one line per row shown."""
     names = ["row", "seconds", "frames", "windows", "UNet calls", "worker time", "memory"]
     table = Table(*names, *["price"] * (price is not None), box=None, pad_edge=False)
     for column in table.columns[1:]:
@@ -75,7 +75,7 @@ def _table(ledger: Ledger, estimator: Estimator, price: float | None, num_rows: 
 def _total_lines(
     run: RunEstimate, estimator: Estimator, num_workers: int, price: float | None
 ) -> list[str]:
-    """What all rows will take together."""
+    """Summarise the cost of all rows."""
     shares = ", ".join(
         f"{stage} {run.stages_s[stage] / max(run.worker_s, 1e-9):.0%}" for stage in STAGES
     )

@@ -72,7 +72,7 @@ def _in_words(counts: Counter[str]) -> str:
 def standings(
     manifest: Manifest, output_folder: str | None = None, work: str | None = None
 ) -> Iterator[Standing]:
-    """Where every row stands, in the order of the manifest. Raises OSError."""
+    """Yield the status of every row, in the order of the manifest. Raises OSError."""
     folder = addresses.folder_of(manifest.address)
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
     known = _known(_results_of(manifest.address, output_folder, next(rows)))
@@ -93,7 +93,7 @@ def standings(
 
 
 def _results_of(manifest: str, output_folder: str | None, first: Row | BadRow) -> str:
-    """Where a run writes its results: beside the first output where the usual place is closed."""
+    """Return the results table, or its place beside the first output if that is used."""
     results = results_address(manifest, output_folder)
     beside = results_address(manifest, addresses.folder_of(first.output)) if first.output else ""
     for found in (results, beside):
@@ -103,7 +103,7 @@ def _results_of(manifest: str, output_folder: str | None, first: Row | BadRow) -
 
 
 def _known(results: str) -> dict[tuple[str, str | None], RowResult]:
-    """What the table says, and the journals, which are newer, by id and output."""
+    """Read the results of the table and of the newer journals, by id and output."""
     return {
         (result.id, result.output): result
         for result in chain(read_results(results), journaled(results))
@@ -111,7 +111,7 @@ def _known(results: str) -> dict[tuple[str, str | None], RowResult]:
 
 
 def _in_work(row: Row, work: str | None, names_of: Callable[[str], frozenset[str]]) -> str:
-    """Who renders a row, and how far it is; empty if nobody does."""
+    """Describe who renders a row and how far it is; empty if nobody does."""
     target = lease_target(row.output)
     start = f"{addresses.name_of(target)}."
     names = names_of(addresses.folder_of(target))
@@ -128,7 +128,7 @@ def _in_work(row: Row, work: str | None, names_of: Callable[[str], frozenset[str
 
 
 def _how_far(work: str) -> str:
-    """How far a row is, by the files of its work folder."""
+    """Describe the progress of a row from the files in its work folder."""
     encoded, latents, steps = (
         names_in(addresses.join(work, folder)) for folder in ("segments", "latents", "checkpoints")
     )

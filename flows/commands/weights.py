@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions
 
 @app.callback()
 def weights() -> None:
-    """The released model: fetch it, convert it for the preset sonic, check a weights folder.
+    """Fetch, convert and check the released Sonic weights.
 
     \b
     sonic weights fetch --accept-licences

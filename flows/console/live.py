@@ -44,7 +44,7 @@ class Tally:
 
     @classmethod
     def of(cls, plans: Iterable[RowPlan]) -> "Tally":
-        """The tally of a run that begins."""
+        """Start the tally of a run."""
         tally = cls()
         for plan in plans:
             tally.num_rows += 1
@@ -52,14 +52,14 @@ class Tally:
         return tally
 
     def fraction(self, in_flight: Iterable[RowClock]) -> float:
-        """The share of the work that is done."""
+        """Return the share of the work that is done."""
         done = sum(row.fraction * row.planned.plan.num_unet_calls for row in in_flight)
         return min((self.ended_worth + done) / max(self.worth, 1), 1.0)
 
 
 @contextmanager
 def open_reporter(terminal: Terminal, tally: Tally, pool: Pool) -> Iterator[Reporter]:
-    """What shows rows as they are rendered, in the form that the terminal has."""
+    """Open a reporter of the terminal's form."""
     if terminal.form != "live":
         yield LineReporter(terminal)
         return
@@ -85,7 +85,7 @@ class LiveReporter:
         self._use: float | None = None
 
     def start(self, planned: PlannedRow) -> None:
-        """A row begins."""
+        """Report that a row starts."""
         with self._lock:
             self._rows[planned.row.id] = RowClock(planned)
 
@@ -103,7 +103,7 @@ class LiveReporter:
         say_outcome(result, self._terminal)
 
     def drawn(self) -> Group:
-        """The rows that have been in flight for longest, and a line about the run."""
+        """Draw the rows in flight, longest first, and a line about the run."""
         with self._lock:
             rows = list(self._rows.items())
             return Group(*_lines(rows, self._terminal.console), Text(self._summary()))

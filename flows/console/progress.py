@@ -62,19 +62,19 @@ class RowClock:
         return before + STAGES[self.stage].share * min(self.done / self.total, 1.0)
 
     def text(self) -> str:
-        """The line of the row, without its name."""
+        """Describe the progress of the row, without its name."""
         frames = f"{self.frames_decoded} of {self.planned.plan.num_frames} frames decoded"
         stage = STAGES[self.stage]
         count = f" {self.done} of {self.total}" if stage.counted else ""
         return f"{stage.label}{count}, {frames}"
 
     def time_left(self) -> str:
-        """An estimate in words, empty as long as there is nothing to build it on."""
+        """Describe the time left; empty while it is unknown."""
         return time_left(time.monotonic() - self.started, self.fraction)
 
 
 def time_left(elapsed_s: float, fraction: float) -> str:
-    """What is left, if that share took so long; empty if it is too early to say."""
+    """Estimate the time left from the time spent; empty if it is too early."""
     if fraction < FIRST_GUESS:
         return ""
     return f"about {clock(elapsed_s * (1 - fraction) / fraction)} left"
@@ -84,13 +84,13 @@ class Reporter(Protocol):
     """Shows rows as they are rendered; called from several threads."""
 
     def start(self, planned: PlannedRow) -> None:
-        """A row begins."""
+        """Report that a row starts."""
 
     def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
-        """A stage of a row has done `done` of `total`."""
+        """Report that a stage has finished `done` of `total`."""
 
     def finish(self, result: RowResult) -> None:
-        """A row has ended."""
+        """Report that a row has ended."""
 
 
 class LineReporter:
@@ -103,7 +103,7 @@ class LineReporter:
         self._said_at: dict[str, float] = {}
 
     def start(self, planned: PlannedRow) -> None:
-        """A row begins."""
+        """Report that a row starts."""
         with self._lock:
             self._clocks[planned.row.id] = RowClock(planned)
             if self._terminal.form == "json-lines":
@@ -148,7 +148,7 @@ def say_outcome(result: RowResult, terminal: Terminal) -> None:
 
 
 def outcome_in_words(result: RowResult) -> str:
-    """What became of a row, in a line."""
+    """Summarise the result of a row in one line."""
     if result.status == "elsewhere":
         return f"{result.id}: left to another command: {result.notes}"
     if result.status == "failed":

@@ -42,12 +42,12 @@ class Terminal:
 
 
 def form_of(*, quiet: bool = False, json_lines: bool = False) -> Form | None:
-    """The form that was asked for; None: as the terminal can. JSON has what is wrong as well."""
+    """Return the output form that the flags select; None lets the terminal decide."""
     return "json-lines" if json_lines else "quiet" if quiet else None
 
 
 def open_terminal(form: Form | None = None, console: Console | None = None) -> Terminal:
-    """The terminal of this process, or another console."""
+    """Open the terminal of this process, or another console."""
     tell(json=form == "json-lines")
     console = console or Console()
     return Terminal(console, form or ("live" if console.is_terminal else "lines"))

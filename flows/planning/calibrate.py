@@ -152,7 +152,7 @@ class _Measure:
     def calibration(
         self, size: Round, num_rounds: int, start_s: float, kept_bytes: int
     ) -> Calibration:
-        """Everything that was measured, per unit."""
+        """Convert all measurements to costs per unit."""
         notes = read_notes(self._notes)
         num_videos = num_rounds * size.num_rows
         spent, device = _Spent(notes, num_videos), self._config.models.device
@@ -232,7 +232,7 @@ class _Measure:
         self._token_bytes += _bytes_in(work / "tokens")
 
     def _request(self, work: Path, sound: Path, picture: Path, order: int) -> VideoRequest:
-        """What the flow of a row prepares, in the same way."""
+        """Prepare a video request as the flow of a row does."""
         wav = str(work / "sound.wav")
         artifacts.write_sound(wav, lambda path: decode_audio(str(sound), path))
         settings, portrait = self._config.portrait, str(work / "portrait.safetensors")
@@ -282,7 +282,7 @@ def print_nothing(_: object) -> None:
 
 
 def _ending_for(codec: VideoCodec) -> str:
-    """Of the first container that can hold a codec."""
+    """Return the file ending of the first container that supports a codec."""
     return next(ending for ending, form in FORMATS.items() if codec in form.video)
 
 
@@ -295,13 +295,13 @@ def _bytes(note: Note, device: str) -> int:
 
 
 def _kept_bytes(notes: Iterable[Note], config: RenderConfig) -> int:
-    """What a worker holds when its weights are loaded: the most of what loading has taken."""
+    """Return the peak memory of loading the weights."""
     device = config.models.device
     return max((_bytes(note, device) for note in notes if note.method == "load"), default=0)
 
 
 def _device_bytes(device: str) -> int:
-    """The memory of the device, if it is not that of the machine; 0 if it cannot be seen here."""
+    """Return the memory of the device if it has its own; 0 if it is not visible here."""
     if device == "cpu":
         return 0
     import torch

@@ -22,7 +22,7 @@ NAMED = "SONIC_CALIBRATION"
 
 
 def machine_name() -> str:
-    """What computes here, in words: the same after a restart, and in every container of it."""
+    """Describe the processor, independently of restarts and containers."""
     try:
         lines = CPU_FACTS.read_text().splitlines()
     except OSError:  # not Linux
@@ -78,7 +78,7 @@ class Calibration:
 
 
 def calibration_path(config: RenderConfig, named: str | None = None) -> Path | None:
-    """The file of a calibration: as it is named, or by preset and machine in the user's cache."""
+    """Return the named calibration file, or the cached one of this preset and machine."""
     if named := named or os.environ.get(NAMED):
         return Path(named)
     folder = cache_folder("calibrations")
@@ -100,7 +100,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
 
 
 def load_calibration(config: RenderConfig, named: str | None = None) -> Calibration:
-    """What was measured for this preset on this machine; else a rough guess that says so.
+    """Load the calibration of a preset on this machine, or make a rough guess.
 
     Raises ConfigError if a file is named that cannot be read.
     """
@@ -164,7 +164,7 @@ def guess(config: RenderConfig) -> Calibration:
 
 
 def _deciding(config: RenderConfig) -> str:
-    """What of a preset decides what its work costs."""
+    """Name the calibration by the settings that decide the cost."""
     sections: Any = {
         "models": True,
         "portrait": {"resolution", "model_resolution"},

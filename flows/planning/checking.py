@@ -51,7 +51,7 @@ def check(
     ledger: Ledger,
     terminal: Terminal,
 ) -> Checked:
-    """The preflight of a manifest, sorted into the ledger."""
+    """Run the preflight of a manifest and sort its rows into the ledger."""
     for name, likely in suspected_typos(next(manifest.lines()).cells):
         terminal.say(f"the column {name!r} decides nothing: is {likely!r} meant?")
     outcomes = preflight(
@@ -64,7 +64,7 @@ def check(
 
 
 def weights_of(config: RenderConfig) -> str:
-    """The hash of the weights of a preset. Raises ConfigError if there are none."""
+    """Hash the weights of a preset. Raises ConfigError if there are none."""
     return weights_digest(weights_folder(config.models.weights))
 
 
@@ -109,7 +109,7 @@ def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: L
 def say_problems(
     checked: Checked, estimator: Estimator, ledger: Ledger, terminal: Terminal
 ) -> None:
-    """All that is wrong with all rows, and what does not fit."""
+    """Print all errors of all rows, and which rows do not fit this machine."""
     say_bad(checked, terminal)
     if checked.num_unfit:
         terminal.warn(f"{checked.num_unfit} rows will hardly fit into this machine:")
@@ -121,7 +121,7 @@ def say_problems(
 
 
 def say_bad(checked: Checked, terminal: Terminal) -> None:
-    """What is wrong with all rows, a sentence each; the rest of very many is in the results."""
+    """Print the errors of the rows, one sentence each, up to a limit."""
     if checked.num_bad:
         terminal.warn(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
     for row in checked.bad:
@@ -135,7 +135,7 @@ def say_bad(checked: Checked, terminal: Terminal) -> None:
 def say_estimate(
     checked: Checked, estimator: Estimator, ledger: Ledger, terminal: Terminal
 ) -> None:
-    """What the rows will take, if that was measured: who wants a guess asks for a plan."""
+    """Print the estimated cost, but only if it comes from a measured calibration."""
     if estimator.calibration.is_measured:
         num_workers = estimator.num_workers(row.plan for row in ledger.planned())
         wall_s = checked.estimate.wall_s(num_workers, estimator.calibration.start_s)
@@ -146,7 +146,7 @@ def say_estimate(
 
 
 def print_estimate_error(estimator: Estimator, ledger: Ledger, terminal: Terminal) -> None:
-    """What the rows of this run have taken against what was planned, of those it did alone."""
+    """Print how far the plan was off, over the rows that this run rendered alone."""
     planned_s = worker_s = 0.0
     for result in ledger.results():
         if result.status == "done" and result.planned_worker_s and result.worker_s is not None:

@@ -71,7 +71,7 @@ class RowEstimate:
 def estimate_row(
     plan: RowPlan, config: RenderConfig, sizes: Sizes, calibration: Calibration
 ) -> RowEstimate:
-    """What a row will take; `config` is that of the row."""
+    """Estimate the cost of a row; `config` is that of the row."""
     costs = calibration.costs
     area, pasted = sizes.animated / costs.pixels, sizes.pasted / costs.pixels
     moving = sizes.encoded * (sizes.moving + STILL * (1 - sizes.moving))  # in pixels that move
@@ -142,8 +142,9 @@ def _num_branches(
 
 @dataclass(slots=True)
 class RunEstimate:
-    """The sum of what rows will take. Work of finished rows is removed, so what counts is the
-    most that rows in flight can need.
+    """The sum of the estimates of rows.
+
+    Work of finished rows is removed, so disk and memory are the most that rows in flight need.
 
     `_longest` has the row with the most work by its number of segments: their number, seconds of
     workers, and of the driver.
@@ -160,7 +161,7 @@ class RunEstimate:
 
     @classmethod
     def of(cls, rows: Iterable[RowEstimate]) -> "RunEstimate":
-        """The sum of rows."""
+        """Add up the estimates of rows."""
         run = cls()
         for row in rows:
             run.add(row)
@@ -181,11 +182,11 @@ class RunEstimate:
             self.peak_bytes[stage] = max(self.peak_bytes[stage], row.memory_bytes.get(stage, 0))
 
     def work_bytes(self, rows_in_flight: int) -> int:
-        """The most that the work of rows in flight needs on disk."""
+        """Return the peak disk space of the rows in flight."""
         return self.largest_work_bytes * min(rows_in_flight, self.num_rows)
 
     def wall_s(self, num_workers: int, start_s: float) -> float:
-        """How long the run lasts on so many workers."""
+        """Estimate the wall time of the run on a number of workers."""
         if not self.num_rows:
             return 0.0
         shared_s = self.worker_s / num_workers
@@ -198,6 +199,6 @@ class RunEstimate:
 
 
 def busiest_share(num_segments: float, num_workers: int) -> float:
-    """The share of a row that the worker with the most of its segments has; the last is shorter."""
+    """Return the share of a row on its busiest worker; the last segment is shorter."""
     whole, more = divmod(int(num_segments), num_workers)
     return (whole + (1 if more else num_segments % 1)) / num_segments

@@ -47,12 +47,12 @@ class Estimator:
         self._free_bytes = lru_cache(KEPT_FOLDERS)(self.limits.free_bytes)
 
     def row(self, planned: PlannedRow) -> RowEstimate:
-        """What a row will take."""
+        """Estimate the cost of a row."""
         config = self.config.for_row(planned.row)
         return estimate_row(planned.plan, config, self._sizes(planned, config), self.calibration)
 
     def problems(self, planned: PlannedRow, estimate: RowEstimate) -> Iterator[str]:
-        """Why a row does not fit here, each with a remedy."""
+        """Yield why a row does not fit this machine, each with a remedy."""
         memory_bytes = self.limits.memory_bytes
         stage, peak = max(estimate.memory_bytes.items(), key=lambda entry: entry[1])
         if memory_bytes is not None and peak > memory_bytes:
@@ -71,7 +71,7 @@ class Estimator:
     def run_problems(
         self, run: RunEstimate, an_output: str | None, num_workers: int
     ) -> Iterator[str]:
-        """Why all rows together do not fit, each with a remedy."""
+        """Yield why all rows together do not fit, each with a remedy."""
         free = self._free_bytes(addresses.folder_of(an_output)) if an_output else None
         if free is not None and run.output_bytes > NEAR_LIMIT * free:
             yield (
@@ -138,7 +138,7 @@ def _memory_bytes(config: RenderConfig, calibration: Calibration) -> int | None:
 
 
 def machine_memory_bytes() -> int:
-    """The memory of this machine, or of the container that this is."""
+    """Return the memory of this machine or container."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # ValueError: "max"
         total = min(total, int(_CGROUP.read_text()))

@@ -24,7 +24,7 @@ class Round:
 
 
 def write_inputs(sound: Path, picture: Path, size: Round, order: int) -> None:
-    """A voice of noise in syllables, and a picture of coloured clouds.
+    """Write noise in syllables as the voice, and coloured clouds as the picture.
 
     Every row has others: a worker does not encode a portrait again that it has seen.
     """

@@ -51,8 +51,10 @@ def can_be_analysed(result: RowResult) -> bool:
 
 
 def truth_of(result: RowResult, extras: Mapping[str, object], folder: str) -> RowResult | None:
-    """A row whose video is the ground truth that a row names; a relative one counts from `folder`,
-    that of the results."""
+    """Return a row whose video is the ground truth that a row names.
+
+    A relative path counts from `folder`, the one of the results.
+    """
     truth = extras.get(TRUTH)
     if not isinstance(truth, str) or not truth.strip():
         return None
@@ -113,7 +115,7 @@ def analysis_as_json(result: RowResult, analysis: VideoAnalysis) -> str:
 
 
 def _portrait(result: RowResult) -> NDArray[np.uint8] | None:
-    """The portrait of a row, not larger than is of use; None where it is not at hand any more."""
+    """Load the portrait of a row, scaled down; None if it is gone."""
     if not result.portrait:
         return None
     try:

@@ -29,7 +29,7 @@ class Chart:
 
 
 def line(label: str, values: Sequence[float], kind: str, unit: str, digits: int = 1) -> Line:
-    """A curve between its lowest and its highest value."""
+    """Draw a curve between its lowest and highest value."""
     if not values:
         return Line(label, "", kind, f"{label}: nothing")
     low, high = min(values), max(values)
@@ -38,7 +38,7 @@ def line(label: str, values: Sequence[float], kind: str, unit: str, digits: int 
 
 
 def path(values: Sequence[float], low: float, high: float) -> str:
-    """A line through values, the lowest at the bottom."""
+    """Draw a line through values, the lowest at the bottom."""
     span = (high - low) or 1.0
     step = WIDTH / max(len(values) - 1, 1)
     room = HEIGHT - 2 * _ROOM
@@ -50,7 +50,7 @@ def path(values: Sequence[float], low: float, high: float) -> str:
 
 
 def voiced_path(values: Sequence[float], low: float, high: float) -> str:
-    """A line with gaps where a value is 0."""
+    """Draw a line with gaps where a value is 0."""
     span, step = (high - low) or 1.0, WIDTH / max(len(values) - 1, 1)
     parts, pen_is_down = [], False
     for index, value in enumerate(values):
@@ -62,7 +62,7 @@ def voiced_path(values: Sequence[float], low: float, high: float) -> str:
 
 
 def wave_path(values: Sequence[float]) -> str:
-    """A shape around the middle, as wide as the sound is loud."""
+    """Draw a waveform around the middle."""
     loudest = max(values, default=0.0) or 1.0
     step = WIDTH / max(len(values) - 1, 1)
     middle = HEIGHT / 2

@@ -83,7 +83,7 @@ class FigureTable:
 
 @contextmanager
 def open_table(path: Path) -> Iterator[FigureTable]:
-    """A Parquet file to put figures into."""
+    """Open a Parquet file for figures."""
     with pq.ParquetWriter(path, _SCHEMA) as writer:
         table = FigureTable(writer)
         yield table
@@ -91,7 +91,7 @@ def open_table(path: Path) -> Iterator[FigureTable]:
 
 
 def baselines_of(analysis: VideoAnalysis, truth: VideoAnalysis | None) -> dict[str, Measures]:
-    """The baselines of a video by their names in `BASELINES`."""
+    """Return the baselines of a video by their names in `BASELINES`."""
     known = {"still": analysis.still, "shuffled": analysis.shuffled}
     return known if truth is None else known | {"truth": truth.measures}
 
@@ -110,11 +110,11 @@ class Figures:
                     self._values.setdefault((of, name), []).append(value)
 
     def of_videos(self) -> dict[str, list[float]]:
-        """All values of every figure of the videos."""
+        """Return all values of every figure of the videos."""
         return {name: values for (of, name), values in self._values.items() if of == VIDEO}
 
     def compared(self) -> list["Compared"]:
-        """The means of all figures that any video has."""
+        """Return the means of all figures that any video has."""
         return [
             Compared(
                 entry,
@@ -145,7 +145,7 @@ class Compared:
 
 
 def mean_of(entry: Entry, values: Sequence[float]) -> Mean:
-    """The mean over rows, and its 95 % interval where there are at least two.
+    """Return the mean over rows, and its 95 % interval where there are at least two.
 
     Percentile bootstrap over rows, Efron, Ann. Statist. 7 (1979); the same draws every time.
     """

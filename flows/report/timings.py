@@ -49,7 +49,7 @@ class Timeline:
 
 
 def stages_of(timings: Mapping[str, Any]) -> tuple[StageBar, ...]:
-    """The methods of kept timings, the longest first."""
+    """Make bars of the time per method, longest first."""
     seconds = {str(name): float(value) for name, value in timings.get("seconds", {}).items()}
     most = max(seconds.values(), default=0.0) or 1.0
     ordered = sorted(seconds.items(), key=lambda pair: -pair[1])
@@ -57,7 +57,7 @@ def stages_of(timings: Mapping[str, Any]) -> tuple[StageBar, ...]:
 
 
 def timeline_of(timings: Mapping[str, Any]) -> Timeline | None:
-    """The spans of kept timings; None if there are none."""
+    """Make the timeline of the workers; None without spans."""
     spans = timings.get("spans", [])
     if not spans:
         return None

@@ -102,7 +102,7 @@ def view_of(
     stages: Sequence[StageBar] = (),
     timeline: Timeline | None = None,
 ) -> RowView:
-    """Everything about a row; `folder` is the one that the page lies in."""
+    """Collect everything the page shows about a row; `folder` contains the page."""
     output = result.output or ""
     entries = () if analysis is None else _entries(analysis.measures)
     return RowView(
@@ -133,7 +133,7 @@ def _words(result: RowResult, extras: Mapping[str, object]) -> str:
 
 
 def link_to(output: str, folder: str) -> str | None:
-    """An address that a browser can open from `folder`; None if it cannot reach the output."""
+    """Return a link from `folder` to the output; None if a browser cannot reach it."""
     if output.startswith(("http://", "https://")):
         return output
     if addresses.is_remote(output) != addresses.is_remote(folder):
@@ -149,7 +149,7 @@ def _split(address: str) -> tuple[str, str]:
 
 
 def shown(value: float | None, digits: int) -> str:
-    """A number as text, a dash for nothing."""
+    """Format a number; a dash for None."""
     return "-" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"  # no -0
 
 
@@ -184,7 +184,7 @@ def _facts(result: RowResult, extras: Mapping[str, object]) -> tuple[tuple[str, 
 
 
 def _entries(measures: Measures) -> tuple[Entry, ...]:
-    """All figures but those that need what was not given."""
+    """Return the catalogue entries, without those that need weights nobody gave."""
     return tuple(e for e in ENTRIES if not e.needs or getattr(measures, e.name) is not None)
 
 
@@ -236,7 +236,7 @@ def _pitch(pitch_hz: Sequence[float]) -> Line:
 
 
 def _drift(parts: Sequence[Part]) -> tuple[Chart, ...]:
-    """A small chart for each figure that must not drift."""
+    """Draw a small chart of each figure that must not drift."""
     charts = []
     for name in DRIFT:
         values = [getattr(part.measures, name) for part in parts]

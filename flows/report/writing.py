@@ -52,14 +52,14 @@ Lines = Iterator[tuple[RowResult, dict[str, object]]]
 
 
 def results_of(address: str, output_folder: str | None) -> str:
-    """The results table that an address means: it is one, or a manifest that has been rendered."""
+    """Find the results table of a manifest, or return the table itself."""
     if address.endswith((RESULTS_ENDING, PREVIEWS_ENDING)):
         return address
     return results_address(address, output_folder)
 
 
 def measures_address(results: str) -> str:
-    """The figures of all videos, beside the report."""
+    """Return the file of figures beside the report."""
     return f"{results.removesuffix('results.parquet')}measures.parquet"
 
 
@@ -113,7 +113,7 @@ class Gallery:
             return None
 
     def problem_of(self, *results: RowResult | None) -> str | None:
-        """Why the first of some videos could not be measured that could not."""
+        """Return why the first unmeasurable video could not be measured."""
         outputs = (result.output for result in results if result is not None)
         return next((self.problems[o] for o in outputs if o in self.problems), None)
 
@@ -146,7 +146,7 @@ class _Total:
 
 
 def _lines(results: str, table: Path) -> Lines:
-    """The results of a table, and all other columns."""
+    """Yield the results of a table with their other columns."""
     try:
         for batch in pq.ParquetFile(table).iter_batches(BATCH_ROWS):
             for content in batch.to_pylist():

@@ -62,7 +62,7 @@ def reach_prefect() -> tuple[int, ...]:
 
 
 def _has_profiles() -> bool:
-    """Whether the user has a Prefect of their own, whose settings count."""
+    """Return whether the user has configured Prefect; their settings are kept."""
     try:
         return (Path.home() / ".prefect" / "profiles.toml").is_file()
     except RuntimeError:
@@ -70,7 +70,7 @@ def _has_profiles() -> bool:
 
 
 def _home() -> Path:
-    """A folder for the temporary server's database; one per version, which its tables follow."""
+    """Return the folder of the temporary server's database, one per Prefect version."""
     folder = cache_folder(f"prefect-{version('prefect')}")
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="sonic-prefect-"))

@@ -37,7 +37,7 @@ class DenseSearch:
         self._a_HW3, self._b_HW3 = (picture.astype(np.float32) for picture in (a_HW3, b_HW3))
 
     def picture(self, instant: float) -> Picture:
-        """What is seen at an instant above 0 (the first picture) and below 1 (the second).
+        """Interpolate a picture at an instant between 0 (the first) and 1 (the second).
 
         Where the pictures moved to that instant do not agree, the motion was not understood, and
         both are laid over each other as they are.
@@ -54,7 +54,7 @@ class DenseSearch:
 
 
 def _fetched(picture_HW3: Floats, flow_HW2: Floats) -> Floats:
-    """Every pixel from where the flow points; beyond the border the border goes on."""
+    """Warp by a flow; the border is repeated beyond itself."""
     rows, columns = np.indices(flow_HW2.shape[:2], np.float32)
     x, y = columns + flow_HW2[..., 0], rows + flow_HW2[..., 1]
     border = cv2.BORDER_REPLICATE
@@ -62,6 +62,6 @@ def _fetched(picture_HW3: Floats, flow_HW2: Floats) -> Floats:
 
 
 def _around(difference_HW3: Floats) -> Floats:
-    """The mean difference around every pixel, never 0: equal pictures have nothing to trust."""
+    """Return the mean difference around every pixel, never 0."""
     sums_HW = np.abs(difference_HW3).sum(-1)
     return np.asarray(cv2.boxFilter(sums_HW, -1, (NEAR, NEAR)) + 0.5, np.float32)

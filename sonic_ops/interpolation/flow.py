@@ -34,7 +34,7 @@ PIXELS_AT_ONCE: Final = 5 * 128 * 128
 def frames_between(
     flownet: FlowNet, a_CHW: Tensor, b_CHW: Tensor, instants: Sequence[float]
 ) -> list[Tensor]:
-    """The frames at some instants between two frames in [0, 1], on the device of `a_CHW`.
+    """Interpolate frames at some instants between two frames, on the device of `a_CHW`.
 
     An instant is above 0 (the first frame) and below 1 (the second).
     """
@@ -56,7 +56,7 @@ class _Motion:
         self._a_NCHW, self._b_NCHW = a_NCHW.to(self._flow_N4HW), b_NCHW.to(self._flow_N4HW)
 
     def frame(self, pair: int, instant: float) -> Tensor:
-        """The frame at an instant of a pair: C H W in [0, 1]."""
+        """Interpolate the frame at an instant of a pair: C H W in [0, 1]."""
         height, width = self._size
         a, b, flow, mask = (
             part[pair : pair + 1]
@@ -70,7 +70,7 @@ class _Between(Protocol):
     """Some pictures, and what is seen between them."""
 
     def picture(self, frame: int, instant: float) -> Pictures:
-        """What is seen at an instant between a picture and the next one."""
+        """Interpolate at an instant between a picture and the next one."""
         ...
 
 
@@ -132,7 +132,7 @@ def output_frames(
     span: range,
     fps: Fraction = OUTPUT_FPS,
 ) -> Iterator[Pictures]:
-    """The output frames `span`, one by one; `pictures_FHWC` starts at `first_frame`.
+    """Yield the output frames `span`, one by one; `pictures_FHWC` starts at `first_frame`.
 
     Frames may also be given as layers over their portrait, and are then mixed layer by layer.
 
@@ -153,7 +153,7 @@ def output_frames(
 
 
 def _still(pictures_FHWC: Pictures | PortraitLayers, frame: int) -> Pictures:
-    """A frame of the model itself."""
+    """Return a frame of the model itself."""
     if isinstance(pictures_FHWC, PortraitLayers):
         return pictures_FHWC.picture(frame)
     picture: Pictures = pictures_FHWC[frame]

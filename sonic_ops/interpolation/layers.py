@@ -52,7 +52,7 @@ class PortraitLayers:
         return len(self.layers)
 
     def frame(self, index: int, instant: float = 0.0) -> Tensor:
-        """The frame (C H W in [0, 1]) at an instant between a frame (0) and the next one (1)."""
+        """Interpolate the frame (C H W in [0, 1]) at an instant between a frame and the next."""
         flow_2hw, over_4HW = self._parts(index)
         if instant:
             next_flow, next_over = self._parts(index + 1)
@@ -61,12 +61,12 @@ class PortraitLayers:
         return self._laid(flow_2hw, over_4HW)
 
     def picture(self, frame: int, instant: float = 0.0) -> NDArray[np.uint8]:
-        """The frame in bytes: H W 3."""
+        """Return the frame in bytes: H W 3."""
         frame_HWC = self.frame(frame, instant).movedim(0, -1)
         return np.asarray((frame_HWC * _LEVELS).round().to(torch.uint8).contiguous())
 
     def _parts(self, index: int) -> tuple[Tensor, Tensor]:
-        """The flow (2 h w) and, of mask and paint in one, 4 H W in [0, 1]."""
+        """Return the flow (2 h w) and, of mask and paint in one, 4 H W in [0, 1]."""
         record = self.layers[index]
         flow_2hw = torch.from_numpy(record["flow"].astype(np.float32)).movedim(-1, 0)
         mask_HW1, paint_HWC = record["mask"][..., None], record["paint"]

@@ -41,7 +41,7 @@ class FlowBlock(nn.Module):
         self.conv2 = _enlarge(channels, half, 1)
 
     def forward(self, pair_NCHW: Tensor, flow_N4HW: Tensor, scale: int) -> tuple[Tensor, Tensor]:
-        """The corrections of the flow (N, 4, H, W) and of the mask (N, 1, H, W)."""
+        """Predict corrections of the flow (N, 4, H, W) and the mask (N, 1, H, W)."""
         pair, flow = _resize(pair_NCHW, 1 / scale), _resize(flow_N4HW, 1 / scale) / scale
         features = self.conv0(torch.cat((pair, flow), dim=1))
         for block in (self.convblock0, self.convblock1, self.convblock2, self.convblock3):
@@ -60,7 +60,7 @@ class FlowNet(ModelMixin):  # type: ignore[misc]
         self.block_tea = FlowBlock(_PAIR_CHANNELS + 3)  # a teacher of the training, never called
 
     def forward(self, a_NCHW: Tensor, b_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the frame in the middle of two comes from: its flow N4HW, its mask N1HW.
+        """Predict the flow (N4HW) and mask (N1HW) of the frame in the middle of two.
 
         The mask is the logit of the share of the first frame. Frames are in [0, 1], and their sides
         are multiples of 32. Only the blocks compute in the precision of their weights: flow, mask
@@ -87,7 +87,7 @@ class FlowNet(ModelMixin):  # type: ignore[misc]
 def frame_at(
     a_NCHW: Tensor, b_NCHW: Tensor, flow_N4HW: Tensor, mask_N1HW: Tensor, instant: float
 ) -> Tensor:
-    """The frames at an instant between two frames, by what `FlowNet` says of their middle.
+    """Interpolate at an instant, from the flow and mask of the middle.
 
     `instant` is above 0 (the first) and below 1 (the second). Ways are as long as the time that
     they take, and the nearer frame weighs more; at 1/2 nothing changes, to the bit.
@@ -163,5 +163,5 @@ def _like(block: nn.Module, *images: Tensor) -> tuple[Tensor, ...]:
 
 
 def _turned(flow_N4HW: Tensor) -> Tensor:
-    """The flow of the pair in the other order."""
+    """Swap the flow for the pair in the other order."""
     return torch.cat((flow_N4HW[:, 2:], flow_N4HW[:, :2]), dim=1)

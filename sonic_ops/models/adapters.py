@@ -31,6 +31,7 @@ class AudioToToken(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.norm = nn.LayerNorm(output_dim)
 
     def forward(self, span_NSLD: Tensor) -> Tensor:
+        """Project the features around each frame to audio tokens."""
         hidden = F.relu(self.proj1(span_NSLD.flatten(1)))
         hidden = self.proj3(F.relu(self.proj2(hidden)))
         tokens: Tensor = self.norm(hidden.unflatten(1, (self.config.context_tokens, -1)))
@@ -57,6 +58,7 @@ class AudioToBucket(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.proj3 = nn.Linear(intermediate_dim, context_tokens * output_dim)
 
     def forward(self, span_NSLD: Tensor, image_NE: Tensor) -> Tensor:
+        """Predict the motion buckets of head and expression."""
         hidden = torch.cat([span_NSLD.flatten(1), image_NE.to(span_NSLD.dtype)], dim=1)
         hidden = F.silu(self.proj2(F.silu(self.proj1(hidden))))
         buckets: Tensor = self.proj3(hidden)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 def mask_at_level(mask_11HW: Tensor, num_pixels: int) -> Tensor:
-    """The face mask at the level that has `num_pixels`: (1, 1, H, W) -> (Q,), bicubic.
+    """Scale the face mask to a level of `num_pixels`: (1, 1, H, W) -> (Q,), bicubic.
 
     A level knows its number of pixels and not its sides, so these are guessed from the ratio of
     the mask, then cut or zero-filled, as the released model does. Values may leave [0, 1].
@@ -63,7 +63,7 @@ class Context:
         self._levels = {}
 
     def mask_for(self, num_pixels: int, like: Tensor) -> Tensor | None:
-        """The face mask of a level: (1 or B T, Q, 1), or None when the call has no mask."""
+        """Return the face mask of a level: (1 or B T, Q, 1), or None when the call has no mask."""
         if self.mask_B1HW is None:
             return None
         if num_pixels not in self._levels:
@@ -86,7 +86,7 @@ def per_frame(branches: Sequence[Tensor], num_frames: int) -> Tensor:
 
 
 def over_time(branches: Sequence[Tensor]) -> list[Tensor]:
-    """The mean context of each branch over its frames: [(T or 1, K, D)] -> [(1, K, D)]."""
+    """Average the context of each branch over its frames: [(T or 1, K, D)] -> [(1, K, D)]."""
     return [branch.mean(0, keepdim=True) for branch in branches]
 
 
@@ -106,7 +106,10 @@ class AudioAttention(nn.Module):
         self.context = context
 
     def forward(self, attn: Any, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
-        """(N, Q, C) -> (N, Q, C); N is B T for spatial layers and B Q for temporal ones."""
+        """Attend to image and audio: (N, Q, C) -> (N, Q, C).
+
+        N is B T (spatial) or B Q (temporal).
+        """
         if self.temporal:
             return self._attend_over_time(attn, hidden_states)
         return self._attend_in_frames(attn, hidden_states)

@@ -28,7 +28,7 @@ class Difference:
         return bool(self.missing or self.unknown or self.reshaped)
 
     def __str__(self) -> str:
-        """All of it in words, the first few of each kind by name."""
+        """Describe the difference, naming the first few of each kind."""
         kinds = (
             (self.missing, "missing"),
             (self.unknown, "unknown"),
@@ -40,7 +40,7 @@ class Difference:
 def compare(
     needed: Mapping[str, Shape], found: Mapping[str, Shape], optional: Collection[str] = ()
 ) -> Difference:
-    """How the weights found differ from those needed; `optional` ones may be left out."""
+    """Compare the weights found with those needed; `optional` ones may be missing."""
     reshaped = (
         f"{name}: {_in_words(found[name])} and not {_in_words(shape)}"
         for name, shape in sorted(needed.items())
@@ -54,13 +54,13 @@ def compare(
 
 
 def shapes_of(weights: nn.Module | Mapping[str, Tensor]) -> dict[str, Shape]:
-    """Names and shapes of the weights of a network, which may be on the meta device."""
+    """Return names and shapes of the weights of a network, which may be on the meta device."""
     named = weights.state_dict() if isinstance(weights, nn.Module) else weights
     return {name: tuple(value.shape) for name, value in named.items()}
 
 
 def stored_shapes(files: Iterable[Path]) -> tuple[dict[str, Shape], set[str]]:
-    """Names, shapes and dtypes of safetensors files, by their headers. Raises ConfigError."""
+    """Read names, shapes and dtypes from safetensors headers. Raises ConfigError."""
     shapes: dict[str, Shape] = {}
     dtypes: set[str] = set()
     for path in files:
@@ -76,7 +76,7 @@ def stored_shapes(files: Iterable[Path]) -> tuple[dict[str, Shape], set[str]]:
 
 
 def read_config(folder: Path, part: str) -> dict[str, Any]:
-    """The configuration of a part of a weights folder. Raises ConfigError."""
+    """Read the configuration of a part of a weights folder. Raises ConfigError."""
     name = "scheduler_config.json" if part == "scheduler" else "config.json"
     path = weights_part(folder, part) / name
     if not path.exists():
@@ -90,7 +90,7 @@ def read_config(folder: Path, part: str) -> dict[str, Any]:
 
 
 def unreadable(path: Path, error: Exception) -> ConfigError:
-    """The error of a file of weights that is damaged."""
+    """Make the error of a damaged weights file."""
     reason = str(error).partition("\n")[0] or type(error).__name__
     return ConfigError(
         f"{path} cannot be read ({reason})", remedy="Fetch or convert the weights again."

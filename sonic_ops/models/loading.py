@@ -63,7 +63,7 @@ def load_networks(config: ModelsConfig) -> dict[str, Any]:
 
 
 def require_device(device: str) -> None:
-    """Raises ConfigError if torch cannot use the device, so that nobody tries again."""
+    """Raise ConfigError if torch cannot use the device; a retry would not help."""
     if device != "cpu" and not torch.cuda.is_available():
         raise ConfigError(
             f"torch {torch.__version__} cannot use the device {device} of the preset here",
@@ -73,7 +73,7 @@ def require_device(device: str) -> None:
 
 
 def build_network(folder: Path, part: str) -> nn.Module:
-    """A network as `part/config.json` describes it, not filled yet. Raises ConfigError."""
+    """Build an empty network from `part/config.json`. Raises ConfigError."""
     config = read_config(folder, part)
     try:
         return _build(part, config)
@@ -94,12 +94,12 @@ def computed_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def as_stored(network: nn.Module) -> nn.Module:
-    """The module whose names of weights are those of the files."""
+    """Return the module whose names of weights are those of the files."""
     return network.unet if isinstance(network, AudioUNet) else network
 
 
 def processor_of(device: str) -> str:
-    """What decides the last bits of a sum: the GPU, or the instructions that the CPU has."""
+    """Name what decides the last bits of a sum: the GPU, or the CPU's instruction set."""
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.cuda.get_device_name(device)

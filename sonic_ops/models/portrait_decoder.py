@@ -77,19 +77,20 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @apply_forward_hook  # type: ignore[untyped-decorator]
     def decode(self, latents_NChw: Tensor, reference: Reference) -> Layers:
-        """The layers of some frames over the portrait."""
+        """Return the layers of some frames over the portrait."""
         latents = latents_NChw.to(self.paint.weight).contiguous(memory_format=torch.channels_last)
         decoded = self(latents, reference)
         return pack_layers(decoded.flow_N2hw, decoded.mask_N1HW, decoded.paint_N3HW)
 
     def forward(self, latents_NChw: Tensor, reference: Reference) -> Decoded:
+        """Decode latents to layers, with the features of the portrait."""
         x, flow = self.coarse_layers(latents_NChw, reference)
         near = _for_all(reference.features[0], latents_NChw)
         mask, paint = self.fine_layers(x, warp(near, resized(flow, near.shape[2:])))
         return Decoded(flow, mask, paint)
 
     def coarse_layers(self, latents_NChw: Tensor, reference: Reference) -> tuple[Tensor, Tensor]:
-        """What the finest stage reads, at half of the size that is read, and the flow."""
+        """Return the input of the finest stage, at half size, and the flow."""
         near, middle, far = (_for_all(f, latents_NChw) for f in reference.features)
         moved = latents_NChw - reference.latents_1Chw
         x = self.motion(torch.cat([moved, latents_NChw], 1))
@@ -118,6 +119,7 @@ class PortraitEncoder(nn.Module):
         self.far = _stage(_conv(middle, far, stride=2), far, 1)
 
     def forward(self, picture_N3HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the portrait's features at three sizes."""
         near = self.near(F.pixel_unshuffle(picture_N3HW, 2))
         middle = self.middle(near)
         return near, middle, self.far(middle)
@@ -138,7 +140,7 @@ class _Block(nn.Module):
 
 
 def frames_of(layers: Layers, reference: Reference) -> Tensor:
-    """The frames in [-1, 1] at the portrait's own size: (N, 3, H, W)."""
+    """Return the frames in [-1, 1] at the portrait's own size: (N, 3, H, W)."""
     laid = PortraitLayers(reference.picture_CHW, layers)
     return torch.stack([laid.frame(index) for index in range(len(laid))]) * 2 - 1
 

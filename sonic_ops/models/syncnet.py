@@ -33,7 +33,7 @@ class SyncNet(nn.Module):
         self.netfclip = _head()
 
     def embed_video(self, faces_3THW: Tensor) -> Tensor:
-        """What lips do in every 5 frames: 3 T 224 224, blue first, 0 to 255 -> T - 4 E.
+        """Embed every 5 frames of lips: 3 T 224 224, blue first, 0 to 255 -> T - 4 E.
 
         Each embedding depends on its own frames alone, so a video can be cut anywhere.
         """
@@ -42,7 +42,7 @@ class SyncNet(nn.Module):
         return embedded
 
     def embed_audio(self, cepstra_NKS: Tensor) -> Tensor:
-        """What is said in every 20 steps: N 13 20 -> N E."""
+        """Embed every 20 steps of cepstra: N 13 20 -> N E."""
         found = self.netcnnaud(cepstra_NKS[:, None])
         embedded: Tensor = self.netfcaud(found.flatten(1))
         return embedded

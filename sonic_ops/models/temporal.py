@@ -16,6 +16,7 @@ class TimeConv(nn.Conv3d):
     """A Conv3d of kernel (k, 1, 1), stride 1."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """Convolve along time."""
         padding = (int(self.padding[0]), 0)
         flat = F.conv2d(input.flatten(3), self.weight.flatten(3), self.bias, padding=padding)
         unfolded: Tensor = flat.unflatten(3, input.shape[3:])

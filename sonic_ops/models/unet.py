@@ -90,7 +90,7 @@ class AudioUNet(ModelMixin):  # type: ignore[misc]
         time_ids_B3: Tensor,
         deep_BTMHW: Tensor,
     ) -> Tensor:
-        """The blocks of the finest level alone, around deep features of another step."""
+        """Run only the finest level, around the cached features of another step."""
         unet, (num_branches, num_frames) = self.unet, sample_BTCHW.shape[:2]
         shared = {
             "temb": self._embedding(timestep_B, time_ids_B3, num_frames, sample_BTCHW.dtype),

@@ -68,14 +68,14 @@ class Signer:
 
 
 def signer_of(config: ProvenanceConfig) -> Signer | None:
-    """The signer of a configuration; None without a key."""
+    """Return the signer of a configuration; None without a key."""
     if config.key is None or config.certificate is None:
         return None
     return Signer(Path(config.key), Path(config.certificate))
 
 
 def is_signed(path: Path) -> bool:
-    """Whether a file holds a manifest whose signature is whole, and which says how it was made."""
+    """Return whether a file has an intact C2PA manifest that says how it was made."""
     try:
         c2pa = load_c2pa()
     except ConfigError:
@@ -89,7 +89,7 @@ def is_signed(path: Path) -> bool:
 
 
 def load_c2pa() -> Any:
-    """The library, which only some installations have. Raises ConfigError."""
+    """Import the optional library. Raises ConfigError."""
     try:
         import c2pa
     except ImportError as error:
@@ -101,7 +101,7 @@ def load_c2pa() -> Any:
 
 
 def _algorithm(key: bytes) -> str:
-    """What a private key signs with, by the name that C2PA has for it. Raises ValueError."""
+    """Return C2PA's name for the algorithm of a private key. Raises ValueError."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 

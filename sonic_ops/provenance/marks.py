@@ -31,7 +31,7 @@ _PACKET = f"""\
 
 
 def tags_of(form: Format) -> dict[str, str]:
-    """The mark as metadata that a container takes while it is muxed."""
+    """Return the mark as metadata that a container takes while it is muxed."""
     match form.muxer:
         case "mp4":
             return {"comment": COMMENT}
@@ -53,7 +53,7 @@ def mark_file(path: Path, signer: Signer | None = None) -> None:
 
 
 def provenance_of(path: Path) -> str:
-    """What a file says of its making: `metadata`, `XMP`, `C2PA`; empty if nothing."""
+    """Read the marks of a file: `metadata`, `XMP`, `C2PA`; empty without any."""
     form = format_of(path.name)
     packet = read_xmp(path)
     found = {
@@ -70,6 +70,6 @@ def _has_tags(path: Path) -> bool:
 
 
 def has_tags(metadata: Mapping[str, str]) -> bool:
-    """Whether the metadata of a container have the mark."""
+    """Return whether the metadata of a container have the mark."""
     tags = {key.upper(): value for key, value in metadata.items()}
     return COMMENT in tags.get("COMMENT", "") or tags.get(_TAG) == DIGITAL_SOURCE_TYPE

@@ -42,7 +42,7 @@ def embed_xmp(path: Path, packet: bytes) -> None:
 
 
 def read_xmp(path: Path) -> bytes | None:
-    """The packet of a file; None if there is none, or no place for one."""
+    """Read the packet of a file; None if it has none or cannot have one."""
     with path.open("rb") as file:
         match format_of(path.name).muxer:
             case "mp4":
@@ -63,7 +63,7 @@ def _sized_box(kind: bytes, content: bytes) -> bytes:
 
 
 def _boxes(file: IO[bytes], start: int, stop: int) -> Iterator[_Box]:
-    """The boxes in the bytes `[start, stop)`. Source: ISO 14496-12, 4.2."""
+    """Yield the boxes in the bytes `[start, stop)`. Source: ISO 14496-12, 4.2."""
     while start + 8 <= stop:
         file.seek(start)
         header = file.read(16)
@@ -98,7 +98,7 @@ def _from_mov(file: IO[bytes]) -> bytes | None:
 
 
 def _from_gif(file: IO[bytes]) -> bytes | None:
-    """From the extensions before the first picture. Source: GIF89a, 24 to 26."""
+    """Read it from the extensions before the first picture. Source: GIF89a, 24 to 26."""
     _gif_head(file)
     while (start := file.read(3))[:1] == _GIF_HEADER[:1] and len(start) == 3:
         if start + file.read(start[2]) == _GIF_HEADER:
@@ -110,14 +110,14 @@ def _from_gif(file: IO[bytes]) -> bytes | None:
 
 
 def _gif_head(file: IO[bytes]) -> bytes:
-    """What stands before the first extension."""
+    """Read the bytes before the first extension."""
     head = file.read(13)
     has_colours, exponent = head[10] & 0x80, head[10] & 0x07
     return head + (file.read(3 << (exponent + 1)) if has_colours else b"")
 
 
 def _embed_in_gif(path: Path, packet: bytes) -> None:
-    """As the first extension but the one that lets the pictures loop."""
+    """Insert it as the first extension after the loop extension."""
     with path.open("rb") as source, draft_of(path) as draft, draft.open("wb") as target:
         head = _gif_head(source)
         after = source.read(_GIF_LOOP_BYTES)
@@ -128,7 +128,7 @@ def _embed_in_gif(path: Path, packet: bytes) -> None:
 
 
 def _embed_in_webp(path: Path, packet: bytes) -> None:
-    """As the last chunk; the header says that it is there."""
+    """Append it as the last chunk, and set its flag in the header."""
     with Image.open(path) as image:
         width, height = image.size
     with path.open("r+b") as file:

@@ -113,7 +113,7 @@ def analysed(analyser: FrameAnalyser, frames: Iterator[Shown]) -> Iterator[Bytes
 
 
 def sound_of(video: Path, scratch: Path) -> Path | None:
-    """The sound of a video as `decode_audio` writes it; None if there is none, or too little."""
+    """Decode the sound of a video as `decode_audio` does; None if there is too little."""
     wav = scratch / "sound.wav"
     try:
         decode_audio(str(video), wav)

@@ -1,5 +1,4 @@
-"""What the figures of a video are without a model: of a picture that stands still, and of the
-same video with the sound of other times.
+"""Measure baselines that need no model: a still picture, and the video with shifted sound.
 
 Shape letters: N output frames, H, W rows and columns.
 """
@@ -34,7 +33,7 @@ def still(
     speech: Speech | None,
     portrait_HW3: NDArray[np.uint8] | None = None,
 ) -> Measures:
-    """The figures of one picture that is shown all the time."""
+    """Measure a still picture shown for the whole time."""
     analyser = FrameAnalyser(fps, portrait_HW3=portrait_HW3)
     for _ in range(_SETTLED):
         analyser.add(Shown(picture_HW3, is_key=False))
@@ -42,7 +41,7 @@ def still(
 
 
 def shuffled(tracks: Tracks, speech: Speech | None, found: Measures) -> Measures:
-    """The figures of a video, `found`, with the sound of 16 other times in the mean."""
+    """Return the figures with the sound shifted to 16 other times, averaged."""
     if speech is None:
         return found
     sync, lag_ms, silence = measure_time_shifted(tracks, speech)

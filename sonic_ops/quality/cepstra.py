@@ -31,12 +31,12 @@ Floats = NDArray[np.floating[Any]]
 
 
 def num_steps_in(num_samples: int) -> int:
-    """How many steps lie inside a sound with all of their 25 ms."""
+    """Count the steps whose 25 ms lie inside a sound."""
     return max((num_samples - _SPAN_SAMPLES) // _STEP_SAMPLES + 1, 0)
 
 
 def cepstra(samples: Samples, start: int, stop: int) -> NDArray[np.float32]:
-    """The steps `[start, stop)` of a sound at 16 kHz, which must lie inside it: T K.
+    """Compute the cepstra of steps `[start, stop)` of a sound at 16 kHz: T K.
 
     The first of a step is the logarithm of its energy; samples are whole numbers of 16 bits.
     """
@@ -49,7 +49,7 @@ def cepstra(samples: Samples, start: int, stop: int) -> NDArray[np.float32]:
 
 
 def _spans(samples: Samples, start: int, stop: int) -> Doubles:
-    """What each step hears, higher frequencies raised."""
+    """Cut the samples into steps, with pre-emphasis."""
     first, last = start * _STEP_SAMPLES, (stop - 1) * _STEP_SAMPLES + _SPAN_SAMPLES
     heard = np.asarray(samples[slice(max(first - 1, 0), last)], np.float64)
     heard = np.clip(np.rint(heard * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
@@ -82,7 +82,7 @@ def _bands() -> Doubles:
 
 @cache
 def _cosines() -> Doubles:
-    """The first cepstra of an orthogonal cosine transform (DCT-II): K M."""
+    """Return the first cepstra of an orthogonal cosine transform (DCT-II): K M."""
     order_K1 = np.arange(NUM_CEPSTRA)[:, None]
     waves_KM = np.cos(np.pi * order_K1 * (np.arange(_NUM_BANDS) + 0.5) / _NUM_BANDS)
     return np.asarray(waves_KM * np.where(order_K1, np.sqrt(2), 1) / np.sqrt(_NUM_BANDS))

@@ -22,7 +22,7 @@ def lab_of(rgb_HW3: NDArray[np.uint8]) -> Floats:
 
 
 def ciede2000(one: Floats, other: Floats) -> Floats:
-    """The difference of CIELAB colours; 1 is about what an eye can just tell.
+    """Return the difference of CIELAB colours; 1 is about what an eye can just tell.
 
     Source: Sharma, Wu and Dalal, Color Research and Application 30 (2005), equations 2 to 22.
     """
@@ -47,7 +47,7 @@ def ciede2000(one: Floats, other: Floats) -> Floats:
 
 
 def _saturating(chroma: Floats) -> Floats:
-    """0 for greys, towards 1 for strong colours."""
+    """Return a weight: 0 for greys, towards 1 for strong colours."""
     return np.sqrt(chroma**7 / (chroma**7 + _KNEE))
 
 
@@ -57,13 +57,13 @@ def _polar(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 
 
 def _mean_hue(h1: Floats, h2: Floats) -> Floats:
-    """The hue in the middle of the shorter way."""
+    """Return the hue in the middle of the shorter way."""
     middle, far = (h1 + h2) / 2, np.abs(h1 - h2) > 180
     return np.where(far, np.where(h1 + h2 < 360, middle + 180, middle - 180), middle)
 
 
 def _scales(L: Floats, C: Floats, hue: Floats) -> tuple[Floats, Floats, Floats]:
-    """How much lightness, chroma and hue count at a colour."""
+    """Return how much lightness, chroma and hue count at a colour."""
     T = (
         1
         - 0.17 * np.cos(np.radians(hue - 30))

@@ -28,7 +28,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def resampled(frames: Iterable[Bytes], fps: Fraction) -> Iterator[Bytes]:
-    """Of frames at any rate those that are nearest to every 1/25 s; the later one of two."""
+    """Resample frames to 25 per second: the nearest to every 1/25 s, the later of two."""
     moment = 0
     for index, frame in enumerate(frames):
         while floor(moment * fps / SEEN_FPS + Fraction(1, 2)) == index:
@@ -37,7 +37,7 @@ def resampled(frames: Iterable[Bytes], fps: Fraction) -> Iterator[Bytes]:
 
 
 def squares_of(frames: Iterable[Bytes]) -> Floats | None:
-    """The middle and half the side of the square around the face, smoothed: N (x, y, half).
+    """Return the smoothed square around the face: N (x, y, half side).
 
     None if the first frame has no face.
     """
@@ -58,7 +58,7 @@ def squares_of(frames: Iterable[Bytes]) -> Floats | None:
 
 
 def crop(frame_HW3: Bytes, square: Floats) -> Bytes:
-    """The face in a square with its margin; what lies outside the picture is grey."""
+    """Crop the face with its margin; outside the picture it is grey."""
     x, y, half = square
     wide = half * (1 + _MARGIN)
     left, right, top = floor(x - wide), floor(x + wide), floor(y - half)
@@ -72,7 +72,7 @@ def crop(frame_HW3: Bytes, square: Floats) -> Bytes:
 
 
 def _smoothed(squares_N3: Floats) -> Floats:
-    """The medians of 13 frames around each; the first and the last frame stay beyond the ends."""
+    """Take the median of 13 frames around each; the ends repeat."""
     beside = _SMOOTHED_FRAMES // 2
     longer = np.pad(squares_N3, ((beside, beside), (0, 0)), mode="edge")
     around = np.lib.stride_tricks.sliding_window_view(longer, _SMOOTHED_FRAMES, axis=0)

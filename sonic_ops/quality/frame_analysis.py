@@ -67,7 +67,7 @@ def frame_rate(video: Path) -> Fraction:
 
 
 def frames_of(video: Path) -> Iterator[Shown]:
-    """The output frames, decoded one after another. Raises VerifyError."""
+    """Decode the output frames one after another. Raises VerifyError."""
     try:
         with av.open(str(video)) as container:
             for frame in container.decode(container.streams.video[0]):
@@ -97,7 +97,7 @@ class FrameAnalyser:
         self._tracker: FaceTracker | None = None
 
     def add(self, shown: Shown) -> None:
-        """The next frame."""
+        """Add the next frame."""
         picture = shown.picture_HW3
         if self._tracker is None:
             self._begin(picture)
@@ -116,7 +116,7 @@ class FrameAnalyser:
         self._rows.append((dx, dy, eyes, sharp, like, *self._pairs.add(small_HW3)))
 
     def tracks(self) -> Tracks:
-        """All that was seen. Raises VerifyError if there was no frame."""
+        """Return everything measured. Raises VerifyError if there was no frame."""
         if not self._rows:
             raise VerifyError("The video has no frames", remedy="Render the row again.")
         rows = np.array(self._rows, np.float32)

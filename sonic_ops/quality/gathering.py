@@ -36,7 +36,7 @@ class Mouth:
         self._track: list[float] = []
 
     def add(self, mouth_HW: Bytes) -> None:
-        """The next frame."""
+        """Add the next frame."""
         if self._rest is not None:
             self._track.append(_opening(mouth_HW, self._rest))
             return
@@ -45,7 +45,7 @@ class Mouth:
             self._settle()
 
     def track(self) -> Floats:
-        """The mean change of the mouth against its rest, in greys: N."""
+        """Return the mean change of the mouth against its rest, in greys: N."""
         if self._waiting:
             self._settle()
         return np.array(self._track, np.float32)
@@ -85,7 +85,7 @@ class Colours:
         self._means: list[Floats] = []
 
     def add(self, small_HW3: Bytes) -> None:
-        """The next frame."""
+        """Add the next frame."""
         self._open.append(cells(lab_of(small_HW3)).reshape(-1, 3))
         if len(self._open) == self._num_frames:
             self._means.append(np.mean(self._open, axis=0))
@@ -98,12 +98,12 @@ class Colours:
 
 
 def cells(picture_HW: Floats) -> Floats:
-    """The means of `CELLS` by `CELLS` cells."""
+    """Average a picture over `CELLS` by `CELLS` cells."""
     return np.asarray(cv2.resize(picture_HW, (CELLS, CELLS), interpolation=cv2.INTER_AREA))
 
 
 def shrunk(picture_HW3: Bytes, side: int) -> Bytes:
-    """A picture whose longer side is at most `side`."""
+    """Shrink a picture until its longer side is at most `side`."""
     height, width = picture_HW3.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:

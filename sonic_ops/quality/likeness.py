@@ -25,7 +25,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def most_like(portrait_HW3: Bytes, shapes: Floats) -> Floats:
-    """The shapes of the face of a portrait, cut as the one in the video: boxes differ a little."""
+    """Describe the face of a portrait, cropped like the one in the video."""
     box, _ = face_of(portrait_HW3)
     boxes = (
         Box(
@@ -43,7 +43,7 @@ def most_like(portrait_HW3: Bytes, shapes: Floats) -> Floats:
 
 
 def shapes_of(face_SS3: Bytes) -> Floats:
-    """The shapes of a face that is held still, without mouth and chin; of length 1: D."""
+    """Describe an aligned face by gradients, without mouth and chin; unit length: D."""
     return _described(cv2.cvtColor(face_SS3, cv2.COLOR_RGB2GRAY)[:_FACE_ROWS])
 
 
@@ -61,7 +61,7 @@ def _described(grey_HW: NDArray[np.uint8]) -> Floats:
 
 
 def _histograms(grey_HW: Floats) -> Floats:
-    """Each gradient counts for the two orientations that are next to its own: Y X O."""
+    """Bin each gradient into its two nearest orientations: Y X O."""
     dx, dy = (cv2.Sobel(grey_HW, cv2.CV_32F, *order, ksize=1) for order in ((1, 0), (0, 1)))
     strength = np.hypot(dx, dy)
     place = (np.arctan2(dy, dx) / np.pi % 1) * _ORIENTATIONS

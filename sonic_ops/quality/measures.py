@@ -61,7 +61,7 @@ class Part:
 
 
 def measure(tracks: Tracks, speech: Speech | None, span: slice | None = None) -> Measures:
-    """The figures of a span of output frames; what they are compared with is the first second."""
+    """Measure a span of output frames, against the first second."""
     start, stop, _ = (span or slice(None)).indices(len(tracks))
     part = slice(start, stop)
     fps = float(tracks.fps)
@@ -90,7 +90,7 @@ def measure(tracks: Tracks, speech: Speech | None, span: slice | None = None) ->
 
 
 def measure_parts(tracks: Tracks, speech: Speech | None) -> list[Part]:
-    """The figures of every 30 s; a rest of less than 5 s belongs to the part before it."""
+    """Measure every 30 s; a rest of less than 5 s joins the part before it."""
     length = round(WINDOW_S * tracks.fps)
     starts = list(range(0, len(tracks), length))
     if len(starts) > 1 and len(tracks) - starts[-1] < _MIN_PART_S * tracks.fps:
@@ -106,8 +106,10 @@ def measure_parts(tracks: Tracks, speech: Speech | None) -> list[Part]:
 def measure_time_shifted(
     tracks: Tracks, speech: Speech
 ) -> tuple[float | None, float | None, float | None]:
-    """Lip sync, lag and silence of the whole video with its speech moved to 16 other times, each
-    in the mean of those that have it."""
+    """Measure lip sync, lag and silence with the speech shifted to 16 other times.
+
+    Each is the mean over the shifts that have it.
+    """
     mouth_N, fps = tracks.mouth_N, float(tracks.fps)
     found = [
         (*_lip_sync(mouth_N, np.roll(speech.voice_db_N, shift), fps),
@@ -119,7 +121,7 @@ def measure_time_shifted(
 
 
 def length_error_ms(info: VideoInfo) -> float | None:
-    """How much longer the picture is than the sound; None without sound."""
+    """Return how much longer the video is than its sound; None without sound."""
     return 1000 * (info.duration_s - info.audio_duration_s) if info.audio_duration_s else None
 
 
@@ -135,7 +137,7 @@ def lagged(mouth_N: Floats, voice_N: Floats, max_lag: int) -> Floats:
 
 
 def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | None, float | None]:
-    """The correlation at lag 0, and the lag of its peak in milliseconds."""
+    """Return the correlation at lag 0, and the lag of its peak in milliseconds."""
     max_lag = round(LAG_S * fps)
     if len(mouth_N) < 4 * max_lag or voice_N.std() < _STILL:
         return None, None
@@ -148,13 +150,13 @@ def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | Non
 
 
 def _chance(mouth_N: Floats, voice_N: Floats) -> float:
-    """The correlation with the same speech at other times, which the lips know nothing of."""
+    """Return the correlation with the same speech at other times: the chance level."""
     moved = (np.roll(voice_N, shift) for shift in other_times(len(voice_N)))
     return float(np.mean([_correlation(mouth_N, voice) for voice in moved]))
 
 
 def other_times(num_frames: int) -> list[int]:
-    """By how many frames speech is moved, from just more than nothing to just less than all."""
+    """Return the numbers of frames by which speech is shifted."""
     shifts: list[int] = np.linspace(0, num_frames, _CHANCES + 2).astype(int)[1:-1].tolist()
     return shifts
 
@@ -165,7 +167,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _vertex(found_L: Floats, peak: int) -> float:
-    """How far the top of the parabola through a peak and its neighbours is from the peak."""
+    """Return the offset of the parabola's top through a peak and its neighbours."""
     if peak in (0, len(found_L) - 1):
         return 0.0
     before, at, after = found_L[peak - 1 : peak + 2]
@@ -189,7 +191,7 @@ def _silence(mouth_N: Floats, pause_N: NDArray[np.bool_]) -> float | None:
 
 
 def _colour_drift(colour_TK3: Floats, start_s: float, stop_s: float) -> float:
-    """The median over cells: a head that moves changes some of them, a drift changes all."""
+    """Return the median over cells: a head that moves changes some of them, a drift changes all."""
     first = min(int(start_s), len(colour_TK3) - 1)
     last = max(min(int(stop_s), len(colour_TK3)), first + 1)
     return float(np.median(ciede2000(colour_TK3[first:last].mean(0), colour_TK3[0])))
@@ -201,6 +203,6 @@ def _spread(places_N2: Floats) -> float:
 
 
 def _smoothness(change_N: Floats, bend_N: Floats) -> float | None:
-    """1 if every change goes on as it was, 0 if every change is taken back by the next one."""
+    """Return 1 if every change continues, 0 if the next one takes each back."""
     moved = float(change_N.mean()) if len(change_N) else 0.0
     return 1 - float(bend_N.mean()) / (2 * moved) if moved > _STILL and len(bend_N) else None

@@ -44,7 +44,7 @@ class Seams:
 
 
 def key_changes(change_N: Floats, keys: Sequence[int]) -> tuple[KeyChange, ...]:
-    """The changes at all key frames but the first frame, which nothing is before."""
+    """Return the changes at all key frames but the first frame, which nothing is before."""
     found = []
     for key in keys:
         near = [float(change_N[key + d]) for d in _NEAR_FRAMES if 0 < key + d < len(change_N)]
@@ -54,7 +54,7 @@ def key_changes(change_N: Floats, keys: Sequence[int]) -> tuple[KeyChange, ...]:
 
 
 def seam_ratio(changes: Sequence[KeyChange]) -> float | None:
-    """The change at key frames against that nearby; None where nothing moves."""
+    """Return the change at key frames against that nearby; None where nothing moves."""
     beside = sum(float(np.mean(change.beside)) for change in changes)
     return sum(change.at for change in changes) / beside if beside > _STILL else None
 

@@ -67,7 +67,7 @@ def _levels(samples: Samples, middles_s: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def _paused(prosody: Prosody, middles_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each time lies in a pause that is long enough."""
+    """Return whether each time lies in a pause that is long enough."""
     pause_F = np.zeros(len(prosody.pause_F), bool)
     for run in pauses(prosody, MIN_PAUSE_S):
         pause_F[run.start : run.stop] = True

@@ -115,7 +115,7 @@ def _seen(scorer: SyncNetScorer, faces: list[Bytes]) -> NDArray[np.float32]:
 
 
 def distances(lips_NE: Floats, sounds_NE: Floats, moved: int = 0) -> NDArray[np.float32]:
-    """How far lips are from the sound 15 frames before to 15 frames after them: N L.
+    """Compute distances of lips and sound at shifts of up to 15 frames: N L.
 
     As in the release, what is before and after all sound is an embedding of zeros. A sound that is
     `moved` comes from so many frames later, and after its end from its beginning.
@@ -135,8 +135,10 @@ def distances(lips_NE: Floats, sounds_NE: Floats, moved: int = 0) -> NDArray[np.
 
 
 def verdict(distances_NL: Floats) -> Verdict:
-    """Over some time the smallest of the mean distances, how far it lies below their median, and
-    how late the lips are where it is (LSE-D, LSE-C and offset of the release)."""
+    """Score a span of time: LSE-D, LSE-C and offset, as the release computes them.
+
+    These are the smallest mean distance, how far it lies below the median, and its shift.
+    """
     if len(distances_NL) < MIN_SEEN:
         return Verdict()
     mean_L = distances_NL.mean(0, dtype=np.float64)
@@ -147,7 +149,7 @@ def verdict(distances_NL: Floats) -> Verdict:
 
 
 def by_chance(lips_NE: Floats, sounds_NE: Floats) -> Verdict:
-    """What is said of the sound of 16 other times, in the mean; their offsets mean nothing."""
+    """Score the sound of 16 other times, averaged; their offsets mean nothing."""
     if len(lips_NE) < MIN_SEEN:
         return Verdict()
     said = [verdict(distances(lips_NE, sounds_NE, n)) for n in other_times(len(lips_NE))]

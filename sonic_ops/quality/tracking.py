@@ -43,7 +43,7 @@ class Held:
 
 
 def face_of(picture_HW3: Bytes) -> tuple[Box, bool]:
-    """The box of the largest face, and whether there is one; else where most portraits have it."""
+    """Return the box of the largest face and True, or a typical box and False."""
     faces = find_faces(Image.fromarray(picture_HW3))
     if faces:
         return faces[0], True
@@ -53,7 +53,7 @@ def face_of(picture_HW3: Bytes) -> tuple[Box, bool]:
 
 
 def cut_face(picture_HW3: Bytes, box: Box) -> Bytes:
-    """The face in a box, with sides of `FACE_SIDE`."""
+    """Crop a box and scale it to `FACE_SIDE`."""
     return _warped(picture_HW3, _to_square(box))
 
 
@@ -73,7 +73,7 @@ class FaceTracker:
         self._moved = np.eye(2, 3)
 
     def hold(self, picture_HW3: Bytes) -> Held:
-        """The next frame."""
+        """Add the next frame."""
         if len(self._points) >= _MIN_POINTS:
             self._follow(self._seen(picture_HW3))
         back = _inverse(self._moved)
@@ -104,7 +104,7 @@ class FaceTracker:
         return np.zeros((0, 1, 2), np.float32) if found is None else np.asarray(found)
 
     def _follow(self, seen: Bytes) -> None:
-        """Where the points are now, from the first frame, near to where they were last."""
+        """Track the points from the first frame, starting from their last places."""
         points, known, _ = cv2.calcOpticalFlowPyrLK(
             self._first, seen, self._points, self._last.copy(),
             winSize=(15, 15), maxLevel=2, flags=cv2.OPTFLOW_USE_INITIAL_FLOW,

@@ -39,7 +39,7 @@ class PartReport:
 
 
 def check_weights(folder: Path) -> list[PartReport]:
-    """A report of every part. Only headers are read, but for the checksums that are there."""
+    """Report on every part. Reads headers only, and checksums where they are recorded."""
     parts = [part.name for part in PARTS]
     if weights_part(folder, PORTRAIT_DECODER).is_dir():
         parts.append(PORTRAIT_DECODER)

@@ -14,7 +14,7 @@ from sonic_ops.models.inventory import unreadable
 
 
 def read_checkpoint(path: Path, prefix: str = "") -> dict[str, Tensor]:
-    """The weights of a .safetensors or .pth file whose names start with `prefix`, without it.
+    """Load the weights whose names start with `prefix`, without it.
 
     They stay in the file until they are used. Raises ConfigError if the file is damaged or holds
     anything but tensors: a pickle is never executed.

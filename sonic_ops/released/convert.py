@@ -94,7 +94,7 @@ def convert(source: Path, target: Path, say: Callable[[str], None]) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The checksum of a file."""
+    """Compute the checksum of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
@@ -135,7 +135,7 @@ def _write_configs(source: Path, draft: Path) -> None:
 
 
 def _adapter_configs(draft: Path) -> dict[str, dict[str, Any]]:
-    """The released adapters come without configuration: it follows from what they connect."""
+    """Derive the configuration of the released adapters from what they connect."""
     unet, speech = read_config(draft, "unet"), read_config(draft, "speech_encoder")
     try:
         width, channels = unet["cross_attention_dim"], speech["d_model"]

@@ -43,7 +43,7 @@ class HubFile:
 
 
 def list_files(source: Source, folder: Path, endpoint: str | None = None) -> list[HubFile]:
-    """The files of a source, and what is written there about its licence.
+    """List the files of a source, with its licence texts.
 
     Raises ConfigError if a file is missing there or needs a login, RenderError if nobody answers.
     """
@@ -111,7 +111,7 @@ def fetch_file(
 
 
 def gigabytes(num_bytes: int) -> str:
-    """A size in words."""
+    """Format a size."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"
 
 
@@ -146,7 +146,7 @@ def _facts(entry: RepoSibling) -> tuple[int, str]:
 
 
 def _checksum(path: Path, file: HubFile) -> str:
-    """In the form of the file's own checksum."""
+    """Hash a file in the form of its published checksum."""
     digest = hashlib.sha256()
     if len(file.checksum) != 2 * digest.digest_size:
         digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
@@ -164,5 +164,5 @@ def _num_here(file: HubFile) -> int:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
+    """Return the folder, or its nearest existing parent."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())

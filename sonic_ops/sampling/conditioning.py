@@ -60,13 +60,13 @@ class FrameCondition:
         return self.tokens_FKE[rows], self.buckets_F2[rows]
 
     def tensors(self) -> dict[str, Tensor]:
-        """The condition as named tensors, to keep in a file."""
+        """Return the condition as named tensors for a file."""
         frames = torch.tensor(self.frames)
         return {"frames": frames, "tokens": self.tokens_FKE, "buckets": self.buckets_F2}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "FrameCondition":
-        """The condition that `tensors` was made from."""
+        """Restore the condition from named tensors."""
         frames = tuple(tensors["frames"].tolist())
         return cls(frames, tensors["tokens"], tensors["buckets"])
 
@@ -76,7 +76,7 @@ class FrameCondition:
         return replace(self, buckets_F2=self.buckets_F2 * gain)
 
     def moving(self, sampling: SamplingConfig) -> "FrameCondition":
-        """As much motion as the settings ask for: what is heard or what is given, scaled."""
+        """Scale the motion buckets, predicted or given, by the settings."""
         given, buckets_F2 = sampling.motion_buckets, self.buckets_F2
         if given is not None:
             buckets_F2 = torch.tensor(given).expand_as(buckets_F2)
@@ -119,12 +119,15 @@ def condition_frames(
 
 
 def speech_spans(read: ReadTokens, start: int, stop: int) -> Tensor:
-    """The 10 tokens around every frame, for what is said: (F, 10, L, D)."""
+    """Return the 10 tokens around every frame, for what is said: (F, 10, L, D)."""
     return _spans(read, start, stop, SPEECH_BEFORE_TOKENS, SPEECH_SPAN_TOKENS)
 
 
 def motion_spans(read: ReadTokens, start: int, stop: int) -> Tensor:
-    """The 50 tokens around every frame, last layer only, for how it is said: (F, 50, 1, D)."""
+    """Return the 50 tokens around every frame, last layer only, for how it is said.
+
+    (F, 50, 1, D).
+    """
     spans = _spans(read, start, stop, MOTION_BEFORE_TOKENS, MOTION_SPAN_TOKENS)
     return spans[:, :, -1:]
 
@@ -160,7 +163,7 @@ def _silence(models: SonicNetworks) -> Tensor:
 
 
 def one_by_one(denoiser: Denoiser) -> Denoiser:
-    """The branches go through the UNet one after another, which takes less memory.
+    """Run the guidance branches one after another, which needs less memory.
 
     Last bits differ, since those of a matrix product depend on its size.
     """
@@ -185,7 +188,7 @@ def one_by_one(denoiser: Denoiser) -> Denoiser:
 def window_denoiser(
     unet: AudioUNet, portrait: PortraitCondition, tokens_TKE: Tensor, buckets_T2: Tensor
 ) -> Denoiser:
-    """The UNet of one window as the sampler calls it; the branches go through it together."""
+    """Make the denoiser of one window; guidance branches run together."""
     time_ids = [float(MODEL_FPS), *buckets_T2.mean(0).tolist()]
 
     def denoise(

@@ -36,7 +36,7 @@ class Chunk:
 
 
 def chunk_grid(num_frames: int, config: DecodingConfig) -> tuple[Chunk, ...]:
-    """The chunks of a video. They start at frame 0, whatever the segments are."""
+    """Cut a video into decoding chunks from frame 0, whatever the segments are."""
     size, context = config.chunk_frames, config.context_frames
     return tuple(
         Chunk(
@@ -85,7 +85,7 @@ def decode_chunks(
 
 @torch.inference_mode()
 def decode_frame(decode: Decode, read: Read, frame: int) -> Tensor:
-    """A frame without those around it, (3, H, W) in [0, 1]: good enough for its colours."""
+    """Decode a frame on its own, (3, H, W) in [0, 1]: good enough for its colours."""
     return (decode(read(frame, frame + 1))[0] * 0.5 + 0.5).clamp(0, 1)
 
 
@@ -95,7 +95,7 @@ def as_pictures(frames_FCHW: Tensor) -> NDArray[np.uint8]:
 
 
 def frames_read(span: range, num_frames: int, config: DecodingConfig) -> range:
-    """The frames that `decode_frames` reads for `span`."""
+    """Return the frames that `decode_frames` reads for `span`."""
     chunks = chunk_grid(num_frames, config)
     first, last = (chunks[frame // config.chunk_frames] for frame in (span.start, span.stop - 1))
     return range(first.first, last.last)

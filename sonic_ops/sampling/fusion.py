@@ -27,7 +27,7 @@ def fuse(parts_NCHW: Tensor, targets: Sequence[int], num_frames: int) -> Tensor:
 
 
 def blend(takes: Sequence[tuple[int, Tensor, Tensor]], num_frames: int) -> Tensor:
-    """The weighted mean of takes that overlap: (F, C, H, W).
+    """Average overlapping sources with weights: (F, C, H, W).
 
     A take is the first frame it holds, its frames (f, C, H, W), and their weights (f,).
     Raises AssertionError if a frame has no take.

@@ -84,7 +84,7 @@ def plan_step(
 def plan_apart(
     stretches: Sequence[Segment], grid: Grid, padding_mode: PaddingMode = "circular"
 ) -> StepPlan:
-    """Every stretch is a ring of its own, and hands nothing to others."""
+    """Plan padded segments as rings of their own, without halos."""
     rings = tuple(Ring(stretch.start, len(stretch), padding_mode) for stretch in stretches)
     alone = tuple((stretch.index,) for stretch in stretches)
     windows = tuple(tuple(grid(ring.num_frames)) for ring in rings)
@@ -92,7 +92,7 @@ def plan_apart(
 
 
 def _inverse(others: Sequence[set[int]]) -> list[set[int]]:
-    """Who has an index among its others."""
+    """Invert a relation: for each index, who has it."""
     inverse: list[set[int]] = [set() for _ in others]
     for index, found in enumerate(others):
         for other in found:
@@ -105,7 +105,7 @@ def _ascending(parts: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:
 
 
 def fusion_order(parcels: Sequence[Sequence[WindowFrame]]) -> list[int]:
-    """The order of all parts of some parcels, laid one after the other, by window and position.
+    """Order the frames of concatenated halos by window and position.
 
     Sums run in this order, so that they do not depend on which segment computed a part.
     """

@@ -53,7 +53,7 @@ class Sampler:
     def __init__(
         self, scheduler: EulerDiscreteScheduler, config: SamplingConfig, channels: int | None = None
     ) -> None:
-        """`channels` are those of latents; they need to be known where features are reused."""
+        """Make a sampler; `channels` of latents must be known if features are cached."""
         assert channels or config.cache_interval == 1
         self.config = config
         self._channels = channels
@@ -75,13 +75,13 @@ class Sampler:
             before = branches
 
     def start(self, noise_FCHW: Tensor, reference_CHW: Tensor) -> Tensor:
-        """The noisiest y, and room for what the solver remembers: (F, S, H, W)."""
+        """Return the starting y with room for the solver's state: (F, S, H, W)."""
         y_CHW = self._to_y(reference_CHW, reference_CHW)
         y_FCHW = y_CHW + noise_FCHW * self.steps[0].sigma
         return torch.cat([y_FCHW, torch.zeros_like(y_FCHW)], dim=1) if self._remembers else y_FCHW
 
     def finish(self, state_FSHW: Tensor, reference_CHW: Tensor) -> Tensor:
-        """From y to latents: (F, C, H, W)."""
+        """Convert y to latents: (F, C, H, W)."""
         y_FCHW = state_FSHW[:, : len(reference_CHW)]
         return self._origin(reference_CHW) + self.config.residual_scale * y_FCHW
 
@@ -110,7 +110,10 @@ class Sampler:
     def _opened(
         self, step: Step, state_TSHW: Tensor
     ) -> tuple[Tensor, Tensor | None, dict[str, Tensor] | None]:
-        """y, the clean y of the step before, and deep features: empty if they are to be kept."""
+        """Split into y, the previous clean y.
+
+        Cached features (empty when they are to be filled).
+        """
         num_parts = 2 if self._remembers else 1
         size = self._channels or state_TSHW.shape[1] // num_parts
         y_TCHW, *before, deep_TMHW = state_TSHW.tensor_split(
@@ -144,7 +147,7 @@ class Sampler:
         return self.config.solver == "multistep"
 
     def _sigmas(self, step: Step) -> tuple[float, float, float]:
-        """The noise levels before, at and after a step; the first has none before it."""
+        """Return the noise levels before, at and after a step; 0 before the first."""
         now = step.table_index
         before, at, after = self._scheduler.sigmas[[max(now - 1, 0), now, now + 1]].tolist()
         return before, at, after
@@ -158,7 +161,7 @@ class Sampler:
 
 
 def frame_noise(seed: int, frame: int, shape_CHW: Sequence[int]) -> Tensor:
-    """Standard normal noise of one frame: the same on every machine and in every cut.
+    """Draw standard normal noise of one frame: the same on every machine and in every cut.
 
     Philox is keyed by (seed, frame), so no two frames share a stream.
     """
