@@ -133,7 +133,7 @@ def _seams(seams: Seams | None) -> str:
         return "-"
     missed = not SEAMS[0] <= seams.ratio <= SEAMS[1]
     ratio = _marked(f"{seams.ratio:.2f}", missed=missed)
-    return f"{ratio} ({seams.low:.2f} to {seams.high:.2f}), AUC {seams.told:.2f}"
+    return f"{ratio} ({seams.low:.2f} to {seams.high:.2f}), AUC {seams.auc:.2f}"
 
 
 def drift_table(all_seen: Sequence[Seen]) -> list[str]:
