@@ -14,30 +14,30 @@ class ClusterConfig(Settings):
     """
 
     workers: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="0: in this process; none: as many as the machine holds"
+        default=None, description="0: run in this process. If unset, as many as fit the machine"
     )
     threads_per_worker: Count = Field(
         default=1,
-        description="CPU threads; part of the numerics, so the same on every worker",
+        description="CPU threads; they decide the last bits, so every worker has the same number",
     )
     cpus_per_worker: Annotated[float, Field(gt=0)] = Field(
         default=1.0,
-        description="CPUs that Ray reserves for a worker",
+        description="CPUs that Ray reserves per worker",
     )
     gpus_per_worker: Annotated[float, Field(ge=0)] = Field(
         default=0.0,
-        description="GPUs that Ray reserves for a worker",
+        description="GPUs that Ray reserves per worker",
     )
     address: str | None = Field(
-        default=None, description="a Ray cluster to join; none: one is started on this machine"
+        default=None, description="Ray cluster to join. If unset, one is started on this machine"
     )
     start_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=600,
-        description="how long workers may wait for room in the cluster and for their weights",
+        description="how long workers may wait for resources and for loading their weights",
     )
     worker_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=60, description="a worker that answers no ping for so long counts as lost"
     )
     max_retries: Annotated[int, Field(ge=0)] = Field(
-        default=3, description="how often a job of a lost worker is run again"
+        default=3, description="how often a job is retried after losing its worker"
     )

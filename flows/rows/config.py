@@ -32,10 +32,10 @@ class PreviewConfig(Settings):
     """What a preview shows of its row."""
 
     seconds: Annotated[float, Field(gt=0)] = Field(
-        default=3, description="with `--preview`: how much of a row is seen, from its start on"
+        default=3, description="with `--preview`: seconds of each row"
     )
     steps: Count = Field(
-        default=8, description="with `--preview`: noise levels, if `sampling.steps` are not fewer"
+        default=8, description="with `--preview`: denoising steps, if `sampling.steps` is not lower"
     )
 
 
@@ -48,24 +48,25 @@ class RenderConfig(VideoConfig):
     provenance: ProvenanceConfig = ProvenanceConfig()
     preview: PreviewConfig = PreviewConfig()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
-        default=0, description="the seed of rows that name none"
+        default=0, description="seed of rows that do not set one"
     )
     rows_in_flight: Count | None = Field(
         default=None,
-        description="rows rendered at the same time; none: 1 without workers, else as many as "
-        "workers, from 2 to 32",
+        description="rows rendered at the same time. If unset, 1 without workers, else the "
+        "number of workers, from 2 to 32",
     )
     max_attempts: Count = Field(
-        default=3, description="how often a machine may fail a row before it is set aside"
+        default=3,
+        description="how often a row may fail for reasons of the machine before it is set aside",
     )
     keep_work: bool = Field(default=False, description="keep the work folder of a finished row")
     work: str | None = Field(
         default=None,
-        description="folder for work, any fsspec address, such as `s3://bucket/work`; none: "
-        "`.sonic` beside each output; `--work` speaks first",
+        description="folder for work in progress: any fsspec URL, such as `s3://bucket/work`. "
+        "If unset, `.sonic` beside each output; `--work` overrides it",
     )
     lease_s: Annotated[float, Field(gt=0)] = Field(
-        default=120, description="how long a command may be silent before others take its row over"
+        default=120, description="how long a command may be silent before others take over its rows"
     )
 
     def num_rows_in_flight(self, num_workers: int) -> int:

@@ -74,36 +74,38 @@ class ModelsConfig(Settings):
     """Which weights, where and in which precision."""
 
     weights: str = Field(
-        description="`package:NAME` for weights that ship, or a folder in diffusers layout, such "
-        "as `sonic weights convert` writes; a relative one counts from the current folder"
+        description="`package:NAME` for weights that ship, or a folder in diffusers layout as "
+        "written by `sonic weights convert`. A relative path counts from the "
+        "current folder"
     )
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")] = Field(
         default="cpu", description="where the networks run", examples=["cpu", "cuda", "cuda:1"]
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32",
-        description="precision of the networks, but for the speech side, which is always float32; "
-        "`auto` is `bfloat16` where the device computes in it natively, else `float32`",
+        description="precision of the networks; Whisper is always float32. `auto` is "
+        "`bfloat16` if the device supports it natively, else `float32`",
     )
     vae_dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
         default=None,
-        description="precision of the autoencoder; none: that of `dtype`, but `float32` with "
-        "`bfloat16`, which has fewer bits than a picture shows; `auto` as for `dtype`",
+        description="precision of the autoencoder. If unset, that of `dtype`, but `float32` "
+        "with `bfloat16`, whose 8 bits show in pictures. `auto` as for `dtype`",
     )
     flow_dtype: Literal["float32", "bfloat16"] | None = Field(
         default=None,
-        description="precision of the network that interpolates; none: `bfloat16` with "
-        "`bfloat16`, else `float32`, as in the released code. Flow and pixels stay `float32`",
+        description="precision of the interpolation network. If unset, `bfloat16` with "
+        "`bfloat16`, else `float32` as in the released code. Flow and pixels stay "
+        "`float32`",
     )
     offload: Literal["none", "parts"] = Field(
         default="none",
-        description="`parts`: on the device are only the networks of the stage that runs, and the "
-        "others wait in the memory of the CPU, for small cards. It changes no bit",
+        description="`parts`: keep only the networks of the current stage on the device, for "
+        "small cards. Changes no bit",
     )
     notice: str | None = Field(
         default=None,
-        description="a sentence that is said whenever these weights are loaded; none: the first "
-        "line of `NOTICE` in their folder, where there is one",
+        description="a sentence shown whenever these weights are loaded. If unset, the first "
+        "line of `NOTICE` in their folder",
     )
 
     @model_validator(mode="before")
@@ -121,28 +123,28 @@ class PortraitConfig(Settings):
     """How the picture is cut, resized and masked."""
 
     resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = Field(
-        default=512, description="short side of what is animated, in pixels"
+        default=512, description="short side of the animated part, in pixels"
     )
     model_resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] | None = Field(
         default=None,
-        description="short side of what the networks see, in pixels, where the decoder is given "
-        "the portrait and shows it at `resolution`; none: `resolution`",
+        description="short side of what the networks see, for decoders that show the portrait "
+        "at `resolution` (`lite`). If unset, `resolution`",
     )
     framing: Literal["face", "full", "paste"] = Field(
         default="face",
-        description="`face`: the square around the face; `full`: the picture as it is, at most "
-        "2048 pixels a side; `paste`: the square put back into the whole picture (at most 4096 "
-        "pixels a side), with a soft border and its colours; of a video, into the picture of the "
-        "moment that is heard",
+        description="`face`: a square around the face; `full`: the whole picture, at most "
+        "2048 pixels a side; `paste`: the square pasted back into the whole "
+        "picture (at most 4096 pixels a side) with a soft border. If the portrait "
+        "is a video, it is pasted into the frame of the same moment",
     )
     expand: NotNegative = Field(
-        default=0.5, description="how far the square grows beyond the face, in sizes of the face"
+        default=0.5, description="how far the square extends beyond the face, in face sizes"
     )
     mask_area: Annotated[float, Field(gt=0)] = Field(
-        default=1.1, description="size of the face mask against the face"
+        default=1.1, description="size of the face mask relative to the face"
     )
     max_megapixels: Annotated[float, Field(gt=0, le=178)] = Field(
-        default=89, description="of a picture; larger ones are refused before they are decoded"
+        default=89, description="largest portrait; larger ones are refused before they are decoded"
     )
 
     @property
@@ -154,44 +156,44 @@ class PortraitConfig(Settings):
 class SamplingConfig(Settings):
     """The sampler: steps, window grid, guidance, and what it diffuses around."""
 
-    steps: Count = Field(default=25, description="noise levels")
+    steps: Count = Field(default=25, description="denoising steps")
     solver: Literal["euler", "multistep"] = Field(
         default="euler",
-        description="`euler`: one slope a step, as in the released code; `multistep`: "
-        "DPM-Solver++ of second order, which follows the clean latents from step to step and needs "
-        "about half as many steps",
+        description="`euler`: as in the released code; `multistep`: DPM-Solver++ of second "
+        "order, which needs about half as many steps",
     )
     cache_interval: Count = Field(
         default=1,
-        description="n: all levels of the UNet but the finest are computed in every n-th step, and "
-        "the steps between reuse what came of it for each frame. That goes where latents go, and "
-        "is larger than they are: 40 times per guidance branch with `sonic`, 3 times with `sketch`",
+        description="n: compute the deep levels of the UNet only in every n-th step and reuse "
+        "their features in between. The features travel and are stored like "
+        "latents, but are larger: 40 times per guidance branch with `sonic`, 3 "
+        "times with `sketch`",
     )
     window_frames: Count = Field(default=WINDOW_FRAMES, description="frames of a UNet call")
     window_overlap: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="frames that two windows of a step have in common"
+        default=0, description="frames shared by neighbouring windows of a step"
     )
     shift_frames: Annotated[int, Field(ge=0)] = Field(
-        default=SHIFT_FRAMES, description="how far the grid of windows moves at every step"
+        default=SHIFT_FRAMES, description="frames by which the window grid moves at every step"
     )
     padding_mode: PaddingMode = Field(
         default="circular",
-        description="what a window finds past the first and the last frame: `wrap`: the other end "
-        "of the video, as in the released code; `reflect`: the frames again in a mirror, which "
-        "costs up to one more window a step",
+        description="what windows see beyond the first and last frame. `circular`: the other "
+        "end of the video, as in the released code; `reflect`: the frames "
+        "mirrored, which costs up to one more window per step",
     )
     image_guidance: tuple[float, float] = Field(
         default=(2.0, 2.0),
-        description="towards the portrait, at the first and the last step; a branch that has no "
-        "weight is not computed",
+        description="guidance towards the portrait at the first and last step; a branch "
+        "without weight is not computed",
     )
     audio_guidance: tuple[float, float] = Field(
-        default=(7.5, 7.5), description="towards the sound, at the first and the last step"
+        default=(7.5, 7.5), description="guidance towards the audio at the first and last step"
     )
     guidance_interval: tuple[Share, Share] = Field(
         default=(0.0, 1.0),
-        description="between which shares of the steps that are run there is guidance; outside, "
-        "only the branch that sees and hears is computed",
+        description="the part of the steps that uses guidance; outside it only the "
+        "conditional branch is computed",
     )
     strength: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0, description="share of the steps that is run"
@@ -204,26 +206,27 @@ class SamplingConfig(Settings):
     )
     motion_buckets: tuple[NotNegative, NotNegative] | None = Field(
         default=None,
-        description="motion buckets of head and of expression for all frames, before they are "
-        "scaled, such as [16, 16]; none: what the motion controller hears in the speech",
+        description="motion buckets of head and expression for all frames before scaling, "
+        "such as [16, 16]. If unset, the motion controller predicts them from the "
+        "speech",
     )
     condition_noise: NotNegative = Field(
-        default=0.0, description="noise on the picture before it conditions the UNet"
+        default=0.0, description="noise added to the picture that conditions the UNet"
     )
     latent_origin: Literal["zero", "reference"] = Field(
         default="zero",
-        description="what is diffused: the latents, or their difference to the portrait's",
+        description="what is diffused: the latents, or their difference from the portrait's",
     )
     residual_scale: Annotated[float, Field(gt=0)] = Field(
-        default=1.0, description="the scale of what is diffused"
+        default=1.0, description="scale of what is diffused"
     )
     shared_noise: Share = Field(
         default=0.0, description="share of the noise that all frames have in common"
     )
     noise_span: Annotated[int, Field(ge=1, le=100)] = Field(
         default=1,
-        description="frames over which the rest of the noise of a frame is spread: head and brows "
-        "move slowly and do not flicker",
+        description="frames over which the remaining noise is smoothed, so that head and "
+        "brows move slowly and do not flicker",
     )
 
     @property
@@ -252,14 +255,15 @@ class DecodingConfig(Settings):
     chunk_frames: Count = Field(default=8, description="frames decoded at once")
     context_frames: Annotated[int, Field(ge=0)] = Field(
         default=3,
-        description="frames seen on both sides of those; 0 is the grid of the released code",
+        description="extra frames decoded on both sides of a chunk; 0 is the grid of the "
+        "released code",
     )
     tile: Count = Field(
         default=32,
-        description="rows and columns of latents that the low-memory form decodes at once",
+        description="latent rows and columns that the low-memory form decodes at once",
     )
     tile_overlap: Annotated[int, Field(ge=0)] = Field(
-        default=8, description="how many of them two tiles have in common"
+        default=8, description="how many of them two tiles share"
     )
 
     @model_validator(mode="after")
@@ -275,24 +279,23 @@ class ProvenanceConfig(Settings):
     mark: bool = Field(
         default=True,
         description="mark every file as made with AI: a comment, and XMP with IPTC's "
-        "`DigitalSourceType` where the container has a place for it (all but MKV and WebM, which "
-        "take it as a tag)",
+        "`DigitalSourceType` (in MKV and WebM a tag instead)",
     )
     key: str | None = Field(
         default=None,
-        description="file with the private key (PEM) that signs a C2PA manifest in every MP4, "
-        "MOV, GIF and WebP; none: the mark is not signed",
+        description="PEM file with the private key that signs a C2PA manifest in every MP4, "
+        "MOV, GIF and WebP. If unset, nothing is signed",
     )
     certificate: str | None = Field(
-        default=None, description="file with the chain of certificates of the key (PEM)"
+        default=None, description="PEM file with the certificate chain of the key"
     )
     require_consent: bool = Field(
-        default=False, description="refuse rows that say nothing in the column `consent`"
+        default=False, description="refuse rows whose column `consent` is empty"
     )
     label: Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,38}[!-~])?$")] | None = Field(
         default=None,
-        description="text drawn in a corner of every frame, up to 40 characters of ASCII, such as "
-        "`AI generated`",
+        description="text drawn into a corner of every frame: up to 40 ASCII characters, such "
+        "as `AI generated`",
     )
 
     @model_validator(mode="after")
@@ -309,51 +312,52 @@ class MediaConfig(Settings):
 
     fps: FrameRate = Field(
         default=OUTPUT_FPS,
-        description="frames per second of the video, from 20 to 120, also fractions such as "
-        "`24000/1001` (which 23.976 means); what is between two frames of the model "
-        "is interpolated for its moment. GIF and WebP keep their 12.5",
+        description="frames per second of the video, from 20 to 120, also as a fraction such "
+        "as `24000/1001` (23.976 is read as that). Frames between those of the "
+        "model are interpolated. GIF and WebP always have 12.5",
     )
     interpolation: Interpolation = Field(
         default="flow",
-        description="what is seen between two frames of the model: `flow`: what has moved half "
-        "way, by RIFE; `dis`: the same by dense inverse search, at a twentieth of the time, and "
-        "at 128 pixels nearer to the truth; `blend`: both, by their distance, which costs nothing "
-        "and shows fast motion twice; `layers`: the half of the motion that the decoder itself has "
-        "found, for weights whose decoder is given the portrait (`lite`)",
+        description="how frames between those of the model are made. `flow`: RIFE; `dis`: "
+        "dense inverse search, 20 times faster and more accurate at 128 pixels; "
+        "`blend`: a cross-fade, which is free but shows fast motion twice; "
+        "`layers`: half the motion predicted by the decoder, only for `lite`",
     )
     scale_to: Annotated[int, Field(ge=MIN_SCALE, le=MAX_VIDEO_SIDE, multiple_of=2)] | None = Field(
         default=None,
-        description="short side of the finished video in pixels; 4096 is the most for its long "
-        "side; `paste` scales the whole picture; none: as it is rendered",
+        description="short side of the finished video in pixels; the long side may have 4096. "
+        "With `paste`, the whole picture is scaled. If unset, the video is not "
+        "scaled",
     )
     colour_correction: bool = Field(
         default=False,
-        description="draw the colours of the whole video to those of the portrait, slowly and "
-        "without the mouth, so that a long video does not drift; one frame in 25 is decoded twice",
+        description="pull slow colour changes back to the portrait, so that long videos do "
+        "not drift; one frame in 25 is decoded twice",
     )
     codec: VideoCodec | None = Field(
         default=None,
-        description="codec of every container that can hold it; none: the usual one of each",
+        description="video codec, for every container that supports it. If unset, the usual "
+        "one of each",
     )
     loudness_lufs: Annotated[float, Field(ge=-70, le=0)] | None = Field(
         default=None,
-        description="EBU R 128 loudness of the sound, such as -23; the peak stays below -1 dB; "
-        "none: as it is",
+        description="EBU R 128 loudness of the audio, such as -23, with peaks below -1 dB. If "
+        "unset, unchanged",
     )
     encoder: Literal["cpu", "auto", "nvenc"] = Field(
         default="cpu",
-        description="what encodes H.264 and H.265: `cpu`; `nvenc`, the encoder of NVIDIA's cards "
-        "(A100, H100 and H200 have none), whose files are larger and not the same on every card; "
-        "`auto`: `nvenc` if the machine of the command has it, else `cpu`; it decides the bytes: "
-        "where the other is found, finished rows are rendered again",
+        description="encoder for H.264 and H.265. `cpu`; `nvenc`: NVIDIA's (not on A100, "
+        "H100, H200), with larger files that differ between cards; `auto`: "
+        "`nvenc` if the machine of the command has it. The bytes depend on it, so "
+        "a change renders finished rows again",
     )
     crf: Annotated[int, Field(ge=0, le=51)] = Field(
         default=18,
-        description="quality in the terms of x264, for all codecs but ProRes; H.264 and H.265 take "
-        "the constant quantisers that are as good, so that no border of segments shows; `nvenc` "
-        "has a variable rate instead and takes the number as its `cq`, a scale of its own (not "
-        "measured here) on which 0 means automatic and not lossless: borders of segments may show",
+        description="quality in x264's terms, for all codecs but ProRes. H.264 and H.265 use "
+        "equally good constant quantisers, so that segment borders do not show. "
+        "`nvenc` takes the number as its `cq`, another scale on which 0 means "
+        "automatic; there segment borders may show",
     )
     speed: Literal["ultrafast", "veryfast", "faster", "fast", "medium", "slow", "slower"] = Field(
-        default="medium", description="speed of the encoder in the terms of x264"
+        default="medium", description="encoder speed in x264's terms"
     )

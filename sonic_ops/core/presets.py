@@ -38,46 +38,44 @@ class VideoConfig(Settings):
     media: MediaConfig = MediaConfig()
     audio_context: AudioContext = Field(
         default="blocks",
-        description="`blocks`: the speech encoder hears 30 s after 30 s, as the released code "
-        "does, and what it hears jumps at every border; `overlapped`: its pieces "
-        "overlap by 5 s and fade into each other; the same bits up to 30 s",
+        description="`blocks`: Whisper encodes 30 s at a time, as in the released code, and "
+        "its features jump between blocks; `overlapped`: chunks overlap by 5 s "
+        "and cross-fade. The same bits up to 30 s",
     )
     audio_chunk_s: Annotated[int, Field(ge=1, le=PIECE_SECONDS)] = Field(
         default=PIECE_SECONDS,
-        description="seconds of sound that the speech encoder hears at once, filled up to 30 with "
-        "silence: fewer give it less to go by; above 5 where pieces overlap",
+        description="seconds of audio that Whisper encodes at once, padded to 30 with "
+        "silence. Above 5 if chunks overlap",
     )
     segment_frames: Count = Field(
         default=100,
-        description="frames that one worker owns; it changes no latent, but where the video has "
-        "key frames",
+        description="frames owned by one worker. Changes no latent, only the places of key frames",
     )
     fusion: Literal["every_step", "at_end"] = Field(
         default="every_step",
-        description="`every_step`: neighbours exchange frames at every step, and the result is "
-        "exact; `at_end`: segments are denoised alone and their overlaps fused once, "
-        "for slow links (the bench log says how far that is from exact)",
+        description="`every_step`: neighbours exchange frames after every step, and the "
+        "result is exact; `at_end`: segments are denoised alone and their "
+        "overlaps fused once, for slow links ([how far from "
+        "exact](../tests/bench/RESULTS.md#ten-minutes))",
     )
     overlap: Annotated[int, Field(ge=0)] = Field(
-        default=12, description="with `at_end`: frames that two neighbours have in common"
+        default=12, description="with `at_end`: frames shared by neighbouring segments"
     )
     border_tolerance_frames: Annotated[int, Field(ge=0)] = Field(
         default=0,
-        description="how far a border of the segments that are denoised may move into a pause of "
-        "the speech; below half of `segment_frames`. With `every_step` it changes no "
-        "bit",
+        description="how far a segment border may move into a pause of the speech; below half "
+        "of `segment_frames`. Changes no bit with `every_step`",
     )
     checkpoint_every: Annotated[int, Field(ge=0)] = Field(
         default=4,
-        description="steps after which the latents are kept in the work folder, so that a "
-        "restart redoes no more than these; 0: only when they are finished. It "
-        "changes no bit",
+        description="steps between checkpoints: a restart repeats at most so many. 0: only "
+        "finished latents are stored. Changes no bit",
     )
     low_memory: bool = Field(
         default=False,
-        description="guidance branches one by one and decoding in tiles; nearly the same "
-        "pictures. A worker that runs out of memory falls back to it for one "
-        "segment, and the results say so",
+        description="run guidance branches one by one and decode in tiles; nearly the same "
+        "pictures. A worker that runs out of memory does this for one segment, "
+        "and the results say so",
     )
 
     @property

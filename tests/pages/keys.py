@@ -44,7 +44,7 @@ def _default(key: Schema) -> str:
 def _shown(value: object) -> str:
     match value:
         case None:
-            return "none"
+            return "unset"
         case bool():
             return str(value).lower()
         case str():
