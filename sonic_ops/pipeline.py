@@ -311,7 +311,7 @@ def read_index(weights: str) -> dict[str, Any]:
     if index.get("_class_name") != SonicPipeline.__name__:
         raise ConfigError(
             f"{path} describes a {index.get('_class_name')}, not a {SonicPipeline.__name__}",
-            remedy="Give the folder that `sonic weights convert` wrote.",
+            remedy="Use the folder that `sonic weights convert` wrote.",
         )
     return index
 

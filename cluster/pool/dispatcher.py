@@ -315,5 +315,5 @@ class Dispatcher:
 def _given_up(job: Job) -> WorkerLostError:
     return WorkerLostError(
         f"{job.method} of segment {job.affinity[1]} has lost its worker {job.num_lost} times",
-        remedy=f"See why in the logs of the workers; mostly it is memory. {calls.AGAIN}",
+        remedy=f"Check the workers' logs; the usual reason is memory. {calls.AGAIN}",
     )

@@ -300,7 +300,7 @@ def _start_ray(config: ClusterConfig) -> None:
     except Exception as error:  # no other class if the machine is so busy that Ray gives up
         ray.shutdown()
         raise RenderError(
-            f"Ray did not start on this machine: {error}",
+            f"Ray could not be started: {error}",
             remedy="Run the same command again when the machine is less busy.",
         ) from error
 
@@ -322,5 +322,5 @@ def _demand_room(config: ClusterConfig) -> None:
         raise ConfigError(
             f"{wanted} workers of {config.cpus_per_worker:g} CPUs and {config.gpus_per_worker:g} "
             f"GPUs do not fit into {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs",
-            remedy="Lower `cluster.workers` or what a worker needs, or use a larger machine.",
+            remedy="Lower `cluster.workers` or the resources per worker, or use a larger machine.",
         )

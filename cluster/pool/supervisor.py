@@ -200,5 +200,5 @@ class WorkerSupervisor:
 def _nobody(timeout_s: float) -> NoWorkersError:
     return NoWorkersError(
         f"there has been no worker for {timeout_s:g} s",
-        remedy=f"See what the cluster lacks. {AGAIN}",
+        remedy=f"Check the resources of the cluster. {AGAIN}",
     )

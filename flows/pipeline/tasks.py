@@ -1,6 +1,6 @@
 """The tasks of a row, from sound and picture to the finished video.
 
-Between tasks travel paths and integers, never tensors; what exists already is not made again. A
+Between tasks travel paths and integers, never tensors; what already exists is not made again. A
 task is tried again if the machine was at fault (RenderError), never if the row is (InputError).
 """
 

@@ -95,7 +95,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
     except OSError as error:
         raise ConfigError(
             f"The calibration cannot be written to {path} ({error})",
-            remedy="Name a file that can be written: --calibration FILE.",
+            remedy="Choose a writable file with --calibration FILE.",
         ) from error
 
 
@@ -116,7 +116,7 @@ def load_calibration(config: RenderConfig, named: str | None = None) -> Calibrat
         reason = "it is of another version" if older else str(error)
         raise ConfigError(
             f"The calibration {path} cannot be read ({reason})",
-            remedy="Make it: sonic doctor --calibrate --calibration FILE.",
+            remedy="Create it with: sonic doctor --calibrate --calibration FILE.",
         ) from error
 
 

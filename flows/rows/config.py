@@ -122,7 +122,7 @@ def load_preset(preset: str) -> RenderConfig:
         )
         raise ConfigError(
             f"The preset {path} is wrong: {wrong}",
-            remedy="Mend these keys; configs/README.md names them all.",
+            remedy="Correct these keys; configs/README.md lists all of them.",
         ) from error
     here, weights = str(Path.cwd()), config.models.weights
     if not weights.startswith(PACKAGED):

@@ -181,8 +181,8 @@ def in_work_elsewhere(holder: Holder | None) -> InWorkElsewhereError:
     """The error of a row that another command has."""
     who = f", process {holder.pid} on {holder.machine}" if holder else ""
     return InWorkElsewhereError(
-        f"Another command is at work on it{who}",
-        remedy="Run the same command again when that one has ended.",
+        f"Another command is rendering this row{who}",
+        remedy="Run the same command again after the other one has ended.",
     )
 
 

@@ -86,7 +86,7 @@ class Ledger:
         except sqlite3.OperationalError as error:
             raise RenderError(
                 f"The folder for temporary files cannot be used: {error}",
-                remedy="Free space in it, or let TMPDIR name another folder.",
+                remedy="Free some space in it, or set TMPDIR to another folder.",
             ) from error
 
     def _select(self, columns: str, where: str, *values: str) -> Iterator[tuple[str, ...]]:

@@ -50,7 +50,7 @@ def reach_prefect() -> tuple[int, ...]:
     except RuntimeError as error:
         raise ConfigError(
             f"Prefect cannot be reached: {error}",
-            remedy="Start the server that PREFECT_API_URL names, or unset it for a temporary one.",
+            remedy="Start the server at PREFECT_API_URL, or unset it to use a temporary one.",
         ) from error
     server = SubprocessASGIServer().server_process
     if server is None:

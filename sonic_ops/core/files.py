@@ -157,7 +157,7 @@ def weights_folder(weights: str) -> Path:
     if not (weights_part(folder, "unet") / "config.json").is_file():
         raise ConfigError(
             f"There are no weights in {folder}",
-            remedy="Let models.weights in the preset name a folder with unet/, vae/ and others.",
+            remedy="Set models.weights in the preset to a folder with unet/, vae/ and so on.",
         )
     return folder
 

@@ -133,5 +133,5 @@ def read_preset(path: Path) -> Any:
         return yaml.safe_load(path.read_text()) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"The preset {path} cannot be read: {error}", remedy="Give a file in YAML."
+            f"The preset {path} cannot be read: {error}", remedy="Use a YAML file."
         ) from error

@@ -88,7 +88,8 @@ def verify_video(
 def wrong(path: Path, what: str) -> VerifyError:
     """The error of a finished file that is not what was planned."""
     return VerifyError(
-        f"The video {path.name} {what}", remedy="Render the row again; if it stays, report it."
+        f"The video {path.name} {what}",
+        remedy="Render the row again; if the error persists, report it.",
     )
 
 

@@ -62,7 +62,7 @@ def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -
                 form = form or _form(source)
                 if _form(source) != form:
                     raise VerifyError(
-                        f"The segment {segment} is encoded unlike those before it",
+                        f"The segment {segment} has other encoding parameters than those before it",
                         remedy="Delete the segments of this row and render it again.",
                     )
                 for packet in _segment_packets(container, stream, num_frames, fps):

@@ -81,7 +81,7 @@ def read_config(folder: Path, part: str) -> dict[str, Any]:
     path = weights_part(folder, part) / name
     if not path.exists():
         raise ConfigError(
-            f"{part}/{name} is missing in {folder}", remedy="Complete the weights folder."
+            f"{part}/{name} is missing from {folder}", remedy="Complete the weights folder."
         )
     try:
         return dict(json.loads(path.read_bytes()))

@@ -80,7 +80,7 @@ def build_network(folder: Path, part: str) -> nn.Module:
     # A wrong value may fail anywhere inside the libraries that build the networks.
     except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
         raise ConfigError(
-            f"{part}/config.json in {folder} describes no network ({error})",
+            f"{part}/config.json in {folder} does not describe a network ({error})",
             remedy="Fetch or convert the weights again.",
         ) from error
 
@@ -140,7 +140,7 @@ def _fill(module: Network, folder: Path, part: str) -> Network:
     if difference := compare(shapes_of(stored), shapes_of(weights)):
         raise ConfigError(
             f"{folder / part} does not fit: {difference}",
-            remedy="Use weights that were made for this config.json.",
+            remedy="Use weights made for this config.json.",
         )
     stored.load_state_dict(weights, strict=True)
     return module

@@ -134,7 +134,8 @@ class SonicNetworks(DiffusionPipeline):
 def _not_given_the_portrait(key: str) -> ConfigError:
     return ConfigError(
         f"The decoder of these weights is not given the portrait, as {key} asks for",
-        remedy=f"Leave {key} out, or use weights with a portrait_decoder, such as package:lite.",
+        remedy=f"Remove {key} from the preset, or use weights with a portrait_decoder, such as "
+        "package:lite.",
     )
 
 

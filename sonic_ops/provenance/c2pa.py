@@ -19,7 +19,7 @@ SIGNED = "C2PA"
 """How the results call a mark that is signed."""
 
 _REMEDY = (
-    "Let provenance.key name a private key and provenance.certificate its chain of certificates, "
+    "Set provenance.key to a private key and provenance.certificate to its certificate chain, "
     "both in PEM, as C2PA requires; see configs/README.md, Provenance"
 )
 _SETTINGS = {"builder": {"thumbnail": {"enabled": False}}}
@@ -95,7 +95,7 @@ def load_c2pa() -> Any:
     except ImportError as error:
         raise ConfigError(
             "To sign videos, the package c2pa-python is needed",
-            remedy="Install sonic-render[c2pa], or leave provenance.key out.",
+            remedy="Install sonic-render[c2pa], or remove provenance.key from the preset.",
         ) from error
     return c2pa
 

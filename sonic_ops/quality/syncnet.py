@@ -62,8 +62,8 @@ def load_scorer(path: Path, device: str) -> SyncNetScorer:
     """
     if not path.is_file():
         raise ConfigError(
-            f"there is no file {path} of SyncNet weights",
-            remedy="Give the file that the authors of SyncNet publish as syncnet_v2.model.",
+            f"the SyncNet weights {path} do not exist",
+            remedy="Use syncnet_v2.model, as published by the authors of SyncNet.",
         )
     weights = read_checkpoint(path)
     network = SyncNet()
@@ -72,7 +72,7 @@ def load_scorer(path: Path, device: str) -> SyncNetScorer:
     if difference := compare(needed, shapes_of(weights), optional):
         raise ConfigError(
             f"{path} are not the weights of SyncNet: {difference}",
-            remedy="Give the file that the authors of SyncNet publish as syncnet_v2.model.",
+            remedy="Use syncnet_v2.model, as published by the authors of SyncNet.",
         )
     network.load_state_dict({**{n: network.state_dict()[n] for n in optional}, **weights})
     with path.open("rb") as file:

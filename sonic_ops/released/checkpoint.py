@@ -41,6 +41,6 @@ def _is_weight(name: object, value: object) -> bool:
 
 def _not_plain(path: Path) -> ConfigError:
     return ConfigError(
-        f"{path} holds more than a table of tensors, and is not opened",
-        remedy="Fetch it again from its authors; never use pickles of unknown origin.",
+        f"{path} contains more than tensors and was not opened",
+        remedy="Download it again from its authors; never use pickles of unknown origin.",
     )

@@ -76,7 +76,7 @@ def convert(source: Path, target: Path, say: Callable[[str], None]) -> None:
     `target` exists, or the disk has no room.
     """
     if target.exists():
-        raise ConfigError(f"{target} exists already", remedy="Remove it, or name another folder.")
+        raise ConfigError(f"{target} already exists", remedy="Remove it, or choose another folder.")
     files = {part.name: _first(source, part.weights) for part in PARTS}
     _check_space(list(files.values()), target)
     draft = target.with_name(f".{target.name}.draft")
@@ -163,7 +163,7 @@ def _first(source: Path, names: tuple[str, ...]) -> Path:
         if (source / name).is_file():
             return source / name
     raise ConfigError(
-        f"{names[0]} is missing in {source}",
+        f"{names[0]} is missing from {source}",
         remedy="Run `sonic weights fetch` first, or name the folder with the released files.",
     )
 
@@ -173,7 +173,7 @@ def _check_space(files: list[Path], target: Path) -> None:
     free = shutil.disk_usage(next(p for p in target.absolute().parents if p.exists())).free
     if needed > free:
         raise ConfigError(
-            f"The converted weights need {gigabytes(needed)}, and there is room for "
-            f"{gigabytes(free)} at {target}",
-            remedy="Free space, or name a folder on a larger disk.",
+            f"The converted weights need {gigabytes(needed)}, but {target} has only "
+            f"{gigabytes(free)} free",
+            remedy="Free some space, or choose a folder on a larger disk.",
         )

@@ -18,7 +18,7 @@ def require_acceptance(accepted: bool, say: Callable[[str], None]) -> None:
     say(NOTICE)
     if not accepted:
         raise ConfigError(
-            "The licences of these weights are not accepted",
+            "You have not accepted the licences of these weights",
             remedy="Read them; if you accept them, run again with --accept-licences.",
         )
 

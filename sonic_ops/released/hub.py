@@ -56,7 +56,7 @@ def list_files(source: Source, folder: Path, endpoint: str | None = None) -> lis
         if name not in there:
             raise ConfigError(
                 f"The repository {source.repository} has no file {name} any more",
-                remedy="Fetch it by hand from an earlier revision, and convert that folder.",
+                remedy="Download it by hand from an earlier revision, then convert that folder.",
             )
         size_bytes, checksum = _facts(there[name])
         target = folder / source.folder / name
@@ -74,7 +74,7 @@ def check_space(files: Sequence[HubFile], folder: Path) -> int:
     if missing > free:
         raise ConfigError(
             f"{gigabytes(missing)} are to be fetched, and {folder} has room for {gigabytes(free)}",
-            remedy="Free space, or name a folder on a larger disk.",
+            remedy="Free some space, or choose a folder on a larger disk.",
         )
     return missing
 
@@ -103,8 +103,8 @@ def fetch_file(
     if _checksum(file.partial, file) != file.checksum:
         file.partial.unlink()
         raise RenderError(
-            f"{file.name} of {file.repository} arrived damaged: its checksum is another",
-            remedy="Run the same command again; this file is fetched from its start.",
+            f"{file.name} of {file.repository} arrived damaged: its checksum differs",
+            remedy="Run the same command again; this file is downloaded again.",
         )
     file.partial.replace(file.target)
     return True
@@ -121,13 +121,13 @@ def _hub_faults(repository: str) -> Iterator[None]:
         yield
     except GatedRepoError as error:
         raise ConfigError(
-            f"{repository} is given only to people who accepted its licence",
-            remedy="Accept it on the page of the model, then set HF_TOKEN to a token of yours.",
+            f"{repository} requires accepting its licence",
+            remedy="Accept it on the model's page, then set HF_TOKEN to your token.",
         ) from error
     except RepositoryNotFoundError as error:
         raise ConfigError(
-            f"The hub has no repository {repository}, or does not show it without a login",
-            remedy="Set HF_TOKEN to a token of yours; if it is gone, fetch the files by hand.",
+            f"The hub has no repository {repository}, or requires a login",
+            remedy="Set HF_TOKEN to your token, or, if it is gone, download the files by hand.",
         ) from error
     except (httpx2.HTTPError, OSError) as error:
         if getattr(error, "errno", None) is not None:  # of this machine, not of the hub
@@ -135,7 +135,7 @@ def _hub_faults(repository: str) -> Iterator[None]:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise RenderError(
             f"{repository} cannot be fetched ({reason})",
-            remedy="Run the same command again; it goes on where it stopped.",
+            remedy="Run the same command again; it continues where it stopped.",
         ) from error
 
 

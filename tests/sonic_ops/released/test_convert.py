@@ -146,7 +146,7 @@ def test_a_table_of_tables_is_refused(source: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_exists_is_not_overwritten(released: Path, converted: Path) -> None:
-    with pytest.raises(ConfigError, match=r"exists already"):
+    with pytest.raises(ConfigError, match=r"already exists"):
         convert(released, converted, silent)
 
 
