@@ -165,7 +165,7 @@ class _Stretch:
 
 
 def frame_of(block: SoundBlock, position: int) -> AudioFrame:
-    """A block as a frame of FFmpeg that starts at sample `position`."""
+    """Convert a block to an FFmpeg frame that starts at sample `position`."""
     # Interleaved: with eight planes PyAV counts one too many.
     mixed_1S = np.ascontiguousarray(block.samples.T, np.float32).reshape(1, -1)
     frame = AudioFrame.from_ndarray(mixed_1S, format="flt", layout=block.layout)
@@ -175,7 +175,7 @@ def frame_of(block: SoundBlock, position: int) -> AudioFrame:
 
 
 def block_of(frame: AudioFrame) -> SoundBlock:
-    """What is no number becomes silent, what is too loud is cut: one such sample spoils all."""
+    """Silence NaNs and clip what is too loud: one such sample would spoil everything."""
     samples_CS, num_wrong = _samples(frame), 0
     if not np.abs(samples_CS).max(initial=0) <= LOUDEST:  # which NaN is not either
         num_wrong = int(np.count_nonzero(~(np.abs(samples_CS) <= LOUDEST)))
@@ -186,7 +186,7 @@ def block_of(frame: AudioFrame) -> SoundBlock:
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.floating[Any]]:
-    """Samples C S as fractions of full scale; s16 is value / 32768."""
+    """Return samples C S as fractions of full scale; s16 is value / 32768."""
     if frame.format.is_planar and frame.layout.nb_channels >= _MAX_PLANES:
         frame = AudioResampler(format=frame.format.packed).resample(frame)[0]
     samples: NDArray[Any] = frame.to_ndarray()

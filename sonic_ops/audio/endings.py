@@ -58,7 +58,7 @@ def known_duration_s(container: InputContainer, stream: AudioStream) -> float:
 
 
 def unreadable(source: str, reason: str, remedy: str = "") -> AudioUnreadableError:
-    """The error of a file whose sound cannot be used."""
+    """Make the error of a file whose audio cannot be used."""
     usual = "Give an audio file, or a video with sound, that a media player can play."
     return AudioUnreadableError(
         f"The audio of {source} cannot be read: {reason}", remedy=remedy or usual
@@ -108,7 +108,7 @@ def _ogg_duration_s(source: str, stream: AudioStream) -> float:
 
 
 def _first_page(source: str) -> int:
-    """The place of the first page of an Ogg file that holds samples."""
+    """Return the place of the first page of an Ogg file that holds samples."""
     with open_address(source) as file:
         head = file.read(_OGG_HEAD_BYTES)
     place = head.find(b"OggS")
@@ -121,7 +121,7 @@ def _first_page(source: str) -> int:
 
 
 def _last_page(source: str) -> tuple[int, bool]:
-    """The position of the last page of an Ogg file, and whether it is marked as the end."""
+    """Return the position of the last page of an Ogg file, and whether it is marked as the end."""
     with open_address(source) as file:
         file.seek(max(file.seek(0, 2) - _OGG_MAX_BYTES, 0))
         page = file.read().rpartition(b"OggS")[2]

@@ -25,7 +25,7 @@ class Loudness:
     peak_db: float
 
     def gain_to(self, lufs: float) -> float:
-        """The factor that gives `lufs`, or as much of it as leaves the peak below -1 dB."""
+        """Return the gain for a target loudness, limited to a peak of -1 dB."""
         if self.lufs <= SILENCE_LUFS:
             return 1.0
         gain_db = min(lufs - self.lufs, MAX_PEAK_DB - self.peak_db)
@@ -33,7 +33,7 @@ class Loudness:
 
 
 def measure_loudness(blocks: Iterable[SoundBlock]) -> Loudness:
-    """The loudness of a track that is read once. Source: EBU R 128, ITU-R BS.1770."""
+    """Measure the loudness of a track, read once. Source: EBU R 128, ITU-R BS.1770."""
     graph: Graph | None = None
     lufs, peak, position = SILENCE_LUFS, 0.0, 0
     for block in blocks:
@@ -60,7 +60,7 @@ def _meter(block: SoundBlock) -> Graph:
 
 
 def _read(graph: Graph, lufs: float) -> float:
-    """The newest value of the meter."""
+    """Read the newest value of the meter."""
     while True:
         try:
             frame = graph.pull()

@@ -47,7 +47,7 @@ NO_SPECTRA: Final = Spectra(np.zeros(_BINS, np.float32), 0, 0)
 
 
 def spectra_of(sound_S: Floats, rate: int) -> Spectra:
-    """The spectrum of up to a few seconds, and how many places have tones that stand still."""
+    """Compute the spectrum of a few seconds, and count sustained tones."""
     span, hop = round(SPAN_S * rate), round(HOP_S * rate)
     if len(sound_S) < span:
         return NO_SPECTRA
@@ -60,7 +60,7 @@ def spectra_of(sound_S: Floats, rate: int) -> Spectra:
 
 
 def _steady(power_PB: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where some tones last, and where anything is loud."""
+    """Find where tones are sustained, and where anything is loud."""
     level_P = 10 * np.log10(power_PB.sum(axis=1) + 1e-12)
     loud_P = level_P > max(level_P.max() - _LOUD_DB, -80.0)
     level_PB = 10 * np.log10(power_PB[:, : _HIGHEST + _AROUND] + 1e-12)

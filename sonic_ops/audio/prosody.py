@@ -90,14 +90,14 @@ def analyse_prosody(samples_S: Samples, num_frames: int) -> Prosody:
 
 
 def pauses(prosody: Prosody, min_s: float) -> list[range]:
-    """The frames of every pause that lasts at least `min_s`."""
+    """Find the frames of every pause of at least `min_s`."""
     edges = np.flatnonzero(np.diff(prosody.pause_F, prepend=False, append=False))
     runs = [range(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
     return [run for run in runs if len(run) >= min_s * MODEL_FPS]
 
 
 def _pieces(samples_S: Samples, num_frames: int) -> Iterator[Floats]:
-    """The samples that up to `PIECE_HOPS` hops look at; silence beyond both ends."""
+    """Yield the samples behind up to `PIECE_HOPS` hops, with silence beyond both ends."""
     margin = (SPAN_SAMPLES - HOP_SAMPLES) // 2
     num_hops = num_frames * HOPS_PER_FRAME
     for first in range(0, num_hops, PIECE_HOPS):
@@ -136,7 +136,7 @@ def _loudness(spans_HS: Floats, weights_S: NDArray[np.float64]) -> Floats:
 
 
 def _periodicity(spans_HS: Floats, pitch_H: Floats) -> Floats:
-    """How alike the middle of each span is to itself one period later: at most 1."""
+    """Compute how similar each span is to itself one period later: at most 1."""
     lag_H = np.round(SAMPLE_RATE_HZ / pitch_H).astype(np.int64)
     length = SPAN_SAMPLES - math.ceil(SAMPLE_RATE_HZ / PITCH_HZ[0])
     now_HS = spans_HS[:, :length]

@@ -61,7 +61,7 @@ class SoundCheck:
     notes: tuple[str, ...] = ()  # of the reader
 
     def faults(self) -> Iterator[str]:
-        """A sentence for all that is wrong with the file."""
+        """Yield a warning for every fault of the file."""
         if self.damage_s:
             where = ", ".join(f"{at:.1f}" for at in self.damage_s[:3])
             more = ", ..." if len(self.damage_s) > 3 else ""
@@ -75,12 +75,12 @@ class SoundCheck:
         yield from self.notes
 
     def warnings(self) -> Iterator[str]:
-        """A sentence with a number for all that is out of the ordinary."""
+        """Yield a warning for everything unusual."""
         yield from self.faults()
         yield from self.levels()
 
     def levels(self) -> Iterator[str]:
-        """A sentence with a number for every level that is out of the ordinary."""
+        """Yield a warning for every unusual level."""
         if self.speech_db < INAUDIBLE_DB:
             yield f"hardly anything is heard: the loudest parts have {self.speech_db:.0f} dB"
             return
@@ -107,7 +107,7 @@ class SoundCheck:
 
 
 def length_warnings(length_s: float) -> Iterator[str]:
-    """A sentence for a part that is very short or very long."""
+    """Yield a warning about a very short or long part."""
     if length_s < MIN_LENGTH_S:
         yield f"only {length_s:.2f} s of sound"
     if length_s > MAX_LENGTH_S:
@@ -144,7 +144,7 @@ class _Gathered:
         self.notes: list[str] = []
 
     def add(self, part: SoundBlock) -> None:
-        """One part of up to two seconds."""
+        """Add a part of up to two seconds."""
         samples_CS, rate = part.samples, part.sample_rate_hz
         if not len(self.energy_C):
             self.energy_C = np.zeros(len(samples_CS))
@@ -158,7 +158,7 @@ class _Gathered:
         self.spectra += spectra_of(mean_S, rate)
 
     def result(self) -> SoundCheck:
-        """The sums in words of the user."""
+        """Summarise the sums."""
         levels_P = np.concatenate(self.levels_db)
         heard_P = levels_P[levels_P > DIGITAL_SILENCE_DB]
         if not len(heard_P):
@@ -192,7 +192,7 @@ class _Gathered:
 def _noting(
     blocks: Iterable[SoundBlock], gathered: _Gathered, listen_s: float
 ) -> Iterator[SoundBlock]:
-    """The blocks that are listened to; of all, the length and what is missing are kept."""
+    """Yield the blocks to check; note length and faults of all."""
     num_samples, was_missing = 0, False
     for block in blocks:
         if block.is_missing:
@@ -230,7 +230,7 @@ def _joined(blocks: list[SoundBlock]) -> SoundBlock:
 
 
 def _num_clipped(samples_CS: Floats) -> int:
-    """Samples beyond full scale, and those near it that have an equal neighbour."""
+    """Find samples beyond full scale, or near it with an equal neighbour."""
     size_CS = np.abs(samples_CS)
     if size_CS.max(initial=0) < CLIPPED_FROM:
         return 0
@@ -250,7 +250,7 @@ def _levels_db(mean_S: Floats, rate: int) -> Floats:
 
 
 def _longest(flags_P: NDArray[np.bool_]) -> tuple[int, int]:
-    """Where the longest run begins, and how long it is."""
+    """Find the start and length of the longest run."""
     edges = np.flatnonzero(np.diff(flags_P, prepend=False, append=False)).reshape(-1, 2)
     if not len(edges):
         return 0, 0
@@ -259,6 +259,6 @@ def _longest(flags_P: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _band_hz(power_B: Floats) -> float:
-    """The highest frequency with a power near that of the strongest one."""
+    """Find the highest frequency with a power near the strongest."""
     near = np.flatnonzero(power_B > power_B.max() * 10 ** (-_BAND_BELOW_PEAK_DB / 10))
     return float(HIGHEST_HZ * (near[-1] + 1) / len(power_B)) if len(near) else HIGHEST_HZ

@@ -118,7 +118,7 @@ def padding_s(source: str) -> float:
 
 
 def can_be_copied(source: str, codecs: Collection[str], *, max_block_s: Fraction) -> bool:
-    """Whether the sound is of one of the codecs and starts at 0, without gaps and whole.
+    """Return whether the audio can be copied: a known codec, from 0, without gaps.
 
     Long blocks (low sample rates, HE-AAC) do not fit, so that the lengths of what is decoded and of
     what the file says are nearly one. AAC says only in an MP4 where it starts. Raises as
@@ -152,14 +152,14 @@ def _is_whole(container: InputContainer, stream: AudioStream) -> bool:
 
 
 def _lead_s(container: InputContainer, start_s: float) -> float:
-    """How much later than its pictures the sound of a film starts; 0 for what is no film."""
+    """Return how much later than its video the audio starts; 0 without video."""
     film = film_stream(container)
     lead_s = 0.0 if film is None or is_cover(film) else start_s - float(start_of(container))
     return lead_s if lead_s > MIN_OFFSET_S else 0.0
 
 
 def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iterator[SoundBlock]:
-    """The blocks of a stream from its start, and silence where some are missing."""
+    """Yield the blocks of a stream from its start, with silence for missing ones."""
     tally = Tally()
     clock = _Clock(source, container, stream)
     last: SoundBlock | None = None
@@ -182,7 +182,7 @@ def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iter
 def _end(
     container: InputContainer, clock: "_Clock", tally: Tally, last: SoundBlock
 ) -> Iterator[SoundBlock]:
-    """The last block, cut where its packet ends, and silence for what is damaged after it."""
+    """Yield the last block, cut where its packet ends, and silence for damage after it."""
     beyond_s = clock.now_s - clock.position_s(tally.end_s)
     beyond = (
         round(beyond_s * last.sample_rate_hz) if _ENDS_IN_PACKET in container.format.name else 0
@@ -223,7 +223,7 @@ class _Clock:
         self.first_damage_s = self.now_s if self.first_damage_s is None else self.first_damage_s
 
     def position_s(self, time_s: float) -> float:
-        """Where in what is read a time of the file is."""
+        """Convert a time of the file to a position in what is read."""
         return time_s - (self._origin_s or 0.0)
 
     def before(self, block: SoundBlock, time_s: float | None, tally: Tally) -> Iterator[SoundBlock]:

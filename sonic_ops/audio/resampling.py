@@ -56,7 +56,7 @@ def decode_audio(
 
 
 def read_samples(wav: str | Path, start: int, stop: int) -> NDArray[np.float32]:
-    """Samples `[start, stop)` of a file that `decode_audio` wrote; fewer at its end.
+    """Read samples `[start, stop)` of a file that `decode_audio` wrote; fewer at its end.
 
     Raises DamagedFileError if it is not what was written, RenderError if it cannot be read.
     """
@@ -67,14 +67,14 @@ def read_samples(wav: str | Path, start: int, stop: int) -> NDArray[np.float32]:
 
 
 def num_samples_in(wav: str | Path) -> int:
-    """How many samples a file that `decode_audio` wrote holds. Raises as `read_samples` does."""
+    """Count the samples of a file written by `decode_audio`. Raises as `read_samples`."""
     with _decoded(str(wav)) as sound:
         return int(sound.frames)
 
 
 @contextmanager
 def _decoded(wav: str) -> Iterator[soundfile.SoundFile]:
-    """A file of ours: what is wrong with it is the fault of a machine, not of a row."""
+    """Open a file of ours: a fault in it is the machine's, not the row's."""
     try:
         with open_own(wav) as file, soundfile.SoundFile(file) as sound:
             yield sound
@@ -126,7 +126,7 @@ def _write_wav(file: IO[bytes], blocks: Iterable[NDArray[np.float32]]) -> int:
 
 
 def _wav_header(num_samples: int) -> bytes:
-    """A float WAV header without dates, so that equal sound gives equal bytes."""
+    """Make a float WAV header without dates, so that equal audio gives equal bytes."""
     size = num_samples * _SAMPLE_BYTES
     form = (_IEEE_FLOAT, 1, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * _SAMPLE_BYTES, _SAMPLE_BYTES, 32)
     riff = (b"RIFF", _WAV_HEADER.size - 8 + size, b"WAVE", b"fmt ", 16)

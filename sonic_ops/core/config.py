@@ -111,7 +111,7 @@ class ModelsConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _native(cls, values: Any) -> Any:
-        """`auto` becomes a precision here, so that all workers take the same one."""
+        """Resolve `auto` to a precision here, so that all workers use the same one."""
         if not isinstance(values, dict):
             return values
         native = native_dtype(str(values.get("device", "cpu")))

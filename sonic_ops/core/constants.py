@@ -19,7 +19,7 @@ NUM_MEL_BINS: Final = 80
 
 
 def exact_div(a: int | Fraction, b: int | Fraction) -> int:
-    """`a / b`, which must be a whole number."""
+    """Divide numbers whose quotient must be whole."""
     quotient = Fraction(a) / Fraction(b)
     if quotient.denominator != 1:
         raise ArithmeticError(f"{a} / {b} is not a whole number")

@@ -70,12 +70,12 @@ def translated(file: IO[bytes] | str) -> Iterator[None]:
 
 
 def is_still(container: InputContainer) -> bool:
-    """Whether FFmpeg takes a file for a picture, or a text."""
+    """Return whether FFmpeg takes a file for an image or text."""
     return container.format.name.endswith(_STILLS)
 
 
 def _opened(file: IO[bytes] | str) -> InputContainer:
-    """A container by its content; the ending of its name helps where that is not clear."""
+    """Open a container by its content; the extension helps if that is ambiguous."""
     with suppress(*FAULTS):
         container: InputContainer = av.open(file, options=LOCAL_ONLY, metadata_errors="replace")
         if isinstance(file, str) or not is_still(container):
@@ -94,7 +94,7 @@ class _Nameless:
 
 
 def reason_of(error: Exception, file: IO[bytes] | str = "") -> str:
-    """What an error of FFmpeg, or of a store while FFmpeg reads, means to a user."""
+    """Explain an error of FFmpeg, or of a store that FFmpeg reads from."""
     if isinstance(error, _LACKS_DECODER):
         return "its codec is not supported"
     if isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError):
@@ -134,14 +134,14 @@ def frames_of(packet: "AnyPacket | None") -> "list[Frame] | None":
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:
-    """The sound that players choose: the one flagged as default, else the first that decodes."""
+    """Return the audio that players choose: the default track, else the first that decodes."""
     known = [stream for stream in container.streams.audio if stream.codec_context is not None]
     flagged = [stream for stream in known if stream.disposition & Disposition.default]
     return next(iter((*flagged, *known, *container.streams.audio)), None)
 
 
 def film_stream(container: InputContainer) -> VideoStream | None:
-    """The pictures that players show: the default track; cover art only if there is no other."""
+    """Return the video that players show: the default track, cover art only as a last resort."""
     known = [stream for stream in container.streams.video if stream.codec_context is not None]
     films = [stream for stream in known if not is_cover(stream)]
     flagged = [stream for stream in films if stream.disposition & Disposition.default]
@@ -149,12 +149,12 @@ def film_stream(container: InputContainer) -> VideoStream | None:
 
 
 def is_cover(stream: VideoStream) -> bool:
-    """Whether a stream is one picture attached to the file, such as the cover of an album."""
+    """Return whether a stream is an attached picture, such as an album cover."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 
 def start_of(container: InputContainer) -> Fraction:
-    """When players start a film, on the clock of its file: with the first of pictures and sound."""
+    """Return when players start a film on the file's clock: with its first track."""
     used = (sound_stream(container), film_stream(container))
     starts = [
         stream.start_time * stream.time_base
@@ -166,14 +166,14 @@ def start_of(container: InputContainer) -> Fraction:
 
 
 def film_start(container: InputContainer, stream: VideoStream) -> Fraction:
-    """The time of a file at which players start: that of its first picture, or of earlier sound."""
+    """Return when players start, on the file's clock: first picture or earlier audio."""
     first = (stream.start_time or 0) * (stream.time_base or 0)
     start = start_of(container)
     return start if abs(first - start) > MIN_OFFSET_S else Fraction(first)
 
 
 def _sniffed(file: IO[bytes] | str) -> str:
-    """What a file is that is no media file, or lacks its index; empty if that is not known."""
+    """Describe a file that is not media or lacks its index; empty if unknown."""
     with suppress(OSError, ValueError):
         if isinstance(file, str):
             with Path(file).open("rb") as opened:

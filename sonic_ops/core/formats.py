@@ -29,7 +29,7 @@ class Format:
         return not self.video
 
     def codec(self, wished: VideoCodec | None) -> VideoCodec:
-        """The wished codec if this container can hold it, else its usual one."""
+        """Return the requested codec if the container supports it, else its default."""
         if self.is_animation:
             return "h264"  # of the segments, from which an animation is made
         return wished if wished in self.video else self.video[0]
@@ -49,7 +49,7 @@ ENDINGS = tuple(FORMATS)
 
 
 def format_of(output: str) -> Format:
-    """The format of an output by its ending. Raises FieldError."""
+    """Return the format of an output by its extension. Raises FieldError."""
     ending = PurePath(output).suffix.lower()
     if ending not in FORMATS:
         raise FieldError(
@@ -61,5 +61,5 @@ def format_of(output: str) -> Format:
 
 
 def likely_format(output: str) -> Format:
-    """The format of an output, or the usual one: a row without a format is checked all the same."""
+    """Return the format of an output, or MP4 so that other checks can go on."""
     return FORMATS.get(PurePath(output).suffix.lower(), FORMATS[ENDINGS[0]])

@@ -16,7 +16,7 @@ BRANCHES: Final = ("uncond", "image", "image_audio")
 def guidance_scales(
     low_high: tuple[float, float], num_steps: int, interval: tuple[float, float] = (0.0, 1.0)
 ) -> tuple[float, ...]:
-    """The scale of every step that is run, from the first value to the second.
+    """Return the scale of every step, linearly from the first value to the second.
 
     Outside of the interval, in shares of the steps, it is 1: `full` alone has a weight.
     Source of the interval: arXiv:2404.07724, here in steps and not in noise levels.
@@ -27,13 +27,13 @@ def guidance_scales(
 
 
 def branches_of(image_scale: float, audio_scale: float) -> tuple[str, ...]:
-    """The branches that have a weight; `guide` needs these and no other."""
+    """Return the branches with a weight, which `guide` needs."""
     weights = (1 - image_scale, image_scale - audio_scale, audio_scale)
     return tuple(name for name, weight in zip(BRANCHES, weights, strict=True) if weight)
 
 
 def guide(predicted: Mapping[str, Tensor], image_scale: float, audio_scale: float) -> Tensor:
-    """One prediction out of the branches: blank + g1 (image - blank) + g2 (full - image)."""
+    """Return one prediction out of the branches: blank + g1 (image - blank) + g2 (full - image)."""
     if set(predicted) == set(BRANCHES):
         blank, image, full = (predicted[name] for name in BRANCHES)
         return blank + image_scale * (image - blank) + audio_scale * (full - image)

@@ -6,7 +6,7 @@ _CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def native_dtype(device: str) -> str:
-    """bfloat16 where the device computes in it at full speed, else float32."""
+    """Return bfloat16 if the device computes in it natively, else float32."""
     if device != "cpu":
         return "bfloat16"
     try:

@@ -14,7 +14,7 @@ _MAX_DENOMINATOR = 1001
 
 
 def frame_rate(value: object) -> Fraction:
-    """The rate that a number or text means; 23.976 is 24000/1001. Raises ValueError."""
+    """Parse a frame rate; 23.976 is 24000/1001. Raises ValueError."""
     written = str(value).strip()
     if not _NUMBER.fullmatch(written):
         raise ValueError(f"expected {EXPECTED}")

@@ -112,21 +112,21 @@ class Ring:
     padding_mode: PaddingMode = "circular"
 
     def frames(self, window: Window) -> tuple[int, ...]:
-        """The frames of a UNet call, in order; they repeat if the ring is shorter."""
+        """Return the frames of a UNet call in order, repeated if the ring is shorter."""
         return tuple(map(self._frame, range(window.start, window.start + window.size)))
 
     def parts(self, window: Window) -> Iterator[tuple[int, int]]:
-        """(position in the window, frame) of all that a window makes, in order."""
+        """Yield (position in the window, frame) of every frame a window computes, in order."""
         for position, frame in enumerate(self.frames(window)):
             if self.padding_mode == "circular" or 0 <= window.start + position < self.num_frames:
                 yield position, frame
 
     def around(self, start: int, stop: int) -> tuple[int, ...]:
-        """The frames that are seen at the places of `[start, stop)`, ascending and each once."""
+        """Return the frames at places `[start, stop)`, ascending, each once."""
         return tuple(sorted({self._frame(place - self.first) for place in range(start, stop)}))
 
     def _frame(self, place: int) -> int:
-        """The frame that is seen at a place."""
+        """Return the frame at a place."""
         if self.padding_mode == "circular":
             return self.first + place % self.num_frames
         there_and_back = max(2 * (self.num_frames - 1), 1)
@@ -182,7 +182,7 @@ def cut_segments(
 
 
 def _moved(border: int, pauses: Sequence[range], tolerance: int, num_frames: int) -> int:
-    """The frame near a border that is furthest from speech; of several, the nearest."""
+    """Find the frame near a border that is furthest from speech."""
     first, last = border - tolerance, min(border + tolerance, num_frames - 1)
     near = [pause for pause in pauses if pause.start < last and pause.stop > first]
 
@@ -196,7 +196,7 @@ def _moved(border: int, pauses: Sequence[range], tolerance: int, num_frames: int
 def pad_segments(
     segments: Sequence[Segment], overlap: int, window_frames: int
 ) -> tuple[Segment, ...]:
-    """Every segment with what is denoised with it: half an overlap on both sides.
+    """Extend every segment by half an overlap on both sides.
 
     A stretch holds a whole window wherever the video does.
     """
@@ -211,7 +211,7 @@ def pad_segments(
 
 
 def ramp(segment: Segment, frame: int, num_frames: int, overlap: int) -> float:
-    """The weight of a segment's stretch in the fusion of a frame: 1, falling across its overlaps.
+    """Return the fusion weight of a padded segment at a frame: 1, falling across overlaps.
 
     Across one overlap the weights of both sides have the sum 1.
     """
@@ -247,7 +247,7 @@ class AudioChunk:
         return self.fall.stop - self.first_token
 
     def share(self, token: int) -> float:
-        """What the piece adds to a token of the track; the shares of all pieces have the sum 1."""
+        """Return the weight of a chunk at a token; the weights of all chunks add up to 1."""
         if not self.rise.start <= token < self.fall.stop:
             return 0.0
         if token in self.rise:
@@ -283,7 +283,7 @@ def cut_audio_chunks(
 
 
 def _change(before: range, after: range) -> range:
-    """The tokens across which one piece fades into the next."""
+    """Return the tokens across which one chunk fades into the next."""
     middle = (before.stop + after.start) // 2 // SAMPLES_PER_TOKEN
     half = min(FADE_TOKENS, (before.stop - after.start) // SAMPLES_PER_TOKEN) // 2
     return range(middle - half, middle + half)

@@ -95,7 +95,7 @@ def _small(width: int, height: int) -> tuple[int, int]:
 
 
 def _palette(video: Path) -> av.VideoFrame:
-    """256 colours for all frames together, so that the colours do not flicker."""
+    """Choose 256 colours for all frames together, so that they do not flicker."""
     graph: Graph | None = None
     for frame in _small_frames(video, "rgb24"):
         if graph is None:

@@ -102,7 +102,7 @@ class EncodeSettings:
 
 
 def settings_of(config: MediaConfig) -> EncodeSettings:
-    """The settings of a configuration."""
+    """Return the settings of a configuration."""
     return EncodeSettings(
         config.codec or "h264",
         config.crf,
@@ -144,7 +144,7 @@ def encode_frames(
 def create_file(
     path: Path, muxer: str, options: Mapping[str, str] | None = None
 ) -> OutputContainer:
-    """An empty container whose bytes will not depend on the day; for streaming where it can."""
+    """Create a container whose bytes do not depend on the date, for streaming if possible."""
     options = {"fflags": "+bitexact", **(options or {})}
     if muxer in {"mp4", "mov"}:
         options["movflags"] = "+faststart"
@@ -200,7 +200,7 @@ def _options(settings: EncodeSettings, num_frames: int) -> dict[str, str]:
 
 
 def _quantisers(crf: int, p_frame: int) -> str:
-    """Of each kind of frame, for x264 and x265; crf 0 stays lossless where that is known."""
+    """Return the quantisers of each kind of frame; crf 0 stays lossless."""
     if not crf:
         return "qp=0"
     finest, p_frame, b_frame = (max(crf + more, 1) for more in (_FINEST, p_frame, _B_FRAME))
@@ -209,7 +209,7 @@ def _quantisers(crf: int, p_frame: int) -> str:
 
 
 def _last_frames(settings: EncodeSettings, num_frames: int) -> str:
-    """The quantiser of the last frames of groups, for x264."""
+    """Return the quantiser of the last frames of groups, for x264."""
     crf, gop = settings.crf, settings.gop_frames
     last = {*range(gop - 1, num_frames, gop), num_frames - 1} if num_frames and crf else set()
     last -= {*range(0, num_frames, gop)}  # key frames are as fine already
@@ -218,7 +218,7 @@ def _last_frames(settings: EncodeSettings, num_frames: int) -> str:
 
 
 def _ratio(quantisers: int) -> str:
-    """How much coarser so many quantisers are."""
+    """Return how much coarser a number of quantiser steps is."""
     return f"{2 ** (quantisers / 6):.4f}"
 
 

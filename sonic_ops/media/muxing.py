@@ -103,7 +103,7 @@ def mux(
 
 
 def copied_stream(output: OutputContainer, template: VideoStream) -> VideoStream:
-    """An empty stream for packets of the template."""
+    """Add an empty stream for packets of a template."""
     # Opaque: by its parameters. FFmpeg reads AV1 with a library that has no encoder to look up.
     stream = output.add_stream_from_template(template, opaque=True)
     if template.codec_context.name in _TAGGED:
@@ -118,7 +118,7 @@ def _muxer_of(segment: Path) -> str:
 
 
 def _form(stream: VideoStream) -> tuple[str, int, int, bytes]:
-    """What must be equal in all segments of a video: codec, size, the header of the encoder."""
+    """Return what all segments of a video share: codec, size, encoder header."""
     context = stream.codec_context
     return context.name, context.width, context.height, bytes(context.extradata or b"")
 
@@ -126,7 +126,7 @@ def _form(stream: VideoStream) -> tuple[str, int, int, bytes]:
 def _segment_packets(
     container: InputContainer, stream: VideoStream, first_frame: int, fps: Fraction
 ) -> Iterator[AnyPacket]:
-    """The packets of a segment whose first frame becomes frame `first_frame` of `stream`.
+    """Yield the packets of a segment whose first frame becomes frame `first_frame` of `stream`.
 
     Times are counted anew in frames. Decoding runs ahead of showing by the reorder depth of the
     encoder, the same in all segments, so decode times rise by one frame across the joints too.
@@ -150,6 +150,6 @@ def _retarget(packets: Iterator[AnyPacket], stream: VideoStream) -> Iterator[Any
 
 
 def decode_time(packet: AnyPacket) -> Fraction:
-    """When a packet is decoded, in seconds."""
+    """Return the decoding time of a packet in seconds."""
     assert packet.dts is not None
     return packet.dts * packet.time_base

@@ -12,12 +12,12 @@ _SIDE = 256
 
 @lru_cache
 def has_nvenc() -> bool:
-    """Whether an encoder of NVENC can be opened here; looked up once per process."""
+    """Return whether NVENC can be opened here; checked once per process."""
     return can_open("h264_nvenc")
 
 
 def can_open(encoder: str) -> bool:
-    """Whether an encoder is in this FFmpeg, and opens on this machine."""
+    """Return whether an encoder is in this FFmpeg, and opens on this machine."""
     try:
         context = av.CodecContext.create(encoder, "w")
         context.width, context.height, context.pix_fmt = _SIDE, _SIDE, "yuv420p"

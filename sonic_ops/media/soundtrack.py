@@ -95,7 +95,7 @@ def _copied(source: str, stream: AudioStream) -> Iterator[AnyPacket]:
 
 
 def _add_encoder(output: OutputContainer, encoder: str, block: SoundBlock) -> AudioStream:
-    """A stream in the form of a block: its channels and sample rate, where the encoder has them."""
+    """Add a stream with the channels and sample rate of a block, if supported."""
     num_channels = len(block.samples) if len(block.samples) <= MAX_CHANNELS else 1
     rates = _RATES_HZ.get(encoder, frozenset({block.sample_rate_hz}))
     rate = block.sample_rate_hz if block.sample_rate_hz in rates else _USUAL_RATE_HZ
@@ -117,7 +117,7 @@ def _encoded(blocks: Iterable[SoundBlock], stream: AudioStream, gain: float) -> 
 
 
 def _fitted(block: SoundBlock, stream: AudioStream, gain: float) -> SoundBlock:
-    """The block with its gain; channels beyond those that can be encoded become their mean."""
+    """Apply the gain; mix down channels that cannot be encoded."""
     samples_CS = block.samples * np.float32(gain) if gain != 1 else block.samples
     layout = stream.codec_context.layout
     if layout.nb_channels != len(samples_CS):

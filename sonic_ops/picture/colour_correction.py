@@ -42,7 +42,7 @@ class ColourStats:
     portrait_deviation_C: Numbers
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tints as tensors."""
+        """Return the statistics as tensors."""
         return {
             "frames": torch.tensor(self.frames, dtype=torch.int64),
             "means": torch.from_numpy(self.means_NC),
@@ -53,7 +53,7 @@ class ColourStats:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "ColourStats":
-        """The tints that `tensors` was made from."""
+        """Restore the statistics from tensors."""
         numbers = {name: tensor.numpy() for name, tensor in tensors.items() if name != "frames"}
         return cls(
             tuple(tensors["frames"].tolist()),
@@ -73,7 +73,7 @@ class Correction:
     offsets_NC: Numbers
 
     def tensors(self) -> dict[str, Tensor]:
-        """The correction as tensors."""
+        """Return the correction as tensors."""
         return {
             "frames": torch.from_numpy(self.frames_N),
             "gains": torch.from_numpy(self.gains_NC),
@@ -82,12 +82,12 @@ class Correction:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Correction":
-        """The correction that `tensors` was made from."""
+        """Restore the correction from tensors."""
         return cls(*(tensors[name].numpy() for name in ("frames", "gains", "offsets")))
 
 
 def stats_frames(start: int, stop: int, num_frames: int) -> tuple[int, ...]:
-    """The frames of `[start, stop)` whose tints are measured, in a video of so many."""
+    """Return the frames of `[start, stop)` whose colours are measured."""
     first = min(STATS_FRAMES // 2, num_frames - 1)
     before = max(-(-(start - first) // STATS_FRAMES), 0)
     return tuple(range(first + before * STATS_FRAMES, stop, STATS_FRAMES))
@@ -96,7 +96,7 @@ def stats_frames(start: int, stop: int, num_frames: int) -> tuple[int, ...]:
 def measure_colour_stats(
     frames: Iterable[tuple[int, Tensor]], portrait_CHW: Tensor, face_HW: Tensor
 ) -> ColourStats:
-    """The colours of numbered frames (C H W) and of the portrait, all in [0, 1]."""
+    """Measure the colours of numbered frames (C H W) and of the portrait, in [0, 1]."""
     place_HW = _away_from_mouth(face_HW)
     numbered = [(frame, _statistics(image_CHW, place_HW)) for frame, image_CHW in frames]
     mean_C, deviation_C = _statistics(portrait_CHW, place_HW)
@@ -110,7 +110,7 @@ def measure_colour_stats(
 
 
 def joined(parts: Sequence[ColourStats]) -> ColourStats:
-    """The tints of a whole video out of those of its segments."""
+    """Join the colour statistics of segments."""
     return ColourStats(
         tuple(frame for part in parts for frame in part.frames),
         np.concatenate([part.means_NC for part in parts]),
@@ -121,7 +121,7 @@ def joined(parts: Sequence[ColourStats]) -> ColourStats:
 
 
 def correction_of(colour_stats: ColourStats) -> Correction:
-    """What brings all frames of a video back to the colours of the portrait.
+    """Compute the correction of all frames towards the portrait's colours.
 
     `colour_stats` are those of the whole video, STATS_FRAMES from one to the next.
     """
@@ -150,7 +150,7 @@ def held(
 
 
 def _averaged(values_NC: Numbers) -> Numbers:
-    """Every value and those around it, weighted by a bell curve that is cut where it is flat.
+    """Smooth values with a truncated Gaussian.
 
     One neighbour after the other, so that a long video needs no matrix of all with all, and no
     library that adds in an order of its own.
@@ -177,7 +177,7 @@ def _statistics(image_CHW: Tensor, place_HW: Tensor) -> tuple[Numbers, Numbers]:
 
 
 def _away_from_mouth(face_HW: Tensor) -> Tensor:
-    """1 but for the lower part of the face; everywhere if the face is all that is seen."""
+    """Return a mask without the lower face; all ones if nothing else is visible."""
     place_HW = torch.ones_like(face_HW)
     rows, columns = (face_HW.amax(axis) > 0.5 for axis in (1, 0))
     if (rows.all() and columns.all()) or not rows.any():

@@ -51,7 +51,7 @@ class Backdrop:
 def prepare_backdrop(
     image: Image.Image, crop: Corners, face: Box, *, moves: bool = False
 ) -> Backdrop:
-    """The picture and its part in at most 4096 pixels a side, cut by a row or column if odd."""
+    """Fit the picture and its part into 4096 pixels a side, with even sides."""
     scale = _scale(image.size)
     picture_HWC = whole_picture(image)
     height, width, _ = picture_HWC.shape
@@ -61,7 +61,7 @@ def prepare_backdrop(
 
 
 def whole_picture(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels (H W C) of a picture that is pasted into, in the size of the backdrop."""
+    """Return the pixels (H W C) of a picture that is pasted into, in the size of the backdrop."""
     scale = _scale(image.size)
     width, height = backdrop_size(image.size)
     if scale < 1:
@@ -81,7 +81,7 @@ def _scale(size: tuple[int, int]) -> float:
 
 
 def backdrop_tensors(backdrop: Backdrop) -> dict[str, Tensor]:
-    """Everything a backdrop holds, as tensors."""
+    """Return everything a backdrop holds, as tensors."""
     return {
         "picture_HWC": torch.from_numpy(backdrop.picture_HWC),
         "crop": torch.tensor(backdrop.crop),
@@ -91,7 +91,7 @@ def backdrop_tensors(backdrop: Backdrop) -> dict[str, Tensor]:
 
 
 def backdrop_from(tensors: Mapping[str, Tensor]) -> Backdrop:
-    """The backdrop of `backdrop_tensors`."""
+    """Return the backdrop of `backdrop_tensors`."""
     left, top, right, bottom = (int(v) for v in tensors["crop"])
     face = Box(*tensors["face"].tolist())
     crop, moves = (left, top, right, bottom), bool(tensors["moves"])
@@ -103,7 +103,7 @@ def paste(
     backdrop: Backdrop,
     pictures: Iterable[NDArray[np.uint8]] | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """The whole picture for each frame (H W C) of its animated part, of any size.
+    """Paste each animated frame (H W C) of any size into the whole picture.
 
     `pictures` are those of a backdrop that moves, one for each frame. What has moved in a frame is
     found against the picture that is animated, the first.
@@ -129,7 +129,7 @@ def paste(
 
 
 def feather(backdrop: Backdrop, depth: float) -> Floats:
-    """A weight (H W) of the part: 0 at its border, 1 from `depth` of its side inwards.
+    """Return a weight (H W): 0 at the border, 1 from `depth` of the side inwards.
 
     Where the part ends with the picture there is nothing to fade into, and it is 1.
     """
@@ -142,7 +142,7 @@ def feather(backdrop: Backdrop, depth: float) -> Floats:
 
 
 def _face(backdrop: Backdrop) -> Floats:
-    """1 on the face, 0 away from it (H W)."""
+    """Return a mask: 1 on the face, 0 away from it (H W)."""
     left, top, right, bottom = backdrop.crop
     face = backdrop.face.moved(-left, -top)
     x = (np.arange(right - left) + 0.5 - face.x) / face.width * 2 - 1
@@ -152,7 +152,7 @@ def _face(backdrop: Backdrop) -> Floats:
 
 
 def _moved(difference_HWC: Floats, size: tuple[int, int]) -> Floats:
-    """1 where the frame shows something else than the picture, 0 where it is alike (H W).
+    """Return a mask: 1 where frame and picture differ, 0 where they agree (H W).
 
     It is looked for in the size (width, height) of the frame, and finer than that nothing is known.
     """
@@ -168,13 +168,13 @@ def _moved(difference_HWC: Floats, size: tuple[int, int]) -> Floats:
 
 
 def _smooth_step(share: NDArray[np.floating[Any]]) -> Floats:
-    """0 below 0, 1 above 1, and a smooth rise between."""
+    """Return a smooth step: 0 below 0, 1 above 1."""
     share = np.clip(share, 0, 1)
     return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
 def _ramp(length: int, depth: float, fades: tuple[bool, bool]) -> Floats:
-    """A smooth rise from 0 and fall to 0 in `length` pixels, at the ends that fade."""
+    """Return a smooth rise and fall of `length` pixels, at the ends that fade."""
     place = np.arange(length, dtype=np.float32)
     ends: list[Floats] = [np.full(length, np.inf, np.float32)]
     ends += [end for end, fade in zip((place, length - 1 - place), fades, strict=True) if fade]
@@ -182,7 +182,7 @@ def _ramp(length: int, depth: float, fades: tuple[bool, bool]) -> Floats:
 
 
 def _colour_cast(difference_HWC: Floats, rim_HW1: Floats) -> Floats:
-    """The smooth part of the difference, as it is in the rim."""
+    """Return the smooth part of the difference in the rim."""
     seen_HW1 = 4 * rim_HW1 * (1 - rim_HW1)
     if not seen_HW1.any():
         return np.zeros_like(difference_HWC)

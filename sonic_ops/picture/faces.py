@@ -41,14 +41,16 @@ class Box:
         return self.width * self.height
 
     def scaled(self, factor: float) -> "Box":
+        """Scale the box with its picture."""
         return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
 
     def moved(self, dx: float, dy: float) -> "Box":
+        """Move the box."""
         return Box(self.x + dx, self.y + dy, self.width, self.height)
 
 
 def find_faces(image: Image.Image) -> tuple[Box, ...]:
-    """The faces of a picture, the largest first; empty if no detector sees one."""
+    """Find the faces of a picture, largest first; empty if there are none."""
     rgb_HWC = np.asarray(image.convert("RGB"))
     for side in YUNET_SIDES:
         if boxes := _yunet(rgb_HWC, side):
@@ -57,7 +59,7 @@ def find_faces(image: Image.Image) -> tuple[Box, ...]:
 
 
 def turn_of(image: Image.Image) -> int:
-    """By how many degrees to turn a picture counter-clockwise so that its face stands upright."""
+    """Find by how many degrees to turn a picture so that its face is upright."""
     rgb_HWC = np.asarray(image.convert("RGB"))
     scores = [_best_score(np.rot90(rgb_HWC, quarters)) for quarters in range(4)]
     best = int(np.argmax(scores))
@@ -150,7 +152,7 @@ def _anchor_centres() -> NDArray[np.float32]:
 def _shrink(
     rgb_HWC: NDArray[np.uint8], side: int, *, enlarge: bool = False
 ) -> tuple[NDArray[np.uint8], float]:
-    """The picture with a long side of at most `side`, and by how much it was scaled."""
+    """Scale a picture to a long side of at most `side`; return it and the factor."""
     height, width = rgb_HWC.shape[:2]
     scale = side / max(height, width)
     if scale >= 1 and not enlarge:

@@ -40,14 +40,14 @@ class Picture:
 
 
 def load_image(source: str, max_megapixels: float = PortraitConfig().max_megapixels) -> Image.Image:
-    """The picture of a file. Raises as `load_picture`."""
+    """Load the picture of a file. Raises as `load_picture`."""
     return load_picture(source, max_megapixels).image
 
 
 def load_picture(
     source: str, max_megapixels: float, is_wanted: Callable[[Image.Image], bool] | None = None
 ) -> Picture:
-    """The picture as a viewer shows it: sRGB, turned by its EXIF, transparency on white.
+    """Load a picture as viewers show it: sRGB, turned by EXIF, transparency on white.
 
     Colours of 16 bits become 8; of an animation the first picture is taken. Of a film (any that
     FFmpeg reads) it is the first that `is_wanted` in its first minute, or else its first; of an
@@ -73,7 +73,7 @@ def load_picture(
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Whether a picture shows nothing, as a film that fades in does at first."""
+    """Return whether a picture is blank, as when a film fades in."""
     return float(np.asarray(image.convert("L")).std()) < _BLANK
 
 
@@ -97,7 +97,7 @@ def _of_film(
 
 
 def _what_it_is(file: IO[bytes]) -> str:
-    """What is said of a file that is no picture that is read."""
+    """Explain why a file is not a readable picture."""
     file.seek(0)
     with suppress(*_DAMAGE, *_TOO_LARGE), Image.open(file) as image:
         return f"it is {image.format}, which is not read"
@@ -126,7 +126,7 @@ def _unreadable(source: str, reason: str) -> ImageUnreadableError:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; EXIF that is damaged says nothing, and viewers pass over it."""
+    """Turn a picture as its EXIF says; like viewers, ignore damaged EXIF."""
     with suppress(*_DAMAGE):
         return ImageOps.exif_transpose(image)
     return image
@@ -147,7 +147,7 @@ def _rgb(source: str, image: Image.Image) -> Image.Image:
 
 
 def _8_bit(source: str, image: Image.Image) -> Image.Image:
-    """The upper 8 of 16 bits."""
+    """Keep the upper 8 of 16 bits."""
     wide = np.asarray(image)
     if image.mode == "I" and (wide.min() < 0 or wide.max() > _MOST_16_BIT):
         raise _unreadable(source, "its pixels are numbers of 32 bits, and no RGB colours")
@@ -155,7 +155,7 @@ def _8_bit(source: str, image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(pixels: Image.Image, original: Image.Image) -> Image.Image:
-    """The pixels in the colours that the video has, if a profile says that they are in others."""
+    """Convert the pixels to sRGB if a profile says they are in other colours."""
     profile = original.info.get("icc_profile")
     if not profile:
         return pixels

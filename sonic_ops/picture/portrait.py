@@ -114,7 +114,7 @@ def place_face(
 
 
 def load_portrait(source: str, settings: PortraitConfig, face_box: Box | None) -> Picture:
-    """The picture that is animated: of a film the first that shows a face, or anything.
+    """Load the picture to animate: of a film, the first with a face, or with anything.
 
     Raises MissingFileError or ImageUnreadableError.
     """
@@ -165,7 +165,7 @@ def prepare_portrait(
 
 
 def crop_around(box: Box, expand: float, size: tuple[int, int]) -> Corners:
-    """A square around a face: each side of the box grows by `expand` times its length.
+    """Return a square around a face: each side of the box grows by `expand`.
 
     The grown box is cut at the border; its shorter side is the side of the square, which slides
     along the longer one as near to the middle of the face as it can.
@@ -179,7 +179,7 @@ def crop_around(box: Box, expand: float, size: tuple[int, int]) -> Corners:
 
 
 def face_mask(box: Box, area: float, size: tuple[int, int]) -> Image.Image:
-    """255 on the box with its sides scaled by `area`, 0 elsewhere; both cut at the border."""
+    """Draw a mask: 255 on the box with sides scaled by `area`, 0 elsewhere."""
     left, right = _span(box.x, box.width, area, size[0])
     top, bottom = _span(box.y, box.height, area, size[1])
     mask_HW = np.zeros((size[1], size[0]), np.uint8)
@@ -205,13 +205,13 @@ def picture_tensors(
 
 
 def _image_tensor(image: Image.Image) -> Tensor:
-    """A picture in [-1, 1]: C H W."""
+    """Convert a picture to [-1, 1]: C H W."""
     image_HWC = torch.from_numpy(np.asarray(image).astype(np.float32) / 255)
     return image_HWC.permute(2, 0, 1).contiguous() * 2 - 1
 
 
 def clip_pixels(image: Image.Image) -> Tensor:
-    """The whole picture stretched to 224 x 224 and normalised as CLIP expects it: C H W."""
+    """Stretch a picture to 224 x 224 and normalise it for CLIP: C H W."""
     small = _resize(image, (CLIP_SIDE, CLIP_SIDE))
     unit_HWC = np.asarray(small).astype(np.float32) / np.float32(255)
     mean, std = np.array(CLIP_MEAN, np.float32), np.array(CLIP_STD, np.float32)
@@ -219,7 +219,7 @@ def clip_pixels(image: Image.Image) -> Tensor:
 
 
 def portrait_tensors(portrait: Portrait) -> dict[str, Tensor]:
-    """Everything a portrait holds, as tensors."""
+    """Return everything a portrait holds, as tensors."""
     box, larger_CHW = portrait.box, portrait.larger_CHW
     larger = {} if larger_CHW is None else {"larger_CHW": larger_CHW}
     return larger | {
@@ -233,7 +233,7 @@ def portrait_tensors(portrait: Portrait) -> dict[str, Tensor]:
 
 
 def portrait_from(tensors: dict[str, Tensor]) -> Portrait:
-    """The portrait of `portrait_tensors`."""
+    """Return the portrait of `portrait_tensors`."""
     left, top, right, bottom = (int(v) for v in tensors["crop"])
     return Portrait(
         tensors["image_CHW"],
@@ -298,7 +298,7 @@ def _slide(wish: float, lowest: float, highest: float) -> float:
 
 
 def _span(start: float, length: float, area: float, limit: int) -> tuple[int, int]:
-    """Whole-pixel ends of a scaled side, floored as the released model floors them."""
+    """Return whole-pixel ends of a scaled side, floored as in the released code."""
     centre = (start + start + length) // 2
     half = (length * area) // 2
     return int(max(centre - half, 0)), int(min(centre + half, limit))

@@ -27,12 +27,12 @@ _709_FROM_2020 = np.array(
 
 
 def is_hdr(frame: VideoFrame) -> bool:
-    """Whether a frame is for screens that show more than ordinary video holds."""
+    """Return whether a frame is HDR."""
     return int(frame.color_trc) in (ColorTrc.ARIB_STD_B67, ColorTrc.SMPTE2084)
 
 
 def ordinary(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture (H W C) of an HDR frame, of BT.709, in a size (width, height)."""
+    """Map an HDR frame to BT.709 (H W C) of a size (width, height)."""
     wide = frame.reformat(
         *size,
         format="rgb48le",

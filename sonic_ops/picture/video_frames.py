@@ -59,7 +59,7 @@ def film_size(file: IO[bytes]) -> tuple[int, int] | None:
 
 
 def is_film(file: IO[bytes]) -> bool:
-    """Whether the pictures of a file move; the cover of an album does not."""
+    """Return whether a file is a film; album covers are not."""
     with _opened(file) as (_, stream):
         return not is_cover(stream)
 
@@ -81,7 +81,7 @@ def pictures_every(file: IO[bytes], step_s: float) -> Iterator[tuple[float, Imag
 
 
 def pictures_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterator[Image.Image]:
-    """What is shown at moments in seconds that rise; behind its end the last picture, RGB.
+    """Yield the RGB picture at rising times in seconds; beyond the end, the last one.
 
     Raises ImageUnreadableError.
     """
@@ -109,7 +109,7 @@ def pictures_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterat
 
 @contextmanager
 def _opened(file: IO[bytes] | str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A film and the pictures that players show of it. Raises MediaError."""
+    """Open a film and its video track. Raises MediaError."""
     if not isinstance(file, str):
         file.seek(0)
     with translated(file), open_container(file) as container:
@@ -122,7 +122,7 @@ def _opened(file: IO[bytes] | str) -> Iterator[tuple[InputContainer, VideoStream
 
 
 def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """The pictures that can be decoded."""
+    """Yield the frames that can be decoded."""
     decoder = _alpha_decoder(stream)
     with suppress(CutOffError):
         for packet in packets_of(container):
@@ -140,7 +140,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
-    """The decoder that knows the transparency of VP8 and VP9, which FFmpeg's own passes over."""
+    """Return a decoder for transparent VP8 and VP9, which FFmpeg's own ignores."""
     name = stream.codec_context.name
     if stream.metadata.get("alpha_mode") != "1" or name not in {"vp8", "vp9"}:
         return None
@@ -187,7 +187,7 @@ def _shown_size(stream: VideoStream, frame: VideoFrame | None = None) -> tuple[i
 
 
 def _picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:
-    """A frame as a player shows it: RGB, upright, with square pixels."""
+    """Convert a frame to what players show: RGB, upright, square pixels."""
     size = _shown_size(stream, frame)
     shown_HWC = ordinary(frame, size) if is_hdr(frame) else _rgb(frame, size)
     quarters = round(frame.rotation / 90)
@@ -217,7 +217,7 @@ def _rgb(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _is_mirrored(frame: VideoFrame) -> bool:
-    """Whether the file wants the picture mirrored, as some cameras of phones do."""
+    """Return whether the file asks for a mirrored picture, as some phones do."""
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)
     if matrix is None:
         return False

@@ -17,7 +17,7 @@ _DARK = 0.55  # how much of the picture the box behind the letters takes away
 
 
 def labelled(pictures: Iterable[NDArray[np.uint8]], text: str) -> Iterator[NDArray[np.uint8]]:
-    """The pictures (H W C) with a text in their lower left corner, white on a dark box."""
+    """Draw a text into the lower left corner of pictures (H W C)."""
     for picture_HWC in pictures:
         height, width, _ = picture_HWC.shape
         white_hw = _label(text, height, width)
@@ -31,7 +31,7 @@ def labelled(pictures: Iterable[NDArray[np.uint8]], text: str) -> Iterator[NDArr
 
 @lru_cache(4)
 def _label(text: str, height: int, width: int) -> NDArray[np.float32]:
-    """How white a label is, from 0 to 1 (h w), as large as the picture has room for."""
+    """Return how white a label is, from 0 to 1 (h w), sized for the picture."""
     size = max(_HEIGHT * min(height, width), _MIN_HEIGHT)
     size *= min(1, _WIDTH * width / (ImageFont.load_default(size).getlength(text) + size))
     size = max(size, 1)
