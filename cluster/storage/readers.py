@@ -11,7 +11,7 @@ from sonic_ops.core.timeline import AudioChunk, Segment
 
 
 def token_track(chunks: Sequence[AudioChunk], files: Sequence[str], num_tokens: int) -> TokenTrack:
-    """Open the tokens of a track, out of the files of its pieces."""
+    """Open the tokens of a track from the files of its chunks."""
     return TokenTrack(chunks, lambda index: read_tensors(files[index])["tokens"], num_tokens)
 
 

@@ -102,7 +102,7 @@ class VideoRequest:
 
 @dataclass(frozen=True, slots=True)
 class AudioChunkJob:
-    """Encode a piece of a track into a token file."""
+    """Encode an audio chunk into a token file."""
 
     audio: str
     chunk: AudioChunk
@@ -120,7 +120,7 @@ class PausesJob:
 
 @dataclass(frozen=True, slots=True)
 class ConditionJob:
-    """Project the tokens around some frames; `tokens` are the files of the pieces of the track."""
+    """Project the tokens around some frames; `tokens` are the files of all chunks."""
 
     chunks: tuple[AudioChunk, ...]
     tokens: tuple[str, ...]
@@ -131,7 +131,7 @@ class ConditionJob:
 
 
 Readers = tuple[tuple[int, ...], ...]
-"""The frames that each parcel takes out of a segment."""
+"""The frames that each halo takes from a segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class ResumeJob:
 class DenoiseJob:
     """One step of the windows of one segment, on their ring.
 
-    Parcel i of the input holds the frames `sources[i]`; parcel i of the output holds `parts[i]`.
+    Halo i of the input holds the frames `sources[i]`; halo i of the output holds `parts[i]`.
     """
 
     step: int
@@ -199,7 +199,7 @@ class StoreJob:
 
 @dataclass(frozen=True, slots=True)
 class BlendSource:
-    """The frames `[start, start + len(weights))` as a stretch has them, and what they weigh."""
+    """The frames `[start, start + len(weights))` of a padded segment, with their weights."""
 
     source: str
     padded: Segment
@@ -209,7 +209,7 @@ class BlendSource:
 
 @dataclass(frozen=True, slots=True)
 class BlendJob:
-    """Fuse the stretches that hold frames of a segment, once, and write its latents."""
+    """Fuse the padded segments that overlap a segment, once, and write its latents."""
 
     segment: Segment
     blend_sources: tuple[BlendSource, ...]
@@ -237,7 +237,7 @@ class DecodeJob:
 
 @dataclass(frozen=True, slots=True)
 class ColourStatsJob:
-    """Decode some frames of a segment and keep their tints."""
+    """Decode some frames of a segment and store their colour statistics."""
 
     segment: Segment
     frames: tuple[int, ...]

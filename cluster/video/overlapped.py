@@ -1,4 +1,4 @@
-"""Fusion at the end: which stretches hold the frames of a segment, and what they weigh there."""
+"""Plan fusion at the end: which padded segments cover a segment, and their weights."""
 
 from collections.abc import Sequence
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> list[str]:
-    """Encode the whole track once, piece by piece; the addresses of the token files."""
+    """Encode the whole track once, chunk by chunk; return the token files."""
     targets = [job.target for job in request.chunks]
     existing = artifacts.existing(targets)
     todo = [(index, job) for index, job in enumerate(request.chunks) if job.target not in existing]
@@ -108,7 +108,7 @@ def encode_video(
 
 
 def _correct_colours(pool: Pool, request: VideoRequest, segments: tuple[Segment, ...]) -> None:
-    """Keep what holds the colours of all segments, by the tints of the whole video."""
+    """Store the colour correction, from the colour statistics of the whole video."""
     if artifacts.existing([request.correction]):
         return
     jobs = [

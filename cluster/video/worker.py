@@ -86,7 +86,7 @@ class RenderWorker:
         return processor_of(str(self.pipe.compute_device))
 
     def encode_chunk(self, job: AudioChunkJob) -> str:
-        """Write the tokens of one piece that count; its address."""
+        """Write the tokens of one audio chunk; return the file."""
 
         def tokens() -> dict[str, Tensor]:
             samples = read_samples(job.audio, job.chunk.start, job.chunk.stop)
@@ -119,7 +119,7 @@ class RenderWorker:
     def condition_frames(self, job: ConditionJob, portrait: PortraitCondition) -> str:
         """Project the tokens of some frames, and scale head and expression; the file's address.
 
-        A file, because what all frames hear is too much to keep in memory for all steps.
+        A file, because the audio condition of all frames is too large to keep in memory.
         """
 
         def audio_condition() -> dict[str, Tensor]:
@@ -177,7 +177,7 @@ class RenderWorker:
         )
 
     def fuse(self, job: FuseJob, *halos: Tensor) -> Halos | Tensor:
-        """Fuse the parts of a segment's frames, as parcels for the readers of the next step."""
+        """Fuse the window frames of a segment; return halos for the readers of the next step."""
         y_FCHW = _fused(job.segment, job.parts, halos)
         return _scatter(y_FCHW, job.segment, job.readers)
 
@@ -194,7 +194,7 @@ class RenderWorker:
         return artifacts.write_tensors(job.target, latents)
 
     def blend(self, job: BlendJob, *_: str) -> str:
-        """Fuse the overlaps of stretches once; the address of the latents."""
+        """Fuse the overlaps of padded segments once; return the file of latents."""
 
         def latents() -> dict[str, Tensor]:
             blend_sources = []
@@ -231,7 +231,7 @@ class RenderWorker:
         return self.pipe.encode_reference(portrait_from(artifacts.read_tensors(portrait)))
 
     def measure_colour_stats(self, job: ColourStatsJob) -> str:
-        """Write the tints of some frames; the address."""
+        """Write the colour statistics of some frames; return the file."""
 
         def colour_stats() -> dict[str, Tensor]:
             track = LatentTrack((job.segment,), (job.latents,))

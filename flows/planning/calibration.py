@@ -35,7 +35,7 @@ def machine_name() -> str:
 class Costs:
     """Seconds of a worker at `pixels` pixels, by what they grow with.
 
-    `piece_s` is a piece of 30 s that the speech encoder hears, `frame_s` the projection of what a
+    `piece_s` is an audio chunk of 30 s, `frame_s` the projection of what a
     frame hears, `branch_s` a UNet call for one guidance branch, `step_frame_s` the fusion of a
     frame after a step, `middle_s` the interpolation after a frame, `paste_s` an output frame that
     is put into a picture, by the pixels that it covers there, `encode_s` an output frame by its

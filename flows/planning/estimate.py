@@ -76,7 +76,7 @@ def estimate_row(
     area, pasted = sizes.animated / costs.pixels, sizes.pasted / costs.pixels
     moving = sizes.encoded * (sizes.moving + STILL * (1 - sizes.moving))  # in pixels that move
     codec = config.media.codec or "h264"
-    chunks = _pieces(plan, config)
+    chunks = _chunks(plan, config)
     denoise_s = (
         plan.num_windows * num_branches(config.sampling) * costs.branch_s
         + plan.num_frames * plan.num_steps * costs.step_frame_s
@@ -100,7 +100,7 @@ def estimate_row(
             stage: int(calibration.kept_bytes + area * max(peak - calibration.kept_bytes, 0))
             for stage, peak in calibration.peak_bytes.items()
         },
-        int(sum(piece.num_tokens for piece in chunks) * calibration.work_token_bytes)
+        int(sum(chunk.num_tokens for chunk in chunks) * calibration.work_token_bytes)
         + int(area * plan.num_frames * calibration.work_frame_bytes)
         + output_bytes,
         output_bytes,
@@ -116,7 +116,7 @@ def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
     return plan.num_frames + len(stats_frames(0, plan.num_frames, plan.num_frames))
 
 
-def _pieces(plan: RowPlan, config: RenderConfig) -> tuple[AudioChunk, ...]:
+def _chunks(plan: RowPlan, config: RenderConfig) -> tuple[AudioChunk, ...]:
     """Pieces of sound that the speech encoder hears."""
     overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
     piece_samples = config.audio_chunk_s * SAMPLE_RATE_HZ

@@ -63,16 +63,16 @@ class Prosody:
 
 
 def analyse_prosody(samples_S: Samples, num_frames: int) -> Prosody:
-    """Analyse 16 kHz samples; only pieces are read, so they may be a file of any length.
+    """Analyse 16 kHz samples; only spans are read, so they may be a file of any length.
 
     Pitch is YIN (de Cheveigne and Kawahara 2002) where a span repeats itself after one period.
     Syllables are voiced peaks of loudness (after de Jong and Wempe 2009); on five sentences of
     read speech their number is off by 10 %.
     """
     assert num_frames > 0
-    pieces = [_analyse_piece(span_S) for span_S in _pieces(samples_S, num_frames)]
+    spans = [_analyse_span(span_S) for span_S in _spans(samples_S, num_frames)]
     pitch_H, voiced_H, loudness_H, swell_H = (
-        np.concatenate([piece[i] for piece in pieces]) for i in range(4)
+        np.concatenate([span[i] for span in spans]) for i in range(4)
     )
     voiced_FH, loudness_FH = (_by_frame(part) for part in (voiced_H, loudness_H))
     voiced_F = voiced_FH.sum(axis=1) * 2 >= HOPS_PER_FRAME
@@ -96,7 +96,7 @@ def pauses(prosody: Prosody, min_s: float) -> list[range]:
     return [run for run in runs if len(run) >= min_s * MODEL_FPS]
 
 
-def _pieces(samples_S: Samples, num_frames: int) -> Iterator[Floats]:
+def _spans(samples_S: Samples, num_frames: int) -> Iterator[Floats]:
     """Yield the samples behind up to `PIECE_HOPS` hops, with silence beyond both ends."""
     margin = (SPAN_SAMPLES - HOP_SAMPLES) // 2
     num_hops = num_frames * HOPS_PER_FRAME
@@ -108,7 +108,7 @@ def _pieces(samples_S: Samples, num_frames: int) -> Iterator[Floats]:
         yield np.pad(inside, (before, stop - start - before - len(inside)))
 
 
-def _analyse_piece(samples_S: Floats) -> tuple[Floats, Flags, Floats, Floats]:
+def _analyse_span(samples_S: Floats) -> tuple[Floats, Flags, Floats, Floats]:
     """Pitch, voice, loudness and its smooth swell of every hop."""
     spans_HS = np.lib.stride_tricks.sliding_window_view(samples_S, SPAN_SAMPLES)[::HOP_SAMPLES]
     loudness_H = _loudness(spans_HS, np.ones(HOP_SAMPLES))

@@ -18,9 +18,9 @@ from sonic_ops.core.timeline import AudioChunk
 
 
 def log_mel(samples_S: NDArray[np.float32]) -> Tensor:
-    """Whisper's log-mel of one piece: S -> M T, padded with silence to 30 s (3000 mel frames).
+    """Compute Whisper's log-mel of a chunk, padded with silence to 30 s: S -> M T (3000 steps).
 
-    The floor is the piece's own maximum minus 8, so loudness is normalised per piece.
+    The floor is the chunk's own maximum minus 8, so loudness is normalised per chunk.
     Source: Whisper (arXiv:2212.04356), by its feature extractor in transformers.
     """
     assert samples_S.shape[0] <= PIECE_SAMPLES
@@ -30,7 +30,7 @@ def log_mel(samples_S: NDArray[np.float32]) -> Tensor:
 
 @torch.no_grad()
 def encode_mel(encoder: WhisperEncoder, mel_MT: Tensor) -> Tensor:
-    """Hidden states of one piece: M T -> L K D with 1500 tokens.
+    """Compute the hidden states of one chunk: M T -> L K D with 1500 tokens.
 
     K holds the embeddings and every layer's output; the last layer's is the one after the final
     layer norm, as the released Sonic reads it.
@@ -52,7 +52,7 @@ def _extractor() -> WhisperFeatureExtractor:
 
 
 class TokenTrack:
-    """Tokens of the whole track out of those of its pieces, which are read when they are needed."""
+    """Tokens of the whole track, read from its chunks when needed."""
 
     def __init__(
         self, chunks: Sequence[AudioChunk], read_chunk: Callable[[int], Tensor], num_tokens: int
@@ -65,7 +65,7 @@ class TokenTrack:
     def read(self, start: int, stop: int) -> Tensor:
         """Tokens `[start, stop)`: (stop - start, L, D), zero outside the track.
 
-        Sums run in the order of the pieces, so that a token does not depend on what is read.
+        Sums run in the order of the chunks, so that a token does not depend on what is read.
         """
         first, last = max(start, 0), min(stop, self._num_tokens)
         inside = min(max(first, 0), self._num_tokens - 1)

@@ -24,7 +24,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 AudioContext = Literal["blocks", "overlapped"]
-"""Whether the pieces that the speech encoder hears lie side by side, or overlap."""
+"""Whether the audio chunks that Whisper encodes lie side by side or overlap."""
 Interpolation = Literal["flow", "dis", "blend", "layers"]
 """How pictures in between are made: by RIFE, by dense inverse search, by laying both over, or by
 mixing the layers that both are over the portrait."""

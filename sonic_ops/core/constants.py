@@ -35,8 +35,8 @@ OUTPUT_FRAMES_PER_FRAME: Final = exact_div(OUTPUT_FPS, MODEL_FPS)  # 2
 SAMPLES_PER_TOKEN: Final = exact_div(SAMPLE_RATE_HZ, TOKENS_PER_SECOND)  # 320
 PIECE_SAMPLES: Final = PIECE_SECONDS * SAMPLE_RATE_HZ  # 480,000
 PIECE_TOKENS: Final = PIECE_SECONDS * TOKENS_PER_SECOND  # 1500
-PIECE_OVERLAP_SAMPLES: Final = 5 * SAMPLE_RATE_HZ  # where pieces overlap at all
-FADE_TOKENS: Final = TOKENS_PER_SECOND  # in the middle of an overlap: both sides hear 2 s more
+PIECE_OVERLAP_SAMPLES: Final = 5 * SAMPLE_RATE_HZ  # if chunks overlap
+FADE_TOKENS: Final = TOKENS_PER_SECOND  # in the middle of an overlap: both sides have 2 s more
 
 WINDOW_FRAMES: Final = 25
 SHIFT_FRAMES: Final = 7

@@ -88,11 +88,11 @@ class VideoConfig(Settings):
 
     @model_validator(mode="after")
     def _pieces_move_on(self) -> Self:
-        # The last piece begins earlier than its place: two fades must still fit between.
+        # The last chunk begins earlier than its place: two fades must still fit between.
         fades_s = 2 * FADE_TOKENS // TOKENS_PER_SECOND
         least_s = PIECE_OVERLAP_SAMPLES // SAMPLE_RATE_HZ + fades_s
         if self.audio_context == "overlapped" and self.audio_chunk_s < least_s:
-            raise ValueError(f"audio_chunk_s must be {least_s} or more where pieces overlap")
+            raise ValueError(f"audio_chunk_s must be {least_s} or more if chunks overlap")
         return self
 
     @model_validator(mode="after")

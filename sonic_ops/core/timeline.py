@@ -3,28 +3,30 @@
 Glossary of the project:
 
 row           one line of the manifest: one video to render
-frame         one model frame, 12.5 per second; an *output frame* (25 per second, or another rate
-              that was asked for) is always so named
+frame         one model frame, 12.5 per second; an *output frame* (25 per second, or the requested
+              rate) is always called so
 tick          1/25 s of audio, 640 samples at 16 kHz
 token         one Whisper encoder position, 50 per second
-piece         the 30 s of audio that the Whisper encoder hears at once; pieces may overlap, and
-              their tokens then fade into each other
+audio chunk   up to 30 s of audio that Whisper encodes at once; chunks may overlap, and their
+              tokens then cross-fade
+audio         what one frame gets from the audio: projected tokens, and motion buckets
+condition
 window        the 25 frames of one UNet call; it may run past the ends of the ring
+window frame  one frame as one window computed it; fusion averages the window frames of a frame
 shift         frames by which the window grid moves to the left between two steps (7)
-ring          frames counted modulo their number, so that their end touches their start: all frames
-              of the video, or those of a stretch
-padding mode  what a window finds past the ends of a ring: the other end (circular), or the frames
-              again in a mirror (reflect)
-stretch       a segment and its overlaps, denoised alone and fused at the end
+ring          frames counted modulo their number, so that the end touches the start: all frames of
+              the video, or those of a padded segment
+padding mode  what a window sees past the ends of a ring: the other end (circular), or the frames
+              mirrored (reflect)
 segment       frames `[start, stop)` that one worker owns
-halo          frames that a segment reads, or computes, but does not own
+padded        a segment with its overlaps, denoised alone and fused at the end
+segment
+halo          frames that a segment reads or computes but does not own; neighbours exchange them
 overlap       frames computed by more than one window or segment, which fusion reconciles
 fusion        making one latent out of every overlap
-part          one frame as one window computed it; fusion averages the parts of a frame
-parcel        the frames, or parts, that one segment hands to another
+blend source  the frames of a padded segment, with their weights in fusion at the end
 step          one noise level, over all windows
 checkpoint    the latents of a segment after some steps, in a file
-take          frames as one stretch has them, with their weights in fusion at the end
 stitch        joining encoded segments without encoding again; *mux* adds the audio
 """
 
@@ -198,7 +200,7 @@ def pad_segments(
 ) -> tuple[Segment, ...]:
     """Extend every segment by half an overlap on both sides.
 
-    A stretch holds a whole window wherever the video does.
+    A padded segment has a whole window wherever the video has one.
     """
     num_frames = segments[-1].stop
     before, after = overlap // 2, overlap - overlap // 2
@@ -227,7 +229,7 @@ class AudioChunk:
     """Samples `[start, stop)` that the speech encoder hears at once, and where its tokens count.
 
     They come in across the tokens `rise` of the track and go out across `fall`, where the next
-    piece comes in. Without overlap these are empty: the borders are hard.
+    chunk comes in. Without overlap these are empty: the borders are hard.
     """
 
     index: int
@@ -238,7 +240,7 @@ class AudioChunk:
 
     @property
     def first_token(self) -> int:
-        """The token of the track that the first one of the piece is."""
+        """The token of the track that the first one of the chunk is."""
         return self.start // SAMPLES_PER_TOKEN
 
     @property
@@ -262,9 +264,9 @@ def _risen(span: range, token: int) -> float:
 def cut_audio_chunks(
     num_samples: int, chunk_samples: int, overlap_samples: int = 0
 ) -> tuple[AudioChunk, ...]:
-    """Cut audio into pieces, each of which overlaps the next one.
+    """Cut audio into chunks, each of which overlaps the next one.
 
-    They change over in the middle of an overlap. Without overlap the last piece is what is left;
+    They change over in the middle of an overlap. Without overlap the last chunk is the rest;
     else it begins earlier, so that it is as long as the others.
     """
     assert 0 <= overlap_samples < chunk_samples

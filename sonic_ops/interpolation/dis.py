@@ -1,4 +1,4 @@
-"""What is between two pictures, by dense inverse search: patches are looked for where they went.
+"""Interpolate by dense inverse search, which finds where patches moved.
 
 Made for small pictures and CPUs: at 128 pixels it is nearer to the true pictures in between than
 the flow network, at a twentieth of its time (`python -m tests.bench.between`).

@@ -1,4 +1,4 @@
-"""Audio attention: how every second attention of the UNet also listens.
+"""Audio attention: every second cross-attention of the UNet also attends to audio tokens.
 
 Shape letters: B guidance branches, T frames of a window, Q pixels of a level, C channels of a
 level, K context tokens, D channels of the context, H, W rows and columns of the face mask.
@@ -30,7 +30,7 @@ def mask_at_level(mask_11HW: Tensor, num_pixels: int) -> Tensor:
 
 
 class Context:
-    """What one UNet call listens to; every attention processor of that UNet reads it.
+    """The audio context of one UNet call, read by all its attention processors.
 
     A branch's context is (T, K, D), or (1, K, D) when it is the same for every frame: then it is
     projected once and not T times.
@@ -118,10 +118,10 @@ class AudioAttention(nn.Module):
         context, frames = self.context, self.context.num_frames
         key = per_frame(project_once(self.to_k_ip[0], context.audio), frames)
         value = per_frame(project_once(self.to_v_ip[0], context.audio), frames)
-        heard = _attention(attn.to_q(hidden_states), key, value, attn.heads)
-        mask = context.mask_for(hidden_states.shape[1], heard)
+        attended = _attention(attn.to_q(hidden_states), key, value, attn.heads)
+        mask = context.mask_for(hidden_states.shape[1], attended)
         seen = per_frame(project_once(attn.to_v, context.image), frames)
-        return _out(attn, seen + (heard if mask is None else mask * heard))
+        return _out(attn, seen + (attended if mask is None else mask * attended))
 
     def _attend_over_time(self, attn: Any, hidden_states: Tensor) -> Tensor:
         audio, image = over_time(self.context.audio), over_time(self.context.image)
@@ -129,9 +129,9 @@ class AudioAttention(nn.Module):
         hidden_states = hidden_states.reshape(len(audio), -1, shape[-1])
         key = torch.cat(project_once(self.to_k_ip[0], audio))
         value = torch.cat(project_once(self.to_v_ip[0], audio))
-        heard = _attention(attn.to_q(hidden_states), key, value, attn.heads)
+        attended = _attention(attn.to_q(hidden_states), key, value, attn.heads)
         seen = torch.cat(project_once(attn.to_v, image))
-        return _out(attn, seen + heard).reshape(shape)
+        return _out(attn, seen + attended).reshape(shape)
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:

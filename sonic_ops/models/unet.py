@@ -1,4 +1,4 @@
-"""The denoiser: diffusers' SVD UNet that also listens.
+"""The denoiser: diffusers' SVD UNet with audio attention.
 
 Shape letters: B guidance branches, T frames of a window, C channels, H, W rows and columns of the
 latents, K audio tokens of a frame, D channels of the context, M channels that deep features take.
@@ -97,15 +97,15 @@ class AudioUNet(ModelMixin):  # type: ignore[misc]
             "image_only_indicator": sample_BTCHW.new_zeros(num_branches, num_frames),
         }
         hidden = unet.conv_in(sample_BTCHW.flatten(0, 1))
-        listening = {"encoder_hidden_states": first.repeat_interleave(num_frames, 0)}
+        context = {"encoder_hidden_states": first.repeat_interleave(num_frames, 0)}
         fine_down, fine_up = unet.down_blocks[0], unet.up_blocks[-1]
-        _, skipped = fine_down(hidden, **shared, **(listening if _listens(fine_down) else {}))
+        _, skipped = fine_down(hidden, **shared, **(context if _attends(fine_down) else {}))
         skipped = (hidden, *skipped)[: len(fine_up.resnets)]
         factor = 2 ** len(fine_down.downsamplers)
         coarse = F.pixel_unshuffle(deep_BTMHW.flatten(0, 1).to(hidden), factor)
         inner = self._upsampler(coarse)
         outer = {"res_hidden_states_tuple": skipped}
-        hidden = fine_up(inner, **shared, **outer, **(listening if _listens(fine_up) else {}))
+        hidden = fine_up(inner, **shared, **outer, **(context if _attends(fine_up) else {}))
         predicted: Tensor = unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
         return predicted.reshape(num_branches, num_frames, *predicted.shape[1:])
 
@@ -142,5 +142,5 @@ def capture_input(
         hook.remove()
 
 
-def _listens(block: Any) -> bool:
+def _attends(block: Any) -> bool:
     return bool(getattr(block, "has_cross_attention", False))

@@ -1,11 +1,10 @@
-"""Colours that stay those of the portrait from the first second to the last.
+"""Keep the colours of the portrait from the first second to the last.
 
-Of one frame in 25 the tint is measured, as it is decoded, and compared with that of the portrait,
-both without the mouth. What is between follows smoothly, over many seconds, so that a head that
-moves makes no colour pump. The tints lie on a grid of the whole video, and so no cut into segments
-changes a bit.
+The colours of one frame in 25 are measured and compared with the portrait's, without the mouth.
+The correction follows smoothly over many seconds, so that a moving head does not pump colours.
+The measured frames lie on a grid of the whole video, so the split into segments changes no bit.
 
-Shape letters: C colours, H, W rows and columns, N tints.
+Shape letters: C colours, H, W rows and columns, N statistics.
 """
 
 import math
@@ -22,7 +21,7 @@ from torch.nn import functional
 from sonic_ops.core.constants import MODEL_FPS
 
 STATS_FRAMES = 25  # from one tint to the next
-REACH_S = 6.0  # deviation of the weights by which tints are averaged
+REACH_S = 6.0  # deviation of the weights by which statistics are averaged
 MAX_GAIN = 1.25
 _FURTHEST = 5.0  # deviations: what is further away weighs less than 4e-6
 _CELL = 8  # pixels a side: finer detail is no colour

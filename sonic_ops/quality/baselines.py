@@ -21,7 +21,7 @@ HEARD: Final = (
     "syncnet_confidence",
     "syncnet_distance",
 )
-"""The figures that hear the sound; all others are the same with any sound."""
+"""The figures that depend on the sound."""
 
 _SETTLED: Final = 4  # equal frames, from the last of which on nothing changes any more
 

@@ -51,9 +51,9 @@ def cepstra(samples: Samples, start: int, stop: int) -> NDArray[np.float32]:
 def _spans(samples: Samples, start: int, stop: int) -> Doubles:
     """Cut the samples into steps, with pre-emphasis."""
     first, last = start * _STEP_SAMPLES, (stop - 1) * _STEP_SAMPLES + _SPAN_SAMPLES
-    heard = np.asarray(samples[slice(max(first - 1, 0), last)], np.float64)
-    heard = np.clip(np.rint(heard * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
-    before = heard if first else np.concatenate([[0.0], heard])  # nothing is before the first
+    span = np.asarray(samples[slice(max(first - 1, 0), last)], np.float64)
+    span = np.clip(np.rint(span * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
+    before = span if first else np.concatenate([[0.0], span])  # nothing is before the first
     assert len(before) == last - first + 1, "steps lie inside the sound"
     raised = before[1:] - _PREEMPHASIS * before[:-1]
     spans: Doubles = np.lib.stride_tricks.sliding_window_view(raised, _SPAN_SAMPLES)

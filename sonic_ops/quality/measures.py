@@ -1,4 +1,4 @@
-"""From what was seen and heard to figures of a whole video, or of a part of it.
+"""Compute the figures of a video, or of a part of it, from tracks and speech.
 
 Shape letters: N output frames, L lags, T seconds.
 """

@@ -1,4 +1,4 @@
-"""Whether the border of two segments can be told from how much the picture changes there.
+"""Measure whether segment borders can be recognised by how much the picture changes there.
 
 A segment begins with a key frame, and a codec makes key frames in another way than the frames
 between them. So there are two questions: is there a jump against the frames nearby, which anybody
@@ -40,7 +40,7 @@ class Seams:
     high: float
     """Bounds of the 95 % interval of the ratio."""
     auc: float
-    """How often one of these shows more change than one of the others: .5 if it cannot be told."""
+    """Probability that a change here exceeds one elsewhere: 0.5 is chance."""
 
 
 def key_changes(change_N: Floats, keys: Sequence[int]) -> tuple[KeyChange, ...]:

@@ -58,8 +58,8 @@ def _levels(samples: Samples, middles_s: NDArray[np.float64]) -> NDArray[np.floa
     first, last = int(starts[0]), int(starts[-1]) + _SPAN_SAMPLES
     inside = np.asarray(samples[slice(max(first, 0), last)], np.float32)
     before = max(-first, 0)
-    heard = np.pad(inside, (before, max(last - first - before - len(inside), 0)))
-    spans_NS = np.stack([heard[s : s + _SPAN_SAMPLES] for s in starts - first])
+    padded = np.pad(inside, (before, max(last - first - before - len(inside), 0)))
+    spans_NS = np.stack([padded[s : s + _SPAN_SAMPLES] for s in starts - first])
     spectrum = np.abs(np.fft.rfft(spans_NS * np.hanning(_SPAN_SAMPLES))) ** 2
     low, high = (hz * _SPAN_SAMPLES // SAMPLE_RATE_HZ for hz in _VOICE_HZ)
     power_N = spectrum[:, low:high].sum(1) / _SPAN_SAMPLES**2

@@ -97,8 +97,8 @@ def embed_audio(scorer: SyncNetScorer, samples: Samples, num: int) -> Iterator[N
     for start in range(0, num, _BLOCK):
         stop = min(start + _BLOCK, num)
         first = start * _STEPS_PER_FRAME
-        heard_TK = cepstra(samples, first, (stop - 1) * _STEPS_PER_FRAME + NUM_STEPS)
-        spans = np.lib.stride_tricks.sliding_window_view(heard_TK, NUM_STEPS, axis=0)
+        cepstra_TK = cepstra(samples, first, (stop - 1) * _STEPS_PER_FRAME + NUM_STEPS)
+        spans = np.lib.stride_tricks.sliding_window_view(cepstra_TK, NUM_STEPS, axis=0)
         spans_NKS = torch.from_numpy(spans[::_STEPS_PER_FRAME].copy()).to(scorer.device)
         with torch.inference_mode():
             yield scorer.network.embed_audio(spans_NKS).cpu().numpy()
@@ -126,8 +126,8 @@ def distances(lips_NE: Floats, sounds_NE: Floats, moved: int = 0) -> NDArray[np.
         lips = torch.from_numpy(lips_NE[start : start + _COMPARED].copy())
         places = np.arange(start - MAX_SHIFT, start + len(lips) + MAX_SHIFT)
         is_inside = (places >= 0) & (places < num)
-        heard = sounds_NE[(places + moved) % num] * is_inside[:, None]
-        sounds = torch.from_numpy(heard.astype(np.float32))
+        embedded = sounds_NE[(places + moved) % num] * is_inside[:, None]
+        sounds = torch.from_numpy(embedded.astype(np.float32))
         for shift in range(found_NL.shape[1]):
             apart = F.pairwise_distance(lips, sounds[shift : shift + len(lips)])
             found_NL[start : start + len(lips), shift] = apart.numpy()

@@ -1,4 +1,4 @@
-"""What the UNet is told: about the portrait once, about every frame from the whole track.
+"""Condition the UNet: on the portrait once, on every frame from the whole track.
 
 Shape letters: F frames, S tokens in a frame's span, L encoder layers, D channels of a token,
 K audio tokens, E channels of the context, C, H, W latents (or pixels where it is said).
@@ -47,7 +47,7 @@ class PortraitCondition:
 
 @dataclass(frozen=True, slots=True)
 class FrameCondition:
-    """What some frames hear and how much they move; row i belongs to `frames[i]`."""
+    """Audio tokens and motion buckets of some frames; row i belongs to `frames[i]`."""
 
     frames: tuple[int, ...]
     tokens_FKE: Tensor

@@ -82,13 +82,13 @@ def plan_step(
 
 
 def plan_apart(
-    stretches: Sequence[Segment], grid: Grid, padding_mode: PaddingMode = "circular"
+    segments: Sequence[Segment], grid: Grid, padding_mode: PaddingMode = "circular"
 ) -> StepPlan:
     """Plan padded segments as rings of their own, without halos."""
-    rings = tuple(Ring(stretch.start, len(stretch), padding_mode) for stretch in stretches)
-    alone = tuple((stretch.index,) for stretch in stretches)
+    rings = tuple(Ring(segment.start, len(segment), padding_mode) for segment in segments)
+    alone = tuple((segment.index,) for segment in segments)
     windows = tuple(tuple(grid(ring.num_frames)) for ring in rings)
-    return StepPlan(tuple(stretches), rings, windows, alone, alone, alone, alone)
+    return StepPlan(tuple(segments), rings, windows, alone, alone, alone, alone)
 
 
 def _inverse(others: Sequence[set[int]]) -> list[set[int]]:
@@ -104,10 +104,10 @@ def _ascending(parts: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(sorted(part)) for part in parts)
 
 
-def fusion_order(parcels: Sequence[Sequence[WindowFrame]]) -> list[int]:
+def fusion_order(halos: Sequence[Sequence[WindowFrame]]) -> list[int]:
     """Order the frames of concatenated halos by window and position.
 
     Sums run in this order, so that they do not depend on which segment computed a part.
     """
-    parts = [part for parcel in parcels for part in parcel]
+    parts = [part for halo in halos for part in halo]
     return sorted(range(len(parts)), key=lambda i: (parts[i].window, parts[i].position))
