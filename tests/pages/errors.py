@@ -9,14 +9,14 @@ from sonic_ops.core.errors import SonicError
 from tests.pages.source import LAYERS, REPOSITORY, Page
 
 PATH = "flows/ERRORS.md"
-HEAD = """# When something fails
+HEAD = """# Errors and remedies
 
-Made by `make docs` from `sonic_ops/core/errors.py` and every place that raises one of its errors:
-search here for the sentence that you have read; `…` and *words* stand for what differs. Every
-error is a sentence and a remedy, on the terminal and in the columns `error_class`, `error` and
-`remedy` of the results. An error of another class is a fault of the program: `error.txt` in the
-work folder of the row has its traceback. Exit status: 0 every row is finished, 1 some rows are
-not, 2 nothing could start, 130 stopped.
+`make docs` writes this page from `sonic_ops/core/errors.py` and every place that raises one of
+its errors. Search here for the message you saw; `…` and *words* stand for what varies. Messages
+and remedies appear on the terminal and in the columns `error_class`, `error` and `remedy` of the
+results. An error of any other class is a bug: `error.txt` in the row's work folder has the
+traceback. Exit status: 0 every row is finished, 1 some rows are not, 2 nothing could start, 130
+stopped.
 
 | class | meaning | what happens next |
 | --- | --- | --- |
@@ -40,7 +40,7 @@ def errors_page() -> Page:
         for kind in kinds
     )
     parts = [
-        f"\n## {kind.__name__}\n\n| it says | do this |\n| --- | --- |\n{rows}"
+        f"\n## {kind.__name__}\n\n| message | remedy |\n| --- | --- |\n{rows}"
         for kind in kinds
         if (rows := _rows(said.get(kind.__name__, set())))
     ]
