@@ -1,4 +1,4 @@
-"""`sonic clean`: says what it would remove, with sizes, and removes it when told to."""
+"""`sonic clean`: list orphaned files with their sizes, and remove them with --yes."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def clean(target: str, output_folder: str | None, say: Callable[[str], None], *,
             for orphan in orphans:
                 orphan.remove()
         elif orphans:
-            say("nothing is removed yet: the same command with --yes removes it")
+            say("nothing removed yet; run the command again with --yes")
     except OSError as error:
         raise storage_fault(error) from error
 

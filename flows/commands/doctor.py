@@ -121,8 +121,8 @@ def libraries() -> Iterator[Finding]:
         version = metadata.version(name)
         least = wanted.get(name, "").partition(",")[0]
         if least and not version.startswith(least):
-            said = f"{version}, and {least} is what this was tested with"
-            yield Finding(name, "warning", said, "Install that: make setup.")
+            said = f"{version}, but this was tested with {least}"
+            yield Finding(name, "warning", said, "Install that version: make setup.")
         else:
             yield Finding(name, "ok", version)
 
@@ -136,7 +136,9 @@ def codecs() -> Finding:
     names = {ENCODERS[codec].name for form in FORMATS.values() for codec in form.video}
     names |= {form.sound for form in FORMATS.values() if form.sound}
     missing = sorted(name for name in names if not _can_encode(name))
-    said = f"PyAV {av.__version__}, " + (f"without {', '.join(missing)}" if missing else "all here")
+    said = f"PyAV {av.__version__}, " + (
+        f"without {', '.join(missing)}" if missing else "all codecs"
+    )
     if missing:
         remedy = "Use other formats, or install PyAV's own wheel: make setup."
         return Finding("codecs", "warning", said, remedy)
@@ -148,7 +150,7 @@ def writable(name: str, folder: str) -> Finding:
     try:
         addresses.probe_folder(folder)
     except OSError as error:
-        remedy = "Work in a folder of yours, or change its permissions."
+        remedy = "Use a folder you own, or change its permissions."
         return Finding(name, "wrong", f"{folder} cannot be written ({error})", remedy)
     return Finding(name, "ok", f"{folder} can be written")
 
@@ -160,15 +162,17 @@ def disk(name: str, folder: str) -> Finding:
     if free >= LITTLE_DISK_BYTES:
         return Finding(f"disk, {name}", "ok", said)
     state: State = "wrong" if free < LOW_DISK_BYTES else "warning"
-    return Finding(f"disk, {name}", state, said, "Free space; `sonic clean` shows what can go.")
+    return Finding(
+        f"disk, {name}", state, said, "Free some space; `sonic clean` lists what can be removed."
+    )
 
 
 def cache() -> Finding:
     """Check that this user's cache can be written."""
     folder = cache_folder("digests")
     if folder is None:
-        said = "nothing can be kept: weights are hashed and Prefect is set up anew in every run"
-        return Finding("cache", "warning", said, "Let HOME or XDG_CACHE_HOME be writable.")
+        said = "not writable: every run hashes the weights and sets up Prefect again"
+        return Finding("cache", "warning", said, "Make HOME or XDG_CACHE_HOME writable.")
     return Finding("cache", "ok", str(folder.parent))
 
 
@@ -179,7 +183,7 @@ def memory(config: RenderConfig) -> Finding:
         needed = ON_GPU_BYTES if on_gpu else max(load_calibration(config).peak_bytes.values())
     except ConfigError as error:  # without weights, or a calibration, nothing is known
         return Finding("memory", "ok", f"{size_in_words(total)}; {error.message}")
-    said = f"{size_in_words(total)}; a worker takes about {size_in_words(needed)}"
+    said = f"{size_in_words(total)}; a worker needs about {size_in_words(needed)}"
     if needed > total:
         return Finding("memory", "wrong", said, "Use a larger machine, or a lower resolution.")
     return Finding("memory", "ok", f"{said}, {os.cpu_count()} CPUs")
@@ -198,16 +202,16 @@ def gpu(config: RenderConfig) -> Finding:
     if found:
         return Finding("GPU", "ok", found)
     if config.models.device == "cpu":
-        return Finding("GPU", "ok", "none, and the preset needs none")
-    remedy = "Install the driver, or take a preset for the CPU: --preset lite."
-    return Finding("GPU", "wrong", f"none, and the preset wants {config.models.device}", remedy)
+        return Finding("GPU", "ok", "none; the preset does not need one")
+    remedy = "Install the driver, or use a preset for the CPU: --preset lite."
+    return Finding("GPU", "wrong", f"none, but the preset needs {config.models.device}", remedy)
 
 
 def prefect_server() -> Finding:
     """Check that the user's Prefect server answers."""
     address = os.environ.get("PREFECT_API_URL")
     if address is None:
-        return Finding("Prefect server", "ok", "a temporary one is started by each run")
+        return Finding("Prefect server", "ok", "each run starts a temporary one")
     try:
         with urlopen(f"{address.rstrip('/')}/health", timeout=WAIT_S):
             return Finding("Prefect server", "ok", address)
@@ -242,7 +246,7 @@ def calibrated(config: RenderConfig) -> Finding:
         return Finding("calibration", "warning", error.message, error.remedy)
     if calibration.is_measured:
         return Finding("calibration", "ok", calibration.source)
-    said = "none of this preset: plans are rough guesses"
+    said = "none for this preset, so plans are rough guesses"
     return Finding("calibration", "warning", said, "Measure: sonic doctor --calibrate.")
 
 

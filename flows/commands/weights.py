@@ -25,12 +25,12 @@ def weights() -> None:
 
 @app.command()
 def fetch(
-    folder: Annotated[Path, typer.Argument(help="Where the released files go.")] = RELEASED,
+    folder: Annotated[Path, typer.Argument(help="Folder for the released files.")] = RELEASED,
     accept_licences: Annotated[
-        bool, typer.Option("--accept-licences", help="You have read the licences, and accept them.")
+        bool, typer.Option("--accept-licences", help="Accept the licences, after reading them.")
     ] = False,
 ) -> None:
-    """Fetch the released files, or the rest of them, and check them.
+    """Download the released files, resuming if needed, and check them.
 
     \b
     sonic weights fetch --accept-licences
@@ -45,8 +45,8 @@ def fetch(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="The folder of the released files.")] = RELEASED,
-    target: Annotated[Path, typer.Argument(help="The weights folder to write.")] = Path(CONVERTED),
+    source: Annotated[Path, typer.Argument(help="Folder of the released files.")] = RELEASED,
+    target: Annotated[Path, typer.Argument(help="Weights folder to write.")] = Path(CONVERTED),
 ) -> None:
     """Write the weights folder that the preset sonic loads.
 
@@ -64,10 +64,10 @@ def convert(
 @app.command()
 def check(
     folder: Annotated[
-        str, typer.Argument(metavar="FOLDER", help="A weights folder, or package:NAME.")
+        str, typer.Argument(metavar="FOLDER", help="Weights folder, or package:NAME.")
     ] = CONVERTED,
 ) -> None:
-    """Say of every network of a weights folder whether it is complete, fits and is unchanged.
+    """Check that every network of a weights folder is complete, fits and is unchanged.
 
     \b
     sonic weights check

@@ -92,7 +92,7 @@ def calibrate(
             open_pool(config.cluster, config.models, make_worker=make, watch=watched) as pool,
         ):
             start_s = time.monotonic() - started_s
-            say(f"the first worker is ready after {start_s:.1f} s")
+            say(f"the first worker was ready after {start_s:.1f} s")
             measure = _Measure(pool, config, Path(folder), notes)
             num_frames = min(WINDOWS * config.sampling.window_frames, config.segment_frames)
             size = Round(pool.num_workers, num_frames)
@@ -105,7 +105,7 @@ def calibrate(
             while num_rounds == 0 or time.monotonic() - first_s < budget_s:
                 measure.round(size)
                 num_rounds += 1
-            say(f"{num_rounds} rounds of {size.num_rows} videos of {size.video_s:g} s are rendered")
+            say(f"{num_rounds} rounds of {size.num_rows} videos of {size.video_s:g} s to render")
             measure.extras(CODEC_FRAMES)
             measured = measure.calibration(size, num_rounds, start_s, kept_bytes)
             ended_s = time.monotonic()

@@ -53,7 +53,7 @@ def check(
 ) -> Checked:
     """Run the preflight of a manifest and sort its rows into the ledger."""
     for name, likely in suspected_typos(next(manifest.lines()).cells):
-        terminal.say(f"the column {name!r} decides nothing: is {likely!r} meant?")
+        terminal.say(f"the column {name!r} is unknown; did you mean {likely!r}?")
     outcomes = preflight(
         manifest,
         estimator.config,

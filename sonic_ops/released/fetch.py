@@ -31,10 +31,10 @@ def fetch(folder: Path, say: Callable[[str], None], endpoint: str | None = None)
     files = [file for source in SOURCES for file in list_files(source, folder, endpoint)]
     missing = check_space(files, folder)
     whole = sum(file.size_bytes for file in files)
-    say(f"{gigabytes(missing)} of {gigabytes(whole)} are to be fetched into {folder}")
+    say(f"{gigabytes(missing)} of {gigabytes(whole)} to download into {folder}")
     num_fetched = sum(fetch_file(file, endpoint, say=say) for file in files)
     (folder / ORIGINS).write_text(_origins(files))
-    say(f"{num_fetched} of {len(files)} files fetched, all checksums are right")
+    say(f"{num_fetched} of {len(files)} files downloaded, all checksums match")
 
 
 def _origins(files: Sequence[HubFile]) -> str:

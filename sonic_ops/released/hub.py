@@ -73,7 +73,7 @@ def check_space(files: Sequence[HubFile], folder: Path) -> int:
     free = disk_usage(_existing(folder)).free
     if missing > free:
         raise ConfigError(
-            f"{gigabytes(missing)} are to be fetched, and {folder} has room for {gigabytes(free)}",
+            f"the download needs {gigabytes(missing)}, but {folder} has {gigabytes(free)} free",
             remedy="Free some space, or choose a folder on a larger disk.",
         )
     return missing
@@ -89,7 +89,7 @@ def fetch_file(
     if file.target.exists() and file.target.stat().st_size == file.size_bytes:
         if _checksum(file.target, file) == file.checksum:
             return False
-        say(f"{file.target} is damaged: it is fetched again")
+        say(f"{file.target} is damaged and is downloaded again")
     file.target.parent.mkdir(parents=True, exist_ok=True)
     with _hub_faults(file.repository), file.partial.open("ab") as partial:
         http_get(

@@ -249,7 +249,7 @@ def test_validate_checks_as_a_render_does_and_writes_no_table(
     manifest = write_manifest(good | {"framng": "full"}, other)
     status, text, _ = sonic("validate", manifest, "--preset", preset)
     assert status == 1
-    assert "the column 'framng' decides nothing: is 'framing' meant?" in text
+    assert "the column 'framng' is unknown; did you mean 'framing'?" in text
     assert "row b, column seed: 'x' is not a whole number" in text
     assert "2 rows: 1 to render, 0 finished, 1 wrong" in text
     assert not (tmp_path / "manifest.results.parquet").exists()

@@ -54,7 +54,7 @@ def test_crf_is_said_to_be_what_nvenc_takes_it_for() -> None:
     options = _options(EncodeSettings(crf=23, nvenc=True), 50)
     assert (options["rc"], options["cq"]) == ("vbr", "23")
     said = MediaConfig.model_fields["crf"].description or ""
-    assert "`nvenc` has a variable rate instead and takes the number as its `cq`" in said
+    assert "`nvenc` takes the number as its `cq`, another scale" in said
 
 
 def test_nvenc_is_used_or_missed_in_a_sentence(tmp_path: Path) -> None:
