@@ -87,7 +87,7 @@ class JobGraph:
         num_returns: int,
         persistent: bool,
     ) -> Job:
-        """A new job, which is ready as soon as its inputs are there."""
+        """Add a job, which becomes ready when its inputs exist."""
         job = Job(next(self._numbers), method, arguments, affinity, num_returns, persistent)
         self.require(job)
         return job
@@ -108,13 +108,13 @@ class JobGraph:
         self._offer(job)
 
     def is_there(self, job: Job) -> bool:
-        """Whether the results of a job can be used."""
+        """Return whether the results of a job exist."""
         if job.state is State.DONE and job.node in self._lost_nodes:
             job.state, job.results = State.LOST, ()
         return job.state is State.DONE
 
     def send(self, job: Job) -> tuple[Any, ...]:
-        """A ready job is on its way; its arguments, with results in the place of refs."""
+        """Start a ready job; return its arguments with refs replaced by results."""
         self._withdraw(job)
         job.state, job.was_sent = State.SENT, True
         return tuple(
@@ -123,7 +123,7 @@ class JobGraph:
         )
 
     def done(self, job: Job, results: tuple[Any, ...], node: str) -> None:
-        """A job has run on a node: its readers may go on."""
+        """Mark a job as done on a node, which readies its readers."""
         job.state, job.results, job.has_run = State.DONE, results, True
         job.node = None if job.persistent else node
         if job.persistent:
@@ -152,12 +152,12 @@ class JobGraph:
             self.fail(job, error)
 
     def lose_node(self, node: str) -> None:
-        """What was made on a node is gone."""
+        """Forget the results that were on a lost node."""
         self._lost_nodes.add(node)
         self._review()
 
     def lose_results(self, jobs: Iterable[Job]) -> None:
-        """Some results of jobs could not be read: those of lost nodes, or else all of them."""
+        """Forget unreadable results: those on lost nodes, else all of them."""
         made = [job for job in jobs if not job.persistent]
         there = [job for job in made if self.is_there(job)]
         for job in there if there == made else ():

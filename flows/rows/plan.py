@@ -27,7 +27,7 @@ class RowPlan:
 
 
 def plan_row(duration_s: float, sampling: SamplingConfig, fps: Fraction = OUTPUT_FPS) -> RowPlan:
-    """The plan of `duration_s` seconds of audio; the length in the header decides."""
+    """Plan `duration_s` seconds of audio, by the length in the header."""
     num_samples = round(duration_s * SAMPLE_RATE_HZ)
     num_frames = num_frames_of(num_samples)
     # With mirrors at the ends a grid that has moved has a window more; the first step has not.
@@ -52,7 +52,7 @@ def most_workers(plans: Iterable[RowPlan], *, segment_frames: int, rows_in_fligh
 
 
 def work_in_words(plans: Iterable[RowPlan]) -> str:
-    """The sum of plans, in words."""
+    """Describe the sum of plans."""
     rows = frames = windows = calls = 0
     seconds = 0.0
     for plan in plans:

@@ -92,7 +92,7 @@ class Leases:
                     remove(_address(target, generation))
 
     def holds(self, target: str) -> bool:
-        """Whether a lease is ours, and was renewed in time."""
+        """Return whether a lease is ours and was renewed in time."""
         with self._lock:
             renewed_s = self._renewed_s.get(target)
         return renewed_s is not None and time.monotonic() - renewed_s <= self._lease_s
@@ -158,13 +158,13 @@ def open_leases(lease_s: float) -> Iterator[Leases]:
 
 
 def holder_of(target: str) -> Holder | None:
-    """Who has the lease of a target, stale or not. Raises OSError."""
+    """Return the holder of a target's lease, stale or not. Raises OSError."""
     found = _found(target)
     return read_holder(found[max(found)]) if found else None
 
 
 def read_holder(address: str) -> Holder | None:
-    """Who a lease file names; None if it is damaged or gone. Raises OSError."""
+    """Read the holder from a lease file; None if damaged or gone. Raises OSError."""
     content = addresses.read_json(address)
     try:
         return Holder(**content) if isinstance(content, dict) else None
@@ -173,12 +173,12 @@ def read_holder(address: str) -> Holder | None:
 
 
 def is_being_made(address: str, lease_s: float) -> bool:
-    """Whether a lease file is empty and new: a disk without links shows it before its content."""
+    """Return whether a lease file is empty and new: some disks show it before its content."""
     return addresses.size_bytes(address) == 0 and addresses.age_s(address) < lease_s
 
 
 def in_work_elsewhere(holder: Holder | None) -> InWorkElsewhereError:
-    """The error of a row that another command has."""
+    """Make the error of a row that another command renders."""
     who = f", process {holder.pid} on {holder.machine}" if holder else ""
     return InWorkElsewhereError(
         f"Another command is rendering this row{who}",
@@ -187,7 +187,7 @@ def in_work_elsewhere(holder: Holder | None) -> InWorkElsewhereError:
 
 
 def _found(target: str) -> dict[int, str]:
-    """The lease files of a target by generation."""
+    """List the lease files of a target by generation."""
     folder, prefix = addresses.folder_of(target), f"{addresses.name_of(target)}."
     found = {}
     for name in names_in(folder):
@@ -203,7 +203,7 @@ def _address(target: str, generation: int) -> str:
 
 @cache
 def _home() -> str:
-    """Where a process number means the same process: this boot of this system, these processes."""
+    """Identify the boot and process namespace in which a process number is valid."""
     parts = [platform.node()]
     with suppress(OSError):
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip()]
