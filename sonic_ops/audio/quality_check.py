@@ -65,12 +65,12 @@ class SoundCheck:
         if self.damage_s:
             where = ", ".join(f"{at:.1f}" for at in self.damage_s[:3])
             more = ", ..." if len(self.damage_s) > 3 else ""
-            lost = f", {self.missing_s:.2f} s are silent there" if self.missing_s else ""
-            yield f"the sound is damaged at {where}{more} s{lost}"
+            lost = f", {self.missing_s:.2f} s replaced by silence" if self.missing_s else ""
+            yield f"the audio is damaged at {where}{more} s{lost}"
         if self.num_wrong:
             yield (
-                f"{self.num_wrong} samples are no numbers, or far too loud: these are cut, "
-                "and the others silent"
+                f"{self.num_wrong} samples are NaN or far too loud: NaNs become silence, "
+                "the others are clipped"
             )
         yield from self.notes
 
@@ -82,24 +82,25 @@ class SoundCheck:
     def levels(self) -> Iterator[str]:
         """Yield a warning for every unusual level."""
         if self.speech_db < INAUDIBLE_DB:
-            yield f"hardly anything is heard: the loudest parts have {self.speech_db:.0f} dB"
+            yield f"almost silent: the loudest parts have {self.speech_db:.0f} dB"
             return
         if self.clipped > MAX_CLIPPED:
             yield f"clipping in {100 * self.clipped:.1f} % of the samples"
         if self.speech_db - self.floor_db < MIN_SPEECH_TO_NOISE_DB:
             yield (
-                f"noise or music all the time: the quietest tenth has {self.floor_db:.0f} dB, "
+                f"constant noise or music: the quietest tenth has {self.floor_db:.0f} dB, "
                 f"{self.speech_db - self.floor_db:.0f} dB below the loudest parts"
             )
         if self.silent > MAX_SILENT or self.longest_pause_s > MAX_PAUSE_S:
             yield (
-                f"silence in {100 * self.silent:.0f} % of the time, the longest for "
-                f"{self.longest_pause_s:.1f} s from {self.longest_pause_at_s:.1f} s on"
+                f"silence in {100 * self.silent:.0f} % of the audio, the longest for "
+                f"{self.longest_pause_s:.1f} s at {self.longest_pause_at_s:.1f} s"
             )
         if self.steady > MAX_STEADY:
-            yield f"perhaps music: tones stand still in {100 * self.steady:.0f} % of the time"
+            share = f"{100 * self.steady:.0f} %"
+            yield f"possible background music: sustained tones in {share} of the audio"
         if self.band_hz < MIN_BAND_HZ:
-            yield f"a narrow band: nothing above {self.band_hz / 1000:.1f} kHz, as by telephone"
+            yield f"narrow band: nothing above {self.band_hz / 1000:.1f} kHz, as on the telephone"
         if self.num_channels == 2 and self.empty_channels:
             yield f"channel {self.empty_channels[0]} of 2 is silent"
         elif self.cancelled_db > 10 * math.log10(self.num_channels) + MAX_CANCELLED_DB:
@@ -109,9 +110,9 @@ class SoundCheck:
 def length_warnings(length_s: float) -> Iterator[str]:
     """Yield a warning about a very short or long part."""
     if length_s < MIN_LENGTH_S:
-        yield f"only {length_s:.2f} s of sound"
+        yield f"only {length_s:.2f} s of audio"
     if length_s > MAX_LENGTH_S:
-        yield f"{length_s / 3600:.1f} hours of sound"
+        yield f"{length_s / 3600:.1f} hours of audio"
 
 
 def check_sound(

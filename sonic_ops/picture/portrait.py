@@ -261,7 +261,7 @@ def _inside(box: Box, image: Image.Image) -> Box:
 def _from_left(faces: Sequence[Box], face: int) -> Box:
     if face > len(faces):
         raise NoFaceError(
-            f"The number of faces in the picture is {len(faces)}, and so none is number {face}",
+            f"`face` is {face}, but only {len(faces)} faces were found",
             remedy="Count the faces from the left, or give the place of one in face_box.",
             field="face",
         )

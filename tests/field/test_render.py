@@ -59,4 +59,4 @@ def test_whole_renders(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
                 assert length_s == pytest.approx(promised_s, abs=0.04)
     assert {ran.results[name]["status"] for name in (*films, "part")} == {"done"}
     assert probe_video(tmp_path / "part.mp4").duration_s == pytest.approx(1, abs=1e-3)
-    assert "the sound is damaged at 1.0 s" in " ".join(ran.text.split())
+    assert "the audio is damaged at 1.0 s" in " ".join(ran.text.split())

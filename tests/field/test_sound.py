@@ -37,7 +37,7 @@ def facts(source: Path, start: float | None = None, end: float | None = None) ->
 def test_a_damaged_packet_is_silent_and_the_rest_keeps_its_time(name: str, tmp_path: Path) -> None:
     found = facts(DATA / name)
     assert found.duration_s == pytest.approx(SPEECH_S, abs=1e-3)
-    assert found.notes == ("the sound is damaged at 1.0 s, 0.02 s are silent there",)
+    assert found.notes == ("the audio is damaged at 1.0 s, 0.02 s replaced by silence",)
     speech, sound = heard(SPEECH, tmp_path), heard(DATA / name, tmp_path)
     assert len(sound) == len(speech)
     assert np.corrcoef(speech[32_000:], sound[32_000:])[0, 1] > 0.9

@@ -203,9 +203,7 @@ def test_the_face_that_speaks_is_the_largest_or_counted_from_the_left(
 
 
 def test_a_face_that_is_not_there_is_named() -> None:
-    with pytest.raises(
-        NoFaceError, match="faces in the picture is 2, and so none is number 3"
-    ) as e:
+    with pytest.raises(NoFaceError, match="`face` is 3, but only 2 faces were found") as e:
         place_face(two_faces(), resolution=128, framing="face", face_box=None, expand=0.5, face=3)
     assert e.value.field == "face"
     blank = Image.new("RGB", (64, 64))
