@@ -141,7 +141,7 @@ def open_pool(
     *,
     most: int | None = None,
     make_worker: MakeWorker = RenderWorker,
-    watch: Watch = lambda name, pids: nullcontext(),
+    watch: Watch = lambda *_: nullcontext(),
 ) -> Iterator[Pool]:
     """The pool that the configuration asks for; it is closed at the end.
 

@@ -7,7 +7,7 @@ import inspect
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +22,8 @@ AGAIN = "Run the same command again; only the missing work is done."
 MakeWorker = Callable[[ModelsConfig], object]
 """Makes what runs the jobs, in the process that it runs in: the class `RenderWorker`."""
 
-Watch = Callable[[str, Iterable[int]], AbstractContextManager[None]]
-"""Watches processes, which have a name for people, for as long as its context is open."""
+Watch = Callable[..., AbstractContextManager[None]]
+"""Watches processes: their name for people, then a part of the command line of each."""
 
 _NO_MEMORY = (
     "DefaultCPUAllocator: can't allocate memory",

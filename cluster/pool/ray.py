@@ -262,9 +262,10 @@ def _ray_running(config: ClusterConfig, watch: Watch) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _start_ray(config)
+    programs = () if config.address else ("gcs/gcs_server ", "raylet/raylet ")
     try:
-        with watch("Ray", _processes_of_ray()):
+        with watch("Ray", *programs):
+            _start_ray(config)
             yield
     except KeyboardInterrupt:  # to leave takes seconds: Ray does so itself when the process ends
         raise
@@ -272,13 +273,6 @@ def _ray_running(config: ClusterConfig, watch: Watch) -> Iterator[None]:
         ray.shutdown()
         raise
     ray.shutdown()
-
-
-def _processes_of_ray() -> Iterator[int]:
-    """Yield the processes without which Ray is lost, of a Ray that this process has started."""
-    started = ray._private.worker._global_node.all_processes
-    for name in ("gcs_server", "raylet"):
-        yield from (info.process.pid for info in started.get(name, ()))
 
 
 def _start_ray(config: ClusterConfig) -> None:

@@ -14,6 +14,7 @@ from itertools import chain
 from threading import Lock
 from typing import Any, TypeVar
 
+from httpx import TransportError
 from prefect import flow
 from prefect.client.schemas.objects import State
 
@@ -35,7 +36,8 @@ from flows.rows.planned import PlannedRow
 from flows.state.outcome import Rendered, Spent, done, elsewhere, failed, skipped
 from flows.state.receipts import finished_result, lease_target
 from flows.state.results import RowResult
-from sonic_ops.core.errors import InWorkElsewhereError, NoWorkersError
+from flows.supervisor.channel import tell
+from sonic_ops.core.errors import InWorkElsewhereError, NoWorkersError, RenderError
 from sonic_ops.core.files import exists, storage_fault
 
 T = TypeVar("T")
@@ -175,6 +177,12 @@ def rendered_result(run: ManifestRun, planned: PlannedRow) -> RowResult:
     try:
         state: State[Any] = render_row(row, return_state=True)
         outcome = state.result(raise_on_failure=False)
+    except TransportError as error:  # after all tries of Prefect's client
+        tell(lost="Prefect's server")
+        raise RenderError(
+            f"Prefect's server no longer answers: {error}",
+            remedy="Start it, then run the same command to continue.",
+        ) from error
     except Exception as error:  # Prefect itself: this row is lost, the others go on
         outcome = error
     finally:

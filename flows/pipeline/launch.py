@@ -10,7 +10,7 @@ from flows.state.journal import Journal
 from flows.state.leases import Leases
 from flows.state.row_store import Ledger
 from flows.supervisor.channel import watched
-from flows.supervisor.prefect_settings import prepare_prefect, reach_prefect
+from flows.supervisor.prefect_settings import prefect_running, prepare_prefect
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,6 @@ def launch(
     """Render the planned rows; ledger and journal take what becomes of each as it is known."""
     terminal.say("starting Prefect and the workers")
     prepare_prefect()
-    server = reach_prefect()
     from prefect import tags
 
     from cluster.pool.base import open_pool
@@ -47,7 +46,7 @@ def launch(
     )
     tally = Tally.of(row.plan for row in ledger.planned())
     with (
-        watched("Prefect's temporary server", server),
+        prefect_running(),
         open_pool(config.cluster, config.models, most=most, watch=watched) as pool,
         open_reporter(terminal, tally, pool) as reporter,
         tags(*labels.tags),

@@ -81,16 +81,13 @@ def calibrate(
     config = config.model_copy(update={"sampling": config.sampling.model_copy(update=steps)})
     started_s = time.monotonic() if started_s is None else started_s
     prepare_prefect()
-    server = reach_prefect()
+    reach_prefect()
     say(f"Prefect answers after {time.monotonic() - started_s:.1f} s")
     with tempfile.TemporaryDirectory(prefix="sonic-calibration-") as folder:
         notes = f"{folder}/notes"
         Path(notes).mkdir()
         make = partial(MeteredWorker, notes)
-        with (
-            watched("Prefect's temporary server", server),
-            open_pool(config.cluster, config.models, make_worker=make, watch=watched) as pool,
-        ):
+        with open_pool(config.cluster, config.models, make_worker=make, watch=watched) as pool:
             start_s = time.monotonic() - started_s
             say(f"the first worker was ready after {start_s:.1f} s")
             measure = _Measure(pool, config, Path(folder), notes)

@@ -5,7 +5,7 @@ Without a supervisor (from Python, in a deployment of Prefect) nothing is told.
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _pipe: int | None = None
@@ -31,10 +31,13 @@ def tell(**facts: object) -> None:
 
 
 @contextmanager
-def watched(name: str, pids: Iterable[int]) -> Iterator[None]:
-    """Have processes watched that the run cannot do without; `name` is for people."""
-    tell(watch=name, pids=[*pids])
+def watched(name: str, *programs: str) -> Iterator[None]:
+    """Have processes watched, from when they start, that the run cannot do without.
+
+    `name` is for people; each program is a part of the command line of one process.
+    """
+    tell(watch=name, programs=programs)
     try:
         yield
     finally:
-        tell(watch=name, pids=[])
+        tell(watch=name, programs=[])

@@ -7,10 +7,13 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from flows.caches import cache_folder
+from flows.supervisor.channel import watched
 from flows.supervisor.watchdog import end_with_us
 from sonic_ops.core.errors import ConfigError
 
@@ -22,6 +25,7 @@ _DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "DO_NOT_TRACK": "1",
 }
+_SERVER = "prefect.server.api.server:create_app"  # of its command line
 _WATCHED: set[int] = set()
 _CHOICES = {"PREFECT_HOME", "PREFECT_API_URL", "PREFECT_PROFILE"}
 
@@ -34,10 +38,21 @@ def prepare_prefect() -> None:
         os.environ["PREFECT_HOME"] = str(_home())
 
 
-def reach_prefect() -> tuple[int, ...]:
-    """Start the temporary server, and return its process, or find the user's, which is not ours.
+@contextmanager
+def prefect_running() -> Iterator[None]:
+    """Start the temporary server, and have it watched, or find the user's, which is not ours.
 
     Raises ConfigError if none answers.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(watched("Prefect's temporary server", _SERVER))
+        if not reach_prefect():
+            stack.close()
+        yield
+
+
+def reach_prefect() -> bool:
+    """Find a server, and tell whether it is temporary. Raises ConfigError if none answers.
 
     A temporary server ends with this process, also if it is killed.
     """
@@ -54,11 +69,11 @@ def reach_prefect() -> tuple[int, ...]:
         ) from error
     server = SubprocessASGIServer().server_process
     if server is None:
-        return ()
+        return False
     if server.pid not in _WATCHED:
         _WATCHED.add(server.pid)
         end_with_us(server.pid)
-    return (server.pid,)
+    return True
 
 
 def _has_profiles() -> bool:

@@ -25,6 +25,14 @@ def is_running(pid: int) -> bool:
     return any(known == pid and state != "Z" for known, _, state in _listed(pid))
 
 
+def child_running(parent: int, program: str) -> int | None:
+    """Return the child whose command line holds these words."""
+    for pid in _children(parent):
+        if program in _command(pid):
+            return pid
+    return None
+
+
 def descendants(pid: int) -> list[int]:
     """Return the processes that a process has started, those that they have started, and so on."""
     children: dict[int, list[int]] = {}
@@ -64,6 +72,26 @@ def end_descendants(timeout_s: float) -> None:
             return
         send(signal.SIGKILL, sorted(known))
         time.sleep(_PAUSE_S)
+
+
+def _children(parent: int) -> list[int]:
+    """Return the children of a process; on Linux without a look at all processes."""
+    lists = [*Path(f"/proc/{parent}/task").glob("*/children")]
+    if not lists:
+        return [pid for pid, its_parent, _ in _listed() if its_parent == parent]
+    children = []
+    for path in lists:
+        with suppress(OSError):  # a thread that has ended
+            children += [int(pid) for pid in path.read_text().split()]
+    return children
+
+
+def _command(pid: int) -> str:
+    """Return the command line of a process."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    command = ["ps", "-p", str(pid), "-o", "args="]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
 
 
 def _listed(pid: int | None = None) -> Iterator[tuple[int, int, str]]:

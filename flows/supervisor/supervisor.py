@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from flows.supervisor.processes import (
+    child_running,
     descendants,
     end_descendants,
     is_running,
@@ -51,7 +52,9 @@ class Told:
     num_ended: int = 0
     status: int | None = None
     stopped_by: int | None = None
-    helpers: dict[str, list[int]] = field(default_factory=dict)
+    lost: str | None = None
+    helpers: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    """The processes of a helper, by parts of their command lines, once they have been seen."""
 
     def take(self, line: bytes) -> None:
         """Take in a line of the channel."""
@@ -61,18 +64,22 @@ class Told:
         self.num_unfinished = facts.get("planned", self.num_unfinished)
         self.status = facts.get("status", self.status)
         self.stopped_by = facts.get("stopped_by", self.stopped_by)
+        self.lost = facts.get("lost", self.lost)
         if "ended" in facts and self.num_unfinished:
             self.num_unfinished -= 1
             self.num_ended += 1
         if "watch" in facts:
-            self.helpers[facts["watch"]] = facts["pids"]
+            self.helpers[facts["watch"]] = dict.fromkeys(facts["programs"])
 
-    def lost_helper(self) -> str | None:
-        """Return the name of a helper that has died."""
-        for name, pids in self.helpers.items():
-            if not all(map(is_running, pids)):
-                return name
-        return None
+    def lost_helper(self, child: int) -> str | None:
+        """Return the name of a helper that the program started, and that has died."""
+        for name, processes in self.helpers.items():
+            for program, pid in processes.items():
+                if pid is None:
+                    processes[program] = child_running(child, program)
+                elif not is_running(pid):
+                    return name
+        return self.lost
 
 
 class Supervisor:
@@ -86,7 +93,8 @@ class Supervisor:
         for number in _STOPS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and `&` in a script ask for
                 signal.signal(number, self._on_signal)
-        signal.signal(signal.SIGTSTP, self._suspend)
+        if signal.getsignal(signal.SIGTSTP) != signal.SIG_IGN:
+            signal.signal(signal.SIGTSTP, self._suspend)
 
     def watch(self, child: int, pipe: int) -> int | None:
         """Wait for the end of the program; the exit status of the command, or None to go on."""
@@ -114,7 +122,7 @@ class Supervisor:
                 send(signal.SIGINT, [child])
             elif told.status is not None and until_s == float("inf"):
                 until_s = time.monotonic() + ENDING_S
-            elif not is_stopping and told.status is None and (lost := told.lost_helper()):
+            elif not is_stopping and told.status is None and (lost := told.lost_helper(child)):
                 return None, lost
         return None, None
 
@@ -123,7 +131,7 @@ class Supervisor:
         if told.status is not None:
             return max(told.status, 1) if self.only_results else told.status
         if self._presses or told.stopped_by:
-            _say(_stopped(told), told, "stopped")
+            _say(last_line(told), told, "stopped")
             return 128 + (self._presses[0][1] if self._presses else told.stopped_by or 0)
         if self.only_results:
             return 1
@@ -164,14 +172,12 @@ def _read(pipe: int, rest: bytes, told: Told, wait_s: float) -> bytes:
     return rest
 
 
-def _stopped(told: Told) -> str:
+def last_line(told: Told) -> str:
     """Return the last line of a command that was stopped."""
     if told.num_unfinished is None:
         return f"Stopped. {_CONTINUE}"
     if not told.num_unfinished:
-        return (
-            "Stopped: all rows are finished, the report is not. Run the same command to write it."
-        )
+        return f"Stopped: all rows have ended. {_CONTINUE}"
     rows = f"{told.num_unfinished:,} row{'s' * (told.num_unfinished != 1)}"
     return f"Stopped: {rows} unfinished. {_CONTINUE}"
 
@@ -193,6 +199,8 @@ def _say(text: str, told: Told, event: str = "problem") -> None:
         if told.is_json:
             print(json.dumps({"event": event, "text": text}), flush=True)
             return
-        if sys.stderr.isatty():
-            print("\r\x1b[J\x1b[?25h", end="", file=sys.stderr)  # the cursor may be hidden
+        for stream in (sys.stderr, sys.stdout):
+            if stream.isatty():  # where the table was drawn; the cursor may be hidden
+                print("\r\x1b[J\x1b[?25h", end="", file=stream, flush=True)
+                break
         print(text, file=sys.stderr, flush=True)

@@ -21,7 +21,7 @@ from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 
 LINE_S = 5.0
 GONE_S = 10.0
-STOPPED = re.compile(r"Stopped: (\d rows? unfinished|all rows are finished)[^\r\n]*command[^\r\n]*")
+STOPPED = re.compile(r"Stopped: (\d rows? unfinished|all rows have ended)[^\r\n]*command[^\r\n]*")
 STEPS = {"steps": 12, "window_frames": 6, "shift_frames": 2}
 
 

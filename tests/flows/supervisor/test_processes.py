@@ -1,0 +1,72 @@
+"""No process escapes from its owner, and each is found by its command line."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from flows.supervisor import processes
+from flows.supervisor.supervisor import Told, last_line
+
+ESCAPES = """
+import os, subprocess, time
+from flows.supervisor.processes import descendants, end_descendants, own_orphans
+own_orphans()
+command = "setsid sleep 1000 & setsid bash -c 'sleep 1000 & exec sleep 1000' &"
+subprocess.run(["bash", "-c", command])
+while len(descendants(os.getpid())) < 3:
+    time.sleep(0.01)
+print(*descendants(os.getpid()))
+end_descendants(5)
+print(len(descendants(os.getpid())))
+"""
+
+
+def test_orphans_in_sessions_of_their_own_are_ended_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ESCAPES], stdout=subprocess.PIPE, text=True, check=True
+    )
+    pids, num_left = done.stdout.splitlines()
+    assert num_left == "0"
+    assert not any(map(processes.is_running, map(int, pids.split())))
+
+
+def test_a_child_is_found_by_its_command_line_until_it_ends() -> None:
+    with subprocess.Popen(["sleep", "1000.25"]) as child:
+        parent = os.getpid()
+        while processes.child_running(parent, "sleep 1000.25") is None:
+            time.sleep(0.01)
+        assert processes.child_running(parent, "sleep 1000.25") == child.pid
+        assert processes.is_running(child.pid)
+        child.kill()
+        while processes.is_running(child.pid):
+            time.sleep(0.01)
+    assert processes.child_running(parent, "sleep 1000.25") is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "last"),
+    [
+        ([], "Stopped. Run the same command to continue."),
+        (['{"planned": 2}'], "Stopped: 2 rows unfinished. Run the same command to continue."),
+        (
+            ['{"planned": 1200}', '{"ended": "a"}'],
+            "Stopped: 1,199 rows unfinished. Run the same command to continue.",
+        ),
+        (
+            ['{"planned": 2}', '{"ended": "a"}'],
+            "Stopped: 1 row unfinished. Run the same command to continue.",
+        ),
+        (
+            ['{"planned": 1}', '{"ended": "a"}'],
+            "Stopped: all rows have ended. Run the same command to continue.",
+        ),
+    ],
+)
+def test_the_last_line_counts_rows(lines: list[str], last: str) -> None:
+    told = Told()
+    for line in lines:
+        told.take(line.encode())
+    assert last_line(told) == last
