@@ -11,13 +11,12 @@ from flows.supervisor import processes
 from flows.supervisor.supervisor import Told, last_line
 
 ESCAPES = """
-import os, subprocess, time
+import os, subprocess, sys
 from flows.supervisor.processes import descendants, end_descendants, own_orphans
 own_orphans()
-command = "setsid sleep 1000 & setsid bash -c 'sleep 1000 & exec sleep 1000' &"
-subprocess.run(["bash", "-c", command])
-while len(descendants(os.getpid())) < 3:
-    time.sleep(0.01)
+leave = "import subprocess; subprocess.Popen(['sleep', '1000'], start_new_session=True)"
+for _ in range(2):
+    subprocess.run([sys.executable, "-c", leave], check=True)
 print(*descendants(os.getpid()))
 end_descendants(5)
 print(len(descendants(os.getpid())))
@@ -29,6 +28,7 @@ def test_orphans_in_sessions_of_their_own_are_ended_too() -> None:
         [sys.executable, "-c", ESCAPES], stdout=subprocess.PIPE, text=True, check=True
     )
     pids, num_left = done.stdout.splitlines()
+    assert len(pids.split()) == 2
     assert num_left == "0"
     assert not any(map(processes.is_running, map(int, pids.split())))
 
