@@ -12,7 +12,7 @@ from sonic_ops.media.inspection import probe_video
 from tests.end_to_end.conftest import Bench, bench  # noqa: F401  a fixture
 from tests.field.media import DATA, EXAMPLES, film_in, flipped, speech_in
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
 ADA = str(EXAMPLES / "ada.png")
 
