@@ -87,6 +87,7 @@ def test_all_rows_of_the_manifest_are_right(folder: Path) -> None:
     assert len(found.planned) == len(text.splitlines()) - 1 == 4
 
 
+@pytest.mark.slow
 def test_the_pipeline_makes_what_the_page_says(folder: Path) -> None:
     (code,) = (block for block in blocks("python") if SonicPipeline.__name__ in block)
     run_python(code, folder)

@@ -100,10 +100,11 @@ def test_one_object_in_python_gives_the_layers_of_the_worker(
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here")
 def test_two_workers_give_the_bits_of_this_process(
     tmp_path: Path, prepare: Prepare, layered: VideoConfig, pool: Pool, weights: ModelsConfig
 ) -> None:
     alone = rendered(pool, prepare(NUM_FRAMES, tmp_path / "alone"), layered, 4)
-    with open_pool(ClusterConfig(workers=2), weights) as workers:
+    with open_pool(ClusterConfig(workers=2, cpus_per_worker=0.1), weights) as workers:
         shared = rendered(workers, prepare(NUM_FRAMES, tmp_path / "shared"), layered, 4)
     assert np.array_equal(alone, shared)
