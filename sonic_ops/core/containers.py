@@ -76,14 +76,16 @@ def is_still(container: InputContainer) -> bool:
 
 def _opened(file: IO[bytes] | str) -> InputContainer:
     """Open a container by its content; the extension helps if that is ambiguous."""
+    container: InputContainer
     with suppress(*FAULTS):
-        container: InputContainer = av.open(file, options=LOCAL_ONLY, metadata_errors="replace")
+        container = av.open(file, options=LOCAL_ONLY, metadata_errors="replace")
         if isinstance(file, str) or not is_still(container):
             return container
     if not isinstance(file, str):
         file.seek(0)
     nameless = file if isinstance(file, str) else _Nameless(file)
-    return av.open(nameless, options=LOCAL_ONLY, metadata_errors="replace")
+    container = av.open(nameless, options=LOCAL_ONLY, metadata_errors="replace")
+    return container
 
 
 class _Nameless:

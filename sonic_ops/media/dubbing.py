@@ -1,7 +1,7 @@
 """Languages joined: the pictures of a video, copied, with several tracks of sound and subtitles."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
@@ -187,10 +187,16 @@ def _timed(packets: Iterable[AnyPacket], stream: VideoStream) -> Iterator[AnyPac
         yield packet
 
 
+def _is_same(one: str, other: str) -> bool:
+    with suppress(OSError, ValueError):
+        return Path(one).samefile(other)
+    return one == other
+
+
 def _check_lengths(video: str, sounds: Sequence[Dub], lengths_s: Sequence[float]) -> None:
     picture_s, *sounds_s = lengths_s
     for dub, sound_s in zip(sounds, sounds_s, strict=True):
-        if dub.source == video:  # it has the length that its maker wanted
+        if _is_same(dub.source, video):  # it has the length that its maker wanted
             continue
         if abs(sound_s - picture_s) > TOLERANCE_S + padding_s(dub.source):
             raise LengthsDifferError(

@@ -49,7 +49,7 @@ def ordinary(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
         light_HWC *= np.float32(_PEAK_NITS)
     light_HWC = (light_HWC / np.float32(_WHITE_NITS)) @ _709_FROM_2020.T
     light_HWC = _without_highlights(np.maximum(light_HWC, 0))
-    return np.rint(255 * light_HWC ** np.float32(1 / _GAMMA)).astype(np.uint8)
+    return np.asarray(np.rint(255 * light_HWC ** np.float32(1 / _GAMMA)), np.uint8)
 
 
 def _without_highlights(light_HWC: Floats) -> Floats:
@@ -60,7 +60,7 @@ def _without_highlights(light_HWC: Floats) -> Floats:
         brightest_HW1 * (len(table) - 1) / (_PEAK_NITS / _WHITE_NITS), len(table) - 1
     )
     shown_HW1 = table[place.astype(np.int32)]
-    return np.minimum(light_HWC * (shown_HW1 / np.maximum(brightest_HW1, 1e-6)), 1)
+    return np.asarray(np.minimum(light_HWC * (shown_HW1 / np.maximum(brightest_HW1, 1e-6)), 1))
 
 
 @cache

@@ -180,10 +180,13 @@ def _timed(
 def _shown_size(stream: VideoStream, frame: VideoFrame | None = None) -> tuple[int, int]:
     """Width and height with square pixels: the side grows that is too short."""
     shape = frame or stream.codec_context
-    ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
+    ratio: Fraction = (
+        stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
+    )
     if not Fraction(1, _MAX_STRETCH) <= ratio <= _MAX_STRETCH:
         ratio = Fraction(1)
-    return round(shape.width * max(ratio, 1)), round(shape.height / min(ratio, 1))
+    wider, higher = max(ratio, Fraction(1)), max(1 / ratio, Fraction(1))
+    return round(shape.width * wider), round(shape.height * higher)
 
 
 def _picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:
@@ -208,7 +211,7 @@ def _rgb(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
         interpolation=EXACT,
         threads=1,
     )
-    shown_HWC: NDArray[np.uint8] = shown.to_ndarray()
+    shown_HWC = np.asarray(shown.to_ndarray(), np.uint8)
     if not has_alpha:
         return shown_HWC
     picture = Image.fromarray(shown_HWC)
@@ -218,8 +221,8 @@ def _rgb(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _is_mirrored(frame: VideoFrame) -> bool:
     """Return whether the file asks for a mirrored picture, as some phones do."""
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-    if matrix is None:
-        return False
-    a, b, _, c, d, *_ = struct.unpack("<9i", bytes(matrix)[:36])
-    return a * d - b * c < 0
+    for data in frame.side_data:
+        if data.type == Type.DISPLAYMATRIX:
+            a, b, _, c, d, *_ = struct.unpack("<9i", bytes(data)[:36])
+            return bool(a * d < b * c)
+    return False

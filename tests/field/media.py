@@ -13,7 +13,7 @@ SPEECH_S = 2.99
 PICTURES = ("-f", "lavfi", "-i", f"testsrc=d={SPEECH_S}:s=160x120:r=25")
 
 
-def ffmpeg(*arguments: str | Path) -> None:
+def ffmpeg(*arguments: object) -> None:
     """Run FFmpeg."""
     command = [get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True)
