@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
-import pi_heif
+import pillow_heif
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from sonic_ops.core.config import PortraitConfig
@@ -20,7 +20,7 @@ from sonic_ops.picture.video_frames import film_size, is_film, pictures_every
 # What Pillow raises for files that are damaged; it warns of large ones, and tests make that raise.
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _DAMAGE = (OSError, RuntimeError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
-pi_heif.register_heif_opener()  # photos of phones
+pillow_heif.register_heif_opener()  # photos of phones
 _FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 SEARCHED_S = 60.0  # of a film for a picture that is wanted
 _SEARCH_STEP_S = 0.5

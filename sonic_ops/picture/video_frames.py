@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from av.container import InputContainer
@@ -221,6 +221,7 @@ def _rgb(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _is_mirrored(frame: VideoFrame) -> bool:
     """Return whether the file asks for a mirrored picture, as some phones do."""
+    data: Any  # the stubs of PyAV take the container for a mapping
     for data in frame.side_data:
         if data.type == Type.DISPLAYMATRIX:
             a, b, _, c, d, *_ = struct.unpack("<9i", bytes(data)[:36])

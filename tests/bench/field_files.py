@@ -8,7 +8,6 @@ person looks whether the sentence is true. Point it at the test files of package
 import argparse
 import io
 import subprocess
-import sys
 import tarfile
 import zipfile
 from collections import Counter
@@ -141,4 +140,4 @@ def plays(path: Path, kind: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -113,6 +113,11 @@ def test_the_photo_of_a_phone() -> None:
     assert facts(DATA / "phone.heic").notes == ()
 
 
+def test_a_damaged_photo_of_a_phone_ends_no_process() -> None:
+    """A file from pillow-heif's tests, on which older decoders crash."""
+    assert load_picture(str(DATA / "invalid_metadata_type.heic"), 50).image.size == (16, 16)
+
+
 def test_a_film_that_fades_in_is_looked_at_later() -> None:
     (note,) = facts(DATA / "fade_in.mp4").notes
     assert (
