@@ -16,27 +16,27 @@ export TOKENIZERS_PARALLELISM := false
 # pip compiles nothing, because a tenth of all packages is imported: Python keeps what it compiles.
 unexport PYTHONDONTWRITEBYTECODE
 
-help:  ## say what the targets do
+help:  ## list the targets
 	@while IFS= read -r line; do \
-		if [[ $$line =~ ^([a-z-]+):.*\#\#\ (.*) ]]; then printf '%-22s%s\n' "$${BASH_REMATCH[@]:1}"; fi; \
+		if [[ $$line =~ ^([a-z-]+):.*\#\#\ (.*) ]]; then printf '%-24s%s\n' "$${BASH_REMATCH[@]:1}"; fi; \
 	done < Makefile
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "sonic-render needs Python 3.11 or newer: make PYTHON=/path/to/python" >&2; exit 2; }
-	@echo "installing what a render needs into .venv (once; some minutes)"
+	@echo "installing into .venv what a render needs (once; a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(INSTALL) -e .
 	@touch $@
 
 $(DEV): $(READY)
-	@echo "installing the tools of developers into .venv (once; a minute)"
+	@echo "installing the developers' tools into .venv (once; a minute)"
 	@$(INSTALL) -e '.[dev]'
 	@touch $@
 
-setup: $(DEV)  ## make .venv, with the tools of developers
+setup: $(DEV)  ## create .venv with the developers' tools
 
-render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parquet [PRESET=sketch] [OUTPUT=folder] [PREVIEW=1 or only]
-	@test -n "$(INPUT)" || { echo "usage: make render INPUT=manifest.parquet [PRESET=sketch] [OUTPUT=folder] [PREVIEW=1 or only]" >&2; exit 2; }
+render: $(READY)  ## render a manifest: make render INPUT=examples/manifest.parquet [PRESET=lite] [OUTPUT=folder] [PREVIEW=1 or only]
+	@test -n "$(INPUT)" || { echo "usage: make render INPUT=manifest.parquet [PRESET=lite] [OUTPUT=folder] [PREVIEW=1 or only]" >&2; exit 2; }
 	@$(BIN)/sonic render "$(INPUT)" $(if $(PRESET),--preset "$(PRESET)") $(if $(OUTPUT),--output "$(OUTPUT)") \
 		$(if $(PREVIEW),--preview$(if $(filter only,$(PREVIEW)),-only))
 
@@ -50,10 +50,10 @@ TEST_JOBS ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 test: $(DEV)  ## run the tests: make test [TEST_JOBS=2]
 	@$(BIN)/python -m pytest -n $(TEST_JOBS)
 
-test-all: $(DEV)  ## run all tests that need no browser, the long and the violent ones too, as CI does
+test-all: $(DEV)  ## run every test that needs no browser, including slow and fault tests, as CI does
 	@$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not repeat and not ui"
 
-test-faults: $(DEV)  ## kill, stop and fill everything: the whole set of tests of it
+test-faults: $(DEV)  ## run all fault tests: killed and stopped processes, full disks, lost packets
 	@$(BIN)/python -m pytest tests/faults -m ""
 
 UI_READY := .venv/ui
@@ -64,10 +64,10 @@ $(UI_READY): $(DEV)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.ui.chromium
 	@touch $@
 
-test-ui: $(UI_READY)  ## open reports in a browser, and deploy to a Prefect server
+test-ui: $(UI_READY)  ## test reports in a browser and deployments on a Prefect server
 	@$(BIN)/python -m pytest tests -m ui
 
-check: lint types  ## check style, types and layers
+check: lint types  ## check style, types and import rules
 
 lint: $(DEV)
 	@$(BIN)/ruff format --check .
@@ -77,32 +77,32 @@ lint: $(DEV)
 types: $(DEV)
 	@$(BIN)/mypy sonic_ops cluster flows training tests
 
-parity: $(DEV)  ## compare with golden cases of the released model: make parity CASES=folder
+parity: $(DEV)  ## compare with golden cases of the released model: make parity [CASES=folder]
 	@$(BIN)/python -m tests.parity "$(or $(CASES),tests/golden/parity)"
 
-bench: $(DEV)  ## measure speed as ratios
+bench: $(DEV)  ## measure speed against the released pipeline, and write tests/bench/RESULTS.md
 	@$(BIN)/python -m tests.bench
 
-proof: $(DEV)  ## render and measure ten minutes in four modes, write tests/bench/RESULTS.md (an hour): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60: writes nothing]
+proof: $(DEV)  ## render and measure ten minutes in four modes, and write tests/bench/RESULTS.md (an hour): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60: writes nothing]
 	@$(BIN)/python -m tests.bench.ten_minutes --work "$(or $(WORK),runs/proof)" \
 		$(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(SECONDS),--seconds $(SECONDS),--write)
 
-train-sketch: $(DEV)  ## train the embedded model and measure it: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
+train-sketch: $(DEV)  ## train and measure the model `sketch`: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
 	@$(BIN)/python -m training.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")
 
 train-portrait-decoder: $(DEV)  ## train the portrait decoder further and measure it: make train-portrait-decoder [BUDGET_MIN=60] [OUT=folder] [FROM=package:lite] [HELD_OUT=16]
 	@$(BIN)/python -m training.portrait_decoder "$(or $(OUT),runs/portrait-decoder)" \
 		--budget-min $(or $(BUDGET_MIN),60) --held-out $(or $(HELD_OUT),16) $(if $(FROM),--from "$(FROM)")
 
-train-bundle: $(DEV)  ## pack all that training needs for a machine without network: make train-bundle [BUNDLE=file]
+train-bundle: $(DEV)  ## pack everything training needs, for a machine without network: make train-bundle [BUNDLE=file]
 	@$(BIN)/python -m training.data.bundle "$(or $(OUT),runs/bundle)" "$(or $(BUNDLE),runs/sketch-training.tar.xz)"
 
-evaluate-sketch: $(DEV)  ## measure the embedded model: make evaluate-sketch [WEIGHTS=folder] [OUT=folder] [RECORDINGS=folder] [CLIPS=16] [SECONDS=4] [SEEDS=2]
+evaluate-sketch: $(DEV)  ## measure the model `sketch`: make evaluate-sketch [WEIGHTS=folder] [OUT=folder] [RECORDINGS=folder] [CLIPS=16] [SECONDS=4] [SEEDS=2]
 	@$(BIN)/python -m training.evaluate "$(or $(OUT),runs/evaluation/sketch)" \
 		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(RUN),--run "$(RUN)") \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-docs: $(DEV)  ## write the pages that are made from the code
+docs: $(DEV)  ## rewrite the pages generated from the code
 	@$(BIN)/python -m tests.pages
 
 clean:  ## remove .venv and caches
