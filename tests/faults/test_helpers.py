@@ -98,7 +98,7 @@ def test_a_render_goes_on_without_a_helper(
     preset = bench.preset(f"slow{workers}", sampling=STEPS, cluster={"workers": workers})
     command = sonic("render", rows(bench, tmp_path), "--preset", preset, "--no-report")
     with terminal(*command) as run:
-        run.wait_until(said("denoises, step [1-9]"))
+        run.wait_until(said("denoising, step [1-9]"))
         killed_s = kill(run, name)
         run.wait_until(said(GOES_ON))
         assert time.monotonic() - killed_s < SAID_S
@@ -202,10 +202,10 @@ def test_a_server_of_the_user_that_dies_is_named_and_no_row_has_failed(
         local = bench.preset("slow", sampling=STEPS, rows_in_flight=1)
         command = sonic("render", rows(bench, tmp_path), "--preset", local, "--no-report")
         with terminal("env", *(f"{k}={v}" for k, v in settings.items()), *command) as run:
-            run.wait_until(said("denoises, step [1-9]"))
+            run.wait_until(said("denoising, step [1-9]"))
             server.kill()
             assert run.wait() == 2
     assert "Prefect cannot be reached" in run.text
-    assert "Start the server that PREFECT_API_URL names" in run.text
+    assert "Start the server at PREFECT_API_URL" in run.text
     assert "Traceback" not in run.text
     assert "failed" not in statuses(tmp_path)
