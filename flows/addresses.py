@@ -2,24 +2,30 @@
 
 import hashlib
 import json
-import os
 import posixpath
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote
 from uuid import uuid4
 
 from fsspec.implementations.local import LocalFileSystem
 
-from sonic_ops.core.files import open_address, open_own, reached
+from sonic_ops.core.files import (
+    as_text,
+    is_remote,
+    local_path,
+    open_address,
+    open_own,
+    path_of,
+    printable,
+    reached,
+)
+
+__all__ = ["as_text", "is_remote", "local_path", "path_of", "printable"]
 
 _BLOCK_BYTES = 1 << 20
-
-
-def is_remote(address: str) -> bool:
-    """Return whether the address is a URL of another machine."""
-    return "://" in address
+_AT_THE_END = re.compile(r"(?<=[^:/])/+$")
 
 
 def resolve(address: str, folder: str) -> str:
@@ -27,17 +33,17 @@ def resolve(address: str, folder: str) -> str:
 
     Two spellings of one local file become equal.
     """
-    if address.startswith("file://"):
-        address = unquote(address.removeprefix("file://").removeprefix("localhost"))
+    address = local_path(address)
     if is_remote(address):
-        return address
+        return _AT_THE_END.sub("", address)
     if is_remote(folder) and not address.startswith("/"):
         scheme, path = folder.split("://", 1)
         return f"{scheme}://{posixpath.normpath(posixpath.join(path, address))}"
     if address.startswith("~/"):  # any other ~ is the first letter of a name
         with suppress(RuntimeError):  # no home
             address = str(Path(address).expanduser())
-    path = os.path.normpath(Path(folder).absolute() / address)
+    here = folder if folder.startswith("/") else str(Path(folder).absolute())
+    path = posixpath.normpath(posixpath.join(here, address))
     return f"/{path.lstrip('/')}"
 
 
@@ -48,13 +54,13 @@ def join(folder: str, *names: str) -> str:
 
 def folder_of(address: str) -> str:
     """Return the folder that holds `address`."""
-    folder = address.rpartition("/")[0]
+    folder = path_of(address).rpartition("/")[0]
     return f"{folder}/" if folder.endswith(":/") else folder or "/"
 
 
 def name_of(address: str) -> str:
     """Return the last part of `address`."""
-    return address.rpartition("/")[2]
+    return path_of(address).rpartition("/")[2]
 
 
 def size_bytes(address: str) -> int | None:

@@ -157,14 +157,12 @@ def doctor(
         bool, typer.Option("--calibrate", help="Measure the speed of the preset here, for plans.")
     ] = False,
     calibration: Calibration = None,
-    work: Work = None,
 ) -> None:
     """Check this machine: Python, disk, memory, GPU, codecs, weights, Ray, Prefect, folders.
 
     \b
     sonic doctor
     sonic doctor --calibrate --preset sonic
-    sonic doctor --calibrate --preset cluster.yaml --work s3://bucket/work
     """
     from flows.commands.doctor import examine, measure
     from flows.console.terminal import open_terminal
@@ -172,7 +170,7 @@ def doctor(
     terminal = open_terminal()
     is_well = examine(preset, terminal)
     if is_well and calibrate:
-        measure(preset, calibration, _folder(work), terminal)
+        measure(preset, calibration, terminal)
     raise typer.Exit(EXIT_DONE if is_well else EXIT_SOME_FAILED)
 
 
@@ -184,7 +182,7 @@ def status(
     work: Work = None,
     as_json: Json = False,
 ) -> None:
-    """Show the progress of a manifest, during a render or afterwards.
+    """Show which rows are finished, missing, out of date, waiting, failed or locked.
 
     \b
     sonic status lectures.csv
@@ -192,10 +190,13 @@ def status(
     """
     from flows.commands.status import show_status
     from flows.console.terminal import open_terminal
-    from flows.rows.config import load_preset
+    from flows.pipeline.run import RunRequest, config_of
 
-    folders = _folder(output), _folder(work) or load_preset(preset).work
-    finished = show_status(_here(manifest), *folders, open_terminal(), as_json=as_json)
+    request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
+    config, terminal = config_of(request), open_terminal()
+    finished = show_status(
+        request.manifest, request.output_folder, config, terminal, as_json=as_json
+    )
     raise typer.Exit(EXIT_DONE if finished else EXIT_SOME_FAILED)
 
 

@@ -26,7 +26,7 @@ from flows.planning.calibration import load_calibration
 from flows.planning.estimator import machine_memory_bytes
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.errors import ConfigError, SonicError
-from sonic_ops.core.files import weights_folder, weights_part
+from sonic_ops.core.files import reason_of, weights_folder, weights_part
 from sonic_ops.core.formats import FORMATS
 from sonic_ops.core.presets import preset_names
 
@@ -63,15 +63,15 @@ def examine(preset: str, terminal: Terminal) -> bool:
     return is_well
 
 
-def measure(preset: str, named: str | None, work: str | None, terminal: Terminal) -> None:
-    """Measure what a preset costs here, with files in `work`, and keep it. Raises SonicError."""
+def measure(preset: str, named: str | None, terminal: Terminal) -> None:
+    """Measure what a preset costs here, and keep it. Raises SonicError."""
     started_s = time.monotonic()  # what is loaded here, a render loads too
     from flows.planning.calibrate import calibrate
     from flows.planning.calibration import calibration_path, save_calibration
 
     config = load_preset(preset)
     path = calibration_path(config, named)
-    calibration = calibrate(config, terminal.say, started_s=started_s, work=work)
+    calibration = calibrate(config, terminal.say, started_s=started_s)
     if path is None:
         terminal.warn("there is no folder to keep the calibration in: --calibration FILE names one")
         return
@@ -151,7 +151,7 @@ def writable(name: str, folder: str) -> Finding:
         addresses.probe_folder(folder)
     except OSError as error:
         remedy = "Use a folder you own, or change its permissions."
-        return Finding(name, "wrong", f"{folder} cannot be written ({error})", remedy)
+        return Finding(name, "wrong", f"{folder} cannot be written ({reason_of(error)})", remedy)
     return Finding(name, "ok", f"{folder} can be written")
 
 
@@ -217,7 +217,9 @@ def prefect_server() -> Finding:
             return Finding("Prefect server", "ok", address)
     except (URLError, OSError, ValueError) as error:
         remedy = "Start it, or unset PREFECT_API_URL for a temporary one."
-        return Finding("Prefect server", "wrong", f"{address} does not answer ({error})", remedy)
+        return Finding(
+            "Prefect server", "wrong", f"{address} does not answer ({reason_of(error)})", remedy
+        )
 
 
 def weights(name: str, config: RenderConfig, *, needed: bool) -> Finding:

@@ -1,6 +1,6 @@
-"""`sonic status`: where a manifest stands, from results, journals, leases and work folders.
+"""`sonic status`: where a manifest stands, by its files, results, journals and leases.
 
-It only reads.
+It only reads, and says of every row what `sonic render` with the same options would find.
 """
 
 from collections import Counter
@@ -11,20 +11,38 @@ from itertools import chain
 
 from flows import addresses
 from flows.console.terminal import Terminal
+from flows.planning.checking import weights_of
+from flows.rows.config import RenderConfig
+from flows.rows.fingerprint import fingerprint_of
 from flows.rows.manifest import Manifest, open_manifest
 from flows.rows.rows import BadRow, Row, parse_row
 from flows.state.journal import folder_of, journaled
 from flows.state.leases import LEASE, holder_of
-from flows.state.receipts import lease_target, work_folder_ending, work_root
-from flows.state.results import FINISHED, RowResult, read_results, results_address
+from flows.state.receipts import (
+    lease_target,
+    output_state,
+    work_folder_ending,
+    work_root,
+)
+from flows.state.results import RowResult, read_results, results_address, sentence_of
+from sonic_ops.core.errors import ConfigError, MissingFileError
 from sonic_ops.core.files import exists, names_in, storage_fault
 
 SHOWN = 30
-"""Rows in work, and rows that have failed, that are shown one by one."""
+"""Rows of each status that are shown one by one."""
+
+KEPT_DIGESTS = 4096
+FINISHED, MISSING, OUT_OF_DATE = "finished", "missing", "out of date"
+WAITING, FAILED, LOCKED = "waiting", "failed", "locked"
+_SAID = {
+    MISSING: "its video was rendered, and is gone",
+    OUT_OF_DATE: "its video was made from other inputs or with other settings, or was changed; "
+    "if --preset is the one that it was rendered with, it will be rendered again",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RowStatus:
     """Where a row stands, in words that other programs can read, and what there is to say."""
 
     row: int
@@ -36,7 +54,7 @@ class Standing:
 def show_status(
     manifest: str,
     output_folder: str | None,
-    work: str | None,
+    config: RenderConfig,
     terminal: Terminal,
     *,
     as_json: bool,
@@ -48,20 +66,20 @@ def show_status(
     counts: Counter[str] = Counter()
     try:
         with open_manifest(manifest) as lines:
-            for standing in standings(lines, output_folder, work):
-                counts[standing.status] += 1
+            for row in row_statuses(lines, config, output_folder):
+                counts[row.status] += 1
                 if as_json:
-                    facts = {"id": standing.id, "status": standing.status, "said": standing.said}
-                    terminal.tell("row", row=standing.row, **facts)
-                elif standing.said and counts[standing.status] <= SHOWN:
-                    terminal.say(f"  {standing.id}: {standing.status}: {standing.said}")
+                    facts = {"id": row.id, "status": row.status, "said": row.said}
+                    terminal.tell("row", row=row.row, **facts)
+                elif row.said and counts[row.status] <= SHOWN:
+                    terminal.say(f"  {row.id}: {row.status}: {row.said}")
     except OSError as error:
         raise storage_fault(error) from error
     if as_json:
         terminal.tell("rows", **counts)
     else:
         terminal.say(_in_words(counts))
-    return FINISHED.issuperset(counts)
+    return set(counts) == {FINISHED}
 
 
 def _in_words(counts: Counter[str]) -> str:
@@ -69,27 +87,47 @@ def _in_words(counts: Counter[str]) -> str:
     return f"{counts.total():,} rows: {shown}"
 
 
-def standings(
-    manifest: Manifest, output_folder: str | None = None, work: str | None = None
-) -> Iterator[Standing]:
+def row_statuses(
+    manifest: Manifest, config: RenderConfig, output_folder: str | None = None
+) -> Iterator[RowStatus]:
     """Yield the status of every row, in the order of the manifest. Raises OSError."""
     folder = addresses.folder_of(manifest.address)
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
     known = _known(_results_of(manifest.address, output_folder, next(rows)))
     names_of = lru_cache(maxsize=64)(names_in)
+    digest = lru_cache(KEPT_DIGESTS)(addresses.sha256_of)
+    try:
+        weights = weights_of(config)
+    except ConfigError:  # seen from a machine that does not render
+        weights = None
     for line in manifest.lines():
         row = parse_row(line, folder, output_folder)
-        result = known.get((row.id, row.output))
-        if isinstance(row, Row) and (begun := _in_work(row, work, names_of)):
-            yield Standing(row.number, row.id, "in work", begun)
-        elif result is not None:
-            said = f"{result.error}. {result.remedy}" if result.status == "failed" else ""
-            yield Standing(row.number, row.id, result.status, said)
+        status, said = FAILED, ""
+        if isinstance(row, Row) and (begun := _in_work(row, config.work, names_of)):
+            status, said = LOCKED, begun
         elif isinstance(row, BadRow) or row.errors:
-            sentences = (f"{error.message}. {error.remedy}" for error in row.errors)
-            yield Standing(row.number, row.id, "wrong", "; ".join(sentences))
+            sentences = (f"{sentence_of(error)}. {error.remedy}" for error in row.errors)
+            said = f"{line.place}: {'; '.join(sentences)}"
         else:
-            yield Standing(row.number, row.id, "waiting")
+            try:
+                fingerprint = weights and fingerprint_of(row, config, weights, digest)
+                status, said = _of_files(row, fingerprint, known.get((row.id, row.output)))
+            except MissingFileError as error:
+                said = f"{line.place}: {error}"
+        yield RowStatus(row.number, row.id, status, said)
+
+
+def _of_files(row: Row, fingerprint: str | None, result: RowResult | None) -> tuple[str, str]:
+    """Tell the status of a row by its output, and what there is to say."""
+    state = output_state(row.output, fingerprint)
+    if state == FINISHED:
+        return FINISHED, ""
+    if result is not None and result.status == "failed":
+        if None in (result.fingerprint, fingerprint) or result.fingerprint == fingerprint:
+            return FAILED, f"{result.error}. {result.remedy}"
+    elif state is None and result is not None and not exists(row.output):
+        state = MISSING
+    return (state, _SAID[state]) if state else (WAITING, "")
 
 
 def _results_of(manifest: str, output_folder: str | None, first: Row | BadRow) -> str:

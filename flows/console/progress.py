@@ -152,6 +152,7 @@ def outcome_in_words(result: RowResult) -> str:
     if result.status == "elsewhere":
         return f"{result.id}: left to another command: {result.notes}"
     if result.status == "failed":
-        return f"{result.id}: failed: {result.error}. {result.remedy}"
+        where = f" ({result.place})" if result.place else ""
+        return f"{result.id}: failed{where}: {result.error}. {result.remedy}"
     seconds = f"{result.video_s or 0:.2f} s of video in {clock(result.wall_s or 0)}"
     return f"{result.id}: done: {seconds}" + (f" ({result.notes})" if result.notes else "")

@@ -38,6 +38,7 @@ class Terminal:
         self._print(json.dumps({"event": event} | facts))
 
     def _print(self, text: str) -> None:
+        text = text.encode(errors="surrogateescape").decode(errors="replace")
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from threading import Lock
 from uuid import UUID
 
@@ -18,11 +19,13 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.addresses import is_remote, name_of
+from flows.addresses import is_remote, name_of, printable
 from flows.state.results import RowResult
+from sonic_ops.core.files import reached
 
 _log = logging.getLogger(__name__)
 
+SIGNED_S = 7 * 24 * 3600
 SHOWN_ROWS = 500
 """Rows of the table: the server keeps it as one text. The results file has them all."""
 
@@ -59,17 +62,30 @@ def show_results(manifest: str, results: Callable[[], Iterator[RowResult]]) -> N
     others = (result for result in results() if result.status != "failed")
     rows = [*islice(failed, SHOWN_ROWS)]
     rows += islice(others, SHOWN_ROWS - len(rows))
-    table = [{name: getattr(result, name) for name in _COLUMNS} for result in rows]
+    table = [{name: _shown(getattr(result, name)) for name in _COLUMNS} for result in rows]
     with _harmless():
         create_table_artifact(table, key_of("results", manifest), f"Results of {manifest}")
 
 
+def _shown(value: object) -> object:
+    return printable(value) if isinstance(value, str) else value
+
+
 def show_report(manifest: str, report: str) -> None:
-    """A link to a report."""
-    link = report if is_remote(report) else f"file://{report}"
+    """Show a link to a report that a browser can open, also where it lies in a bucket."""
+    link = _signed(report) if is_remote(report) else Path(report).as_uri()
     with _harmless():
-        text = f"Report of {name_of(manifest)}"
-        create_link_artifact(link, text, key_of("report", manifest), f"`{report}`")
+        text = printable(f"Report of {name_of(manifest)}")
+        create_link_artifact(link, text, key_of("report", manifest), f"`{printable(report)}`")
+
+
+def _signed(address: str) -> str:
+    """A web address of a file in a bucket, for as long as the store allows; else the address."""
+    try:
+        with reached(address) as (filesystem, path):
+            return str(filesystem.sign(path, expiration=SIGNED_S))
+    except (OSError, NotImplementedError):
+        return address
 
 
 def key_of(kind: str, manifest: str) -> str:

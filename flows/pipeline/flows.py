@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 @flow(
     name="render-row",
-    flow_run_name="{row.id} to {row.output}",
+    flow_run_name="{row.id} to {row.shown_output}",
     persist_result=False,
     validate_parameters=False,
 )

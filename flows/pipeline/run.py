@@ -4,7 +4,7 @@ Previews of the rows, if they are wanted, are rendered before them in the same w
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -46,7 +46,7 @@ from flows.state.results import (
 from flows.state.row_store import Ledger
 from flows.supervisor.channel import tell
 from sonic_ops.core.errors import SonicError
-from sonic_ops.core.files import exists, storage_fault, weights_notice
+from sonic_ops.core.files import exists, reason_of, storage_fault, weights_notice
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
 
@@ -84,16 +84,22 @@ class _Rows:
     @property
     def name(self) -> str:
         """How Prefect's pages call them."""
-        return self.manifest.address + " (previews)" * self.are_previews
+        return addresses.printable(self.manifest.address) + " (previews)" * self.are_previews
 
 
-def run(request: RunRequest, terminal: Terminal) -> int:
+def run(
+    request: RunRequest, terminal: Terminal, on_results: Callable[[str], None] | None = None
+) -> int:
     """Render a manifest; 0 if every row is finished, 1 if some are not.
 
+    `on_results` is told where the results are, once they and the report are written.
     Raises ManifestError and ConfigError before anything is computed.
     """
     with _prepared(request, terminal) as (rows, leases):
-        return _run(request, rows, leases, terminal)
+        status = _run(request, rows, leases, terminal)
+        if on_results and request.previews != "only":
+            on_results(rows.target)
+        return status
 
 
 def results_of(request: RunRequest, terminal: Terminal) -> list[RowResult]:
@@ -122,8 +128,8 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
         estimator = Estimator(config, load_calibration(config))
         checked = check(manifest, request.output_folder, estimator, ledger, terminal)
     say_problems(checked, estimator, ledger, terminal)
-    for row_id, notes in checked.notes:
-        terminal.say(f"row {row_id}: {notes}")
+    for name, notes in checked.notes:
+        terminal.say(f"{name}: {notes}")
     num_finished = checked.num_rows - checked.num_planned - checked.num_bad
     terminal.say(
         f"{checked.num_rows:,} rows: {checked.num_planned:,} to render, {num_finished:,} finished, "
@@ -191,7 +197,7 @@ def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
         if counts["skipped"] != counts.total() or not exists(report_address(target)):
             terminal.say(f"report: {write_report(target, terminal.say)}")
     except (SonicError, OSError) as error:
-        terminal.warn(f"there is no report: {error}")
+        terminal.warn(f"there is no report: {reason_of(error)}")
 
 
 def _render(
@@ -203,7 +209,7 @@ def _render(
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
     from flows.pipeline.launch import Labels, launch
 
-    tags = (f"preset:{request.preset}", *["preview"] * rows.are_previews)
+    tags = (f"preset:{addresses.printable(request.preset)}", *["preview"] * rows.are_previews)
     labels = Labels(rows.name, tags, report_address(rows.target) if request.report else None)
     launch(labels, config, rows.ledger, journal, leases, terminal)
 

@@ -79,6 +79,10 @@ class RowRun:
         return self.planned.row.output
 
     @property
+    def shown_output(self) -> str:
+        return addresses.printable(self.output)
+
+    @property
     def pool(self) -> Pool:
         return self.run.pool
 

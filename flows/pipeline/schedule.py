@@ -1,13 +1,15 @@
 """The flows that `prefect.yaml` deploys: a manifest on demand, and a folder of them every night.
 
-A manifest of the folder is taken once: a note beside it says with which content, and a lease keeps
-two runs from taking it together. One that changes is taken again, and only its changed rows render.
+Every night takes all manifests of the folder: finished rows cost a look at their files, rows that
+failed and inputs that have changed are rendered again. A lease keeps two runs from taking one
+manifest together.
 """
 
 import json
 import logging
 import urllib.request
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -20,15 +22,19 @@ from rich.console import Console
 
 from flows import DEFAULT_PRESET, addresses
 from flows.console.terminal import open_terminal
+from flows.pipeline.artifacts import show_report, show_results
 from flows.pipeline.run import EXIT_DONE, RunRequest, run
-from flows.rows.manifest import ENDINGS
+from flows.rows.manifest import ENDINGS, PACKED_ENDINGS
 from flows.state.leases import open_leases
+from flows.state.results import FINISHED, read_results, report_address
 from sonic_ops.core.errors import InWorkElsewhereError, ManifestError, RenderError, SonicError
-from sonic_ops.core.files import names_in, written
+from sonic_ops.core.files import exists, names_in
 
 _log = logging.getLogger(__name__)
 
-NOTES = ".sonic/taken"
+TAKEN = ".sonic/taken"
+SAID = 3
+"""Failed rows that the state of a run names, of every manifest."""
 LEASE_S = 120.0
 _OWN = tuple(  # written beside manifests, and no manifests
     f"{kind}{table}.parquet" for kind in (".", ".preview-") for table in ("results", "measures")
@@ -63,10 +69,29 @@ def _is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
     retry_condition_fn=_is_machine_fault,
     persist_result=False,
 )
-def render_one(manifest: str, preset: str, output: str | None) -> int:
-    """Render a manifest as the command does; its exit status. What it says goes to the log."""
+def render_one(manifest: str, preset: str, output: str | None) -> str:
+    """Render a manifest as the command does, and show its results; why rows failed, if some did.
+
+    What it says goes to the log.
+    """
     request = RunRequest(manifest, preset, output, report=True)
-    return run(request, open_terminal("lines", Console(file=RunLog(), width=200)))
+    targets: list[str] = []
+    status = run(request, open_terminal("lines", Console(file=RunLog(), width=200)), targets.append)
+    for target in targets:
+        show_results(manifest, partial(read_results, target))
+        if exists(report_address(target)):
+            show_report(manifest, report_address(target))
+    return "" if status == EXIT_DONE else _reasons(manifest, targets)
+
+
+def _reasons(manifest: str, targets: Sequence[str]) -> str:
+    """Why rows of a manifest are not finished, those that are named."""
+    rows = [row for target in targets for row in read_results(target)]
+    failed = [row for row in rows if row.status not in FINISHED]
+    shown = "; ".join(f"{row.id}: {row.error or row.status}" for row in failed[:SAID])
+    more = f"; and {len(failed) - SAID} more" if len(failed) > SAID else ""
+    name = addresses.printable(addresses.name_of(manifest))
+    return f"{name}: {len(failed)} of {len(rows)} rows are not finished ({shown}{more})"
 
 
 @flow(
@@ -84,8 +109,8 @@ def render_on_demand(
 ) -> State[Any]:
     """Render a manifest; failed if a row is."""
     manifest, output = _here(manifest), output and _here(output)
-    status = render_one(manifest, preset, output)
-    return _state([] if status == EXIT_DONE else [manifest], 1)
+    reason = render_one(manifest, preset, output)
+    return _state([reason] if reason else [], 1)
 
 
 @flow(
@@ -98,65 +123,52 @@ def render_on_demand(
 def render_folder(
     folder: str, preset: str = DEFAULT_PRESET, output: str | None = None, webhook: str | None = None
 ) -> State[Any]:
-    """Render the manifests of a folder or bucket that are new; failed if a row of them is."""
+    """Render all manifests of a folder or bucket; failed if a row of them is."""
     folder, output = _here(folder), output and _here(output)
-    failed, num_taken = [], 0
-    for manifest in new_manifests(folder):
-        try:
-            taken = _take(manifest, preset, output)
-        except SonicError as error:
-            get_run_logger().error("%s: %s. %s", manifest, error, error.remedy)
-            taken = False
-        num_taken += taken is not None
-        failed += [manifest] if taken is False else []
-    return _state(failed, num_taken)
+    reasons, num_taken = [], 0
+    try:
+        manifests = list(manifests_in(folder))
+    except ManifestError as error:
+        return Failed(message=f"{error}. {error.remedy}")
+    for manifest in manifests:
+        reason = _take(manifest, preset, output)
+        num_taken += reason is not None
+        reasons += [reason] if reason else []
+    return _state(reasons, num_taken)
 
 
-def new_manifests(folder: str) -> Iterator[str]:
-    """The manifests of a folder that no run has taken with the content that they have now."""
+def manifests_in(folder: str) -> Iterator[str]:
+    """List the manifests of a folder. Raises ManifestError if there is no folder."""
+    if not addresses.is_folder(folder):
+        raise ManifestError(
+            f"There is no folder {addresses.printable(folder)}",
+            remedy="Make it, or correct the parameter `folder` of the deployment.",
+        )
     for name in sorted(names_in(folder)):
-        if PurePath(name).suffix.lower() in ENDINGS and not name.endswith(_OWN):
-            manifest = addresses.join(folder, name)
-            if addresses.read_json(_note(manifest)) != _content(manifest):
-                yield manifest
+        path = PurePath(name)
+        kind = path.with_suffix("") if path.suffix.lower() in PACKED_ENDINGS else path
+        if kind.suffix.lower() in ENDINGS and not name.endswith(_OWN) and name[0] not in ".~":
+            yield addresses.join(folder, name)
 
 
-def _take(manifest: str, preset: str, output: str | None) -> bool | None:
-    """Render a manifest unless another run has it, or had it meanwhile; whether all went well.
-
-    A run that ends in the middle leaves no note: the next one takes the manifest, and goes on.
-    """
+def _take(manifest: str, preset: str, output: str | None) -> str | None:
+    """Render a manifest; why it is not finished, if it is not, and None if another run has it."""
+    name = addresses.name_of(manifest)
     with open_leases(LEASE_S) as leases:
         try:
-            leases.take(_note(manifest))
+            leases.take(addresses.join(addresses.folder_of(manifest), TAKEN, name))
+            return render_one(manifest, preset, output)
         except InWorkElsewhereError:
             return None
-        content = _content(manifest)
-        if addresses.read_json(_note(manifest)) == content:
-            return None
-        try:
-            is_well = render_one(manifest, preset, output) == EXIT_DONE
-        except ManifestError as error:  # it stays wrong until somebody mends it
-            get_run_logger().error("%s. %s", error, error.remedy)
-            is_well = False
-        with written(_note(manifest)) as path:
-            path.write_text(json.dumps(content))
-        return is_well
+        except SonicError as error:
+            get_run_logger().error("%s: %s. %s", name, error, error.remedy)
+            return f"{addresses.printable(name)}: {error}"
 
 
-def _note(manifest: str) -> str:
-    folder = addresses.folder_of(manifest)
-    return addresses.join(folder, NOTES, f"{addresses.name_of(manifest)}.json")
-
-
-def _content(manifest: str) -> dict[str, str]:
-    return {"sha256": addresses.sha256_of(manifest)}
-
-
-def _state(failed: Sequence[str], num_taken: int) -> State[Any]:
-    if failed:
-        return Failed(message=f"not every row is finished: {', '.join(failed)}")
-    return Completed(message=f"{num_taken} manifests rendered")
+def _state(reasons: Sequence[str], num_taken: int) -> State[Any]:
+    if reasons:
+        return Failed(message="; ".join(reasons))
+    return Completed(message=f"{num_taken} manifest{'s' * (num_taken != 1)} finished")
 
 
 def _here(address: str) -> str:

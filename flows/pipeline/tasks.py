@@ -281,5 +281,5 @@ def _subtitles_of(row: Row, request: VideoRequest) -> tuple[Cue, ...]:
         return ()
     start_s = row.start or 0.0
     with blaming("subtitles"):
-        cues = read_subtitles(row.subtitles)
+        cues = read_subtitles(row.subtitles, row.language).cues
     return cut(cues, start_s, start_s + request.num_samples / SAMPLE_RATE_HZ)

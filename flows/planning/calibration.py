@@ -12,7 +12,7 @@ from typing import Any
 from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import draft_of, weights_folder, weights_part
+from sonic_ops.core.files import draft_of, reason_of, weights_folder, weights_part
 from sonic_ops.core.formats import CODECS
 
 CPU_FACTS = Path("/proc/cpuinfo")
@@ -94,7 +94,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
             draft.write_text(json.dumps(asdict(calibration), indent=1))
     except OSError as error:
         raise ConfigError(
-            f"The calibration cannot be written to {path} ({error})",
+            f"The calibration cannot be written to {path} ({reason_of(error)})",
             remedy="Choose a writable file with --calibration FILE.",
         ) from error
 
@@ -113,7 +113,7 @@ def load_calibration(config: RenderConfig, named: str | None = None) -> Calibrat
             return guess(config)
         # What a class says of other keys is nothing for a reader.
         older = isinstance(error, TypeError | KeyError)
-        reason = "it is of another version" if older else str(error)
+        reason = "it is of another version" if older else reason_of(error)
         raise ConfigError(
             f"The calibration {path} cannot be read ({reason})",
             remedy="Create it with: sonic doctor --calibrate --calibration FILE.",
@@ -125,7 +125,8 @@ def load_calibration(config: RenderConfig, named: str | None = None) -> Calibrat
 _GUESS_PIXELS = 128 * 128
 _GUESS_UNET_BYTES = 37e6
 _GPU_GAIN = 600.0
-_WORK_TOKEN_BYTES, _WORK_FRAME_BYTES = 8e3, 100e3
+_WORK_TOKEN_BYTES, _CONDITION_BYTES = 8e3, 3e3
+_LATENT_PIXELS, _LATENT_BYTES = 8, 4  # a side of what one latent stands for, and its bytes
 
 
 def guess(config: RenderConfig) -> Calibration:
@@ -134,6 +135,7 @@ def guess(config: RenderConfig) -> Calibration:
     unet_bytes = sum(file.stat().st_size for file in files)
     pixels = config.portrait.resolution**2
     area = config.portrait.read_resolution**2 / _GUESS_PIXELS
+    num_latents = (config.portrait.read_resolution / _LATENT_PIXELS) ** 2
     on_gpu = config.models.device != "cpu"
     gain = _GPU_GAIN if on_gpu else 1.0
     kept_bytes = int(1e9 + 2.0 * unet_bytes)
@@ -159,8 +161,14 @@ def guess(config: RenderConfig) -> Calibration:
         kept_bytes,
         dict.fromkeys(stages, peak_bytes),
         _WORK_TOKEN_BYTES,
-        _WORK_FRAME_BYTES * area,
+        _CONDITION_BYTES + 2 * _LATENT_BYTES * _num_channels(config) * num_latents,
     )
+
+
+def _num_channels(config: RenderConfig) -> int:
+    """Channels of the latents, of which the work folder has two: the last checkpoint, the end."""
+    unet = weights_part(weights_folder(config.models.weights), "unet")
+    return int(json.loads((unet / "config.json").read_text()).get("out_channels", 4))
 
 
 def _deciding(config: RenderConfig) -> str:
@@ -175,6 +183,4 @@ def _deciding(config: RenderConfig) -> str:
         "low_memory": True,
         "cluster": {"workers", "threads_per_worker", "cpus_per_worker", "gpus_per_worker"},
     }
-    if config.cluster.address:  # its machines are others than this one
-        sections["cluster"].add("address")
     return config.model_dump_json(include=sections)

@@ -52,6 +52,8 @@ def check(
     terminal: Terminal,
 ) -> Checked:
     """Run the preflight of a manifest and sort its rows into the ledger."""
+    for note in manifest.notes:
+        terminal.say(note)
     for name, likely in suspected_typos(next(manifest.lines()).cells):
         terminal.say(f"the column {name!r} is unknown; did you mean {likely!r}?")
     outcomes = preflight(
@@ -99,10 +101,10 @@ def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: L
     checked.an_output = checked.an_output or planned.row.output
     checked.estimate.add(estimate)
     if planned.notes and len(checked.notes) < SAID:
-        checked.notes.append((planned.row.id, "; ".join(planned.notes)))
+        checked.notes.append((planned.row.name, "; ".join(planned.notes)))
     if problems := [*estimator.problems(planned, estimate)]:
         checked.num_unfit += 1
-        named = [(planned.row.id, problem) for problem in problems]
+        named = [(planned.row.name, problem) for problem in problems]
         checked.unfit += named if len(checked.unfit) < SAID else []
 
 
@@ -114,7 +116,7 @@ def say_problems(
     if checked.num_unfit:
         terminal.warn(f"{checked.num_unfit} rows will hardly fit into this machine:")
     for name, problem in checked.unfit:
-        terminal.warn(f"  row {name}: {problem}")
+        terminal.warn(f"  {name}: {problem}")
     num_workers = estimator.num_workers(row.plan for row in ledger.planned())
     for problem in estimator.run_problems(checked.estimate, checked.an_output, num_workers):
         terminal.warn(problem)
@@ -126,7 +128,7 @@ def say_bad(checked: Checked, terminal: Terminal) -> None:
         terminal.warn(f"{checked.num_bad} of {checked.num_rows} rows cannot be rendered:")
     for row in checked.bad:
         for error in row.errors:
-            terminal.warn(f"  row {row.name}, {sentence_of(error)}. {error.remedy}")
+            terminal.warn(f"  {row.name}, {sentence_of(error)}. {error.remedy}")
     if checked.num_bad > len(checked.bad):
         more = checked.num_bad - len(checked.bad)
         terminal.warn(f"  and {more} more, all of them in the results")

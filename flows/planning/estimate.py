@@ -5,6 +5,7 @@ pixels. The wall time is that of the start, and then of all work shared by the w
 longest row, whose segments are shared by whole ones, whatever is longer.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,26 +22,41 @@ from sonic_ops.core.timeline import AudioChunk, cut_audio_chunks
 STAGES = ("encode audio", "denoise", "decode", "encode")
 
 _PIXEL_BYTES: dict[VideoCodec, float] = {
-    "h264": 0.05, "hevc": 0.04, "vp9": 0.04, "av1": 0.03, "prores": 0.5,
+    "h264": 0.03, "hevc": 0.025, "vp9": 0.025, "av1": 0.02, "prores": 0.6,
 }  # fmt: skip
-"""Bytes of a finished video per pixel of an output frame; a talking face moves little."""
+"""Bytes of a finished video per pixel that moves in an output frame (measured 2026-11-30)."""
 
+_STILL_BYTES = 0.004  # of a pixel that stands still, against one that moves
+_PORTRAIT_BYTES = 900_000  # of its tensors
 STILL = 0.2
 """What a pixel that stands still costs the encoder against one that moves: H.264, a slide of
 1280 x 720 pixels around a face (tests/bench/RESULTS.md)."""
 
-SOUND_SECOND_BYTES = 200_000
-"""Sound in the finished file and its work folder, at most."""
+_SAMPLE_BYTES = {"flac": 2.0, "pcm_s24le": 2.0}  # 16 bits are the usual ones
+_CHANNEL_BYTES = 12_000
+"""Bytes of a sample of sound that is kept exactly, and of a second of a channel that is not."""
+_WAV_SECOND_BYTES = 4 * SAMPLE_RATE_HZ  # what the work folder has of the sound
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Pixels of what is animated, encoded, and pasted; and the share of the encoded that moves."""
+    """Pixels of what is animated, encoded, and pasted, and the share of the encoded that moves.
+
+    `sound_second` are the bytes of a second of sound in the finished file.
+    """
 
     animated: int
     encoded: int
     pasted: int = 0
     moving: float = 1.0
+    sound_second: float = _CHANNEL_BYTES
+
+
+def sound_second_bytes(codec: str, form: tuple[int, int]) -> float:
+    """Bytes of a second of sound in a finished file, by the samples and channels of its source."""
+    rate_hz, num_channels = form
+    exact = _SAMPLE_BYTES.get(codec)
+    return exact * rate_hz if exact else num_channels * _CHANNEL_BYTES if codec else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +105,12 @@ def estimate_row(
         + pasted * plan.num_output_frames * costs.paste_s
         + moving / costs.pixels * plan.num_output_frames * costs.encode_s[codec],
     }
-    output_bytes = int(
-        plan.num_output_frames * moving * _PIXEL_BYTES[codec] + plan.video_s * SOUND_SECOND_BYTES
-    )
+    changing = sizes.encoded * (sizes.moving + _STILL_BYTES * (1 - sizes.moving))
+    if changing > sizes.animated:  # what was enlarged is smooth
+        changing = math.sqrt(changing * sizes.animated)
+    video_bytes = plan.num_output_frames * changing * _PIXEL_BYTES[codec]
+    output_bytes = int(video_bytes + plan.video_s * sizes.sound_second)
+    backdrop_bytes = 3 * sizes.encoded if sizes.pasted else 0
     return RowEstimate(
         stages_s,
         costs.driver_row_s + plan.video_s * costs.driver_second_s,
@@ -102,6 +121,7 @@ def estimate_row(
         },
         int(sum(chunk.num_tokens for chunk in chunks) * calibration.work_token_bytes)
         + int(area * plan.num_frames * calibration.work_frame_bytes)
+        + int(plan.video_s * _WAV_SECOND_BYTES + area * _PORTRAIT_BYTES + backdrop_bytes)
         + output_bytes,
         output_bytes,
     )

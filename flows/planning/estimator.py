@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -12,10 +12,17 @@ from pathlib import Path
 from flows import addresses
 from flows.console.units import size_in_words
 from flows.planning.calibration import Calibration
-from flows.planning.estimate import RowEstimate, RunEstimate, Sizes, estimate_row
+from flows.planning.estimate import (
+    RowEstimate,
+    RunEstimate,
+    Sizes,
+    estimate_row,
+    sound_second_bytes,
+)
 from flows.rows.config import MAX_ROWS, RenderConfig
 from flows.rows.plan import RowPlan, most_workers
 from flows.rows.planned import PlannedRow
+from sonic_ops.core.formats import likely_format
 
 KEPT_FOLDERS = 4096
 NEAR_LIMIT = 0.9
@@ -49,7 +56,10 @@ class Estimator:
     def row(self, planned: PlannedRow) -> RowEstimate:
         """Estimate the cost of a row."""
         config = self.config.for_row(planned.row)
-        return estimate_row(planned.plan, config, self._sizes(planned, config), self.calibration)
+        codec = likely_format(planned.row.output).sound
+        sound_second = sound_second_bytes(codec, planned.sound_form)
+        sizes = replace(self._sizes(planned, config), sound_second=sound_second)
+        return estimate_row(planned.plan, config, sizes, self.calibration)
 
     def problems(self, planned: PlannedRow, estimate: RowEstimate) -> Iterator[str]:
         """Yield why a row does not fit this machine, each with a remedy."""

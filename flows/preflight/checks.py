@@ -31,6 +31,7 @@ from sonic_ops.core.errors import (
     SonicError,
 )
 from sonic_ops.core.formats import format_of
+from sonic_ops.core.presets import trained_resolution
 
 if TYPE_CHECKING:
     from flows.preflight.inputs import AudioFacts, PortraitFacts
@@ -74,6 +75,7 @@ class RowChecker:
         self._config = config
         self._spares_files = spares_files
         self._weights_sha256 = weights_sha256
+        self._resolution = trained_resolution(config.models.weights)
         remembered = lru_cache(KEPT_INSPECTIONS)
         self._digest = remembered(addresses.sha256_of)
         self._folder_problem = remembered(_folder_problem)
@@ -107,13 +109,14 @@ class RowChecker:
         errors = list(row.errors)
         _kept(errors, "output", lambda: errors.extend(self._output_errors(row)))
         errors.extend(self._consent_errors(row))
+        errors.extend(self._resolution_errors(row))
         fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
         if fingerprint and self._spares_files:
             _kept(errors, "output", lambda: errors.extend(self._foreign(row, fingerprint)))
         if fingerprint and not errors:
             result = _kept(errors, "output", lambda: finished_result(row.output, fingerprint))
             if result:
-                return replace(result, row=row.number, id=row.id, status="skipped")
+                return replace(result, row=row.number, id=row.id, place=row.place, status="skipped")
         return self._inspect(row, fingerprint, errors)
 
     def _inspect(
@@ -128,20 +131,23 @@ class RowChecker:
                 row.portrait, row.face_box, row.face, config.portrait, config.media.scale_to
             ),
         )
-        end_s = (row.start or 0.0) + (audio.duration_s if audio else 0.0)
+        length_s = audio.duration_s if audio else 0.0
+        end_s = (row.start or 0.0) + length_s
+        film = _kept(errors, "portrait", lambda: _inspect_film(row, config.portrait, length_s))
         more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s))
         if fingerprint is None and not errors:  # a file that came and went
             fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row))
-        if errors or not (audio and portrait and fingerprint) or more is None:
-            return BadRow(row.number, row.id, tuple(errors), row.output)
+        if errors or not (audio and portrait and fingerprint) or None in (film, more):
+            return BadRow(row.number, row.id, tuple(errors), row.output, row.place)
         return PlannedRow(
             row,
             fingerprint,
             work_folder(row, fingerprint, self._config.work),
             plan_row(audio.duration_s, config.sampling, config.media.fps),
-            (*audio.notes, *portrait.notes, *more),
+            (*audio.notes, *portrait.notes, *(film or ()), *(more or ())),
             portrait.size,
             portrait.part_size,
+            (audio.rate_hz, audio.num_channels),
         )
 
     def _fingerprint(self, row: Row) -> str:
@@ -183,6 +189,16 @@ class RowChecker:
                 "nothing says who agreed to this video, and the preset wants it",
                 remedy="Write where the consent is kept, such as `form 12, 2026-11-02`.",
                 field="consent",
+            )
+
+    def _resolution_errors(self, row: Row) -> Iterator[SonicError]:
+        asked, own = self._config.for_row(row).portrait.resolution, self._resolution
+        if own is not None and asked != own:
+            yield FieldError(
+                f"the weights of the preset were not trained for a resolution of {asked}",
+                remedy=f"Write {own}, as their preset has it, or leave the cell empty; `scale_to` "
+                "enlarges the finished video.",
+                field="resolution",
             )
 
     def _output_errors(self, row: Row) -> Iterator[SonicError]:
@@ -238,6 +254,15 @@ def _inspect_portrait(
     return inspect_portrait(portrait, face_box, face, settings, scale_to)
 
 
+def _inspect_film(row: Row, settings: PortraitConfig, length_s: float) -> tuple[str, ...]:
+    if settings.framing != "paste":
+        return ()
+    from flows.preflight.films import inspect_film
+
+    start_s = row.start or 0.0
+    return tuple(inspect_film(row.portrait, row.face_box, row.face, settings, start_s, length_s))
+
+
 def _inspect_subtitles(row: Row, end_s: float) -> tuple[str, ...]:
     from flows.preflight.inputs import inspect_subtitles
 
@@ -246,7 +271,7 @@ def _inspect_subtitles(row: Row, end_s: float) -> tuple[str, ...]:
     if format_of(row.output).is_animation:
         return ("an animation has neither sound nor subtitles",)
     check_side_car(row)
-    return inspect_subtitles(row.subtitles, row.start, end_s)
+    return inspect_subtitles(row.subtitles, row.language, row.start, end_s)
 
 
 def _folder_problem(folder: str) -> str:
@@ -260,7 +285,7 @@ def _folder_problem(folder: str) -> str:
 
 def _short_hash(text: str) -> bytes:
     """Enough to tell the texts of a manifest apart."""
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return hashlib.blake2b(os.fsencode(text), digest_size=16).digest()
 
 
 def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T | None:

@@ -39,10 +39,15 @@ _APART = "a part of the audio is rendered by itself, and not bit for bit as in a
 
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
-    """Seconds of audio that the row uses, and what the user should know about them."""
+    """Seconds of audio that the row uses, and what the user should know about them.
+
+    `rate_hz` counts the samples of all channels.
+    """
 
     duration_s: float
     notes: tuple[str, ...] = ()
+    rate_hz: int = SAMPLE_RATE_HZ
+    num_channels: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +83,25 @@ def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFa
         notes.append(_APART)
     where = f" (of the first {LISTENED_S // 60} minutes)" if part_s > LISTENED_S else ""
     levels = (warning + where for warning in checked.levels())
-    return AudioFacts(part_s, (*notes, *length_warnings(part_s), *checked.faults(), *levels))
+    said = (*notes, *length_warnings(part_s), *checked.faults(), *levels)
+    return AudioFacts(part_s, said, *part.form)
 
 
 class _Part:
-    """The blocks of a part, and whether there is sound after it."""
+    """The blocks of a part, their samples a second and channels, and whether there are more."""
 
     def __init__(self, blocks: Generator[SoundBlock, None, bool]) -> None:
         self._blocks = blocks
         self.goes_on = False
+        self.form = (SAMPLE_RATE_HZ, 1)
 
     def __iter__(self) -> Iterator[SoundBlock]:
-        self.goes_on = yield from self._blocks
+        first = next(self._blocks, None)
+        if first is not None:
+            num_channels = len(first.samples)
+            self.form = (first.sample_rate_hz * num_channels, num_channels)
+            yield first
+            self.goes_on = yield from self._blocks
 
 
 def _nothing(audio: str, start_s: float) -> InputError:
@@ -103,13 +115,16 @@ def _nothing(audio: str, start_s: float) -> InputError:
     )
 
 
-def inspect_subtitles(subtitles: str, start: float | None, end_s: float) -> tuple[str, ...]:
+def inspect_subtitles(
+    subtitles: str, language: str | None, start: float | None, end_s: float
+) -> tuple[str, ...]:
     """Read the subtitles; what the user should know about them. Raises InputError."""
-    cues = read_subtitles(subtitles)
-    num_shown = len(cut(cues, start or 0.0, end_s))
-    if num_shown == len(cues):
-        return ()
-    return (f"{num_shown} of {len(cues)} subtitles are inside the part that is rendered",)
+    found = read_subtitles(subtitles, language)
+    num_shown, num_cues = len(cut(found.cues, start or 0.0, end_s)), len(found.cues)
+    if num_shown == num_cues:
+        return found.notes
+    outside = f"{num_shown} of {num_cues} subtitles are inside the part that is rendered"
+    return (*found.notes, outside)
 
 
 def portrait_of(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flows import addresses
-from flows.rows.rows import Row
+from flows.rows.rows import Row, name_errors
 from flows.state.receipts import receipt_address
 from sonic_ops.core.errors import FieldError
 from sonic_ops.core.files import written
@@ -31,8 +31,15 @@ def side_car_of(row: Row) -> str | None:
 
 
 def check_side_car(row: Row) -> None:
-    """Raise FieldError if a file is there that no render of this output has written."""
+    """Raise FieldError if the file cannot be written, or another one is in its place."""
     address = side_car_of(row)
+    if address is not None:
+        for error in name_errors(address):
+            raise FieldError(
+                f"the subtitles would be written to {addresses.name_of(address)}, and {error}",
+                remedy=error.remedy,
+                field="subtitles",
+            )
     if address is None or addresses.size_bytes(address) is None or _is_ours(address, row):
         return
     raise FieldError(

@@ -158,7 +158,9 @@ def _cells(result: RowResult, analysis: VideoAnalysis | None) -> tuple[Cell, ...
     if result.worker_s is not None and result.video_s:
         per_s = result.worker_s / result.video_s
     measured = [
-        Cell(shown(value, ENTRY[name].digits), value)
+        Cell("not measurable", None)
+        if name == "lip_lag_ms" and analysis is not None and value is None
+        else Cell(shown(value, ENTRY[name].digits), value)
         for name in IN_TABLE
         for value in [None if analysis is None else getattr(analysis.measures, name)]
     ]

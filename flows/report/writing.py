@@ -39,7 +39,7 @@ from flows.state.results import (
     results_address,
 )
 from sonic_ops.core.errors import ManifestError, SonicError
-from sonic_ops.core.files import fetched, storage_fault, written
+from sonic_ops.core.files import fetched, reason_of, storage_fault, written
 from sonic_ops.quality.analysis import VideoAnalysis
 from sonic_ops.quality.syncnet import SyncNetScorer
 
@@ -107,7 +107,8 @@ class Gallery:
                 return known
             return self._new(result, known)
         except Exception as error:  # the report of the other rows is worth more than a stop
-            said = str(error) if isinstance(error, SonicError | OSError) else repr(error)
+            is_known = isinstance(error, SonicError | OSError)
+            said = reason_of(error) if is_known else repr(error)
             name = addresses.name_of(output)
             self.problems[output] = f"The video {name} could not be measured: {said}"
             return None
@@ -148,10 +149,11 @@ class _Total:
 def _lines(results: str, table: Path) -> Lines:
     """Yield the results of a table with their other columns."""
     try:
-        for batch in pq.ParquetFile(table).iter_batches(BATCH_ROWS):
-            for content in batch.to_pylist():
-                result = result_from(content)
-                yield result, {k: v for k, v in content.items() if not hasattr(result, k)}
+        with table.open("rb") as file:  # by its name, Arrow takes only UTF-8
+            for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS):
+                for content in batch.to_pylist():
+                    result = result_from(content)
+                    yield result, {k: v for k, v in content.items() if not hasattr(result, k)}
     except (FileNotFoundError, pa.ArrowException, TypeError) as error:
         raise ManifestError(
             f"{results} holds no results that can be read",

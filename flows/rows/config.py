@@ -8,7 +8,8 @@ from pydantic import Field, ValidationError
 
 from cluster.config import ClusterConfig
 from flows.addresses import resolve
-from flows.rows.rows import MAX_SEED, Row
+from flows.rows.columns import MAX_SEED
+from flows.rows.rows import Row
 from sonic_ops.core.config import (
     Count,
     MediaConfig,

@@ -1,157 +1,162 @@
 """The lines of a manifest, one after another, as they stand in the file.
 
-Parquet, CSV or JSON Lines; a local path or any fsspec address. Lines are read in batches: the
-length of a manifest does not show in memory. What the cells mean is decided in `rows.py`.
+Parquet (a file or a folder of parts), Excel, CSV, TSV or JSON Lines, compressed or not; a local
+path or any fsspec address. Lines are read in batches: the length of a manifest does not show in
+memory.
+What the cells mean is decided in `rows.py`.
 """
 
-import csv
-import json
+import bz2
+import gzip
+import lzma
 import os
+import posixpath
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import BytesIO
 from pathlib import PurePosixPath
-from typing import IO, TypeAlias
+from typing import IO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from flows.addresses import is_folder, name_of, path_of
+from flows.rows.tables import ENDINGS, NO_REMEDY, Reader, reader_of
 from sonic_ops.core.errors import ManifestError, MissingFileError
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_address, reached
 
-_Cells: TypeAlias = tuple[Mapping[str, object], str | None]
+__all__ = ["ENDINGS", "PACKED_ENDINGS", "Line", "Manifest", "open_manifest"]
 
-REQUIRED = ("id", "portrait", "audio", "output")
-BATCH_ROWS = 1024
-SHOWN_COLUMNS = 20
+MAX_NAME_BYTES = 220  # file systems take 255; results and journals add endings
+_PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
+PACKED_ENDINGS = (".gz", ".bz2", ".xz")
+_DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a manifest; `number` counts rows from 1. `problem` says why it has no cells."""
+    """One line of a manifest; `number` counts rows from 1. `problem` says why it has no cells.
+
+    `place` is where a person finds it, such as `m.csv line 7`.
+    """
 
     number: int
     cells: Mapping[str, object]
     problem: str | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file of the manifest, in the copy of all of them."""
+
+    name: str
+    reader: Reader
+    start: int
+    stop: int
 
 
 class Manifest:
     """A manifest as it stood when it was opened: it is read more than once, hours apart."""
 
-    def __init__(self, address: str, copy: IO[bytes]) -> None:
+    def __init__(self, address: str, copy: IO[bytes], parts: list[_Part]) -> None:
         self.address = address
-        self._reader = _reader_of(address)
-        self._copy = copy
+        self._copy, self._parts = copy, parts
+        self.notes = tuple(dict.fromkeys(note for part in parts for note in self._notes(part)))
 
     def lines(self) -> Iterator[Line]:
-        """The lines from the first on; one pass at a time.
+        """Read the lines from the first on; one pass at a time.
 
         Raises ManifestError if the file cannot be read, lacks a column, or holds no rows.
         """
         number = 0
-        self._copy.seek(0)
-        try:
-            with os.fdopen(os.dup(self._copy.fileno()), "rb") as file:
-                for number, (cells, problem) in enumerate(self._reader(self.address, file), 1):
-                    yield Line(number, cells, problem)
-        except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-            raise _unreadable(self.address, error) from error
+        for part in self._parts:
+            for record in part.reader.records(self.address, self._opened(part)):
+                number += 1
+                place = f"{part.name} {part.reader.unit} {record.number}"
+                yield Line(number, record.cells, record.problem, place)
         if number == 0:
             raise ManifestError(
                 f"The manifest {self.address} holds no rows", remedy="Add a row per video."
             )
 
+    def _notes(self, part: _Part) -> Iterator[str]:
+        for note in part.reader.notes(self._opened(part)):
+            yield f"{part.name} is {note}"
+
+    def _opened(self, part: _Part) -> IO[bytes]:
+        if len(self._parts) > 1:
+            return BytesIO(os.pread(self._copy.fileno(), part.stop - part.start, part.start))
+        self._copy.seek(0)
+        return os.fdopen(os.dup(self._copy.fileno()), "rb")
+
 
 @contextmanager
 def open_manifest(address: str) -> Iterator[Manifest]:
     """Take a copy of a manifest. Raises ManifestError if it cannot be opened."""
+    name = os.fsencode(name_of(address))
+    if len(name) > MAX_NAME_BYTES:
+        raise ManifestError(
+            f"The name of the manifest is longer than {MAX_NAME_BYTES} bytes, and the results are "
+            "called after it",
+            remedy="Give the manifest a shorter name.",
+        )
     with tempfile.TemporaryFile(prefix="sonic-") as copy:
         try:
-            manifest = Manifest(address, copy)
-            with open_address(address) as file:
-                shutil.copyfileobj(file, copy)
+            parts = [_copied(part, copy) for part in _parts_of(address)]
         except MissingFileError as error:
             raise ManifestError(
-                f"The manifest {address} cannot be opened", remedy="Check the address."
+                f"The manifest cannot be opened: {error}", remedy="Check the address."
             ) from error
-        except OSError as error:
-            raise _unreadable(address, error) from error
-        yield manifest
+        except _DAMAGED as error:
+            raise ManifestError(
+                f"The manifest {address} cannot be read: {_reason(error)}", remedy=NO_REMEDY
+            ) from error
+        copy.flush()
+        yield Manifest(address, copy, parts)
 
 
-def _parquet(address: str, file: IO[bytes]) -> Iterator[_Cells]:
-    table = pq.ParquetFile(file)
-    _require_columns(address, table.schema_arrow.names)
-    for batch in table.iter_batches(BATCH_ROWS):
-        for cells in batch.to_pylist():
-            yield cells, None
-
-
-def _csv(address: str, file: IO[bytes]) -> Iterator[_Cells]:
-    lines = csv.reader(TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
-    names = [name.strip() for name in next(lines, [])]
-    _require_columns(address, names)
-    for values in lines:
-        if len(values) > len(names):
-            yield {}, f"has {len(values)} cells, but there are {len(names)} columns"
-        elif values:
-            yield dict(zip(names, values, strict=False)), None
-
-
-def _json_lines(_address: str, file: IO[bytes]) -> Iterator[_Cells]:
-    for text in TextIOWrapper(file, encoding="utf-8-sig"):
-        if text.strip():
-            yield _json_line(text)
-
-
-def _json_line(text: str) -> _Cells:
-    try:
-        cells = json.loads(text)
-    except ValueError as error:
-        return {}, f"is no JSON ({error})"
-    if not isinstance(cells, dict):
-        return {}, "is no JSON object"
-    return cells, None
-
-
-_READERS: dict[str, Callable[[str, IO[bytes]], Iterator[_Cells]]] = {
-    ".parquet": _parquet,
-    ".csv": _csv,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-}
-
-
-ENDINGS = tuple(_READERS)
-
-
-def _reader_of(address: str) -> Callable[[str, IO[bytes]], Iterator[_Cells]]:
-    suffix = PurePosixPath(address).suffix.lower()
-    if suffix not in _READERS:
+def _parts_of(address: str) -> list[str]:
+    """List the files of a manifest: itself, or the Parquet files of a folder by their names."""
+    if address.startswith(("http://", "https://")) or not is_folder(address):
+        return [address]
+    with reached(address) as (filesystem, path):
+        found = sorted(map(str, filesystem.find(path)))
+    inside = ((name, posixpath.relpath(name, path)) for name in found)
+    parts = [
+        filesystem.unstrip_protocol(name) if "://" in address else name
+        for name, below in inside
+        if below.endswith(".parquet")
+        and not below.endswith("results.parquet")
+        and not any(folder.startswith(("_", ".")) for folder in below.split("/"))
+    ]
+    if not parts:
         raise ManifestError(
-            f"The manifest {address} has the ending '{suffix}', which says no known format",
-            remedy=f"Give a file that ends in {', '.join(_READERS)}; a spreadsheet can be saved as "
-            "CSV in UTF-8.",
+            f"{address} is a folder without Parquet files, and not a manifest",
+            remedy="Name the file of the manifest, or a folder of Parquet parts.",
         )
-    return _READERS[suffix]
+    return parts
 
 
-def _require_columns(address: str, names: list[str]) -> None:
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        shown = ", ".join(map(repr, names[:SHOWN_COLUMNS])) or "none"
-        raise ManifestError(
-            f"The manifest {address} has no column {', '.join(missing)}; its columns are {shown}",
-            remedy=f"Every manifest needs the columns {', '.join(REQUIRED)}, in small letters; a "
-            "CSV has commas between its cells.",
-        )
+def _copied(address: str, copy: IO[bytes]) -> _Part:
+    """Append a file to the copy, unpacked."""
+    start = copy.tell()
+    with open_address(address) as file:
+        head = file.read(8)
+    unpack = next((opener for magic, opener in _PACKED if head.startswith(magic)), None)
+    with open_address(address) as file:
+        shutil.copyfileobj(unpack(file) if unpack else file, copy)
+    stop = copy.tell()
+    copy.flush()
+    head = os.pread(copy.fileno(), 4096, start)
+    path = PurePosixPath(path_of(address))
+    path = path.with_suffix("") if path.suffix.lower() in PACKED_ENDINGS else path
+    reader = reader_of(address, path.suffix.lower(), head)
+    return _Part(name_of(path_of(address)), reader, start, stop)
 
 
-def _unreadable(address: str, error: Exception) -> ManifestError:
-    return ManifestError(
-        f"The manifest {address} cannot be read: {error}",
-        remedy="Write it again as Parquet, as CSV in UTF-8, or as JSON Lines.",
-    )
+def _reason(error: Exception) -> str:
+    if isinstance(error, EOFError | lzma.LZMAError | zlib.error | gzip.BadGzipFile):
+        return "its compression is damaged, or it was cut off"
+    return str(getattr(error, "strerror", None) or error)

@@ -1,19 +1,23 @@
 """What a cell of the manifest may hold. Every parser returns the value or raises one of WRONG.
 
-Parquet and JSON bring types, CSV brings text; numbers may be written either way.
+Parquet, Excel and JSON bring types, CSV brings text; numbers may be written either way.
 """
 
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from uuid import UUID
 
 from sonic_ops.core.rates import frame_rate
 from sonic_ops.media.languages import track_language
 
 WRONG = (ValueError, TypeError, OverflowError, RecursionError)
 
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?(?:\d*,\d{1,2}|\d*,\d{4,}|0?,\d+)\s*")  # 1,000 may be either
 _SEPARATOR = re.compile(r"[\s,;]+")
 
 
@@ -21,11 +25,13 @@ def is_empty(value: object) -> bool:
     """Whether a cell holds nothing: null, blank text, or the NaN that pandas writes for null."""
     if isinstance(value, str):
         return not value.strip()
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
 
 
 def text(value: object) -> str:
     """Text that is not blank."""
+    if isinstance(value, date):
+        value = value.isoformat()
     if not isinstance(value, str):
         raise ValueError
     value.encode()  # half a character, which JSON can hold, is a ValueError
@@ -48,18 +54,22 @@ def address(value: object) -> str:
 
 
 def name(value: object) -> str:
-    """Text, or a whole number as its digits."""
+    """Text, or a whole number as its digits, whatever type a table has for it."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return text(value)
+    if isinstance(value, float | Decimal):
+        return str(whole_number(-(2**63), 2**63)(value))
+    return text(str(value) if isinstance(value, UUID) else value)
 
 
 def number(low: float, high: float) -> Callable[[object], float]:
     """A parser of finite numbers in [low, high]."""
 
     def parse(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
+        if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
             raise ValueError
+        if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
+            value = value.replace(",", ".")
         result = float(value)
         if not (math.isfinite(result) and low <= result <= high):
             raise ValueError
@@ -82,16 +92,20 @@ def whole_number(low: int, high: int) -> Callable[[object], int]:
 
 
 def seconds(value: object) -> float:
-    """Seconds, or a clock time such as 1:02:03.5."""
+    """Seconds, or a clock time such as 1:02:03.5, as text or as a table's own type."""
+    if isinstance(value, time):
+        value = value.isoformat()
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
     if isinstance(value, str) and (match := _CLOCK.fullmatch(value.strip())):
         hours, minutes, rest = match.groups()
-        return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest)
+        return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", "."))
     return number(0, math.inf)(value)
 
 
 def fps(value: object) -> str:
     """Frames per second, in the words of a fraction."""
-    return str(frame_rate(value))
+    return str(frame_rate(value.replace(",", ".") if isinstance(value, str) else value))
 
 
 def box(value: object) -> tuple[float, float, float, float]:
@@ -99,6 +113,8 @@ def box(value: object) -> tuple[float, float, float, float]:
     if isinstance(value, str):
         written = value.strip()
         value = json.loads(written) if written.startswith("[") else _SEPARATOR.split(written)
+    if isinstance(value, Mapping):
+        value = [value.get(side) for side in ("x", "y", "width", "height")]
     if not isinstance(value, Sequence) or len(value) != 4:
         raise ValueError
     x, y, width, height = (number(-math.inf, math.inf)(side) for side in value)

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 from flows.rows.plan import RowPlan
 from flows.rows.rows import Row
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
     """A row to render: what, how much, where its work lies, and what to tell the user.
 
-    Sizes are width and height, of the portrait and of its part that is animated.
+    Sizes are width and height, of the portrait and of its part that is animated; `sound_form` are
+    the samples of all channels in a second, and the channels.
     """
 
     row: Row
@@ -20,4 +22,5 @@ class PlannedRow:
     notes: tuple[str, ...]
     picture_size: tuple[int, int]
     part_size: tuple[int, int]
+    sound_form: tuple[int, int] = (SAMPLE_RATE_HZ, 1)
     planned_worker_s: float | None = None

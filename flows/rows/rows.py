@@ -1,31 +1,30 @@
 """From a line of the manifest to a typed row, or to a sentence for every cell that is wrong."""
 
+import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import PurePath
 from typing import Any, TypeAlias
 
+from flows import addresses
 from flows.addresses import is_remote, resolve
 from flows.rows import parsers
-from flows.rows.manifest import REQUIRED, Line
+from flows.rows.columns import COLUMN_NAMES, COLUMNS, REQUIRED, parse_cell
+from flows.rows.manifest import Line
 from sonic_ops.core.errors import FieldError, InputError, SonicError
 from sonic_ops.core.formats import format_of
-from sonic_ops.core.rates import EXPECTED
-from sonic_ops.core.sizes import MAX_VIDEO_SIDE, MIN_SCALE
 
 FaceBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
 
-MAX_SEED = 2**31 - 1
-FRAMINGS = ("face", "full", "paste")
-MAX_RESOLUTION = 1024
 LIKE = 0.8
 """From this likeness on (of `difflib`), another name is taken for a slip of the pen."""
 
+PASSED_ON = ("subtitles", "language", "consent")
 MAX_NAME_BYTES = 240  # file systems take 255; the receipt adds an ending
+MAX_PATH_BYTES = 3900  # systems take 4096; work lies below the folder of the output
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,12 @@ class Row:
     language: str | None
     consent: str | None
     errors: tuple[SonicError, ...] = ()
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        """How messages call the row: by its line in the manifest, and its id."""
+        return _name_of(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,68 +71,16 @@ class BadRow:
     id: str
     errors: tuple[SonicError, ...]
     output: str = ""
+    place: str = ""
 
     @property
     def name(self) -> str:
-        """How messages call the row."""
-        return self.id or f"number {self.number}"
+        """How messages call the row: by its line in the manifest, and its id."""
+        return _name_of(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What a column may hold."""
-
-    name: str
-    parse: Callable[[object], Any]
-    expects: str
-    example: str
-
-
-def _framing(value: object) -> str:
-    framing = parsers.text(value).lower()
-    if framing not in FRAMINGS:
-        raise ValueError
-    return framing
-
-
-def _resolution(value: object) -> int:
-    resolution = parsers.whole_number(64, MAX_RESOLUTION)(value)
-    if resolution % 64:
-        raise ValueError
-    return resolution
-
-
-def _short_side(value: object) -> int:
-    side = parsers.whole_number(MIN_SCALE, MAX_VIDEO_SIDE)(value)
-    if side % 2:
-        raise ValueError
-    return side
-
-
-_STRENGTH = "a number from 0 to 3"
-COLUMNS = (
-    Column("id", parsers.name, "text that names the row", "lecture-01"),
-    Column("portrait", parsers.address, "the address of a picture", "ada.png"),
-    Column("audio", parsers.address, "the address of a sound file", "speech.wav"),
-    Column("output", parsers.address, "the address of the video to write", "out/ada.mp4"),
-    Column("seed", parsers.whole_number(0, MAX_SEED), "a whole number from 0 to 2147483647", "7"),
-    Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
-    Column("framing", _framing, "'face', 'full' or 'paste'", "face"),
-    Column("face_box", parsers.box, "four numbers x, y, width, height in pixels", "40 30 120 120"),
-    Column("face", parsers.whole_number(1, 99), "a number that counts faces from the left", "2"),
-    Column("head_motion", parsers.number(0, 3), _STRENGTH, "1.0"),
-    Column("expression", parsers.number(0, 3), _STRENGTH, "1.0"),
-    Column("audio_guidance", parsers.number(0, 50), "a number from 0 to 50", "7.5"),
-    Column("start", parsers.seconds, "seconds or a clock time", "12.5"),
-    Column("end", parsers.seconds, "seconds or a clock time", "1:02:03"),
-    Column("fps", parsers.fps, EXPECTED, "30"),
-    Column("scale_to", _short_side, f"an even number from {MIN_SCALE} to {MAX_VIDEO_SIDE}", "1080"),
-    Column("subtitles", parsers.address, "the address of an SRT or WebVTT file", "speech.srt"),
-    Column("language", parsers.language, "a language tag", "en"),
-    Column("consent", parsers.text, "text that says who agreed", "form 12, 2026-11-02"),
-)
-_NAMES = frozenset(column.name for column in COLUMNS)
-PASSED_ON = ("subtitles", "language", "consent")
+def _name_of(row: Row | BadRow) -> str:
+    return f"{row.place or f'row number {row.number}'} {row.id and f'({row.id})'}".rstrip()
 
 
 @contextmanager
@@ -149,16 +102,16 @@ def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRo
     """
     values, errors = _parse_cells(line)
     if not all(values.get(name) for name in REQUIRED):
-        return BadRow(line.number, str(values.get("id") or ""), errors)
-    row = Row(number=line.number, errors=errors, **values)
+        return BadRow(line.number, str(values.get("id") or ""), errors, place=line.place)
+    row = Row(number=line.number, errors=errors, place=line.place, **values)
     return _with_addresses(row, folder, output_folder)
 
 
 def suspected_typos(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Columns that decide nothing, but are called nearly as one that does, and that one."""
     for name in names:
-        nearest = get_close_matches(name.strip().lower(), _NAMES, n=1, cutoff=LIKE)
-        if nearest and name not in _NAMES:
+        nearest = get_close_matches(name.strip().lower(), COLUMN_NAMES, n=1, cutoff=LIKE)
+        if nearest and name not in COLUMN_NAMES:
             yield name, nearest[0]
 
 
@@ -167,7 +120,7 @@ def passed_through(line: Line) -> dict[str, object]:
     return {
         name: value
         for name, value in line.cells.items()
-        if name not in _NAMES or (name in PASSED_ON and not parsers.is_empty(value))
+        if name not in COLUMN_NAMES or (name in PASSED_ON and not parsers.is_empty(value))
     }
 
 
@@ -183,36 +136,6 @@ def _parse_cells(line: Line) -> tuple[dict[str, Any], tuple[SonicError, ...]]:
         except FieldError as error:
             errors.append(error)
     return values, (*errors, *_order_errors(values))
-
-
-def parse_cell(column: Column, value: object) -> Any:
-    """The value of a cell, None if it is empty and may be. Raises FieldError."""
-    if parsers.is_empty(value):
-        if column.name not in REQUIRED:
-            return None
-        raise FieldError(
-            "the cell is empty",
-            remedy=f"Write {column.expects}, such as {column.example}.",
-            field=column.name,
-        )
-    try:
-        return column.parse(value)
-    except parsers.WRONG as error:
-        raise _wrong_value(column, value) from error
-
-
-def _wrong_value(column: Column, value: object) -> FieldError:
-    rest = "" if column.name in REQUIRED else ", or leave the cell empty for what the preset says"
-    return FieldError(
-        f"{_shown(value)} is not {column.expects}",
-        remedy=f"Write a value such as {column.example}{rest}.",
-        field=column.name,
-    )
-
-
-def _shown(value: object, length: int = 60) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= length else f"{shown[:length]}..."
 
 
 def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
@@ -231,10 +154,16 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
 
 
 def name_errors(output: str) -> Iterator[SonicError]:
-    """What is wrong with the name of a file to write, beside its ending."""
-    if len(PurePath(output).name.encode()) > MAX_NAME_BYTES:
+    """Say what is wrong with the name of a file to write, beside its ending."""
+    if len(os.fsencode(addresses.name_of(output))) > MAX_NAME_BYTES:
         problem = f"the name of the file is longer than {MAX_NAME_BYTES} bytes"
         yield FieldError(problem, remedy="Give the output a shorter name.", field="output")
+    elif len(os.fsencode(output)) > MAX_PATH_BYTES and not addresses.is_remote(output):
+        yield FieldError(
+            f"the path of the file is longer than {MAX_PATH_BYTES} bytes",
+            remedy="Write to a folder with a shorter path.",
+            field="output",
+        )
 
 
 def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:

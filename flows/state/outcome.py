@@ -1,10 +1,11 @@
 """What became of a row that was rendered: its result, its receipt, and its work folder."""
 
+import resource
+import sys
 import traceback
 from dataclasses import dataclass, field, replace
 
 from cluster.pool.accounts import RowCosts
-from cluster.pool.peaks import process_peak_bytes
 from cluster.video.jobs import low_memory_folder
 from flows import addresses
 from flows.rows.planned import PlannedRow
@@ -12,7 +13,7 @@ from flows.state.leases import Leases
 from flows.state.receipts import lease_target, write_receipt
 from flows.state.results import BUG_REMEDY, NOT_MARKED, RowResult, sentence_of
 from sonic_ops.core.errors import InWorkElsewhereError, SonicError
-from sonic_ops.core.files import names_in, remove_folder, written
+from sonic_ops.core.files import names_in, reason_of, remove_folder, written
 from sonic_ops.media.inspection import VideoInfo
 from sonic_ops.provenance.c2pa import SIGNED
 
@@ -71,7 +72,8 @@ def _provenance(found: str) -> str:
 
 def skipped(planned: PlannedRow, known: RowResult) -> RowResult:
     """The result of a row that another command has finished since the preflight."""
-    return replace(known, row=planned.row.number, id=planned.row.id, status="skipped")
+    row = planned.row
+    return replace(known, row=row.number, id=row.id, place=row.place, status="skipped")
 
 
 def elsewhere(planned: PlannedRow, error: InWorkElsewhereError) -> RowResult:
@@ -102,6 +104,7 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         status="failed",
         output=planned.row.output,
         portrait=planned.row.portrait,
+        place=planned.row.place,
         wall_s=spent.wall_s,
         worker_s=spent.account.worker_s,
         planned_worker_s=planned.planned_worker_s,
@@ -118,7 +121,7 @@ def _noted(planned: PlannedRow, error: BaseException) -> str:
         with written(address) as path:
             path.write_text("".join(traceback.format_exception(error)))
     except OSError as problem:
-        return f"{error} (its traceback could not be kept: {problem})"
+        return f"{error} (its traceback could not be kept: {reason_of(problem)})"
     return f"{error} (see {address})"
 
 
@@ -133,7 +136,7 @@ def _lowered(work: str) -> str:
     try:
         names = names_in(low_memory_folder(work))
     except OSError as error:
-        return f"what was computed in the low-memory form cannot be read ({error})"
+        return f"what was computed in the low-memory form cannot be read ({reason_of(error)})"
     found = sorted(name.partition(".")[0].split("-") for name in names if name[0] != ".")
     jobs = ", ".join(f"{method} {int(start)}-{int(stop)}" for method, start, stop in found)
     return f"computed in the low-memory form: {jobs}" if jobs else ""
@@ -144,9 +147,11 @@ def _joined(*notes: str) -> str:
 
 
 def _untidy(error: Exception) -> str:
-    return f"no receipt could be kept or work removed ({error}): the next run may render this again"
+    reason = reason_of(error)
+    return f"no receipt could be kept or work removed ({reason}): the next run may render it again"
 
 
 def peak_memory_mb() -> float:
-    """Measure the most memory that this process has held so far, without its workers."""
-    return process_peak_bytes() / 2**20
+    """The most memory this process has held so far, without its workers."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -41,7 +42,7 @@ def work_folder(row: Row, fingerprint: str, work: str | None) -> str:
 
 def work_folder_ending(row: Row) -> str:
     """How the names of the work folders of a row end, whatever its content is."""
-    own = hashlib.sha256(f"{row.id}\n{row.output}".encode()).hexdigest()
+    own = hashlib.sha256(os.fsencode(f"{row.id}\n{row.output}")).hexdigest()
     return f"-{own[:SHORT_OWN]}"
 
 
@@ -107,6 +108,25 @@ def finished_result(output: str, fingerprint: str) -> RowResult | None:
     if receipt["result"].get("fingerprint") != fingerprint or _stamp(output) != _stamp_in(receipt):
         return None
     return result_from(receipt["result"])
+
+
+def output_state(output: str, fingerprint: str | None) -> str | None:
+    """Say whether a rendered output is `finished`, `missing` or `out of date`; None: never was.
+
+    A file that has its size, and was not touched since, is not read. Raises OSError.
+    """
+    receipt = _read_receipt(output)
+    stamp = _stamp_in(receipt)
+    if not receipt["result"]:
+        return None
+    size = addresses.size_bytes(output)
+    if size is None:
+        return "missing"
+    was_touched = addresses.age_s(output) < addresses.age_s(receipt_address(output))
+    is_changed = size != stamp.get("size_bytes") or (was_touched and _stamp(output) != stamp)
+    if is_changed or fingerprint not in (None, receipt["result"].get("fingerprint")):
+        return "out of date"
+    return "finished"
 
 
 def received_fingerprint(output: str) -> object:

@@ -49,6 +49,7 @@ SCHEMA = pa.schema(
         ("fingerprint", pa.string()),
         ("attempts", pa.int64()),
         ("notes", pa.string()),
+        ("place", pa.string()),
     ]
 )
 
@@ -61,7 +62,7 @@ class RowResult:
     `worker_s` what the workers spent on it, `planned_worker_s` what the plan said, where no part of
     it was done before, `peak_memory_mb` the most this process has held,
     `audio_offset_ms` how late the sound of the file is, None where that cannot be measured,
-    `provenance` how the file says that it was made with AI.
+    `provenance` how the file says that it was made with AI, `place` the line of the manifest.
     """
 
     row: int
@@ -85,15 +86,20 @@ class RowResult:
     fingerprint: str | None = None
     attempts: int = 0
     notes: str = ""
+    place: str = ""
 
 
+_ADDRESSES = ("output", "portrait")
 ResultLine: TypeAlias = tuple[RowResult, Mapping[str, object]]
 """A result, and what passes through from the manifest."""
 
 
 def result_from(content: Mapping[str, Any]) -> RowResult:
     """A result that was written earlier, perhaps by another version. Raises TypeError."""
-    return RowResult(**{name: content[name] for name in SCHEMA.names if name in content})
+    known = {name: content[name] for name in SCHEMA.names if name in content}
+    for name in _ADDRESSES:
+        known[name] = known.get(name) and addresses.local_path(known[name])
+    return RowResult(**known)
 
 
 def rejected(row: BadRow) -> RowResult:
@@ -106,6 +112,7 @@ def rejected(row: BadRow) -> RowResult:
         error="; ".join(sentence_of(error) for error in row.errors),
         remedy=" ".join(error.remedy for error in row.errors),
         output=row.output or None,
+        place=row.place,
     )
 
 
@@ -136,9 +143,7 @@ def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> No
         with written(address) as path, pq.ParquetWriter(path, schema) as writer:
             for batch in _batches(lines()):
                 columns = [
-                    pa.array(
-                        [getattr(result, name) for result, _ in batch], SCHEMA.field(name).type
-                    )
+                    _array([_cell(result, name) for result, _ in batch], SCHEMA.field(name).type)
                     for name in SCHEMA.names
                 ]
                 columns += [
@@ -195,6 +200,11 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
         return other
     numbers = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other))
     return pa.float64() if numbers else pa.string()
+
+
+def _cell(result: RowResult, name: str) -> object:
+    value = getattr(result, name)
+    return addresses.as_text(value) if value and name in _ADDRESSES else value
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

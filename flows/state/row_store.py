@@ -10,6 +10,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
+from flows.addresses import as_text
 from flows.rows.plan import RowPlan
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import Row
@@ -47,7 +48,7 @@ class Ledger:
         row = planned.row
         self._write(
             "INSERT INTO rows VALUES (?, ?, ?, ?, 'waiting', ?, NULL)",
-            (row.number, row.id, row.output, planned.fingerprint, _text(planned)),
+            (row.number, row.id, as_text(row.output), planned.fingerprint, _text(planned)),
         )
 
     def record(self, result: RowResult) -> None:
@@ -108,7 +109,7 @@ class Ledger:
 
 def _key(result: RowResult) -> tuple[str, str | None, str | None]:
     """A row in the form that it has: a change of its cells makes another fingerprint."""
-    return result.id, result.output, result.fingerprint
+    return result.id, result.output and as_text(result.output), result.fingerprint
 
 
 def _text(value: PlannedRow | RowResult) -> str:
@@ -127,6 +128,7 @@ def _planned_from(content: dict[str, Any]) -> PlannedRow:
         notes=tuple(content["notes"]),
         picture_size=tuple(content["picture_size"]),
         part_size=tuple(content["part_size"]),
+        sound_form=tuple(content["sound_form"]),
         planned_worker_s=content["planned_worker_s"],
     )
 
@@ -142,6 +144,7 @@ def _result_of(planned: str | None, result: str | None) -> RowResult:
         "waiting",
         output=row.row.output,
         fingerprint=row.fingerprint,
+        place=row.row.place,
         notes="the run ended before this row",
     )
 

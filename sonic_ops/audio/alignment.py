@@ -78,4 +78,5 @@ def _lag(wav: Path, heard: Path, excerpt: tuple[int, NDArray[np.float32]], lead:
     around = np.pad(around, (max(-first, 0), 0))
     missing = len(samples) + 2 * MAX_LAG_SAMPLES - len(around)
     place, likeness = correlate(samples, np.pad(around, (0, max(missing, 0))))
-    return place - MAX_LAG_SAMPLES if likeness >= MIN_LIKENESS else None
+    is_found = likeness >= MIN_LIKENESS and 0 < place < 2 * MAX_LAG_SAMPLES
+    return place - MAX_LAG_SAMPLES if is_found else None

@@ -7,15 +7,17 @@ import errno
 import json
 import os
 import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 from uuid import uuid4
 
-import fsspec.core
+import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
@@ -29,13 +31,51 @@ PACKAGED = "package:"
 BASE = "base.json"
 """In a weights folder: `{"weights": "../sketch"}` names another for the parts that are not here."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]*://")
+_WEB = ("http://", "https://")
+
+
+def is_remote(address: str) -> bool:
+    """Whether the address is a URL, and not a path of this machine."""
+    return _URL.match(address) is not None and not address.startswith("file://")
+
+
+def path_of(address: str) -> str:
+    """The path in an address: the signature of a web address is no part of its name."""
+    if not address.startswith(_WEB):
+        return address
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+def local_path(address: str) -> str:
+    """The path that a `file://` address means; any other address as it is."""
+    if not address.startswith("file://"):
+        return address
+    return os.fsdecode(unquote_to_bytes(address.removeprefix("file://").removeprefix("localhost")))
+
+
+def printable(address: str) -> str:
+    """An address for people: of a signed web address, without the signature."""
+    if address.startswith(_WEB) and "?" in address:
+        return f"{path_of(address)}?..."
+    return as_text(address)
+
+
+def as_text(address: str) -> str:
+    """An address for tables and databases: a name that is not UTF-8 as a `file://` address."""
+    try:
+        address.encode()
+    except UnicodeEncodeError:
+        return f"file://{quote(os.fsencode(address))}"
+    return address
 
 
 @contextmanager
 def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
     """The file system of an address and the path in it. Raises nothing but OSError."""
     try:
-        filesystem, path = fsspec.core.url_to_fs(address)
+        filesystem, path = _filesystem(address)
         filesystem.invalidate_cache()  # what other machines write meanwhile must be seen
         yield filesystem, path
     except OSError:
@@ -46,6 +86,19 @@ def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
+def _filesystem(address: str) -> tuple[AbstractFileSystem, str]:
+    """The store of an address; `::` in a name is a part of it, as long as it chains no stores."""
+    if not is_remote(address):
+        return LocalFileSystem(), local_path(address)
+    chained = address.split("::")[1:]
+    if all("://" in link or link in fsspec.available_protocols() for link in chained):
+        return cast("tuple[AbstractFileSystem, str]", fsspec.url_to_fs(address))
+    protocol = address.partition("://")[0]
+    options = fsspec.get_filesystem_class(protocol)._get_kwargs_from_urls(address)
+    filesystem = fsspec.filesystem(protocol, **options)
+    return filesystem, str(filesystem._strip_protocol(address))
+
+
 @contextmanager
 def open_address(address: str) -> Iterator[IO[bytes]]:
     """Open a file of the user for reading. Raises MissingFileError."""
@@ -53,7 +106,7 @@ def open_address(address: str) -> Iterator[IO[bytes]]:
         file = _opened(address)
     except OSError as error:
         raise MissingFileError(
-            f"{address} cannot be opened ({_reason(error)})",
+            f"{printable(address)} cannot be opened ({reason_of(error)})",
             remedy="Check the address; a relative one counts from the folder of the manifest.",
         ) from error
     with file:
@@ -103,7 +156,7 @@ def fetched(address: str) -> Iterator[Path]:
         yield Path(path)
         return
     with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
-        local = Path(scratch) / posixpath.basename(path)
+        local = Path(scratch) / posixpath.basename(path_of(path))
         with reached(address):
             filesystem.get_file(path, str(local))
         yield local
@@ -186,8 +239,9 @@ def storage_fault(error: OSError) -> RenderError:
     place = f" at {error.filename}" if error.filename else ""
     if error.filename2:  # a copy or a move: what matters is where to
         place = f" in {posixpath.dirname(str(error.filename2))}"
+    act = "written" if full else "read or written"
     return RenderError(
-        f"A file could not be {'written' if full else 'read or written'}{place}: {_reason(error)}",
+        f"A file could not be {act}{place}: {reason_of(error)}",
         remedy=(
             "Free space beside the output and in the folder for temporary files"
             if full
@@ -199,8 +253,26 @@ def storage_fault(error: OSError) -> RenderError:
 
 def _opened(address: str) -> IO[bytes]:
     with reached(address) as (filesystem, path):
+        if address.startswith(_WEB):
+            return _opened_from_web(filesystem, path)
         file: IO[bytes] = filesystem.open(path, "rb")
     return file
+
+
+def _opened_from_web(filesystem: AbstractFileSystem, url: str) -> IO[bytes]:
+    """Open what a web server has: read in parts where it can give parts, else fetched first."""
+    file: IO[bytes] = filesystem.open(url, "rb")
+    size = getattr(file, "size", None)
+    if size:
+        with suppress(Exception):  # whatever it does instead: it does not give parts
+            file.seek(size - 1)
+            if len(file.read(1)) == 1 and size > 1:
+                file.seek(0)
+                return file
+    file.close()
+    with tempfile.NamedTemporaryFile(prefix="sonic-") as copy:
+        filesystem.get_file(url, copy.name)
+        return Path(copy.name).open("rb")  # without a name, it is gone when it is closed
 
 
 def _sync(path: Path) -> None:
@@ -209,8 +281,28 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+def reason_of(error: BaseException) -> str:
+    """Say why something could not be reached: in the words of the system, or of a web server."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    for link in chain:
+        if isinstance(status := getattr(link, "status", None), int):
+            return f"the server says {status} {getattr(link, 'message', '')}".rstrip()
+        if certificate := getattr(link, "certificate_error", None):
+            why = getattr(certificate, "verify_message", "") or "it cannot be verified"
+            return f"the certificate of {getattr(link, 'host', 'the server')} is not valid: {why}"
+        if (refusal := getattr(link, "os_error", None)) and hasattr(link, "host"):
+            number = getattr(refusal, "errno", None) or 0
+            why = os.strerror(number) if number > 0 else _words(refusal)
+            return f"{link.host} does not answer: {why}"
+    return _words(error)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError) and not error.strerror:
+        return "there is no such file"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _draft_name() -> str:

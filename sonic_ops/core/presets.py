@@ -1,5 +1,6 @@
 """What decides the pixels of one video, and the presets that say it."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -23,6 +24,7 @@ from sonic_ops.core.constants import (
     TOKENS_PER_SECOND,
 )
 from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import weights_folder
 
 INDEX: Final = "model_index.json"
 """What `SonicPipeline.from_pretrained` reads of a weights folder: its class, and its preset."""
@@ -135,3 +137,14 @@ def read_preset(path: Path) -> Any:
         raise ConfigError(
             f"The preset {path} cannot be read: {error}", remedy="Use a YAML file."
         ) from error
+
+
+def trained_resolution(weights: str) -> int | None:
+    """Return the only resolution that weights know, that of their preset; None without one."""
+    try:
+        index = json.loads((weights_folder(weights) / INDEX).read_text("utf-8"))
+        preset = read_preset(preset_path(index["preset"]))
+        portrait = PipelineConfig.model_validate(preset).portrait
+        return portrait.resolution if portrait.model_resolution is None else None
+    except (OSError, ValueError, TypeError, KeyError, ConfigError):
+        return None

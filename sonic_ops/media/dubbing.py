@@ -75,7 +75,7 @@ def join_languages(
             for index, stream in enumerate(output.streams.audio):
                 stream.disposition = Disposition.default if index == 0 else Disposition(0)
             for dub in subtitles:
-                cues = cut(read_subtitles(dub.source), 0, picture_s)
+                cues = cut(read_subtitles(dub.source, dub.language).cues, 0, picture_s)
                 streams.append(add_subtitles(output, form.subtitles, cues, _tag(dub, form)))
             for packet in merge(*streams, key=decode_time):
                 output.mux(packet)

@@ -1,7 +1,8 @@
-"""Subtitles: read from SRT or WebVTT, cut to what is rendered, a track and a file of their own."""
+"""Subtitles: read as players do, cut to what is rendered, a track and a file of their own."""
 
-import codecs
+import html
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,17 +15,28 @@ from av.packet import Packet
 from av.stream import Stream
 
 from sonic_ops.core.errors import SubtitlesUnreadableError
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_address, path_of
+from sonic_ops.core.texts import encoding_of
+from sonic_ops.media.timed_text import TimedText, other_texts, timed_texts
 
 AnyPacket: TypeAlias = "Packet[Any]"
 
 MAX_BYTES = 16 << 20
-_CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{2})[,.](\d{1,3})"
-_TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
-_SKIPPED = ("NOTE", "STYLE", "REGION", "WEBVTT")  # blocks of WebVTT that show nothing
-_MARKUP = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
+MAX_NOTES = 5
+"""Cues that are named one by one if they cannot be shown."""
+MAX_CUE_BYTES = 60_000  # a text sample of MP4 has two bytes for its length
+MAX_TOGETHER = 8
+"""Cues that are shown at the same time, at most: the latest ones."""
 _MS = Fraction(1, 1000)
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARKUP = re.compile(
+    r"</?(?:[ibus]|c|v|lang|ruby|rt)(?:\.[^<>\s]*)?>|<(?:v|lang|c)[ .][^<>]*>|</?font(?:\s[^<>]*)?>"
+    r"|<(?:\d+:)?\d\d:\d\d\.\d{3}>|\{\\[^{}]*\}",
+    re.IGNORECASE,
+)
+"""Tags of SubRip, WebVTT and ASS; any other `<` is text."""
+_ESCAPED = re.compile("[\udc80-\udcff]")
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|lrm|rlm|#\d+|#x[0-9a-f]+);", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +48,55 @@ class Cue:
     text: str
 
 
-def read_subtitles(source: str) -> tuple[Cue, ...]:
-    """The cues of an SRT or WebVTT file by their start.
+@dataclass(frozen=True, slots=True)
+class Subtitles:
+    """The cues of a file by their start, and what to tell the user about the others."""
 
-    Raises MissingFileError, or SubtitlesUnreadableError that names the line.
+    cues: tuple[Cue, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_subtitles(source: str, language: str | None = None) -> Subtitles:
+    """Read a file of subtitles as players do; `language` tells old encodings apart.
+
+    What cannot be shown becomes a note. Raises MissingFileError or SubtitlesUnreadableError.
     """
     with open_address(source) as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise _unreadable(source, "it is larger than 16 MB")
-    try:
-        text = content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unreadable(source, "it is not text in UTF-8") from error
-    cues = sorted(_parse(source, text.splitlines()), key=lambda cue: (cue.start_ms, cue.end_ms))
-    if not cues:
+    encoding = encoding_of([content], language)
+    text = encoding.decode(content).removeprefix("\ufeff")
+    is_webvtt = text.startswith("WEBVTT") or path_of(source).lower().endswith(".vtt")
+    timed = timed_texts(text, is_webvtt=is_webvtt) or other_texts(text)
+    if not timed:
         raise _unreadable(source, "it has no subtitle")
-    return tuple(cues)
+    cues, problems = _sorted_out(timed)
+    notes = [f"the subtitles are {encoding.note}"] if encoding.note else []
+    notes += [f"subtitles: {problem}" for problem in problems[:MAX_NOTES]]
+    if more := len(problems) - MAX_NOTES:
+        notes += [f"subtitles: {more} more cannot be shown"] if more > 0 else []
+    return Subtitles(tuple(cues), tuple(notes))
+
+
+def _sorted_out(timed: Sequence[TimedText]) -> tuple[list[Cue], list[str]]:
+    """The cues that can be shown, and a sentence for each that cannot."""
+    cues, problems = [], []
+    for one in timed:
+        text, lost = one.text, f"{one.place} is not shown"
+        if "\ufffd" in text or _ESCAPED.search(text):
+            problems.append(f"{one.place} has letters that are damaged")
+            text = _ESCAPED.sub("\ufffd", text)
+        if one.problem:
+            problems.append(f"{lost}: {one.problem}")
+        elif one.end_ms <= one.start_ms and text:
+            when = "when" if one.end_ms == one.start_ms else "before"
+            problems.append(f"{lost}: it ends {when} it starts")
+        elif len(text.encode()) > MAX_CUE_BYTES:
+            problems.append(f"{lost}: its text is longer than {MAX_CUE_BYTES:,} bytes")
+        elif text:
+            cues.append(Cue(one.start_ms, one.end_ms, text))
+    return sorted(cues, key=lambda cue: (cue.start_ms, cue.end_ms)), problems
 
 
 def cut(cues: Iterable[Cue], start_s: float, end_s: float) -> tuple[Cue, ...]:
@@ -71,7 +115,7 @@ def cut(cues: Iterable[Cue], start_s: float, end_s: float) -> tuple[Cue, ...]:
 
 def side_car(output: str, source: str, language: str | None) -> str:
     """Where the subtitles of a video are written: `lecture.mp4` has `lecture.en.srt`."""
-    ending = ".vtt" if source.lower().endswith(".vtt") else ".srt"
+    ending = ".vtt" if path_of(source).lower().endswith(".vtt") else ".srt"
     return (
         output.removesuffix(PurePath(output).suffix) + (f".{language}" if language else "") + ending
     )
@@ -91,7 +135,7 @@ def in_text(cues: Iterable[Cue], ending: str) -> str:
 def add_subtitles(
     output: OutputContainer, codec: str, cues: Sequence[Cue], language: str | None
 ) -> Iterator[AnyPacket]:
-    """Add a stream of subtitles, and give its packets; a cue ends where the next one starts."""
+    """Add a stream of subtitles, and give its packets."""
     stream = output.add_mux_stream(codec, time_base=_MS)
     if language:
         stream.metadata["language"] = language
@@ -99,53 +143,39 @@ def add_subtitles(
 
 
 def _packets(stream: Stream, codec: str, cues: Sequence[Cue]) -> Iterator[AnyPacket]:
-    ends = [min(a.end_ms, b.start_ms) for a, b in pairwise(cues)] + [c.end_ms for c in cues[-1:]]
-    for cue, end_ms in zip(cues, ends, strict=True):
-        if end_ms <= cue.start_ms:
+    for cue in together(cues):
+        shown = plain(cue.text)
+        if not shown:
             continue
-        text = _MARKUP.sub("", cue.text).encode()
+        text = (html.escape(shown, quote=False) if codec == "webvtt" else shown).encode()
         # The text samples of MP4 start with their length (3GPP TS 26.245).
         packet: AnyPacket = Packet(
             len(text).to_bytes(2, "big") + text if codec == "mov_text" else text
         )
         packet.stream, packet.time_base = stream, _MS
         packet.pts = packet.dts = cue.start_ms
-        packet.duration = end_ms - cue.start_ms
+        packet.duration = cue.end_ms - cue.start_ms
         packet.is_keyframe = True
         yield packet
 
 
-def _parse(source: str, lines: Sequence[str]) -> Iterator[Cue]:
-    for first, block in _blocks(lines):
-        if block[0].startswith(_SKIPPED):
-            continue
-        # The time is the first line of a cue, or the second if it has a number or a name.
-        at = next((n for n, line in enumerate(block[:2]) if "-->" in line), 0)
-        times = _TIMES.fullmatch(block[at])
-        if times is None:
-            raise _unreadable(source, f"line {first + at} is no time: {block[at][:40]!r}")
-        start_ms, end_ms = _milliseconds(times.groups()[:4]), _milliseconds(times.groups()[4:])
-        if end_ms <= start_ms:
-            raise _unreadable(source, f"line {first + at} ends before it starts")
-        if text := "\n".join(block[at + 1 :]).strip():
-            yield Cue(start_ms, end_ms, text)
+def plain(text: str) -> str:
+    """The text that players show, without tags and with the letters that entities mean."""
+    text = _MARKUP.sub("", _BREAK.sub("\n", text))
+    return _ENTITY.sub(lambda match: html.unescape(match[0]), text).strip()
 
 
-def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Runs of lines that are not blank, with the number of their first line."""
-    block: list[str] = []
-    for number, line in enumerate([*lines, ""], 1):
-        if line.strip():
-            block.append(line)
-        elif block:
-            yield number - len(block), block
-            block = []
-
-
-def _milliseconds(parts: Sequence[str | None]) -> int:
-    hours, minutes, seconds, rest = parts
-    whole = 3600 * int(hours or 0) + 60 * int(minutes or 0) + int(seconds or 0)
-    return 1000 * whole + int((rest or "").ljust(3, "0"))
+def together(cues: Sequence[Cue]) -> Iterator[Cue]:
+    """Cut cues that overlap where another begins or ends: formats show one text at a time."""
+    edges = sorted({time_ms for cue in cues for time_ms in (cue.start_ms, cue.end_ms)})
+    coming, shown = deque(cues), list[Cue]()
+    for start_ms, end_ms in pairwise(edges):
+        shown = [cue for cue in shown if cue.end_ms > start_ms]
+        while coming and coming[0].start_ms <= start_ms:
+            shown = [*shown, coming.popleft()][-MAX_TOGETHER:]
+        if shown:
+            text = "\n".join(cue.text for cue in shown)
+            yield Cue(start_ms, end_ms, text.encode()[:MAX_CUE_BYTES].decode(errors="ignore"))
 
 
 def _clock(time_ms: int, point: str) -> str:
@@ -157,6 +187,6 @@ def _clock(time_ms: int, point: str) -> str:
 def _unreadable(source: str, reason: str) -> SubtitlesUnreadableError:
     return SubtitlesUnreadableError(
         f"The subtitles {source} cannot be read: {reason}",
-        remedy="Give an SRT or WebVTT file, saved as UTF-8.",
+        remedy="Give a file of subtitles, such as SRT, WebVTT or ASS.",
         field="subtitles",
     )

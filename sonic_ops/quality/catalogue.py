@@ -40,7 +40,7 @@ ENTRIES: Final = (
         "ms",
         "-200 to 200; within 40 of 0",
         "The lag at which that correlation is highest, between frames by a parabola; positive "
-        "means that the lips come late; none if it is below .2",
+        "means that the lips come late; not measurable if it is below .2, or highest at a limit",
         digits=0,
     ),
     Entry(

@@ -137,13 +137,13 @@ def lagged(mouth_N: Floats, voice_N: Floats, max_lag: int) -> Floats:
 
 
 def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | None, float | None]:
-    """Return the correlation at lag 0, and the lag of its peak in milliseconds."""
+    """Return the correlation at lag 0, and the lag of its peak in milliseconds if it has one."""
     max_lag = round(LAG_S * fps)
     if len(mouth_N) < 4 * max_lag or voice_N.std() < _STILL:
         return None, None
     found_L = lagged(mouth_N, voice_N, max_lag)
     peak = int(np.argmax(found_L))
-    if found_L[peak] < _MIN_PEAK:
+    if found_L[peak] < _MIN_PEAK or peak in (0, len(found_L) - 1):  # a limit is not a peak
         return float(found_L[max_lag]), None
     between = _vertex(found_L, peak)
     return float(found_L[max_lag]), 1000 * (peak + between - max_lag) / fps
@@ -168,8 +168,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _vertex(found_L: Floats, peak: int) -> float:
     """Return the offset of the parabola's top through a peak and its neighbours."""
-    if peak in (0, len(found_L) - 1):
-        return 0.0
     before, at, after = found_L[peak - 1 : peak + 2]
     bend = before - 2 * at + after
     return float((before - after) / (2 * bend)) if bend < 0 else 0.0

@@ -144,7 +144,8 @@ def verdict(distances_NL: Floats) -> Verdict:
     mean_L = distances_NL.mean(0, dtype=np.float64)
     best = int(mean_L.argmin())
     distance = float(mean_L[best])
-    offset_ms = 1000 / SEEN_FPS * (MAX_SHIFT - best)
+    is_found = 0 < best < 2 * MAX_SHIFT  # at a limit of the search it is not measurable
+    offset_ms = 1000 / SEEN_FPS * (MAX_SHIFT - best) if is_found else None
     return Verdict(float(np.median(mean_L)) - distance, distance, offset_ms)
 
 

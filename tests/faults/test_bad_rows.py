@@ -106,4 +106,5 @@ def test_each_bad_row_is_named_with_column_and_remedy(ran: Run, index: int) -> N
     assert result["error_class"] == error_class
     assert result["error"].startswith(f"column {column}: ")
     assert result["remedy"]
-    assert f"  row {row_id}, {result['error']}. {result['remedy']}\n" in text
+    said = f"  {result['place']} ({row_id}), {result['error']}. {result['remedy']}\n"
+    assert said in text

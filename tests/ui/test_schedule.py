@@ -187,32 +187,56 @@ def statuses(folder: Path, name: str) -> list[str]:
     return found
 
 
-def test_a_folder_is_rendered_once_and_what_is_new_or_changed_after_that(
+def test_every_night_checks_all_rows_and_renders_those_that_need_it(
     server: Server, preset: str, tmp_path: Path, told: tuple[str, list[dict[str, Any]]]
 ) -> None:
     webhook, posts = told
     given = {"folder": str(tmp_path), "preset": preset, "webhook": webhook}
     write_manifest(tmp_path, "one")
     first = server.trigger("nightly-dubbing/nightly-dubbing", **given)
-    assert first["state"]["message"] == "1 manifests rendered"
+    assert first["state"]["message"] == "1 manifest finished"
     assert first["name"] == f"{tmp_path} with {preset}"
     assert statuses(tmp_path, "one") == ["done"]
     made = (tmp_path / "one.mp4").stat().st_mtime_ns
 
     second = server.trigger("nightly-dubbing/nightly-dubbing", **given)
-    assert second["state"]["message"] == "0 manifests rendered"
+    assert second["state"]["message"] == "1 manifest finished"
+    assert statuses(tmp_path, "one") == ["skipped"]
+    (row,) = shown_by(server, second, "table")[0]
+    assert (row["id"], row["status"]) == ("one", "skipped")
+    assert f"file://{tmp_path}/one.report.html" in shown_by(server, second, "markdown")[0]
 
     write_manifest(tmp_path, "one", room="B 1")  # changed, but not what decides the video
     write_manifest(tmp_path, "two", audio="nowhere.wav")
     (tmp_path / "three.csv").write_text("id,portrait\n1,a.png\n")
     third = server.trigger("nightly-dubbing/nightly-dubbing", **given)
     assert third["state_type"] == "FAILED"
-    assert "two.jsonl" in third["state"]["message"]
-    assert "three.csv" in third["state"]["message"]
+    said = third["state"]["message"]
+    assert "two.jsonl: 1 of 1 rows are not finished (two: column audio: " in said
+    assert "nowhere.wav cannot be opened (No such file or directory)" in said
+    assert "three.csv: The manifest" in said
+    tables = [row for table in shown_by(server, third, "table") for row in table]
+    assert {row["status"] for row in tables} == {"skipped", "failed"}
     assert statuses(tmp_path, "one") == ["skipped"]
     assert (tmp_path / "one.mp4").stat().st_mtime_ns == made
     assert [post["run"] for post in posts] == [third["id"]]
     assert "two.jsonl" in posts[0]["text"]
+
+    (tmp_path / "nowhere.wav").write_bytes(SPEECH.read_bytes())  # what failed is tried again
+    (tmp_path / "three.csv").unlink()
+    fourth = server.trigger("nightly-dubbing/nightly-dubbing", **given)
+    assert fourth["state"]["message"] == "2 manifests finished"
+    assert statuses(tmp_path, "two") == ["done"]
+
+    fifth = server.trigger("nightly-dubbing/nightly-dubbing", **given | {"folder": "/no/where"})
+    assert fifth["state_type"] == "FAILED"
+    assert "There is no folder /no/where" in fifth["state"]["message"]
+
+
+def shown_by(server: Server, run: dict[str, Any], kind: str) -> list[Any]:
+    """What the run that was triggered shows itself: tables as rows, and markdown."""
+    found = [each for each in server.artifacts(kind) if each["flow_run_id"] == run["id"]]
+    return [json.loads(each["data"]) if kind == "table" else each["data"] for each in found]
 
 
 def test_a_manifest_on_demand_is_shown_with_its_rows_results_and_report(

@@ -218,8 +218,8 @@ def test_a_manifest_of_bad_rows_alone_ends_with_status_1_and_a_table(
     status, text, _ = sonic("render", manifest, "--preset", preset)
     assert status == 1
     assert "2 of 2 rows cannot be rendered:" in text
-    assert "row good, column audio: " in text
-    assert "row b, column seed: 'x' is not a whole number" in text
+    assert " (good), column audio: " in text
+    assert " (b), column seed: 'x' is not a whole number" in text
     table = pq.read_table(tmp_path / "manifest.results.parquet")
     assert table.column("error_class").to_pylist() == ["MissingFileError", "FieldError"]
 
@@ -237,7 +237,7 @@ def test_previews_alone_write_no_results_of_rows(
     manifest = write_manifest(good | {"audio": "no.wav"})
     status, text, _ = sonic("render", manifest, "--preset", preset, "--no-report", option)
     assert status == 1
-    assert text.count("row good, column audio: ") == 1
+    assert text.count(" (good), column audio: ") == 1
     assert "no previews: no row is left to render" in text
     assert (tmp_path / "manifest.results.parquet").exists() == writes
 
@@ -250,7 +250,7 @@ def test_validate_checks_as_a_render_does_and_writes_no_table(
     status, text, _ = sonic("validate", manifest, "--preset", preset)
     assert status == 1
     assert "the column 'framng' is unknown; did you mean 'framing'?" in text
-    assert "row b, column seed: 'x' is not a whole number" in text
+    assert " (b), column seed: 'x' is not a whole number" in text
     assert "2 rows: 1 to render, 0 finished, 1 wrong" in text
     assert not (tmp_path / "manifest.results.parquet").exists()
     status, text, _ = sonic("validate", write_manifest(good), "--preset", preset)
@@ -276,6 +276,6 @@ def test_results_that_cannot_be_written_are_a_sentence(
     manifest = write_manifest(good | {"audio": "no.wav"})
     status, text, problem = sonic("render", manifest, "--preset", preset)
     assert status == 1
-    assert "row good, column audio: " in text
+    assert " (good), column audio: " in text
     assert problem.startswith("sonic: A file could not be read or written ")
     assert len(problem.splitlines()) == 1

@@ -88,9 +88,9 @@ def test_rows_that_do_not_fit_are_named_with_a_remedy(
     status, text = planned(write_manifest(good), str(path))
     assert status == 1
     assert "1 rows will hardly fit into this machine:" in text
-    assert "row good: a worker needs about" in text
+    assert " (good): a worker needs about" in text
     assert "Lower its resolution" in text
-    assert "row good: its work needs about" in text
+    assert " (good): its work needs about" in text
     assert "let --work name another folder" in text
 
 
@@ -100,7 +100,7 @@ def test_a_bad_row_is_said_and_the_others_are_planned(
     manifest = write_manifest(good, good | {"id": "b", "output": "b.mp4", "seed": "x"})
     status, text = planned(manifest, measured)
     assert status == 1
-    assert "row b, column seed: 'x' is not a whole number" in text
+    assert "line 2 (b), column seed: 'x' is not a whole number" in text
     assert "work: 1.6 h of a worker" in text
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +11,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cluster.pool.accounts import RowCosts
+from flows import addresses
 from flows.cli import main
 from flows.commands.status import show_status
 from flows.console.terminal import open_terminal
+from flows.planning.checking import weights_of
+from flows.rows.config import load_preset
+from flows.rows.fingerprint import fingerprint_of
 from flows.rows.manifest import open_manifest
 from flows.rows.rows import Row, parse_row
 from flows.state.journal import Journal
 from flows.state.leases import Leases
-from flows.state.receipts import lease_target, work_folder_ending, work_root
+from flows.state.receipts import lease_target, work_folder_ending, work_root, write_receipt
 from flows.state.results import RowResult, results_address, write_results
 from tests.flows.conftest import Cells, WriteManifest
 
@@ -42,7 +49,23 @@ def output(tmp_path: Path, name: str) -> str:
 def said(manifest: str, *, as_json: bool = False) -> tuple[bool, str]:
     text = io.StringIO()
     terminal = open_terminal(console=Console(file=text, width=40))
-    return show_status(manifest, None, None, terminal, as_json=as_json), text.getvalue()
+    config = load_preset("sketch")
+    return show_status(manifest, None, config, terminal, as_json=as_json), text.getvalue()
+
+
+def rendered(manifest: str, cells: Cells) -> Path:
+    """An output with the receipt that a render leaves."""
+    config, output = load_preset("sketch"), Path(str(cells["output"]))
+    with open_manifest(manifest) as lines:
+        row = parse_row(next(lines.lines()), str(Path(manifest).parent), None)
+    assert isinstance(row, Row)
+    fingerprint = fingerprint_of(row, config, weights_of(config), addresses.sha256_of)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(b"a video")
+    result = RowResult(1, row.id, "done", output=row.output, fingerprint=fingerprint)
+    write_receipt(result, RowCosts())
+    write_results(results_address(manifest, None), lambda: [(result, {})])
+    return output
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:
@@ -55,8 +78,8 @@ def files_of(folder: Path) -> dict[Path, bytes]:
 def test_nothing_has_begun(manifest: str) -> None:
     finished, text = said(manifest)
     assert not finished
-    assert "e: wrong: 'x' is not a whole number" in text
-    assert text.endswith("5 rows: 4 waiting, 1 wrong\n")
+    assert "e: failed: manifest.jsonl line 5: column seed: 'x' is not a whole number" in text
+    assert text.endswith("5 rows: 1 failed, 4 waiting\n")
 
 
 def test_it_tells_the_table_the_journal_and_what_is_in_work(
@@ -72,8 +95,9 @@ def test_it_tells_the_table_the_journal_and_what_is_in_work(
     finished, text = said(manifest)
     assert not finished
     assert "b: failed: it broke. Mend it." in text
-    assert "c: in work: begins, by process " in text
-    assert text.endswith("5 rows: 1 done, 1 failed, 1 in work, 1 waiting, 1 wrong\n")
+    assert "a: missing: its video was rendered, and is gone" in text
+    assert "c: locked: begins, by process " in text
+    assert text.endswith("5 rows: 2 failed, 1 locked, 1 missing, 1 waiting\n")
     assert files_of(tmp_path) == before
 
 
@@ -90,31 +114,30 @@ def test_it_tells_how_far_a_row_is(manifest: str, leases: Leases, tmp_path: Path
     ):
         for name in names:
             (work / folder / name).mkdir(parents=True)
-        assert f"a: in work: {far}, by process" in said(manifest)[1]
+        assert f"a: locked: {far}, by process" in said(manifest)[1]
 
 
 def test_a_run_that_is_over_is_finished(
     good: Cells, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
     manifest = write_manifest(good)
-    done = RowResult(1, "good", "skipped", output=str(good["output"]))
-    write_results(results_address(manifest, None), lambda: [(done, {})])
-    assert said(manifest) == (True, "1 rows: 1 skipped\n")
+    rendered(manifest, good)
+    assert said(manifest) == (True, "1 rows: 1 finished\n")
     finished, text = said(manifest, as_json=True)
     events = [json.loads(line) for line in text.splitlines()]
     assert finished
     assert [(event["event"], event.get("status")) for event in events] == [
-        ("row", "skipped"),
+        ("row", "finished"),
         ("rows", None),
     ]
-    assert events[-1]["skipped"] == 1
+    assert events[-1]["finished"] == 1
 
 
 def test_results_beside_the_first_output_are_found(manifest: str, tmp_path: Path) -> None:
     done = RowResult(1, "a", "done", output=output(tmp_path, "a"))
     beside = results_address(manifest, str(tmp_path / "out"))
     write_results(beside, lambda: [(done, {})])
-    assert "1 done, 3 waiting" in said(manifest)[1]
+    assert "1 missing, 3 waiting" in said(manifest)[1]
 
 
 def test_the_work_folder_of_the_preset_is_looked_into(
@@ -135,4 +158,34 @@ def test_the_work_folder_of_the_preset_is_looked_into(
     monkeypatch.setattr("sys.argv", ["sonic", "status", manifest, "--preset", str(preset)])
     with pytest.raises(SystemExit):
         main()
-    assert "a: in work: 4 steps denoised, by process" in capsys.readouterr().out
+    assert "a: locked: 4 steps denoised, by process" in capsys.readouterr().out
+
+
+def test_a_video_that_is_gone_is_missing(good: Cells, write_manifest: WriteManifest) -> None:
+    manifest = write_manifest(good)
+    rendered(manifest, good).unlink()
+    assert said(manifest)[1].endswith("1 rows: 1 missing\n")
+
+
+def test_a_video_that_was_changed_or_has_other_inputs_is_out_of_date(
+    good: Cells, write_manifest: WriteManifest
+) -> None:
+    manifest = write_manifest(good)
+    output = rendered(manifest, good)
+    write_manifest(good | {"seed": 5})
+    assert "good: out of date: " in said(manifest)[1]
+    write_manifest(good)
+    assert said(manifest)[0]
+    output.write_bytes(b"another")
+    os.utime(output, (time.time() + 5, time.time() + 5))
+    assert "good: out of date: " in said(manifest)[1]
+
+
+def test_an_input_that_is_gone_is_a_failure(
+    good: Cells, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    manifest = write_manifest(good | {"audio": str(tmp_path / "gone.wav")})
+    finished, text = said(manifest)
+    assert not finished
+    assert "good: failed: manifest.jsonl line 1: " in text
+    assert "gone.wav cannot be opened (No such file or directory)" in text

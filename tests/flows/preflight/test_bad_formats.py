@@ -45,27 +45,34 @@ def test_an_unknown_ending(said: Said, output: str) -> None:
 
 
 BROKEN = {
-    "no time": "1\nhello\n",
     "half a time": "1\n00:00:01,000 -->\nhello\n",
     "backwards": "1\n00:00:02,000 --> 00:00:01,000\nhello\n",
     "words for a time": "1\n00:00:01,000 --> soon\nhello\n",
     "damaged later": "1\n00:00:00,100 --> 00:00:00,900\nhello\n\n2\n00:00:99,x --> 1\nyou\n",
-    "nothing": "\n\n",
 }
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_broken_subtitles(said: Said, tmp_path: Path, kind: str) -> None:
+def test_broken_subtitles_are_noted_with_their_line(
+    good: Cells, write_manifest: WriteManifest, config: RenderConfig, tmp_path: Path, kind: str
+) -> None:
     (tmp_path / "a.srt").write_text(BROKEN[kind])
+    cells = good | {"subtitles": str(tmp_path / "a.srt")}
+    (row,) = sorted_rows(write_manifest(cells), config).planned
+    (note,) = (note for note in row.notes if "subtitles: " in note)
+    assert "line " in note
+    assert "is not shown: " in note
+
+
+@pytest.mark.parametrize("content", ["1\nhello\n", "\n\n"])
+def test_a_file_without_subtitles(said: Said, tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.srt").write_text(content)
     sentence = said(subtitles=str(tmp_path / "a.srt"))
     assert sentence.startswith("row good: column subtitles: ")
-    assert "line " in sentence or kind == "nothing"
-    assert "SRT or WebVTT" in sentence
+    assert "SRT, WebVTT or ASS" in sentence
 
 
-@pytest.mark.parametrize(
-    "content", [b"\xff\xfe\x00", b"\x00" * 999, bytes(range(256)), b"1\n00:00:01,000 --> 00:00:0"]
-)
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00" * 999, bytes(range(256))])
 def test_subtitles_that_are_no_text(said: Said, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.srt").write_bytes(content)
     assert said(subtitles=str(tmp_path / "a.srt")).startswith("row good: column subtitles: ")

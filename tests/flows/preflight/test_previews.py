@@ -136,7 +136,9 @@ def test_a_preview_that_is_there_is_not_made_again_and_an_older_one_is(
     Path(output).write_bytes(b"ours")
     ours = RowResult(1, preview.row.id, "done", output=output, fingerprint=fingerprint)
     write_receipt(ours, RowCosts())
-    assert previews_of(manifest, config) == [replace(ours, status="skipped")]
+    assert previews_of(manifest, config) == [
+        replace(ours, status="skipped", place="manifest.jsonl line 1")
+    ]
     (changed,) = previews_of(write_manifest(good | {"seed": 3}), config)
     assert isinstance(changed, PlannedRow)
     Path(output).write_bytes(b"user")  # in the place of ours, and as long

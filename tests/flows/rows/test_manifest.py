@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flows.rows.manifest import BATCH_ROWS, Line, open_manifest
+from flows.rows.manifest import Line, open_manifest
+from flows.rows.tables import BATCH_ROWS
 from sonic_ops.core.errors import ManifestError
 
 CELLS: dict[str, object] = {
@@ -69,9 +70,9 @@ def test_a_line_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> 
     path.write_text('{"id": \n' + json.dumps(CELLS) + "\n[1]\n")
     broken, good, no_object = read(str(path))
     assert broken.problem is not None
-    assert "is no JSON" in broken.problem
+    assert "is not JSON" in broken.problem
     assert good.problem is None
-    assert no_object.problem == "is no JSON object"
+    assert no_object.problem == "is not a JSON object"
 
 
 def test_a_csv_line_with_too_many_cells_is_a_problem_of_that_line(tmp_path: Path) -> None:
@@ -96,19 +97,11 @@ def test_a_missing_column_stops_the_run_by_name(tmp_path: Path, name: str) -> No
     assert "has no column audio; its columns are 'id', 'portrait', 'output'" in said
 
 
-def test_cells_between_semicolons_are_one_column(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text("id;portrait;audio;output\n1;a.png;a.wav;a.mp4\n")
-    said = manifest_error(str(tmp_path / "m.csv"))
-    assert said.endswith("its columns are 'id;portrait;audio;output'")
-
-
 def test_what_is_no_manifest_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "m.parquet").write_bytes(b"no parquet")
-    (tmp_path / "m.txt").write_text("id")
+    (tmp_path / "m.doc").write_text("id")
     (tmp_path / "empty.csv").write_text("id,portrait,audio,output\n")
-    (tmp_path / "latin.csv").write_bytes(b"id,portrait,audio,output\n\xe9,p,a,o.mp4\n")
     assert "cannot be read" in manifest_error(str(tmp_path / "m.parquet"))
-    assert "'.txt'" in manifest_error(str(tmp_path / "m.txt"))
+    assert "'.doc'" in manifest_error(str(tmp_path / "m.doc"))
     assert "holds no rows" in manifest_error(str(tmp_path / "empty.csv"))
-    assert "cannot be read" in manifest_error(str(tmp_path / "latin.csv"))
     assert "cannot be opened" in manifest_error(str(tmp_path / "nowhere.csv"))

@@ -167,7 +167,7 @@ def test_all_that_is_wrong_with_a_row_is_said_at_once() -> None:
 def test_a_line_without_cells_is_a_bad_row() -> None:
     row = parse_row(Line(3, {}, "is no JSON"), "/in", None)
     assert isinstance(row, BadRow)
-    assert (row.name, str(row.errors[0])) == ("number 3", "the line is no JSON")
+    assert (row.name, str(row.errors[0])) == ("row number 3", "the line is no JSON")
 
 
 def test_columns_that_are_nearly_ours_are_found() -> None:

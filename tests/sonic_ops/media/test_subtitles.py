@@ -35,13 +35,13 @@ def written(folder: Path, text: str | bytes, name: str = "a.srt") -> str:
     ],
 )
 def test_all_common_forms_are_read(tmp_path: Path, content: str | bytes) -> None:
-    assert read_subtitles(written(tmp_path, content)) == CUES
+    assert read_subtitles(written(tmp_path, content)).cues == CUES
 
 
 @pytest.mark.parametrize("ending", [".srt", ".vtt"])
 def test_what_is_written_is_read_again(tmp_path: Path, ending: str) -> None:
     text = in_text(CUES, ending)
-    assert read_subtitles(written(tmp_path, text, f"b{ending}")) == CUES
+    assert read_subtitles(written(tmp_path, text, f"b{ending}")).cues == CUES
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,8 @@ def test_what_is_written_is_read_again(tmp_path: Path, ending: str) -> None:
     [
         ("", "no subtitle"),
         ("WEBVTT\n", "no subtitle"),
-        ("Once upon a time\n", "line 1 is no time: 'Once upon a time'"),
-        ("1\n00:00:01 --> 00:00:02\nx\n", "line 2 is no time"),
-        ("1\n00:00:03,000 --> 00:00:02,000\nx\n", "line 2 ends before it starts"),
-        ("1\n00:00:01,000 --> 00:00:02,000\nx\n\n2\n00:00:03,000 -> 4\ny\n", "line 5 is no time"),
-        (b"\xff\x01\x02\xe4", "not text in UTF-8"),
+        ("Once upon a time\n", "no subtitle"),
+        (b"\xff\x01\x02\xe4", "no subtitle"),
         (b"\x00" * (17 << 20), "larger than 16 MB"),
     ],
 )

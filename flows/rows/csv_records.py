@@ -1,0 +1,89 @@
+"""CSV as spreadsheets write it, line by line: one broken line is one broken record.
+
+The standard library reads the cells. What stands here finds the separator, and goes on below a line
+whose quotation marks do not fit, which a table reader would refuse or read to the end of the file.
+"""
+
+import csv
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+SEPARATORS = ",;\t|"
+HEADER_LINES = 20
+MAX_LINES = 1000
+"""Lines that a record may have: one that seems longer has a quotation mark too few."""
+_PROBLEM = 'has a quotation mark (") too many or too few: inside a quoted cell, write it twice'
+_SEP = re.compile(r'\s*"?sep=(.)"?,*\s*', re.IGNORECASE)
+
+csv.field_size_limit(sys.maxsize)  # a cell may hold a whole transcript
+
+
+class _Lines:
+    """Lines of a file that can be gone back to as far as the record that is being read."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines, self._again = iter(lines), deque[str]()
+        self._record: list[str] = []
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self._record) >= MAX_LINES:
+            raise csv.Error("a record is too long")
+        line = self._again.popleft() if self._again else next(self._lines)
+        self._record.append(line)
+        self.number += 1
+        return line
+
+    def begin(self) -> int:
+        """Begin a record; the number of its first line."""
+        self._record.clear()
+        return self.number + 1
+
+    def go_back(self, num_read: int = 1) -> None:
+        """Read the record again, but for its first lines."""
+        again = self._record[num_read:]
+        self._again.extendleft(reversed(again))
+        self.number -= len(again)
+        self._record.clear()
+
+
+def csv_records(
+    lines: Iterable[str], is_header: Callable[[list[object]], bool]
+) -> Iterator[tuple[int, list[object], str | None]]:
+    """Read the records with the number of their first line, and what is wrong with it.
+
+    The separator is the one that makes a header of one of the first lines.
+    """
+    source = _Lines(lines)
+    separator = _separator(source, is_header)
+    while True:
+        number = source.begin()
+        try:
+            for values in csv.reader(source, delimiter=separator, strict=True):
+                yield number, list(values), None
+                number = source.begin()
+            return
+        except csv.Error:
+            source.go_back()
+            yield number, [], _PROBLEM
+
+
+def _separator(source: _Lines, is_header: Callable[[list[object]], bool]) -> str:
+    """Find the separator; a line `sep=;` of Excel says it, and is no record."""
+    source.begin()
+    first = [line for line, _ in zip(source, range(HEADER_LINES), strict=False)]
+    said = _SEP.fullmatch(first[0].strip("\r\n")) if first else None
+    source.go_back(1 if said else 0)
+    if said:
+        return said[1]
+    for start in range(len(first)):
+        for separator in SEPARATORS:
+            values = next(csv.reader(first[start:], delimiter=separator), [])
+            if is_header(list(values)):
+                return separator
+    return max(SEPARATORS, key=(first or [""])[0].count)
