@@ -303,5 +303,5 @@ def test_what_is_no_table_of_weights_is_never_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         load_scorer(path, "cpu")
     assert not hurt.exists()
-    with pytest.raises(ConfigError, match="there is no file"):
+    with pytest.raises(ConfigError, match="do not exist"):
         load_scorer(tmp_path / "none.model", "cpu")
