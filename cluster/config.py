@@ -38,6 +38,25 @@ class ClusterConfig(Settings):
     worker_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=60, description="a worker that answers no ping for so long counts as lost"
     )
+    job_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=1800,
+        description="a job that takes longer counts as hung and runs on another worker; after the "
+        "first of its kind the limit is 20 times their mean, or `worker_timeout_s` if that is more",
+    )
+    mixed_processors: bool = Field(
+        default=False,
+        description="also use workers on another kind of processor than the first worker's; then "
+        "the same command may give other bits",
+    )
+    memory_per_worker_gb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="memory that Ray reserves for a worker. If unset, Ray does not look at memory",
+    )
     max_retries: Annotated[int, Field(ge=0)] = Field(
         default=3, description="how often a job is retried after losing its worker"
     )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Memory that Ray reserves for a worker."""
+        return None if self.memory_per_worker_gb is None else int(self.memory_per_worker_gb * 1e9)

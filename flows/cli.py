@@ -157,12 +157,14 @@ def doctor(
         bool, typer.Option("--calibrate", help="Measure the speed of the preset here, for plans.")
     ] = False,
     calibration: Calibration = None,
+    work: Work = None,
 ) -> None:
     """Check this machine: Python, disk, memory, GPU, codecs, weights, Ray, Prefect, folders.
 
     \b
     sonic doctor
     sonic doctor --calibrate --preset sonic
+    sonic doctor --calibrate --preset cluster.yaml --work s3://bucket/work
     """
     from flows.commands.doctor import examine, measure
     from flows.console.terminal import open_terminal
@@ -170,7 +172,7 @@ def doctor(
     terminal = open_terminal()
     is_well = examine(preset, terminal)
     if is_well and calibrate:
-        measure(preset, calibration, terminal)
+        measure(preset, calibration, _folder(work), terminal)
     raise typer.Exit(EXIT_DONE if is_well else EXIT_SOME_FAILED)
 
 

@@ -5,10 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from cluster.pool.peaks import NO_PEAKS, Peaks
+
 Affinity = tuple[int, int]
 """Where a job belongs: (order, segment). Rows of a lower order go first; a worker keeps what it
 needs for a segment, so it is the first choice for the other jobs of that segment."""
 
+
+STARTING: Final = -1
+"""The order of what belongs to no row: that workers load their weights."""
 
 STAGES: Final = {"encode_chunk": "encode audio", "decode": "decode", "encode": "decode"}
 """The stage that a method belongs to, where it is not denoising."""
@@ -31,14 +36,15 @@ class Span:
 class RowCosts:
     """What the jobs of a row have cost.
 
-    `retries` counts jobs that were run again because a worker was lost, `seconds` is what workers
-    spent, both by method.
+    By method: `retries` counts jobs that were run again because a worker was lost, `seconds` is
+    what workers spent, `peaks` the most memory that one of them held.
     """
 
     jobs: int = 0
     worker_s: float = 0.0
     retries: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    peaks: Mapping[str, Peaks] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
 
 
@@ -47,6 +53,7 @@ class _Row:
     jobs: int = 0
     worker_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
+    peaks: dict[str, Peaks] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     pause_s: float = _PAUSE_S
     retries: Counter[str] = field(default_factory=Counter)
@@ -58,6 +65,7 @@ class CostTracker:
 
     def __init__(self) -> None:
         self._rows: dict[int, _Row] = {}
+        self._done: dict[str, tuple[int, float]] = {}  # by method, of all rows
 
     def retries(self, affinity: Affinity, method: str) -> None:
         """A job is run again."""
@@ -72,12 +80,14 @@ class CostTracker:
         low_memory: bool,
         worker: int = 0,
         stop_s: float = 0.0,
+        peaks: Peaks = NO_PEAKS,
     ) -> None:
         """A worker has run a job until `stop_s`, in the low-memory form if that was needed."""
         row = self._row(affinity)
         row.jobs += 1
         row.worker_s += worker_s
         row.seconds[method] = row.seconds.get(method, 0.0) + worker_s
+        row.peaks[method] = row.peaks.get(method, NO_PEAKS).highest(peaks)
         stage = STAGES.get(method, "denoise")
         row.spans.append(Span(worker, stage, stop_s - worker_s, stop_s))
         while len(row.spans) > _MAX_SPANS:
@@ -87,6 +97,16 @@ class CostTracker:
             row.pause_s *= 2
         if low_memory:
             self.lower(affinity, method)
+
+    def done(self, method: str, worker_s: float) -> None:
+        """Count a job that has succeeded towards the mean of its method."""
+        count, total_s = self._done.get(method, (0, 0.0))
+        self._done[method] = count + 1, total_s + worker_s
+
+    def mean_s(self, method: str) -> float | None:
+        """Average the seconds of the jobs of a method; None before one has succeeded."""
+        count, total_s = self._done.get(method, (0, 0.0))
+        return total_s / count if count else None
 
     def lower(self, affinity: Affinity, method: str) -> None:
         """This method takes its low-memory form for this segment from now on, if it has one."""
@@ -103,7 +123,8 @@ class CostTracker:
         """The account of a row, which is forgotten."""
         row = self._rows.pop(order, _Row())
         spans = tuple(joined(row.spans, row.pause_s))
-        return RowCosts(row.jobs, row.worker_s, dict(row.retries), dict(row.seconds), spans)
+        by_method = dict(row.retries), dict(row.seconds), dict(row.peaks)
+        return RowCosts(row.jobs, row.worker_s, *by_method, spans)
 
     def _row(self, affinity: Affinity) -> _Row:
         return self._rows.setdefault(affinity[0], _Row())

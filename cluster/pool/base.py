@@ -18,7 +18,7 @@ import cv2
 import torch
 
 from cluster.config import ClusterConfig
-from cluster.pool.accounts import Affinity, CostTracker, RowCosts
+from cluster.pool.accounts import STARTING, Affinity, CostTracker, RowCosts
 from cluster.pool.calls import MakeWorker, Watch, call
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig
@@ -115,6 +115,7 @@ class LocalPool:
                 outcome.worker_s,
                 low_memory=outcome.low_memory,
                 stop_s=time.monotonic(),
+                peaks=outcome.peaks,
             )
         if outcome.error:
             raise outcome.error
@@ -151,7 +152,7 @@ def open_pool(
     """
     if config.workers == 0:
         pool = LocalPool(config, make_worker(models))
-        pool.submit("load")
+        pool.submit("load", affinity=(STARTING, 0))
         yield pool
         return
     _prepare_ray(local=config.address is None)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from cluster.pool.peaks import NO_PEAKS, Peaks, peaks, reset_peaks
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import OutOfMemoryError, RenderError, SonicError
 
@@ -43,6 +44,10 @@ class Outcome:
     low_memory: bool = False
     error: SonicError | None = None
     trace: str = ""
+    peaks: Peaks = NO_PEAKS
+
+
+NOT_MEASURED = Outcome()
 
 
 def call(
@@ -54,6 +59,7 @@ def call(
     low_memory: bool = False,
 ) -> Outcome:
     """Call a method of a worker. Nothing is raised but what ends the process."""
+    reset_peaks()
     started_s, kept_bytes = time.perf_counter(), _kept_bytes()
     try:
         result, low_memory = _result(getattr(worker, method), arguments, low_memory=low_memory)
@@ -67,7 +73,7 @@ def call(
         )
     results = (result,) if num_returns == 1 else tuple(result)
     assert len(results) == num_returns
-    return Outcome(results, time.perf_counter() - started_s, low_memory)
+    return Outcome(results, time.perf_counter() - started_s, low_memory, peaks=peaks())
 
 
 def _result(

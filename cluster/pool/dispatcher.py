@@ -14,7 +14,7 @@ from threading import Condition
 from typing import Any, Protocol
 
 from cluster.pool import calls
-from cluster.pool.accounts import Affinity, CostTracker, RowCosts
+from cluster.pool.accounts import STARTING, Affinity, CostTracker, RowCosts
 from cluster.pool.lineage import Job, JobGraph, Ref, State
 from sonic_ops.core.errors import RenderError, SonicError, WorkerLostError
 
@@ -31,6 +31,8 @@ class Worker:
     num_jobs: int = 0
     number: int = 0
     """In the order in which workers joined."""
+    job_s: float | None = None
+    """How long it has been at its job, as far as the supervisor has seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Dispatcher:
                     jobs = list(dict.fromkeys(ref.job for ref in refs))
                     self._graph.lose_results(jobs)
                     for job in [job for job in jobs if job.state is State.LOST]:
-                        self._again(job)
+                        self._again(job, "its results are gone")
 
     def cancel_row(self, order: int) -> None:
         """Forget the jobs of a row that have not run."""
@@ -140,6 +142,16 @@ class Dispatcher:
     # What the executor calls
 
     @property
+    def num_ready(self) -> int:
+        """Jobs that wait for a free worker."""
+        return len(self._graph.ready)
+
+    def mean_s(self, method: str) -> float | None:
+        """Average the seconds of the jobs of a method; None before one has succeeded."""
+        with self._changed:
+            return self._costs.mean_s(method)
+
+    @property
     def num_workers(self) -> int:
         """Workers that are there now."""
         return len(self._workers)
@@ -150,9 +162,13 @@ class Dispatcher:
         with self._changed:
             return sum(worker.job is not None for worker in self._workers)
 
-    def join(self, worker: Worker) -> None:
-        """Give work to one more worker."""
+    def join(self, worker: Worker, start: calls.Outcome | None = None) -> None:
+        """Give work to one more worker; `start` is what it took to load its weights."""
         with self._changed:
+            if start:
+                self._costs.ran(
+                    (STARTING, 0), "load", start.worker_s, low_memory=False, peaks=start.peaks
+                )
             self._closed = None
             worker.number = self._num_joined
             self._num_joined += 1
@@ -179,22 +195,27 @@ class Dispatcher:
         worker: Worker,
         job: Job,
         results: tuple[Any, ...],
-        *,
-        worker_s: float = 0.0,
-        low_memory: bool = False,
+        outcome: calls.Outcome = calls.NOT_MEASURED,
     ) -> None:
-        """A worker has run a job: `results` are values if it is lasting, else handles of them."""
+        """A worker has run a job: `results` are values if it is persistent, else handles."""
         with self._changed:
             if self._freed(worker, job):
-                self._ran(worker, job, worker_s, low_memory=low_memory)
+                self._ran(worker, job, outcome)
+                self._costs.done(job.method, outcome.worker_s)
                 self._graph.done(job, results, worker.node)
                 self._changed.notify_all()
 
-    def failed(self, worker: Worker, job: Job, error: SonicError, *, worker_s: float = 0.0) -> None:
+    def failed(
+        self,
+        worker: Worker,
+        job: Job,
+        error: SonicError,
+        outcome: calls.Outcome = calls.NOT_MEASURED,
+    ) -> None:
         """A job could not be run, and would fail again."""
         with self._changed:
             if self._freed(worker, job):
-                self._ran(worker, job, worker_s, low_memory=False)
+                self._ran(worker, job, outcome)
                 self._fail(job, error)
 
     def input_lost(self, worker: Worker, job: Job) -> None:
@@ -202,9 +223,9 @@ class Dispatcher:
         with self._changed:
             if self._freed(worker, job):
                 self._graph.lose_results(job.inputs)
-                self._again(job)
+                self._again(job, "its inputs are gone")
 
-    def lost(self, worker: Worker, *, out_of_memory: bool = False) -> None:
+    def lost(self, worker: Worker, why: str = "it died", *, out_of_memory: bool = False) -> None:
         """A worker is gone; `out_of_memory` if the machine ended it to save its memory."""
         with self._changed:
             if worker not in self._workers:
@@ -221,13 +242,13 @@ class Dispatcher:
                 return
             if out_of_memory:
                 self._costs.lower(job.affinity, job.method)
-            self._again(job)
+            self._again(job, why)
 
     def lost_node(self, node: str) -> None:
         """A machine is gone, and all that its workers have made."""
         with self._changed:
             for worker in [worker for worker in self._workers if worker.node == node]:
-                self.lost(worker)
+                self.lost(worker, "its machine is gone")
             self._graph.lose_node(node)
 
     def close(self, error: SonicError) -> None:
@@ -258,19 +279,20 @@ class Dispatcher:
     def _call(self, worker: Worker, job: Job) -> Call:
         if job.was_sent:
             self._costs.retries(job.affinity, job.method)
-        worker.job = job
+        worker.job, worker.job_s = job, None
         worker.num_jobs += 1
         self._preferred[job.affinity] = worker
         return Call(job, self._graph.send(job), self._costs.is_low(job.affinity, job.method))
 
-    def _ran(self, worker: Worker, job: Job, worker_s: float, *, low_memory: bool) -> None:
+    def _ran(self, worker: Worker, job: Job, outcome: calls.Outcome) -> None:
         self._costs.ran(
             job.affinity,
             job.method,
-            worker_s,
-            low_memory=low_memory,
+            outcome.worker_s,
+            low_memory=outcome.low_memory,
             worker=worker.number,
             stop_s=self._clock(),
+            peaks=outcome.peaks,
         )
 
     def _freed(self, worker: Worker, job: Job) -> bool:
@@ -283,13 +305,13 @@ class Dispatcher:
         worker.job = None
         return job.state is State.SENT
 
-    def _again(self, job: Job) -> None:
+    def _again(self, job: Job, why: str) -> None:
         """Run a job once more, because its worker, its inputs or its results were lost."""
         if job.state is State.FAILED:
             return
         job.num_lost += 1
         if job.num_lost > self._max_retries:
-            self._fail(job, _given_up(job))
+            self._fail(job, _given_up(job, why))
         else:
             self._graph.require(job)
             self._executor.wake()
@@ -312,8 +334,10 @@ class Dispatcher:
             return ref.job.results[ref.index]
 
 
-def _given_up(job: Job) -> WorkerLostError:
+def _given_up(job: Job, why: str) -> WorkerLostError:
     return WorkerLostError(
-        f"{job.method} of segment {job.affinity[1]} has lost its worker {job.num_lost} times",
-        remedy=f"Check the workers' logs; the usual reason is memory. {calls.AGAIN}",
+        f"{job.method} of segment {job.affinity[1]} has lost its worker {job.num_lost} times; "
+        f"the last time, {why}",
+        remedy="Check the workers' logs; the usual reason is memory, or a store that does not "
+        f"answer. {calls.AGAIN}",
     )

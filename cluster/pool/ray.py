@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Future
 from contextlib import chdir, contextmanager, suppress
 from functools import partial
@@ -21,6 +21,7 @@ from typing import Any
 import ray
 from ray.exceptions import ObjectLostError, RayActorError, RayError
 from ray.exceptions import OutOfMemoryError as RayOutOfMemoryError
+from ray.util.metrics import Gauge, Histogram
 
 from cluster.config import ClusterConfig
 from cluster.pool.actor import WorkerActor
@@ -31,7 +32,12 @@ from cluster.pool.supervisor import Process, WorkerSupervisor
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError, RenderError, SonicError, WorkerLostError
 
+FIRST_DEMAND, GROWTH = 8, 2
+"""Workers that a joined cluster is asked for at first, and then for each that is there."""
+
 _PULSE = "pulse"
+_NODE_ID = "ray.io/node-id"
+_BOUNDS_S = [0.01, 0.1, 1, 10, 100, 1000]
 _THREADS = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")  # of torch and of cv2
 _log = logging.getLogger(__name__)
 
@@ -44,6 +50,11 @@ class RayPool:
     ) -> None:
         self._config, self._most = config, most
         self._new_actor = partial(_new_actor, config, make, models)
+        self._fit = 1
+        # For Prometheus and Ray's dashboard; a histogram counts the jobs as well.
+        self._waiting = Gauge("sonic_jobs_waiting", "jobs that wait for a free worker")
+        tags = {"tag_keys": ("method",)}
+        self._seconds = Histogram("sonic_job_seconds", "seconds of jobs", _BOUNDS_S, **tags)
         self._dispatcher = Dispatcher(self, max_retries=config.max_retries)
         self._supervisor = WorkerSupervisor(self, self._dispatcher, config)
         self.submit, self.get = self._dispatcher.submit, self._dispatcher.get
@@ -68,7 +79,9 @@ class RayPool:
 
     @property
     def num_workers(self) -> int:
-        return max(1, self._supervisor.size)
+        # Those that a cluster may grow to are not there yet, and may never be.
+        there = max(self._fit, len(self._supervisor.processes))
+        return max(1, min(self._supervisor.size, there))
 
     @property
     def num_busy(self) -> int:
@@ -107,8 +120,8 @@ class RayPool:
 
     # What the crew asks for
 
-    def start(self) -> Process:
-        process = Process(node="", handle=self._new_actor())
+    def start(self, avoid: Set[str]) -> Process:
+        process = Process(node="", handle=self._new_actor(avoid))
         self._when(process.handle.begin.remote(), partial(self._on_begun, process))
         return process
 
@@ -127,8 +140,10 @@ class RayPool:
     def num_wanted(self) -> int:
         if self._config.workers:
             return self._config.workers
-        fit = _num_fit(self._config)
-        return max(1, min(fit, self._most or fit))
+        self._fit = wanted = _num_fit(self._config)
+        if self._config.address and self._most:  # actors that wait are what an autoscaler sees
+            wanted = max(wanted, GROWTH * len(self._supervisor.processes), FIRST_DEMAND)
+        return max(1, min(wanted, self._most or wanted))
 
     # The thread of the pool
 
@@ -151,6 +166,7 @@ class RayPool:
             self._supervisor.fail(_our(error))
 
     def _watch(self) -> None:
+        self._waiting.set(self._dispatcher.num_ready)
         try:
             self._supervisor.watch()
         except (RayError, OSError) as error:  # its head may be back at the next look
@@ -169,7 +185,8 @@ class RayPool:
         if outcome.error:
             self._supervisor.could_not_begin(process, outcome.error)
         else:
-            self._supervisor.began(process, node, pid, *outcome.results)
+            (processor,) = outcome.results
+            self._supervisor.began(process, node, pid, processor, outcome)
 
     def _on_pong(self, process: Process, future: "Future[Any]") -> None:
         self._supervisor.answered(process)
@@ -199,24 +216,24 @@ class RayPool:
         if outcome.error:
             if outcome.trace:
                 outcome.error.add_note(f"in the worker:\n{outcome.trace}")
-            self._dispatcher.failed(process, job, outcome.error, worker_s=outcome.worker_s)
+            self._dispatcher.failed(process, job, outcome.error, outcome)
             return
-        self._dispatcher.done(
-            process,
-            job,
-            outcome.results if job.persistent else results,
-            worker_s=outcome.worker_s,
-            low_memory=outcome.low_memory,
-        )
+        self._seconds.observe(outcome.worker_s, tags={"method": job.method})
+        values = outcome.results if job.persistent else results
+        self._dispatcher.done(process, job, values, outcome)
 
 
-def _new_actor(config: ClusterConfig, make_worker: MakeWorker, models: ModelsConfig) -> Any:
-    """An actor; it waits for room in the cluster if there is none."""
+def _new_actor(
+    config: ClusterConfig, make_worker: MakeWorker, models: ModelsConfig, avoid: Set[str]
+) -> Any:
+    """Ask for an actor on any node but some; it waits for room in the cluster if there is none."""
     # Pings have a thread of their own, so that a long job does not look like death.
     host = ray.remote(concurrency_groups={_PULSE: 1})(WorkerActor)
     options = host.options(
         num_cpus=config.cpus_per_worker,
         num_gpus=config.gpus_per_worker,
+        memory=config.memory_bytes,
+        label_selector={_NODE_ID: f"!in({','.join(sorted(avoid))})"} if avoid else None,
         max_restarts=0,
         max_task_retries=0,
         runtime_env={"env_vars": dict.fromkeys(_THREADS, str(config.threads_per_worker))},
@@ -318,10 +335,12 @@ def _in_utf8() -> Iterator[None]:
 def _num_fit(config: ClusterConfig) -> int:
     """Workers that fit into the cluster as it is now."""
     total = ray.cluster_resources()
-    fit = int(total.get("CPU", 0) / config.cpus_per_worker)
-    if config.gpus_per_worker:
-        fit = min(fit, int(total.get("GPU", 0) / config.gpus_per_worker))
-    return fit
+    needs = {
+        "CPU": config.cpus_per_worker,
+        "GPU": config.gpus_per_worker,
+        "memory": config.memory_bytes,
+    }
+    return min(int(total.get(name, 0) / need) for name, need in needs.items() if need)
 
 
 def _demand_room(config: ClusterConfig) -> None:
@@ -331,6 +350,7 @@ def _demand_room(config: ClusterConfig) -> None:
         total = ray.cluster_resources()
         raise ConfigError(
             f"{wanted} workers of {config.cpus_per_worker:g} CPUs and {config.gpus_per_worker:g} "
-            f"GPUs do not fit into {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs",
+            f"GPUs do not fit into {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
+            f" with {total.get('memory', 0) / 1e9:.3g} GB of memory for workers",
             remedy="Lower `cluster.workers` or the resources per worker, or use a larger machine.",
         )

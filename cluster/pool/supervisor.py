@@ -1,19 +1,22 @@
 """The processes of a pool, from when they are asked for until they are lost. Knows nothing of Ray.
 
-A process counts as lost if it has died, if its machine is gone, or if it answers no ping for
-`worker_timeout_s`. As many as are missing are asked for again; they join when there is room.
+A process counts as lost if it has died, if its machine is gone, if it answers no ping for
+`worker_timeout_s`, or if its job takes far longer than others of its method. As many as are
+missing are asked for again; they join when there is room. All compute on the kind of processor
+that the first one has.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, Protocol
 
 from cluster.config import ClusterConfig
-from cluster.pool.calls import AGAIN
+from cluster.pool.calls import AGAIN, Outcome
 from cluster.pool.dispatcher import Dispatcher, Worker
+from cluster.pool.lineage import Job
 from sonic_ops.core.errors import ConfigError, NoWorkersError, SonicError
 
 WATCH_S = 2.0
@@ -21,6 +24,9 @@ WATCH_S = 2.0
 
 BEATS = 4
 """Pings in the time after which a process that answers none counts as lost."""
+
+OVERDUE = 20
+"""A job counts as hung after this many times the mean of its method."""
 
 PAUSE_S = 5.0
 """How long no process is started after one that could not start."""
@@ -43,8 +49,11 @@ class Process(Worker):
 class WorkerBackend(Protocol):
     """What starts processes and ends them."""
 
-    def start(self) -> Process:
-        """Ask for a process. `Crew.began` or `Crew.could_not_begin` is called later."""
+    def start(self, avoid: Set[str]) -> Process:
+        """Ask for a process on any machine but some.
+
+        `WorkerSupervisor.began` or `.could_not_begin` is called later.
+        """
         ...
 
     def end(self, process: Process) -> None:
@@ -81,6 +90,7 @@ class WorkerSupervisor:
         self._processes: list[Process] = []
         self._nodes: set[str] = set()
         self._processors: set[str] = set()
+        self._avoided: set[str] = set()
         self._first = Event()
         self._start_error: SonicError | None = None
         self._last_error: SonicError | None = None
@@ -121,27 +131,48 @@ class WorkerSupervisor:
         self._check_nodes()
         if now_s >= self._start_again_s:
             for _ in range(self._backend.num_wanted() - len(self._processes)):
-                self._processes.append(self._backend.start())
+                self._processes.append(self._backend.start(self._avoided))
         if self.processes or not self._first.is_set():
             self._last_seen_s = now_s
         elif now_s - self._last_seen_s > self._config.start_timeout_s:
-            self._dispatcher.close(_nobody(self._config.start_timeout_s))
+            self._dispatcher.close(_nobody(self._config.start_timeout_s, len(self._avoided)))
 
-    def began(self, process: Process, node: str, pid: int, processor: str) -> None:
-        """A process can work, on this kind of processor."""
-        process.node, process.pid, process.has_begun = node, pid, True
-        process.processor = processor
+    def began(
+        self, process: Process, node: str, pid: int, processor: str, start: Outcome | None = None
+    ) -> None:
+        """Give work to a process that has its weights, unless its processor is of another kind."""
+        process.node, process.pid, process.processor = node, pid, processor
+        if not self._accepts(process):
+            self._avoided.add(node)
+            self._remove(process)
+            return
+        process.has_begun = True
         self._nodes.add(node)
-        if self._processors and processor not in self._processors:
-            kinds = ", ".join(sorted({processor, *self._processors}))
-            _log.warning(
-                "workers compute on different processors (%s): a video has the same bits again "
-                "only if the same kind does each of its parts",
-                kinds,
-            )
         self._processors.add(processor)
-        self._dispatcher.join(process)
+        self._dispatcher.join(process, start)
         self._first.set()
+
+    def _accepts(self, process: Process) -> bool:
+        """Whether a process may work beside the others, which is logged if it is new."""
+        if not self._processors or process.processor in self._processors:
+            return True
+        others = ", ".join(sorted(self._processors))
+        if self._config.mixed_processors:
+            _log.warning(
+                "workers compute on different processors (%s and %s): the same command may give "
+                "other bits",
+                others,
+                process.processor,
+            )
+            return True
+        _log.warning(
+            "node %s is not used: it computes on %s, and the first worker on %s, so the same "
+            "command could give other bits. Set `cluster.mixed_processors: true` to use both",
+            process.node,
+            process.processor,
+            others,
+        )
+        return False
 
     def could_not_begin(self, process: Process, error: SonicError) -> None:
         """A process will never work; a wrong configuration of the first is wrong for all."""
@@ -168,7 +199,7 @@ class WorkerSupervisor:
         if process in self._processes:
             _log.warning("worker %d is lost (%s); its work is done again", process.pid, why)
             self._remove(process)
-            self._dispatcher.lost(process, out_of_memory=out_of_memory)
+            self._dispatcher.lost(process, why, out_of_memory=out_of_memory)
 
     def end(self) -> None:
         """End everybody."""
@@ -184,6 +215,8 @@ class WorkerSupervisor:
 
     def _beat(self, passed_s: float) -> None:
         for process in self.processes:
+            self._check_job(process, passed_s)
+        for process in self.processes:
             if not process.owes_answer:
                 process.owes_answer = True
                 self._backend.ping(process)
@@ -192,13 +225,32 @@ class WorkerSupervisor:
             if process.silent_s >= self._config.worker_timeout_s:
                 self.lose(process, f"no answer for {process.silent_s:.0f} s")
 
+    def _check_job(self, process: Process, passed_s: float) -> None:
+        """Lose a process whose job has hung, although it answers pings."""
+        if (job := process.job) is None:
+            return
+        # The first time, how long it has been at it is not known.
+        process.job_s = 0.0 if process.job_s is None else process.job_s + passed_s
+        limit_s = self._limit_s(job)
+        if process.job_s >= limit_s:
+            name = f"{job.method} of segment {job.affinity[1]}"
+            self.lose(process, f"{name} did not end within {limit_s:.0f} s")
+
+    def _limit_s(self, job: Job) -> float:
+        """How long a job may take; each time that it was lost it gets twice the time."""
+        mean_s = self._dispatcher.mean_s(job.method)
+        if mean_s is None:
+            return self._config.job_timeout_s
+        return max(OVERDUE * mean_s, self._config.worker_timeout_s) * 2.0**job.num_lost
+
     def _remove(self, process: Process) -> None:
         self._processes.remove(process)
         self._backend.end(process)
 
 
-def _nobody(timeout_s: float) -> NoWorkersError:
+def _nobody(timeout_s: float, num_avoided: int) -> NoWorkersError:
+    other = f"; {num_avoided} nodes with other processors were not used" if num_avoided else ""
     return NoWorkersError(
-        f"there has been no worker for {timeout_s:g} s",
+        f"there has been no worker for {timeout_s:g} s{other}",
         remedy=f"Check the resources of the cluster. {AGAIN}",
     )

@@ -1,38 +1,43 @@
 """`sonic doctor --calibrate`: render small videos with the workers of a preset, and time it all.
 
 The rows are as many as the workers, so that each computes beside the others as in a real run.
+Workers return seconds and peak memory with every result.
 """
 
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import soundfile
 from PIL import Image
 
+from cluster.pool.accounts import STARTING, RowCosts
 from cluster.pool.base import Pool, open_pool
-from cluster.pool.metering import PASTED_SIDES, MeteredWorker, Note, read_notes, remove_notes
+from cluster.pool.peaks import Peaks
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
 from cluster.video.render import denoise_video, encode_audio, encode_video
-from flows.planning.calibration import Calibration, Costs
+from flows import addresses
+from flows.console.units import size_in_words
+from flows.planning.calibration import Calibration, Costs, machine_name
 from flows.planning.estimate import num_branches
-from flows.planning.trial import Round, write_inputs
+from flows.planning.trial import PASTED_SIDES, CalibrationWorker, Round, write_inputs
 from flows.rows.config import RenderConfig
 from flows.supervisor.channel import watched
 from flows.supervisor.prefect_settings import prepare_prefect, reach_prefect
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.core.constants import MODEL_FPS, TOKENS_PER_FRAME
 from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.files import fetched, reached, remove_folder
 from sonic_ops.core.formats import CODECS, FORMATS, VideoCodec
 from sonic_ops.core.timeline import num_output_frames_of
-from sonic_ops.media.encoding import ENCODERS
 from sonic_ops.media.finishing import Finish, finish_video
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.picture.faces import Box, find_faces
@@ -65,60 +70,60 @@ def calibrate(
     budget_s: float = BUDGET_S,
     *,
     started_s: float | None = None,
+    work: str | None = None,
 ) -> Calibration:
     """Measure what a preset costs here; what a start takes counts from `started_s` on.
 
-    Raises ConfigError and RenderError as a render does.
+    The files are in `work`, which a cluster that is joined needs, and are removed. Raises
+    ConfigError and RenderError as a render does.
     """
-    if config.cluster.address is not None:
-        raise ConfigError(
-            "a cluster that is joined cannot be measured from here: its workers do not see the "
-            "folder of the measurement",
-            remedy="Leave cluster.address out, measure on one of its machines, and name the file: "
-            "--calibration FILE.",
-        )
     steps = {"steps": STEPS + -STEPS % config.sampling.cache_interval, "strength": 1.0}
     config = config.model_copy(update={"sampling": config.sampling.model_copy(update=steps)})
     started_s = time.monotonic() if started_s is None else started_s
-    prepare_prefect()
-    reach_prefect()
-    say(f"Prefect answers after {time.monotonic() - started_s:.1f} s")
-    with tempfile.TemporaryDirectory(prefix="sonic-calibration-") as folder:
-        notes = f"{folder}/notes"
-        Path(notes).mkdir()
-        make = partial(MeteredWorker, notes)
+    with _scratch(config.cluster.address, work) as folder:
+        prepare_prefect()
+        reach_prefect()
+        say(f"Prefect answers after {time.monotonic() - started_s:.1f} s")
+        make = CalibrationWorker
         with open_pool(config.cluster, config.models, make_worker=make, watch=watched) as pool:
             start_s = time.monotonic() - started_s
             say(f"the first worker was ready after {start_s:.1f} s")
-            measure = _Measure(pool, config, Path(folder), notes)
-            num_frames = min(WINDOWS * config.sampling.window_frames, config.segment_frames)
-            size = Round(pool.num_workers, num_frames)
-            measure.round(size)  # the first of everything is slower
-            kept_bytes = _kept_bytes(read_notes(notes), config)
-            remove_notes(notes)
-            measure.reset()
-            first_s = time.monotonic()
-            num_rounds = 0
-            while num_rounds == 0 or time.monotonic() - first_s < budget_s:
-                measure.round(size)
-                num_rounds += 1
-            say(f"{num_rounds} rounds of {size.num_rows} videos of {size.video_s:g} s to render")
-            measure.extras(CODEC_FRAMES)
-            measured = measure.calibration(size, num_rounds, start_s, kept_bytes)
+            measured = _measured(pool, config, folder, budget_s, say)
             ended_s = time.monotonic()
         return replace(measured, start_s=start_s + time.monotonic() - ended_s)
+
+
+def _measured(
+    pool: Pool, config: RenderConfig, folder: str, budget_s: float, say: Callable[[str], None]
+) -> Calibration:
+    """Render rounds for as long as the budget lasts; what they cost but for the start."""
+    measure = _Measure(pool, config, folder)
+    num_frames = min(WINDOWS * config.sampling.window_frames, config.segment_frames)
+    size = Round(pool.num_workers, num_frames)
+    measure.round(size)  # the first of everything is slower
+    measure.reset()
+    first_s = time.monotonic()
+    num_rounds = 0
+    while num_rounds == 0 or time.monotonic() - first_s < budget_s:
+        measure.round(size)
+        num_rounds += 1
+    say(f"{num_rounds} rounds of {size.num_rows} videos of {size.video_s:g} s are rendered")
+    measured = measure.calibration(size)
+    say(f"a worker held up to {size_in_words(max(measured.peak_bytes.values()))} of memory")
+    return measured
 
 
 class _Measure:
     """Rows, and what they take."""
 
-    def __init__(self, pool: Pool, config: RenderConfig, folder: Path, notes: str) -> None:
-        self._pool, self._config, self._folder, self._notes = pool, config, folder, notes
+    def __init__(self, pool: Pool, config: RenderConfig, folder: str) -> None:
+        self._pool, self._config, self._folder = pool, config, folder
         self._num = 0
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was measured in this process."""
+        """Forget the rows that were measured."""
+        self._rows: list[RowCosts] = []
         self._prepare_s = self._finish_s = 0.0
         self._token_bytes = self._work_bytes = 0
 
@@ -130,111 +135,125 @@ class _Measure:
             ]:
                 row.result()
 
-    def extras(self, num_frames: int) -> None:
-        """Interpolation, pasting and every codec alone."""
-        side, affinity = self._config.portrait.resolution, (self._next(), 0)
-        jobs: list[tuple[str, tuple[object, ...]]] = [
-            ("interpolate", (num_frames, side, self._config.media))
-        ] * 2
-        jobs += [("paste", (num_frames, side))] * 2
-        for codec in CODECS:
-            media = self._config.media.model_copy(update={"codec": codec})
-            target = str(self._folder / f"{codec}.{ENCODERS[codec].muxer}")
-            jobs += [("compress", (num_frames, side, media, target))] * 2
-        for method, arguments in jobs:
-            self._pool.get(
-                self._pool.submit(method, *arguments, affinity=affinity, persistent=True)
-            )
-
-    def calibration(
-        self, size: Round, num_rounds: int, start_s: float, kept_bytes: int
-    ) -> Calibration:
+    def calibration(self, size: Round) -> Calibration:
         """Convert all measurements to costs per unit."""
-        notes = read_notes(self._notes)
-        num_videos = num_rounds * size.num_rows
-        spent, device = _Spent(notes, num_videos), self._config.models.device
+        device, num_frames = self._config.models.device, len(self._rows) * size.num_frames
+        load = self._pool.pop_costs(STARTING).peaks.get("load", Peaks())
+        kept_bytes = _bytes(load, device)
         peaks: dict[str, int] = defaultdict(lambda: kept_bytes)
-        for note in notes:
-            if stage := _STAGES.get(note.method):
-                peaks[stage] = max(peaks[stage], _bytes(note, device))
+        for method, peak in (entry for row in self._rows for entry in row.peaks.items()):
+            if stage := _STAGES.get(method):
+                peaks[stage] = max(peaks[stage], _bytes(peak, device))
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        costs, joined = self._costs(size), self._config.cluster.address
         return Calibration(
-            costs=self._costs(size, spent, num_videos),
-            start_s=start_s,
+            costs=costs,
+            start_s=0.0,
             kept_bytes=kept_bytes,
             peak_bytes=dict(peaks),
-            work_token_bytes=self._token_bytes / (num_videos * size.num_frames * TOKENS_PER_FRAME),
-            work_frame_bytes=(self._work_bytes - self._token_bytes)
-            / (num_videos * size.num_frames),
-            limit_bytes=_device_bytes(device),
+            work_token_bytes=self._token_bytes / (num_frames * TOKENS_PER_FRAME),
+            work_frame_bytes=(self._work_bytes - self._token_bytes) / num_frames,
+            limit_bytes=int(self._alone("device_bytes")),
             source=f"measured on {now}",
             is_measured=True,
+            machine=f"the cluster at {joined}" if joined else machine_name(),
         )
 
-    def _costs(self, size: Round, spent: "_Spent", num_videos: int) -> Costs:
-        frames, sampling = size.num_frames, self._config.sampling
+    def _costs(self, size: Round) -> Costs:
+        frames, sampling, spent = size.num_frames, self._config.sampling, self._spent_s
+        media, side = self._config.media, self._config.portrait.resolution
         num_windows = -(-frames // sampling.window_frames)
         # Both are in one job; how it is shared between them is known from each alone.
-        own = {codec: spent.alone(f"compress {codec}") for codec in CODECS}
-        media = self._config.media
+        own = {
+            codec: self._alone(
+                "compress", CODEC_FRAMES, side, media.model_copy(update={"codec": codec})
+            )
+            for codec in CODECS
+        }
+        middle_s = self._alone("interpolate", CODEC_FRAMES, side, media)
         per_frame = float(media.fps / MODEL_FPS)
-        alone_s = spent.alone("interpolate"), per_frame * own[media.codec or USUAL_CODEC]
-        encode_s = spent("encode") / frames / sum(alone_s)
+        share = spent("encode") / frames / (middle_s + per_frame * own[media.codec or USUAL_CODEC])
         return Costs(
-            pixels=self._config.portrait.resolution**2,
+            pixels=side**2,
             piece_s=spent("encode_chunk"),
             portrait_s=spent("condition_portrait"),
             frame_s=spent("condition_frames") / frames,
             branch_s=spent("denoise") / (num_windows * num_branches(sampling)),
             step_frame_s=spent("start", "fuse", "store", "resume") / (frames * sampling.num_run),
             decode_s=spent("decode") / frames,
-            middle_s=encode_s * alone_s[0],
-            paste_s=spent.alone("paste") / (CODEC_FRAMES * PASTED_SIDES**2),
-            encode_s={codec: encode_s * own[codec] for codec in CODECS},
-            driver_row_s=self._prepare_s / num_videos,
-            driver_second_s=self._finish_s / (num_videos * size.video_s),
+            middle_s=share * middle_s,
+            paste_s=self._alone("paste", CODEC_FRAMES, side) / (CODEC_FRAMES * PASTED_SIDES**2),
+            encode_s={codec: share * own[codec] for codec in CODECS},
+            driver_row_s=self._prepare_s / len(self._rows),
+            driver_second_s=self._finish_s / (len(self._rows) * size.video_s),
         )
+
+    def _spent_s(self, *methods: str) -> float:
+        """Sum the seconds of methods, per row."""
+        seconds = (row.seconds.get(method, 0.0) for row in self._rows for method in methods)
+        return sum(seconds) / len(self._rows)
+
+    def _alone(self, method: str, *arguments: object) -> float:
+        """Run a job twice while nothing else runs; the smaller of what it gives."""
+        affinity = (self._next(), 0)
+        runs = [
+            self._pool.get(
+                self._pool.submit(method, *arguments, affinity=affinity, persistent=True)
+            )
+            for _ in range(2)
+        ]
+        return float(min(value for (value,) in runs))
 
     def _next(self) -> int:
         self._num += 1
         return self._num
 
     def _row(self, size: Round, order: int) -> None:
-        work = self._folder / f"work-{order}"
-        work.mkdir()
-        sound, picture = work / "voice.wav", work / "picture.png"
-        write_inputs(sound, picture, size, order)
-        started_s = time.perf_counter()
-        request = self._request(work, sound, picture, order)
-        prepared_s = time.perf_counter()
-        encode_audio(self._pool, request, print_nothing)
-        denoise_video(self._pool, request, self._config, print_nothing)
-        segments = encode_video(self._pool, request, self._config, print_nothing)
-        rendered_s = time.perf_counter()
-        media, num_samples = self._config.media, request.num_samples
-        finish = Finish(
-            Soundtrack(str(sound)),
-            Path(request.audio),
-            num_samples,
-            num_output_frames_of(num_samples, media.fps),
-            codec=media.codec,
-            fps=media.fps,
-        )
-        ending = _ending_for(media.codec or USUAL_CODEC)
-        finish_video(list(map(Path, segments)), work / f"video{ending}", finish)
-        self._pool.pop_costs(order)
+        work = addresses.join(self._folder, f"work-{order}")
+        with tempfile.TemporaryDirectory(prefix="sonic-calibration-") as own:
+            sound, picture = Path(own) / "voice.wav", Path(own) / "picture.png"
+            write_inputs(sound, picture, size, order)
+            started_s = time.perf_counter()
+            request = self._request(work, sound, picture, order)
+            prepared_s = time.perf_counter()
+            encode_audio(self._pool, request, print_nothing)
+            denoise_video(self._pool, request, self._config, print_nothing)
+            segments = encode_video(self._pool, request, self._config, print_nothing)
+            rendered_s = time.perf_counter()
+            self._finish(Path(own), sound, request, segments)
+            self._finish_s += time.perf_counter() - rendered_s
+        self._rows.append(self._pool.pop_costs(order))
         self._prepare_s += prepared_s - started_s
-        self._finish_s += time.perf_counter() - rendered_s
         # What does not grow with frames, or is in the finished video as well, is counted elsewhere.
-        others = sum(path.stat().st_size for path in work.iterdir() if path.is_file())
-        self._work_bytes += _bytes_in(work) - _bytes_in(work / "segments") - others
-        self._token_bytes += _bytes_in(work / "tokens")
+        others = ("segments", "sound.wav", "portrait.safetensors")
+        self._work_bytes += _bytes_in(work) - sum(
+            _bytes_in(addresses.join(work, n)) for n in others
+        )
+        self._token_bytes += _bytes_in(addresses.join(work, "tokens"))
 
-    def _request(self, work: Path, sound: Path, picture: Path, order: int) -> VideoRequest:
+    def _finish(
+        self, folder: Path, sound: Path, request: VideoRequest, segments: list[str]
+    ) -> None:
+        """Make the finished file, as the flow of a row does."""
+        media, num_samples = self._config.media, request.num_samples
+        with ExitStack() as stack:
+            paths = [stack.enter_context(artifacts.fetched_whole(each)) for each in segments]
+            finish = Finish(
+                Soundtrack(str(sound)),
+                stack.enter_context(fetched(request.audio)),
+                num_samples,
+                num_output_frames_of(num_samples, media.fps),
+                codec=media.codec,
+                fps=media.fps,
+            )
+            ending = _ending_for(media.codec or USUAL_CODEC)
+            finish_video(paths, folder / f"video{ending}", finish)
+
+    def _request(self, work: str, sound: Path, picture: Path, order: int) -> VideoRequest:
         """Prepare a video request as the flow of a row does."""
-        wav = str(work / "sound.wav")
+        wav, portrait = (addresses.join(work, n) for n in ("sound.wav", "portrait.safetensors"))
         artifacts.write_sound(wav, lambda path: decode_audio(str(sound), path))
-        settings, portrait = self._config.portrait, str(work / "portrait.safetensors")
+        settings = self._config.portrait
         with Image.open(picture) as image:
             find_faces(image.convert("RGB"))  # it is looked for in every row
             prepared = prepare_portrait(
@@ -252,7 +271,7 @@ class _Measure:
             wav,
             portrait,
             num_samples,
-            str(work),
+            work,
             seed=order,
             order=order,
             audio_context=self._config.audio_context,
@@ -260,20 +279,20 @@ class _Measure:
         )
 
 
-class _Spent:
-    """Seconds of some methods per video, and of methods that ran alone, at their fastest."""
-
-    def __init__(self, notes: Sequence[Note], num_videos: int) -> None:
-        self._num_videos = num_videos
-        self._seconds: dict[str, list[float]] = defaultdict(list)
-        for note in notes:
-            self._seconds[note.method].append(note.seconds)
-
-    def __call__(self, *methods: str) -> float:
-        return sum(sum(self._seconds[method]) for method in methods) / self._num_videos
-
-    def alone(self, method: str) -> float:
-        return min(self._seconds[method])
+@contextmanager
+def _scratch(cluster: str | None, work: str | None) -> Iterator[str]:
+    """Name a folder that every worker reaches; it is removed at the end. Raises ConfigError."""
+    if cluster and work is None:
+        raise ConfigError(
+            f"the nodes of the cluster at {cluster} do not see this machine's temporary folder",
+            remedy="Name a folder or bucket that all of them reach: --work ADDRESS.",
+        )
+    name = f"sonic-calibration-{uuid4().hex}"
+    folder = addresses.join(addresses.resolve(work or tempfile.gettempdir(), str(Path.cwd())), name)
+    try:
+        yield folder
+    finally:
+        remove_folder(folder)
 
 
 def print_nothing(_: object) -> None:
@@ -285,24 +304,10 @@ def _ending_for(codec: VideoCodec) -> str:
     return next(ending for ending, form in FORMATS.items() if codec in form.video)
 
 
-def _bytes_in(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _bytes_in(folder: str) -> int:
+    with reached(folder) as (filesystem, path):
+        return int(filesystem.du(path))
 
 
-def _bytes(note: Note, device: str) -> int:
-    return note.peak_bytes if device == "cpu" else note.device_peak_bytes
-
-
-def _kept_bytes(notes: Iterable[Note], config: RenderConfig) -> int:
-    """Return the peak memory of loading the weights."""
-    device = config.models.device
-    return max((_bytes(note, device) for note in notes if note.method == "load"), default=0)
-
-
-def _device_bytes(device: str) -> int:
-    """Return the memory of the device if it has its own; 0 if it is not visible here."""
-    if device == "cpu":
-        return 0
-    import torch
-
-    return torch.cuda.get_device_properties(device).total_memory if torch.cuda.is_available() else 0
+def _bytes(peaks: Peaks, device: str) -> int:
+    return peaks.host if device == "cpu" else peaks.device

@@ -183,4 +183,6 @@ def _deciding(config: RenderConfig) -> str:
         "low_memory": True,
         "cluster": {"workers", "threads_per_worker", "cpus_per_worker", "gpus_per_worker"},
     }
+    if config.cluster.address:  # its machines are others than this one
+        sections["cluster"].add("address")
     return config.model_dump_json(include=sections)

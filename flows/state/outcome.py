@@ -1,11 +1,10 @@
 """What became of a row that was rendered: its result, its receipt, and its work folder."""
 
-import resource
-import sys
 import traceback
 from dataclasses import dataclass, field, replace
 
 from cluster.pool.accounts import RowCosts
+from cluster.pool.peaks import process_peak_bytes
 from cluster.video.jobs import low_memory_folder
 from flows import addresses
 from flows.rows.planned import PlannedRow
@@ -152,6 +151,5 @@ def _untidy(error: Exception) -> str:
 
 
 def peak_memory_mb() -> float:
-    """The most memory this process has held so far, without its workers."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    """Measure the most memory that this process has held so far, without its workers."""
+    return process_peak_bytes() / 2**20

@@ -6,7 +6,6 @@ process of its own; peaks are resident memory as the kernel counts it.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 
 from cluster.config import ClusterConfig
 from cluster.pool.base import open_pool
+from cluster.pool.peaks import process_peak_bytes
 from cluster.storage.artifacts import fetched_whole
 from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
 from sonic_ops.core.presets import VideoConfig
@@ -58,11 +58,12 @@ class Watch:
         while not self._over.wait(1):
             for process in self._pool.processes:
                 status = _status(process.pid)
-                self.workers[process.pid] = status["VmHWM"]
+                known = self.workers.get(process.pid, 0)  # a worker resets its peak with every job
+                self.workers[process.pid] = max(known, status["VmHWM"])
                 self.store = max(self.store, status["RssShmem"])
 
     def __str__(self) -> str:
-        driver = _status(os.getpid())["VmHWM"]
+        driver = process_peak_bytes()
         workers = ", ".join(f"{peak / MIB:.0f}" for peak in sorted(self.workers.values()))
         store = self.store / MIB
         return f"driver {driver / MIB:.0f} MiB, workers {workers} MiB, object store {store:.0f} MiB"

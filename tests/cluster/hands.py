@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from cluster.pool.calls import call
@@ -89,7 +90,7 @@ class Hands:
             kept.extend(results)
             first = len(kept) - len(results)
             results = tuple((worker.node, first + index) for index in range(len(results)))
-        self.dispatcher.done(worker, sent.job, results, worker_s=1.0, low_memory=outcome.low_memory)
+        self.dispatcher.done(worker, sent.job, results, replace(outcome, worker_s=1.0))
 
     def run(self) -> None:
         """Run all that can be run."""

@@ -1,10 +1,14 @@
-"""A worker that dies of a signal at a chosen moment, once: everything else of it is real."""
+"""Workers that die, hang or find a dead store, once, at a chosen moment: all else is real."""
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from cluster.video.jobs import DenoiseJob
 from cluster.video.worker import RenderWorker
@@ -15,12 +19,13 @@ from sonic_ops.core.config import ModelsConfig
 class Death:
     """The signal that ends the first worker which has done all of such a job but to return.
 
-    With `raylet`, its process number, only a worker of that node dies, and the node before it.
+    Without a signal that worker blocks, and still answers pings. With `raylet`, its process number,
+    only a worker of that node dies, and the node before it.
     """
 
     method: str
     step: int | None = None
-    signal: int = signal.SIGKILL
+    signal: int | None = signal.SIGKILL
     raylet: int | None = None
 
 
@@ -53,7 +58,9 @@ class MortalWorker(RenderWorker):
             if mine and (death.method, death.step) == (method, step) and self._is_first(death):
                 if death.raylet:
                     os.kill(death.raylet, signal.SIGKILL)
-                os.kill(os.getpid(), death.signal)
+                if death.signal is not None:
+                    os.kill(os.getpid(), death.signal)
+                block_for_ever()
 
     def _is_first(self, death: Death) -> bool:
         try:
@@ -61,3 +68,43 @@ class MortalWorker(RenderWorker):
         except FileExistsError:
             return False
         return True
+
+
+class SilentStore(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """Local files at `silent://`; what is asked first for a file of `folder` gets no answer."""
+
+    protocol = "silent"
+    folder = ""
+    marker: Path | None = None
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("silent://")))
+
+    def exists(self, path: str, **options: Any) -> bool:
+        """Answer, or wait for ever."""
+        if self.marker and self.folder in str(path):
+            try:
+                self.marker.touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                block_for_ever()
+        return bool(super().exists(path, **options))
+
+
+fsspec.register_implementation("silent", SilentStore, clobber=True)
+
+
+class SilentlyStoringWorker(RenderWorker):
+    """A worker whose store is silent once, for all workers that share `marker`."""
+
+    def __init__(self, folder: str, marker: str, models: ModelsConfig) -> None:
+        super().__init__(models)
+        SilentStore.folder, SilentStore.marker = folder, Path(marker)
+
+
+def block_for_ever() -> None:
+    """Do nothing, as a call of a device or a store does that never returns."""
+    while True:
+        time.sleep(60)

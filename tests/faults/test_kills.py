@@ -25,7 +25,7 @@ from cluster.video.render import denoise_video, encode_video
 from sonic_ops.core.config import ModelsConfig
 from tests.bare import SYSTEM_PATH
 from tests.cluster.conftest import Prepare
-from tests.faults.mortal import Death, MortalWorker
+from tests.faults.mortal import Death, MortalWorker, SilentlyStoringWorker
 from tests.faults.rendering import CHECKPOINT_EVERY, CONFIG
 
 NUM_FRAMES = 20
@@ -87,9 +87,9 @@ def test_workers_killed_in_denoising_decoding_and_encoding(
     deaths = (Death("denoise", KILLED_AT), Death("decode"), Death("encode"))
     with mortal_pool(models, tmp_path / "deaths", *deaths) as pool:
         render(pool, request)
-        redone = pool.pop_costs(request.order).redone
+        retries = pool.pop_costs(request.order).retries
     assert_same_bits(request, undisturbed)
-    assert redone == {"denoise": 1, "decode": 1, "encode": 1}
+    assert retries == {"denoise": 1, "decode": 1, "encode": 1}
 
 
 @pytest.mark.ray
@@ -101,18 +101,63 @@ def test_a_worker_that_is_stopped_counts_as_lost(
     death = Death("denoise", KILLED_AT, signal.SIGSTOP)
     with mortal_pool(models, tmp_path / "deaths", death, worker_timeout_s=10) as pool:
         render(pool, request)
-        redone = pool.pop_costs(request.order).redone
+        retries = pool.pop_costs(request.order).retries
     assert_same_bits(request, undisturbed)
-    assert redone["denoise"] >= 1  # on a busy machine the other worker may be late as well
+    assert retries["denoise"] >= 1  # on a busy machine the other worker may be late as well
+
+
+@pytest.mark.ray
+@pytest.mark.faults
+@pytest.mark.parametrize("step", [0, KILLED_AT])
+def test_a_worker_that_hangs_in_a_job_counts_as_lost(
+    tmp_path: Path,
+    prepare: Prepare,
+    models: ModelsConfig,
+    undisturbed: Finished,
+    step: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    request = prepare(NUM_FRAMES, tmp_path / "work")
+    hangs = Death("denoise", step, signal=None)
+    times = {"worker_timeout_s": 10, "job_timeout_s": 60}
+    with mortal_pool(models, tmp_path / "deaths", hangs, **times) as pool:
+        render(pool, request)
+        retries = pool.pop_costs(request.order).retries
+    assert_same_bits(request, undisturbed)
+    assert retries["denoise"] >= 1  # on a busy machine the other worker may be late as well
+    assert any(
+        "denoise of segment" in said and "not end within" in said for said in caplog.messages
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.faults
+@pytest.mark.parametrize("folder", ["latents", "segments"])
+def test_a_worker_whose_store_never_answers_counts_as_lost(
+    tmp_path: Path, prepare: Prepare, models: ModelsConfig, undisturbed: Finished, folder: str
+) -> None:
+    request = prepare(NUM_FRAMES, tmp_path / "work")
+    make = partial(SilentlyStoringWorker, f"/{folder}/", str(tmp_path / "silent"))
+    cluster = ClusterConfig(workers=2, worker_timeout_s=10, job_timeout_s=60)
+    with open_pool(cluster, models, make_worker=make) as pool:
+        render(pool, replace(request, work=f"silent://{request.work}"))
+        retries = pool.pop_costs(request.order).retries
+    assert (tmp_path / "silent").exists()
+    assert retries["store" if folder == "latents" else "encode"] >= 1
+    assert_same_bits(request, undisturbed)
 
 
 def command(
-    request: VideoRequest, models: ModelsConfig, workers: int, until: tuple[str, int] | None = None
+    request: VideoRequest,
+    models: ModelsConfig,
+    workers: int,
+    until: tuple[str, int] | None = None,
+    **settings: Any,
 ) -> list[str]:
     told = {
         "request": asdict(request),
         "weights": models.weights,
-        "cluster": {"workers": workers},
+        "cluster": {"workers": workers, **settings},
         "until": until,
     }
     return [sys.executable, "-m", "tests.faults.rendering", json.dumps(told)]
@@ -161,10 +206,10 @@ def test_a_node_of_two_is_killed(
             while len(pool.processes) < 2:
                 time.sleep(0.1)
             render(pool, request)
-            redone = pool.pop_costs(request.order).redone
+            retries = pool.pop_costs(request.order).retries
     assert list((tmp_path / "deaths").iterdir())
     assert_same_bits(request, undisturbed)
-    assert 1 <= redone["denoise"] <= CHECKPOINT_EVERY * NUM_SEGMENTS
+    assert 1 <= retries["denoise"] <= CHECKPOINT_EVERY * NUM_SEGMENTS
 
 
 @contextmanager

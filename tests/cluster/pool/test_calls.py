@@ -3,12 +3,14 @@
 import math
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
 from cluster.config import ClusterConfig
 from cluster.pool.base import LocalPool, RowCosts
 from cluster.pool.calls import call, fitting_share
+from cluster.pool.peaks import process_peak_bytes
 from sonic_ops.core.errors import MissingFileError, OutOfMemoryError, RenderError
 
 FULL = (
@@ -41,6 +43,9 @@ class Hungry:
 
     def read(self) -> None:
         raise MissingFileError("no such file", remedy="Make it.")
+
+    def hold(self, num_bytes: int) -> int:
+        return int(np.ones(num_bytes, np.uint8).sum(dtype=np.int64))
 
     def fall(self) -> None:
         raise ZeroDivisionError("by zero")
@@ -105,6 +110,15 @@ def test_the_pool_of_this_process_keeps_accounts_and_remembers_who_must_save_mem
     assert (account.jobs, account.retries) == (4, {})
     assert account.worker_s > 0
     assert pool.pop_costs(7) == RowCosts()
+
+
+def test_a_row_knows_the_most_memory_that_its_jobs_held_and_the_process_remembers() -> None:
+    pool, mib = LocalPool(ClusterConfig(workers=0), Hungry(4)), 1 << 20
+    for order, num_bytes in ((1, 300 * mib), (1, mib), (2, mib)):
+        pool.submit("hold", num_bytes, affinity=(order, 0))
+    large, small = (pool.pop_costs(order).peaks["hold"].host for order in (1, 2))
+    assert large - small > 200 * mib
+    assert process_peak_bytes() >= large
 
 
 class Counting:

@@ -111,8 +111,9 @@ def test_ray_listens_on_this_machine_alone(pool: Pool) -> None:
     assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
 
 
-def test_workers_that_do_not_fit_are_said(pool: Pool, models: ModelsConfig) -> None:
-    config = ClusterConfig(workers=1, gpus_per_worker=1000)
+@pytest.mark.parametrize("need", ["gpus_per_worker", "memory_per_worker_gb"])
+def test_workers_that_do_not_fit_are_said(pool: Pool, models: ModelsConfig, need: str) -> None:
+    config = ClusterConfig.model_validate({"workers": 1, need: 100_000})
     with pytest.raises(ConfigError, match="do not fit"), open_pool(config, models):
         pass
 

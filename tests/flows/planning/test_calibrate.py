@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cluster.config import ClusterConfig
 from flows.planning.calibrate import calibrate
+from flows.planning.calibration import calibration_path
 from flows.planning.estimate import Sizes, estimate_row
 from flows.planning.trial import Round, write_inputs
 from flows.rows.config import RenderConfig
@@ -75,8 +77,42 @@ def test_no_two_rows_share_a_portrait_that_a_worker_has_encoded(tmp_path: Path) 
         assert first.tobytes() != second.tobytes()
 
 
-def test_a_cluster_that_is_joined_is_not_measured(config: RenderConfig) -> None:
-    cluster = config.cluster.model_copy(update={"address": "ray://head:10001"})
-    with pytest.raises(ConfigError, match="cannot be measured from here") as caught:
-        calibrate(config.model_copy(update={"cluster": cluster}), lambda _: None)
-    assert "--calibration FILE" in caught.value.remedy
+def joined(config: RenderConfig, address: str) -> RenderConfig:
+    """The configuration with a cluster that is there already."""
+    cluster = ClusterConfig(address=address, worker_timeout_s=300)
+    return config.model_copy(update={"cluster": cluster})
+
+
+def test_a_cluster_that_is_joined_needs_a_folder_that_its_nodes_see(config: RenderConfig) -> None:
+    with pytest.raises(ConfigError, match="do not see this machine") as caught:
+        calibrate(joined(config, "127.0.0.1:6379"), lambda _: None)
+    assert "--work ADDRESS" in caught.value.remedy
+
+
+@pytest.mark.flow
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_cluster_that_is_joined_is_measured(config: RenderConfig, tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    said: list[str] = []
+    try:
+        on_it = joined(config, cluster.address)
+        found = calibrate(on_it, said.append, budget_s=0, work=str(tmp_path / "shared"))
+    finally:
+        cluster.shutdown()
+    assert found.is_measured
+    assert found.machine == f"the cluster at {on_it.cluster.address}"
+    assert min(found.peak_bytes.values()) >= found.kept_bytes > 50e6
+    assert not list((tmp_path / "shared").iterdir())
+    assert any(line.startswith("a worker held up to") for line in said)
+
+
+def test_a_cluster_has_a_calibration_of_its_own(config: RenderConfig) -> None:
+    paths = {
+        calibration_path(each)
+        for each in (config, joined(config, "a:6379"), joined(config, "b:6379"))
+    }
+    assert len(paths) == 3

@@ -1,0 +1,42 @@
+"""Nodes that compute on another processor."""
+
+import os
+import time
+
+import pytest
+
+from cluster.config import ClusterConfig
+from cluster.pool.base import open_pool
+from sonic_ops.core.config import ModelsConfig
+from tests.faults.test_kills import two_nodes
+
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
+
+
+class Mixed:
+    """A worker without weights whose processor is another one on every node."""
+
+    def __init__(self, models: ModelsConfig) -> None:
+        pass
+
+    def load(self) -> str:
+        return f"kind {os.getppid()}"
+
+    def kind(self) -> str:
+        return self.load()
+
+
+def test_a_node_with_another_processor_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    models = ModelsConfig(weights="none")
+    with two_nodes() as (address, _):
+        config = ClusterConfig(workers=2, address=address)
+        with open_pool(config, models, make_worker=Mixed) as pool:
+            until_s = time.monotonic() + 120
+            while not caplog.messages and time.monotonic() < until_s:
+                time.sleep(0.1)
+            time.sleep(10)  # a worker that is asked for there again would have come
+            jobs = [pool.submit("kind", affinity=(0, n), persistent=True)[0] for n in range(4)]
+            assert len(set(pool.get(jobs))) == 1
+    (said,) = caplog.messages
+    assert "is not used: it computes on kind" in said
+    assert "cluster.mixed_processors: true" in said
