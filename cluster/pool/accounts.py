@@ -68,7 +68,7 @@ class CostTracker:
         self._done: dict[str, tuple[int, float]] = {}  # by method, of all rows
 
     def retries(self, affinity: Affinity, method: str) -> None:
-        """A job is run again."""
+        """Count a job that runs again."""
         self._row(affinity).retries[method] += 1
 
     def ran(
@@ -82,7 +82,7 @@ class CostTracker:
         stop_s: float = 0.0,
         peaks: Peaks = NO_PEAKS,
     ) -> None:
-        """A worker has run a job until `stop_s`, in the low-memory form if that was needed."""
+        """Record a finished job, and whether it needed the low-memory form."""
         row = self._row(affinity)
         row.jobs += 1
         row.worker_s += worker_s
@@ -109,18 +109,18 @@ class CostTracker:
         return total_s / count if count else None
 
     def lower(self, affinity: Affinity, method: str) -> None:
-        """This method takes its low-memory form for this segment from now on, if it has one."""
+        """Run a method in its low-memory form for a segment from now on, if it has one."""
         self._row(affinity).low_memory_note.add((affinity[1], method))
 
     def is_low(self, affinity: Affinity, method: str) -> bool:
-        """Whether this method takes its low-memory form for this segment."""
+        """Return whether a method runs in the low-memory form for a segment."""
         return (
             affinity[0] in self._rows
             and (affinity[1], method) in self._rows[affinity[0]].low_memory_note
         )
 
     def pop_costs(self, order: int) -> RowCosts:
-        """The account of a row, which is forgotten."""
+        """Return the costs of a row and forget them."""
         row = self._rows.pop(order, _Row())
         spans = tuple(joined(row.spans, row.pause_s))
         by_method = dict(row.retries), dict(row.seconds), dict(row.peaks)

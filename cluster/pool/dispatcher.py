@@ -56,7 +56,7 @@ class Executor(Protocol):
         ...
 
     def fetch(self, handles: Sequence[Any]) -> list[Any]:
-        """The values of results; those of lasting jobs are values. Raises InputLostError."""
+        """Return the values of results. Raises InputLostError."""
         ...
 
     def wake(self) -> None:
@@ -113,7 +113,7 @@ class Dispatcher:
                     self._changed.wait()
 
     def get(self, refs: Sequence[Ref]) -> list[Any]:
-        """The values of refs. Raises the error of a job that failed."""
+        """Return the values of refs. Raises the error of a failed job."""
         while True:
             handles = [self._handle(ref) for ref in refs]
             try:
@@ -132,7 +132,7 @@ class Dispatcher:
             self._changed.notify_all()
 
     def pop_costs(self, order: int) -> RowCosts:
-        """What a row has cost; it is forgotten."""
+        """Return the costs of a row and forget it."""
         with self._changed:
             self._preferred = {
                 affinity: w for affinity, w in self._preferred.items() if affinity[0] != order
@@ -197,7 +197,7 @@ class Dispatcher:
         results: tuple[Any, ...],
         outcome: calls.Outcome = calls.NOT_MEASURED,
     ) -> None:
-        """A worker has run a job: `results` are values if it is persistent, else handles."""
+        """Take the results of a job: values if it is persistent, else handles."""
         with self._changed:
             if self._freed(worker, job):
                 self._ran(worker, job, outcome)
@@ -212,21 +212,21 @@ class Dispatcher:
         error: SonicError,
         outcome: calls.Outcome = calls.NOT_MEASURED,
     ) -> None:
-        """A job could not be run, and would fail again."""
+        """Fail a job that would fail again."""
         with self._changed:
             if self._freed(worker, job):
                 self._ran(worker, job, outcome)
                 self._fail(job, error)
 
     def input_lost(self, worker: Worker, job: Job) -> None:
-        """A job could not be run because some of its inputs are gone."""
+        """Requeue a job whose inputs are lost."""
         with self._changed:
             if self._freed(worker, job):
                 self._graph.lose_results(job.inputs)
                 self._again(job, "its inputs are gone")
 
     def lost(self, worker: Worker, why: str = "it died", *, out_of_memory: bool = False) -> None:
-        """A worker is gone; `out_of_memory` if the machine ended it to save its memory."""
+        """Handle the loss of a worker; `out_of_memory` if the system killed it for that."""
         with self._changed:
             if worker not in self._workers:
                 return
@@ -245,7 +245,7 @@ class Dispatcher:
             self._again(job, why)
 
     def lost_node(self, node: str) -> None:
-        """A machine is gone, and all that its workers have made."""
+        """Handle the loss of a node with everything its workers made."""
         with self._changed:
             for worker in [worker for worker in self._workers if worker.node == node]:
                 self.lost(worker, "its machine is gone")
@@ -261,7 +261,7 @@ class Dispatcher:
     # How it works; all of this runs under the lock
 
     def _choose(self, worker: Worker) -> Job | None:
-        """The job that a free worker does next."""
+        """Choose the next job of a free worker."""
         patient_s = self._clock() - LOCALITY_WAIT_S
         other = None
         for job in self._graph.ready:
@@ -321,7 +321,7 @@ class Dispatcher:
         self._changed.notify_all()
 
     def _handle(self, ref: Ref) -> Any:
-        """What the executor knows a value by, as soon as it is there."""
+        """Return the executor's handle of a value that exists."""
         with self._changed:
             while not self._graph.is_there(ref.job):
                 if ref.job.error:

@@ -65,11 +65,11 @@ class WorkerBackend(Protocol):
         ...
 
     def nodes(self) -> set[str]:
-        """The machines that are there."""
+        """Return the nodes that are alive."""
         ...
 
     def num_wanted(self) -> int:
-        """How many processes there should be."""
+        """Return the number of processes wanted."""
         ...
 
 
@@ -153,7 +153,7 @@ class WorkerSupervisor:
         self._first.set()
 
     def _accepts(self, process: Process) -> bool:
-        """Whether a process may work beside the others, which is logged if it is new."""
+        """Return whether a process may work beside the others, which is logged if it is new."""
         if not self._processors or process.processor in self._processors:
             return True
         others = ", ".join(sorted(self._processors))
@@ -175,7 +175,7 @@ class WorkerSupervisor:
         return False
 
     def could_not_begin(self, process: Process, error: SonicError) -> None:
-        """A process will never work; a wrong configuration of the first is wrong for all."""
+        """Give up a process that cannot start; a configuration error ends the pool."""
         self._remove(process)
         self._start_again_s = self._clock() + PAUSE_S
         if isinstance(error, ConfigError) and not self._first.is_set():
@@ -191,11 +191,11 @@ class WorkerSupervisor:
             self._first.set()
 
     def answered(self, process: Process) -> None:
-        """A process is alive."""
+        """Note that a process answered its ping."""
         process.owes_answer, process.silent_s = False, 0.0
 
     def lose(self, process: Process, why: str, *, out_of_memory: bool = False) -> None:
-        """A process is dead, or as good as dead."""
+        """Handle a process that is dead or hangs."""
         if process in self._processes:
             _log.warning("worker %d is lost (%s); its work is done again", process.pid, why)
             self._remove(process)
@@ -237,7 +237,7 @@ class WorkerSupervisor:
             self.lose(process, f"{name} did not end within {limit_s:.0f} s")
 
     def _limit_s(self, job: Job) -> float:
-        """How long a job may take; each time that it was lost it gets twice the time."""
+        """Return how long a job may take; each time that it was lost it gets twice the time."""
         mean_s = self._dispatcher.mean_s(job.method)
         if mean_s is None:
             return self._config.job_timeout_s

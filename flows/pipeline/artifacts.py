@@ -45,7 +45,7 @@ class Shown:
             self._artifact = made
 
     def count(self) -> None:
-        """A row has ended; called from several threads."""
+        """Count a finished row; called from several threads."""
         with self._lock, _harmless():
             self._num_ended += 1
             if self._artifact is not None:
@@ -57,7 +57,7 @@ class Shown:
 
 
 def show_results(manifest: str, results: Callable[[], Iterator[RowResult]]) -> None:
-    """A table of the rows of a manifest, those that failed first."""
+    """Show a table of the results, failed rows first."""
     failed = (result for result in results() if result.status == "failed")
     others = (result for result in results() if result.status != "failed")
     rows = [*islice(failed, SHOWN_ROWS)]
@@ -80,7 +80,10 @@ def show_report(manifest: str, report: str) -> None:
 
 
 def _signed(address: str) -> str:
-    """A web address of a file in a bucket, for as long as the store allows; else the address."""
+    """Return a web address of a file in a bucket, for as long as the store allows.
+
+    Else the address.
+    """
     try:
         with reached(address) as (filesystem, path):
             return str(filesystem.sign(path, expiration=SIGNED_S))
@@ -89,7 +92,7 @@ def _signed(address: str) -> str:
 
 
 def key_of(kind: str, manifest: str) -> str:
-    """The key that artifacts of a manifest have in every run: letters, digits, dashes."""
+    """Return the key of a manifest's artifacts: letters, digits, dashes."""
     return f"{kind}-{re.sub(r'[^a-z0-9]+', '-', name_of(manifest).lower()).strip('-')}"
 
 

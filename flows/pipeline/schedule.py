@@ -85,7 +85,7 @@ def render_one(manifest: str, preset: str, output: str | None) -> str:
 
 
 def _reasons(manifest: str, targets: Sequence[str]) -> str:
-    """Why rows of a manifest are not finished, those that are named."""
+    """Return why rows of a manifest are not finished, those that are named."""
     rows = [row for target in targets for row in read_results(target)]
     failed = [row for row in rows if row.status not in FINISHED]
     shown = "; ".join(f"{row.id}: {row.error or row.status}" for row in failed[:SAID])
@@ -179,10 +179,11 @@ class RunLog(StringIO):
     """A file whose lines go to the log of the run that is current."""
 
     def write(self, text: str) -> int:
+        """Log every line of a text."""
         for line in text.splitlines():
             if line.strip():
                 get_run_logger().info("%s", line)
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no line waits."""

@@ -63,7 +63,7 @@ def inspect_film(
 
 
 def _length_s(source: str) -> float:
-    """The time from the first picture to the end of the last, by the clock of the file."""
+    """Return the time from the first picture to the end of the last, by the clock of the file."""
     with open_address(source) as file, open_container(file) as container:
         stream = film_stream(container)
         if stream is not None and stream.duration is not None and stream.time_base is not None:

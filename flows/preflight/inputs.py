@@ -52,8 +52,7 @@ class AudioFacts:
 
 @dataclass(frozen=True, slots=True)
 class PortraitFacts:
-    """Width and height of the whole picture, of its part that is animated, and what the user should
-    know about it."""
+    """Size of the whole picture and of its animated part, and notes for the user."""
 
     size: tuple[int, int]
     part_size: tuple[int, int]
@@ -130,7 +129,7 @@ def inspect_subtitles(
 def portrait_of(
     portrait: str, face_box: FaceBox | None, settings: PortraitConfig, face: int | None = None
 ) -> Portrait:
-    """The portrait as the model reads it; rows that share it share the work. Raises InputError."""
+    """Prepare the portrait, once for all rows that share it. Raises InputError."""
     content = sha256_of(portrait)
     with _PREPARING:
         return _prepared(portrait, content, face_box, settings, face)
@@ -148,7 +147,7 @@ def _prepared(
     settings: PortraitConfig,
     face: int | None,
 ) -> Portrait:
-    """The portrait at an address, whose content has this hash."""
+    """Prepare the portrait at an address, whose content has this hash."""
     return prepare_portrait(
         load_portrait(portrait, settings, _box(face_box)).image,
         resolution=settings.resolution,
@@ -164,7 +163,7 @@ def _prepared(
 def backdrop_of(
     source: str, face_box: FaceBox | None, settings: PortraitConfig, portrait: Portrait
 ) -> Backdrop:
-    """The whole picture, of which the portrait shows a part. Raises InputError."""
+    """Load the whole picture around the portrait. Raises InputError."""
     picture = load_portrait(source, settings, _box(face_box))
     return prepare_backdrop(picture.image, portrait.crop, portrait.box, moves=picture.is_video)
 

@@ -41,7 +41,10 @@ def _python_value(value: pa.Scalar) -> Any:
 
 
 def _nearly(value: pa.Scalar) -> Any:
-    """A time of day or a duration without its nanoseconds; other times as text, all digits."""
+    """Return a time of day or a duration without its nanoseconds.
+
+    Other times as text, all digits.
+    """
     kind = value.type
     if pa.types.is_time64(kind):
         return value.cast(pa.time64("us"), safe=False).as_py()

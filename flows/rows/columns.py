@@ -72,7 +72,7 @@ COLUMN_NAMES = frozenset(column.name for column in COLUMNS)
 
 
 def parse_cell(column: Column, value: object) -> Any:
-    """The value of a cell, None if it is empty and may be. Raises FieldError."""
+    """Parse a cell; None if it is empty and may be. Raises FieldError."""
     if parsers.is_empty(value):
         if column.name not in REQUIRED:
             return None

@@ -22,14 +22,14 @@ _SEPARATOR = re.compile(r"[\s,;]+")
 
 
 def is_empty(value: object) -> bool:
-    """Whether a cell holds nothing: null, blank text, or the NaN that pandas writes for null."""
+    """Return whether a cell is empty: null, blank text, or pandas' NaN for null."""
     if isinstance(value, str):
         return not value.strip()
     return value is None or (isinstance(value, float | Decimal) and math.isnan(value))
 
 
 def text(value: object) -> str:
-    """Text that is not blank."""
+    """Parse text that is not blank."""
     if isinstance(value, date):
         value = value.isoformat()
     if not isinstance(value, str):
@@ -39,14 +39,14 @@ def text(value: object) -> str:
 
 
 def language(value: object) -> str:
-    """A language tag of BCP 47."""
+    """Parse a BCP 47 language tag."""
     result = text(value)
     track_language(result)
     return result
 
 
 def address(value: object) -> str:
-    """Text that can be an address: no file system takes a NUL."""
+    """Parse a path or URL: no file system takes a NUL."""
     result = text(value)
     if "\0" in result:
         raise ValueError
@@ -63,7 +63,7 @@ def name(value: object) -> str:
 
 
 def number(low: float, high: float) -> Callable[[object], float]:
-    """A parser of finite numbers in [low, high]."""
+    """Make a parser of finite numbers in [low, high]."""
 
     def parse(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
@@ -79,7 +79,7 @@ def number(low: float, high: float) -> Callable[[object], float]:
 
 
 def whole_number(low: int, high: int) -> Callable[[object], int]:
-    """A parser of whole numbers in [low, high]; 7.0 is one, since pandas makes floats of them."""
+    """Make a parser of whole numbers in [low, high]; 7.0 is one, as pandas writes floats."""
     parse_number = number(low, high)
 
     def parse(value: object) -> int:
@@ -109,7 +109,7 @@ def fps(value: object) -> str:
 
 
 def box(value: object) -> tuple[float, float, float, float]:
-    """A box `x, y, width, height` in pixels of the picture, as list, JSON or text."""
+    """Parse a box `x, y, width, height` in pixels, from a list, JSON or text."""
     if isinstance(value, str):
         written = value.strip()
         value = json.loads(written) if written.startswith("[") else _SEPARATOR.split(written)

@@ -288,7 +288,10 @@ def _is_full(value: object) -> bool:
 
 
 def _clean(name: object) -> str:
-    """The name of a column without blanks around it, and without marks that cannot be seen."""
+    """Return the name of a column without blanks around it.
+
+    Without marks that cannot be seen.
+    """
     return "" if name is None else str(name).strip().strip("\ufeff\u200b").strip()
 
 

@@ -98,7 +98,7 @@ class Leases:
         return renewed_s is not None and time.monotonic() - renewed_s <= self._lease_s
 
     def check(self, target: str) -> None:
-        """Raises InWorkElsewhereError if a lease was lost: this process was silent for too long."""
+        """Raise InWorkElsewhereError if a lease was lost: this process was silent for too long."""
         if not self.holds(target):
             raise in_work_elsewhere(None)
 

@@ -60,8 +60,9 @@ class Ledger:
         )
 
     def remember(self, result: RowResult) -> None:
-        """Note what another run says about a row: of the same form of it, a video that is done
-        counts most, and then what is said last.
+        """Note the result of a row from another run.
+
+        For the same form of the row, a finished video counts most, then the last result.
         """
         self._write(
             "INSERT INTO earlier VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -70,12 +71,12 @@ class Ledger:
         )
 
     def planned(self, status: str = "waiting") -> Iterator[PlannedRow]:
-        """The rows to render that have this status, in the order of the manifest."""
+        """Yield the rows to render with a status, in the order of the manifest."""
         for content, *_ in self._select("planned", "status = ? AND planned IS NOT NULL", status):
             yield _planned_from(json.loads(content))
 
     def results(self) -> Iterator[RowResult]:
-        """What is known of every row of the manifest, in its order."""
+        """Yield the result of every row, in the order of the manifest."""
         for planned, result, earlier in self._select("planned, result, earlier", "TRUE"):
             own = _result_of(planned, result)
             yield own if earlier is None else _newest(own, result_from(json.loads(earlier)))
@@ -108,7 +109,7 @@ class Ledger:
 
 
 def _key(result: RowResult) -> tuple[str, str | None, str | None]:
-    """A row in the form that it has: a change of its cells makes another fingerprint."""
+    """Identify a row in its current form."""
     return result.id, result.output and as_text(result.output), result.fingerprint
 
 
@@ -150,6 +151,6 @@ def _result_of(planned: str | None, result: str | None) -> RowResult:
 
 
 def _newest(own: RowResult, earlier: RowResult) -> RowResult:
-    """What an earlier or another run says counts only where this run has nothing to say."""
+    """Prefer the results of this run to those of others."""
     told = {"waiting": {"failed"}, "elsewhere": {"failed", "done"}}.get(own.status, set())
     return replace(earlier, row=own.row) if earlier.status in told else own

@@ -110,7 +110,7 @@ def _packets(video: str, source: InputContainer, picture: VideoStream) -> Iterat
 
 
 def _shown(video: str) -> tuple[int, float]:
-    """The time stamp at which players start, and the seconds from it to the end of the pictures."""
+    """Return the time stamp at which players start, and the seconds from there to the end."""
     with _open_video(video) as (source, picture):
         num_hidden, stamps = 0, []
         for packet in _packets(video, source, picture):
@@ -170,7 +170,10 @@ def _tag(dub: Dub, form: Format) -> str:
 
 
 def _timed(packets: Iterable[AnyPacket], stream: VideoStream) -> Iterator[AnyPacket]:
-    """The packets of a stream, each with a time to decode it: Matroska does not say the first."""
+    """Yield the packets of a stream, each with a time to decode it.
+
+    Matroska does not say the first.
+    """
     waiting: list[AnyPacket] = []
     for packet in packets:
         if packet.pts is None:

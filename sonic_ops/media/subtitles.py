@@ -80,7 +80,7 @@ def read_subtitles(source: str, language: str | None = None) -> Subtitles:
 
 
 def _sorted_out(timed: Sequence[TimedText]) -> tuple[list[Cue], list[str]]:
-    """The cues that can be shown, and a sentence for each that cannot."""
+    """Return the cues that can be shown, and a sentence for each that cannot."""
     cues, problems = [], []
     for one in timed:
         text, lost = one.text, f"{one.place} is not shown"
@@ -100,7 +100,7 @@ def _sorted_out(timed: Sequence[TimedText]) -> tuple[list[Cue], list[str]]:
 
 
 def cut(cues: Iterable[Cue], start_s: float, end_s: float) -> tuple[Cue, ...]:
-    """What is shown in the seconds `[start_s, end_s)`, counted from `start_s`."""
+    """Cut cues to `[start_s, end_s)`, counted from `start_s`."""
     start_ms, stop_ms = round(start_s * 1000), round(end_s * 1000)
     inside = (cue for cue in cues if cue.start_ms < stop_ms and cue.end_ms > start_ms)
     return tuple(
@@ -114,7 +114,7 @@ def cut(cues: Iterable[Cue], start_s: float, end_s: float) -> tuple[Cue, ...]:
 
 
 def side_car(output: str, source: str, language: str | None) -> str:
-    """Where the subtitles of a video are written: `lecture.mp4` has `lecture.en.srt`."""
+    """Return the subtitle file of a video: `lecture.mp4` has `lecture.en.srt`."""
     ending = ".vtt" if path_of(source).lower().endswith(".vtt") else ".srt"
     return (
         output.removesuffix(PurePath(output).suffix) + (f".{language}" if language else "") + ending
@@ -122,7 +122,7 @@ def side_car(output: str, source: str, language: str | None) -> str:
 
 
 def in_text(cues: Iterable[Cue], ending: str) -> str:
-    """The cues as the content of a `.vtt` or an `.srt` file."""
+    """Format cues as a `.vtt` or `.srt` file."""
     if ending == ".vtt":
         blocks = [f"{_clock(c.start_ms, '.')} --> {_clock(c.end_ms, '.')}\n{c.text}" for c in cues]
         return "\n\n".join(["WEBVTT", *blocks]) + "\n"
@@ -160,7 +160,7 @@ def _packets(stream: Stream, codec: str, cues: Sequence[Cue]) -> Iterator[AnyPac
 
 
 def plain(text: str) -> str:
-    """The text that players show, without tags and with the letters that entities mean."""
+    """Return the text that players show, without tags and with the letters that entities mean."""
     text = _MARKUP.sub("", _BREAK.sub("\n", text))
     return _ENTITY.sub(lambda match: html.unescape(match[0]), text).strip()
 

@@ -81,7 +81,7 @@ def other_texts(text: str) -> list[TimedText]:
 
 
 def _begun(lines: Sequence[str], index: int) -> TimedText | None:
-    """A text that begins with this line, if it has times or was meant to."""
+    """Return a text that begins with this line, if it has times or was meant to."""
     line, number = lines[index], index + 1
     if match := _TIMES.fullmatch(line):
         start, end = match.groups()[:5], match.groups()[5:]
@@ -103,7 +103,7 @@ def _is_blank(lines: Sequence[str], index: int) -> bool:
 
 
 def _is_name(lines: Sequence[str], index: int, is_webvtt: bool) -> bool:
-    """Whether a line is the name of the cue below it."""
+    """Return whether a line is the name of the cue below it."""
     below = lines[index + 1] if index + 1 < len(lines) else ""
     return is_webvtt and _is_blank(lines, index - 1) and bool(_TIMES.fullmatch(below))
 
@@ -121,7 +121,7 @@ def _drop_name(
 def _last_number(
     found: list[TimedText], lines: Sequence[str], *, is_webvtt: bool
 ) -> Iterator[TimedText]:
-    """A number at the end of the file, whose cue was cut off."""
+    """Yield a number at the end of the file, whose cue was cut off."""
     last = next((n for n in reversed(range(len(lines))) if lines[n].strip()), 0)
     is_number = not is_webvtt and _is_blank(lines, last - 1) and _NUMBER.fullmatch(lines[last])
     if is_number and found and any(line.strip() for line in found[-1].lines[: last - len(lines)]):

@@ -92,8 +92,11 @@ def test_the_pipeline_makes_what_the_page_says(folder: Path) -> None:
     (code,) = (block for block in blocks("python") if SonicPipeline.__name__ in block)
     run_python(code, folder)
     with Image.open(folder / "ada.webp") as image:
-        frames = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
-        assert (sum(frames), image.size) == (3000, (256, 256))
+        durations_ms = []
+        for frame in ImageSequence.Iterator(image):
+            frame.load()
+            durations_ms.append(frame.info["duration"])
+        assert (sum(durations_ms), image.size) == (3000, (256, 256))
 
 
 @pytest.mark.slow
