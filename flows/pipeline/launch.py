@@ -35,7 +35,7 @@ def launch(
     prepare_prefect()
     from prefect import tags
 
-    from cluster.pool.base import open_pool
+    from cluster.video.pools import open_pool
     from flows.pipeline.flows import render_manifest
     from flows.pipeline.runs import ManifestRun
 

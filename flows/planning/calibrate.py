@@ -19,10 +19,11 @@ import soundfile
 from PIL import Image
 
 from cluster.pool.accounts import STARTING, RowCosts
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
 from cluster.pool.peaks import Peaks
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
+from cluster.video.pools import open_pool
 from cluster.video.render import denoise_video, encode_audio, encode_video
 from flows import addresses
 from flows.console.units import size_in_words

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
+from cluster.video.pools import open_pool
 from cluster.video.render import denoise_video, encode_audio, encode_video
 from flows.preflight.inputs import portrait_of
 from flows.rows.config import RenderConfig, load_preset

@@ -16,9 +16,9 @@ from threading import Event, Thread
 from typing import Any
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import open_pool
 from cluster.pool.peaks import process_peak_bytes
 from cluster.storage.artifacts import fetched_whole
+from cluster.video.pools import open_pool
 from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import num_output_frames_of

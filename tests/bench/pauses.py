@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import open_pool
+from cluster.video.pools import open_pool
 from flows.rows.config import load_preset
 from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.quality.frame_analysis import analyse_frames

@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import open_pool
 from cluster.storage.artifacts import fetched_whole, write_tensors
 from cluster.storage.readers import LatentTrack
 from cluster.video.jobs import VideoRequest
+from cluster.video.pools import open_pool
 from cluster.video.render import denoise_video, encode_audio, encode_video
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.config import DecodingConfig

@@ -12,8 +12,9 @@ import soundfile
 from torch import Tensor
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
 from cluster.video.jobs import VideoRequest
+from cluster.video.pools import open_pool
 from cluster.video.render import encode_audio
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
 from cluster.video.jobs import VideoRequest
+from cluster.video.pools import open_pool
 from sonic_ops.core.config import ModelsConfig, SamplingConfig
 from sonic_ops.core.presets import VideoConfig
 from tests.bench.simulation import Costs, SimulatedWorker, ideal_s, prepare, render

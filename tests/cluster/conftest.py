@@ -12,9 +12,10 @@ import soundfile
 import torch
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
+from cluster.video.pools import open_pool
 from cluster.video.render import encode_audio
 from sonic_ops.core.config import DecodingConfig, ModelsConfig, SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME

@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import open_pool
 from cluster.video.jobs import VideoRequest
+from cluster.video.pools import open_pool
 from cluster.video.progress import Progress
 from cluster.video.render import denoise_video, encode_video
 from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig, SamplingConfig

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
 from cluster.storage.artifacts import read_tensors
 from cluster.video.jobs import VideoRequest
+from cluster.video.pools import open_pool
 from cluster.video.render import denoise_video, encode_video
 from sonic_ops.core.config import ModelsConfig
 from tests.bare import SYSTEM_PATH

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import open_pool
+from cluster.video.pools import open_pool
 from sonic_ops.core.config import ModelsConfig
 from tests.faults.test_kills import two_nodes
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
+from cluster.video.pools import open_pool
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError, OutOfMemoryError, RenderError, WorkerLostError
 from tests.cluster.pool.counter import LARGE, Counter

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
 from cluster.storage import artifacts
 from cluster.video.jobs import DecodeJob, VideoRequest
+from cluster.video.pools import open_pool
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import DecodingConfig, MediaConfig, ModelsConfig
 from sonic_ops.core.presets import PipelineConfig, VideoConfig

@@ -1,0 +1,54 @@
+"""Open the pool that a configuration asks for: this process, or Ray actors."""
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from cluster.config import ClusterConfig
+from cluster.pool.accounts import STARTING
+from cluster.pool.base import LocalPool, Pool
+from cluster.pool.calls import MakeWorker, Watch
+from cluster.video.worker import RenderWorker
+from sonic_ops.core.config import ModelsConfig
+
+
+@contextmanager
+def open_pool(
+    config: ClusterConfig,
+    models: ModelsConfig,
+    *,
+    most: int | None = None,
+    make_worker: MakeWorker = RenderWorker,
+    watch: Watch = lambda *_: nullcontext(),
+) -> Iterator[Pool]:
+    """Open the pool that the configuration asks for, and close it at the end.
+
+    If the configuration leaves the number of workers open, there are at most `most`: as many as
+    have something to do. `watch` is told of processes without which the pool is lost. Raises
+    ConfigError if the weights are wrong or the workers do not fit.
+    """
+    if config.workers == 0:
+        pool = LocalPool(config, make_worker(models))
+        pool.submit("load", affinity=(STARTING, 0))
+        yield pool
+        return
+    _prepare_ray(local=config.address is None)
+    # Ray takes seconds to import, and a run in this process does not need it.
+    from cluster.pool.ray import open_ray_pool
+
+    with open_ray_pool(config, models, most, make_worker, watch) as ray_pool:
+        yield ray_pool
+
+
+def _prepare_ray(*, local: bool) -> None:
+    """Set what Ray reads when it is imported; what the user has set stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the dispatcher handles them
+    if local and "ray" not in sys.modules:
+        # Ray listens on the address of the network card unless it is told that there is no cluster,
+        # and keeps its token in the home folder unless it is given one.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
