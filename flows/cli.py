@@ -26,6 +26,9 @@ Output = Annotated[str | None, typer.Option(help="Folder for relative outputs an
 Work = Annotated[
     str | None, typer.Option(help="Folder for work in progress: a path, or a URL such as s3://.")
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace outputs that this program did not write.")
+]
 Calibration = Annotated[
     str | None,
     typer.Option(envvar="SONIC_CALIBRATION", help="Calibration file; if unset, the cached one."),
@@ -76,6 +79,7 @@ def render(
     preview_only: Annotated[
         bool, typer.Option("--preview-only", help="Render the previews, then stop.")
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Render every row of a manifest that is not finished yet.
 
@@ -96,6 +100,7 @@ def render(
         *folders,
         report=not (no_report or only_results),
         previews=previews,
+        overwrite=overwrite,
         only_results=only_results,
     )
     raise typer.Exit(run(request, open_terminal(form_of(quiet=quiet, json_lines=json_lines))))
@@ -103,7 +108,11 @@ def render(
 
 @app.command()
 def validate(
-    manifest: Manifest, preset: Preset = DEFAULT_PRESET, output: Output = None, work: Work = None
+    manifest: Manifest,
+    preset: Preset = DEFAULT_PRESET,
+    output: Output = None,
+    work: Work = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Check every row of a manifest without rendering anything.
 
@@ -114,7 +123,8 @@ def validate(
     from flows.console.terminal import open_terminal
     from flows.pipeline.run import RunRequest, validate
 
-    request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
+    folders = _folder(output), _folder(work)
+    request = RunRequest(_here(manifest), preset, *folders, overwrite=overwrite)
     raise typer.Exit(validate(request, open_terminal()))
 
 
@@ -132,6 +142,7 @@ def plan(
     ] = None,
     calibration: Calibration = None,
     as_json: Json = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Estimate the time, memory, disk space and cost of a manifest.
 
@@ -143,7 +154,8 @@ def plan(
     from flows.console.terminal import form_of, open_terminal
     from flows.pipeline.run import RunRequest
 
-    request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
+    folders = _folder(output), _folder(work)
+    request = RunRequest(_here(manifest), preset, *folders, overwrite=overwrite)
     terminal = open_terminal(form_of(json_lines=as_json))
     raise typer.Exit(
         plan_rows(request, terminal, workers=workers, price=price, calibration=calibration)
@@ -244,6 +256,9 @@ def mux(
         list[str],
         typer.Option(metavar="LANGUAGE=FILE", help="SRT or WebVTT.", default_factory=list),
     ],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output if it exists.")
+    ] = False,
 ) -> None:
     """Combine a video with audio tracks and subtitles in several languages.
 
@@ -254,7 +269,8 @@ def mux(
     from flows.commands.mux import mux as join
     from flows.console.terminal import open_terminal
 
-    join(video, audio, subtitles, output, str(Path.cwd()), open_terminal().say)
+    here, say = str(Path.cwd()), open_terminal().say
+    join(video, audio, subtitles, output, here, say, overwrite=overwrite)
 
 
 @app.command()

@@ -67,10 +67,16 @@ def measure(preset: str, named: str | None, work: str | None, terminal: Terminal
     """Measure what a preset costs here, with files in `work`, and keep it. Raises SonicError."""
     started_s = time.monotonic()  # what is loaded here, a render loads too
     from flows.planning.calibrate import calibrate
-    from flows.planning.calibration import calibration_path, save_calibration
+    from flows.planning.calibration import (
+        calibration_path,
+        require_calibration_place,
+        save_calibration,
+    )
 
     config = load_preset(preset)
     path = calibration_path(config, named)
+    if path is not None:
+        require_calibration_place(path)
     calibration = calibrate(config, terminal.say, started_s=started_s, work=work)
     if path is None:
         terminal.warn("there is no folder to keep the calibration in: --calibration FILE names one")

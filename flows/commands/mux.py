@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from flows.addresses import resolve
+from flows.preflight.identity import file_key
+from flows.preflight.outputs import kind_at
 from sonic_ops.core.errors import FieldError, OutputNotWritableError
 from sonic_ops.core.files import storage_fault, written
 from sonic_ops.media.dubbing import Dub, join_languages
@@ -15,6 +17,8 @@ def mux(
     output: str,
     folder: str,
     say: Callable[[str], None],
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Join files that are given as `LANGUAGE=FILE`; relative ones count from `folder`.
 
@@ -22,9 +26,16 @@ def mux(
     """
     spoken, read = ([_dub(given, folder) for given in kind] for kind in (sounds, subtitles))
     video, output = resolve(video, folder), resolve(output, folder)
-    if output in {video, *(dub.source for dub in (*spoken, *read))}:
+    inputs = {file_key(address) for address in (video, *(dub.source for dub in (*spoken, *read)))}
+    if file_key(output) in inputs:
         raise OutputNotWritableError(
             f"{output} is one of the inputs and would be lost", remedy="Write to another file."
+        )
+    kind = kind_at(output)
+    if kind != "nothing" and not (kind == "file" and overwrite):
+        raise OutputNotWritableError(
+            f"{output} already exists",
+            remedy="Write to another file, or allow it with --overwrite.",
         )
     try:
         with written(output) as target:

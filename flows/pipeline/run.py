@@ -26,6 +26,7 @@ from flows.planning.checking import (
     weights_of,
 )
 from flows.planning.estimator import Estimator
+from flows.preflight.outputs import require_own_tables
 from flows.preflight.previews import check_previews
 from flows.rows.config import RenderConfig, load_preset
 from flows.rows.manifest import Manifest, open_manifest
@@ -56,7 +57,9 @@ Previews: TypeAlias = Literal["none", "first", "only"]
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What the user asked for; addresses are absolute. `work` speaks before the preset.
+    """Describe what the user asked for; addresses are absolute.
+
+    `work` and `overwrite` speak before the preset.
 
     `only_results`: render nothing, only write down what became of the rows.
     """
@@ -68,6 +71,7 @@ class RunRequest:
     report: bool = False
     previews: Previews = "none"
     only_results: bool = False
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,12 @@ def _prepared(request: RunRequest, terminal: Terminal) -> Iterator[tuple[_Rows, 
     config = config_of(request)
     with open_manifest(request.manifest) as manifest, open_leases(config.lease_s) as leases:
         ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
-        checked = check(manifest, request.output_folder, estimator, ledger, terminal)
+        folder, report = request.output_folder, request.report
+        checked = check(manifest, folder, estimator, ledger, terminal, report=report)
+        target = _results_target(request, checked)
+        require_own_tables(target, overwrite=config.overwrite)
         say_problems(checked, estimator, ledger, terminal)
-        yield _Rows(manifest, estimator, ledger, checked, _results_target(request, checked)), leases
+        yield _Rows(manifest, estimator, ledger, checked, target), leases
 
 
 def validate(request: RunRequest, terminal: Terminal) -> int:
@@ -141,7 +148,8 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
 def config_of(request: RunRequest) -> RenderConfig:
     """The preset of a request, and what the request says instead. Raises ConfigError."""
     config = load_preset(request.preset)
-    return config if request.work is None else config.model_copy(update={"work": request.work})
+    said = {"work": request.work, "overwrite": request.overwrite or None}
+    return config.model_copy(update={key: said[key] for key in said if said[key] is not None})
 
 
 def _run(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> int:
@@ -164,6 +172,7 @@ def _run_previews(request: RunRequest, rows: _Rows, leases: Leases, terminal: Te
     say_bad(checked, terminal)
     folder = addresses.folder_of(rows.target)
     target = results_address(request.manifest, folder, ending=PREVIEWS_ENDING)
+    require_own_tables(target, overwrite=config.overwrite)
     previews = _Rows(rows.manifest, estimator, ledger, checked, target, are_previews=True)
     return FINISHED.issuperset(_run_rows(request, previews, leases, terminal))
 
@@ -184,18 +193,18 @@ def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Termin
     say_summary(counts, rows, terminal)
     print_estimate_error(estimator, ledger, terminal)
     if request.report:
-        _report(target, counts, terminal)
+        _report(target, counts, terminal, overwrite=estimator.config.overwrite)
     return counts
 
 
-def _report(target: str, counts: Counter[str], terminal: Terminal) -> None:
+def _report(target: str, counts: Counter[str], terminal: Terminal, *, overwrite: bool) -> None:
     """Write the report, unless nothing has happened since the last one."""
     # What measures videos takes seconds to load.
     from flows.report.writing import write_report
 
     try:
         if counts["skipped"] != counts.total() or not exists(report_address(target)):
-            terminal.say(f"report: {write_report(target, terminal.say)}")
+            terminal.say(f"report: {write_report(target, terminal.say, overwrite=overwrite)}")
     except (SonicError, OSError) as error:
         terminal.warn(f"there is no report: {reason_of(error)}")
 

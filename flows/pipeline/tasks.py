@@ -7,7 +7,7 @@ task is tried again if the machine was at fault (RenderError), never if the row 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -22,6 +22,7 @@ from cluster.video import render as cluster_render
 from cluster.video.jobs import VideoRequest
 from flows.pipeline.runs import RowRun
 from flows.preflight.inputs import backdrop_of, portrait_of
+from flows.preflight.outputs import require_free
 from flows.preflight.subtitle_files import write_side_car
 from flows.rows.rows import Row, blaming
 from flows.state.outcome import Rendered
@@ -246,14 +247,23 @@ def mux(row: RowRun, video: Stitched) -> Rendered:
     """Add the original sound, check the file, and give it its final name."""
     request = video.audio.request
     row.advance("finish")
-    with ExitStack() as stack, written(row.output) as target:
+    config = row.config
+    guard = partial(
+        require_free,
+        row.row,
+        row.planned.fingerprint,
+        config.work,
+        overwrite=config.overwrite,
+    )
+    with ExitStack() as stack, written(row.output, guard) as target:
         silent = stack.enter_context(artifacts.fetched_whole(video.file))
         finish = _finish(row, request, stack.enter_context(fetched(request.audio)))
         with blaming("audio"):
             info = mux_video(silent, target, finish)
         # To finish takes long: a command that has lost the lease meanwhile must not publish.
         row.run.leases.check(lease_target(row.output))
-        write_side_car(row.row, finish.subtitles)
+        guard()
+        write_side_car(row.row, finish.subtitles, overwrite=config.overwrite)
         announce(row.planned.work, target)
     return Rendered(request.num_frames, info)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flows import addresses
 from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from sonic_ops.core.errors import ConfigError
@@ -88,6 +89,7 @@ def calibration_path(config: RenderConfig, named: str | None = None) -> Path | N
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
     """Write a calibration. Raises ConfigError if that cannot be done."""
+    require_calibration_place(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft_of(path) as draft:
@@ -97,6 +99,16 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
             f"The calibration cannot be written to {path} ({reason_of(error)})",
             remedy="Choose a writable file with --calibration FILE.",
         ) from error
+
+
+def require_calibration_place(path: Path) -> None:
+    """Raise ConfigError if another file is where a calibration is to be written."""
+    content = addresses.read_json(str(path)) if path.is_file() else None
+    if path.exists() and not (isinstance(content, dict) and "costs" in content):
+        raise ConfigError(
+            f"{path} already exists and is not a calibration",
+            remedy="Name another file: --calibration FILE.",
+        )
 
 
 def load_calibration(config: RenderConfig, named: str | None = None) -> Calibration:

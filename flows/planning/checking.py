@@ -9,12 +9,20 @@ from flows.console.units import clock, hours
 from flows.planning.estimate import RunEstimate
 from flows.planning.estimator import Estimator
 from flows.preflight.checks import Outcome, preflight
+from flows.preflight.outputs import require_own_tables
 from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import weights_digest
 from flows.rows.manifest import Manifest
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow, suspected_typos
-from flows.state.results import RowResult, rejected, sentence_of
+from flows.state.results import (
+    RowResult,
+    measures_address,
+    rejected,
+    report_address,
+    results_address,
+    sentence_of,
+)
 from flows.state.row_store import Ledger
 from sonic_ops.core.files import weights_folder
 
@@ -50,8 +58,16 @@ def check(
     estimator: Estimator,
     ledger: Ledger,
     terminal: Terminal,
+    *,
+    report: bool = True,
 ) -> Checked:
-    """Run the preflight of a manifest and sort its rows into the ledger."""
+    """Run the preflight of a manifest and sort its rows into the ledger.
+
+    Raises ConfigError if its results, or with `report` its report, would replace other files.
+    """
+    results = results_address(manifest.address, output_folder)
+    tables = [results, report_address(results), measures_address(results)][: 3 if report else 1]
+    require_own_tables(*tables, overwrite=estimator.config.overwrite)
     for note in manifest.notes:
         terminal.say(note)
     for name, likely in suspected_typos(next(manifest.lines()).cells):

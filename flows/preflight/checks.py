@@ -1,10 +1,10 @@
 """Every row of a manifest is checked before anything is computed.
 
 A row comes out as work to do, as finished by an earlier run, or as a list of what is wrong with it.
-Rows come out as they went in, one after another: what is kept of each are two hashes.
+Rows come out as they went in, one after another; before that, all of them say which files they read
+and write. What is kept of each are some hashes.
 """
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,14 +14,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from flows import addresses
-from flows.preflight.subtitle_files import REMEDY, check_side_car, side_car_of
+from flows.preflight.claims import Claims
+from flows.preflight.outputs import look_at_output
+from flows.preflight.subtitle_files import check_side_car
+from flows.rows.columns import TRUTH
 from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import fingerprint_of
 from flows.rows.manifest import Manifest
 from flows.rows.plan import plan_row
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow, FaceBox, Row, blaming, parse_row
-from flows.state.receipts import finished_result, is_ours, work_folder
+from flows.state.receipts import work_folder
 from flows.state.results import RowResult
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import (
@@ -57,23 +60,24 @@ def preflight(
     output_folder: str | None = None,
 ) -> Iterator[Outcome]:
     """Check the rows of a manifest, in its order. Raises ManifestError if there are none."""
-    folder = addresses.folder_of(manifest.address)
+    folder, claims = addresses.folder_of(manifest.address), Claims()
+    claims.read(0, {"manifest": manifest.address})
+    for line in manifest.lines():
+        claims.take(parse_row(line, folder, output_folder))
+        if isinstance(truth := line.cells.get(TRUTH), str):
+            truth_address = addresses.resolve(truth.strip(), output_folder or folder)
+            claims.read(line.number, {TRUTH: truth_address})
+    claims.close()
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
-    return RowChecker(config, weights_sha256).outcomes(rows)
+    return RowChecker(config, weights_sha256, claims).outcomes(rows)
 
 
 class RowChecker:
-    """Checks rows and remembers the ids, outputs and files it has seen.
+    """Checks rows in any order, once all claims are known; remembers the files it has seen."""
 
-    Rows claim ids and outputs in their order; the rest is done in any order. With `spares_files`, a
-    file that no render has written is not replaced.
-    """
-
-    def __init__(
-        self, config: RenderConfig, weights_sha256: str, *, spares_files: bool = False
-    ) -> None:
+    def __init__(self, config: RenderConfig, weights_sha256: str, claims: Claims) -> None:
         self._config = config
-        self._spares_files = spares_files
+        self._claims = claims
         self._weights_sha256 = weights_sha256
         self._resolution = trained_resolution(config.models.weights)
         remembered = lru_cache(KEPT_INSPECTIONS)
@@ -81,42 +85,42 @@ class RowChecker:
         self._folder_problem = remembered(_folder_problem)
         self._audio = remembered(_inspect_audio)
         self._portrait = remembered(_inspect_portrait)
-        self._row_of_id: dict[bytes, int] = {}
-        self._row_of_output: dict[bytes, int] = {}
 
     def outcomes(self, rows: Iterable[Row | BadRow]) -> Iterator[Outcome]:
         """What is to be done about rows, in their order."""
         waiting: deque[Future[Outcome]] = deque()
         with ThreadPoolExecutor(THREADS, thread_name_prefix="preflight") as threads:
             for row in rows:
-                waiting.append(threads.submit(self.check, self.claim(row)))
+                waiting.append(threads.submit(self.check, row))
                 if len(waiting) > 2 * THREADS:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
-    def claim(self, row: Row | BadRow) -> Row | BadRow:
-        """The row, with an error for an id or a file to write that an earlier row has."""
-        errors = [*self._id_errors(row), *row.errors]
+    def claimed(self, row: Row | BadRow) -> Row | BadRow:
+        """The row, with the errors of an id or file that it cannot have."""
+        errors = [*self._claims.id_errors(row), *row.errors]
         if isinstance(row, Row):
-            errors.extend(self._twin_errors(row))
-        return replace(row, errors=tuple(errors))
+            errors.extend(self._claims.file_errors(row))
+        return replace(row, errors=tuple(errors)) if errors else row
 
     def check(self, row: Row | BadRow) -> Outcome:
-        """What is to be done about a row that has made its claims."""
+        """What is to be done about a row whose claims are known."""
+        row = self.claimed(row)
         if isinstance(row, BadRow):
             return row
         errors = list(row.errors)
-        _kept(errors, "output", lambda: errors.extend(self._output_errors(row)))
+        _kept(errors, "output", lambda: errors.extend(self._folder_errors(row)))
         errors.extend(self._consent_errors(row))
         errors.extend(self._resolution_errors(row))
         fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
-        if fingerprint and self._spares_files:
-            _kept(errors, "output", lambda: errors.extend(self._foreign(row, fingerprint)))
-        if fingerprint and not errors:
-            result = _kept(errors, "output", lambda: finished_result(row.output, fingerprint))
-            if result:
-                return replace(result, row=row.number, id=row.id, place=row.place, status="skipped")
+        found: RowResult | SonicError | None = None
+        if not any(error.field == "output" for error in errors):
+            found = _kept(errors, "output", lambda: self._look_at_output(row, fingerprint))
+        if isinstance(found, SonicError):
+            errors.append(found)
+        if isinstance(found, RowResult) and not errors:
+            return replace(found, row=row.number, id=row.id, place=row.place, status="skipped")
         return self._inspect(row, fingerprint, errors)
 
     def _inspect(
@@ -134,7 +138,7 @@ class RowChecker:
         length_s = audio.duration_s if audio else 0.0
         end_s = (row.start or 0.0) + length_s
         film = _kept(errors, "portrait", lambda: _inspect_film(row, config.portrait, length_s))
-        more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s))
+        more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s, config.overwrite))
         if fingerprint is None and not errors:  # a file that came and went
             fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row))
         if errors or not (audio and portrait and fingerprint) or None in (film, more):
@@ -153,35 +157,9 @@ class RowChecker:
     def _fingerprint(self, row: Row) -> str:
         return fingerprint_of(row, self._config, self._weights_sha256, self._digest)
 
-    def _id_errors(self, row: Row | BadRow) -> Iterator[SonicError]:
-        own = row.number
-        first = self._row_of_id.setdefault(_short_hash(row.id), own) if row.id else own
-        if first != row.number:
-            yield FieldError(
-                f"row number {own} has the id {row.id!r} of row number {first}",
-                remedy="Give every row an id of its own.",
-                field="id",
-            )
-
-    def _twin_errors(self, row: Row) -> Iterator[SonicError]:
-        if first := self.reserve(row.number, row.output):
-            yield FieldError(
-                f"{row.output} is already the output of row number {first}",
-                remedy="Give every row an output of its own.",
-                field="output",
-            )
-        address = side_car_of(row)
-        if address and (first := self.reserve(row.number, address)):
-            yield FieldError(
-                f"row number {first} writes its subtitles to {address} already",
-                remedy=REMEDY,
-                field="subtitles",
-            )
-
-    def reserve(self, number: int, address: str) -> int | None:
-        """The number of the earlier row that writes a file, None if this one is the first."""
-        first = self._row_of_output.setdefault(_short_hash(address), number)
-        return None if first == number else first
+    def _look_at_output(self, row: Row, fingerprint: str | None) -> RowResult | SonicError | None:
+        config = self._config
+        return look_at_output(row, fingerprint, config.work, overwrite=config.overwrite)
 
     def _consent_errors(self, row: Row) -> Iterator[SonicError]:
         if self._config.provenance.require_consent and row.consent is None:
@@ -201,35 +179,12 @@ class RowChecker:
                 field="resolution",
             )
 
-    def _output_errors(self, row: Row) -> Iterator[SonicError]:
-        if row.output in (row.audio, row.portrait):
-            yield FieldError(
-                f"{row.output} is an input of the row and would be lost",
-                remedy="Write to another file.",
-                field="output",
-            )
+    def _folder_errors(self, row: Row) -> Iterator[SonicError]:
         folder = addresses.folder_of(row.output)
         if reason := self._folder_problem(folder):
             yield OutputNotWritableError(
                 f"the folder {folder} cannot be written ({reason})",
                 remedy="Choose a folder that you may write to, or change its permissions.",
-                field="output",
-            )
-        elif addresses.is_folder(row.output):
-            yield OutputNotWritableError(
-                f"{row.output} is a folder",
-                remedy="Give the address of a file.",
-                field="output",
-            )
-
-    def _foreign(self, row: Row, fingerprint: str) -> Iterator[SonicError]:
-        """An error for an output that is there and is not as a render left it."""
-        if addresses.size_bytes(row.output) is None:
-            return
-        if not is_ours(row.output, work_folder(row, fingerprint, self._config.work)):
-            yield FieldError(
-                f"{row.output} is there, and no render has written it",
-                remedy="Give the file another name or another place.",
                 field="output",
             )
 
@@ -263,14 +218,14 @@ def _inspect_film(row: Row, settings: PortraitConfig, length_s: float) -> tuple[
     return tuple(inspect_film(row.portrait, row.face_box, row.face, settings, start_s, length_s))
 
 
-def _inspect_subtitles(row: Row, end_s: float) -> tuple[str, ...]:
+def _inspect_subtitles(row: Row, end_s: float, overwrite: bool) -> tuple[str, ...]:
     from flows.preflight.inputs import inspect_subtitles
 
     if row.subtitles is None:
         return ()
     if format_of(row.output).is_animation:
         return ("an animation has neither sound nor subtitles",)
-    check_side_car(row)
+    check_side_car(row, overwrite=overwrite)
     return inspect_subtitles(row.subtitles, row.language, row.start, end_s)
 
 
@@ -281,11 +236,6 @@ def _folder_problem(folder: str) -> str:
     except OSError as error:
         return str(error)
     return ""
-
-
-def _short_hash(text: str) -> bytes:
-    """Enough to tell the texts of a manifest apart."""
-    return hashlib.blake2b(os.fsencode(text), digest_size=16).digest()
 
 
 def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T | None:

@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 
 from flows import addresses
 from flows.preflight.checks import Outcome, RowChecker
+from flows.preflight.claims import Claims
+from flows.preflight.subtitle_files import side_car_of
 from flows.rows.config import RenderConfig
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import Row, name_errors
@@ -34,10 +36,18 @@ def preview_of(planned: PlannedRow, seconds: float) -> Row:
 def check_previews(rows: Ledger, config: RenderConfig, weights_sha256: str) -> Iterator[Outcome]:
     """What is to be done about the previews of the rows that will be rendered.
 
-    `config` is that of previews. No file is replaced that a row writes or that was there before.
+    `config` is that of previews. No file is replaced that a row reads or writes.
     """
-    checker = RowChecker(config, weights_sha256, spares_files=True)
+
+    def previews() -> Iterator[Row]:
+        return (preview_of(row, config.preview.seconds) for row in rows.planned())
+
+    claims = Claims()
     for result in rows.results():
-        if result.output is not None:
-            checker.reserve(result.row, result.output)
-    return checker.outcomes(preview_of(row, config.preview.seconds) for row in rows.planned())
+        claims.write(result.row, result.output)
+    for planned in rows.planned():
+        claims.write(planned.row.number, planned.row.output, side_car_of(planned.row))
+    for preview in previews():
+        claims.take(preview)
+    claims.close()
+    return RowChecker(config, weights_sha256, claims).outcomes(previews())

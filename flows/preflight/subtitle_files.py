@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flows import addresses
+from flows.preflight.outputs import kind_at
 from flows.rows.rows import Row, name_errors
-from flows.state.receipts import receipt_address
+from flows.state.receipts import SUBTITLES_OF, foreign_receipt, receipt_address, stamp_of
 from sonic_ops.core.errors import FieldError
 from sonic_ops.core.files import written
 from sonic_ops.core.formats import format_of
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from sonic_ops.media.subtitles import Cue
 
 REMEDY = "Give the output another name, or the row a language, which is a part of the file's name."
-
-_OWNER = "subtitles_of"
 
 
 def side_car_of(row: Row) -> str | None:
@@ -30,8 +29,8 @@ def side_car_of(row: Row) -> str | None:
     return None if address == row.subtitles else address
 
 
-def check_side_car(row: Row) -> None:
-    """Raise FieldError if the file cannot be written, or another one is in its place."""
+def check_side_car(row: Row, *, overwrite: bool = False) -> None:
+    """Raise FieldError if it cannot be written, or a file is there that is not as we left it."""
     address = side_car_of(row)
     if address is not None:
         for error in name_errors(address):
@@ -40,7 +39,7 @@ def check_side_car(row: Row) -> None:
                 remedy=error.remedy,
                 field="subtitles",
             )
-    if address is None or addresses.size_bytes(address) is None or _is_ours(address, row):
+    if address is None or _is_free(address, row, overwrite=overwrite):
         return
     raise FieldError(
         f"the subtitles would be written to {address}, which is there and not from this output",
@@ -49,20 +48,31 @@ def check_side_car(row: Row) -> None:
     )
 
 
-def write_side_car(row: Row, cues: "Sequence[Cue]") -> None:
+def write_side_car(row: Row, cues: "Sequence[Cue]", *, overwrite: bool = False) -> None:
     """Write the subtitles as they are shown. Raises as `check_side_car`."""
     from sonic_ops.media.subtitles import in_text
 
     address = side_car_of(row)
     if address is None:
         return
-    check_side_car(row)
-    with written(receipt_address(address)) as path:  # first: what is killed next is ours
-        path.write_text(json.dumps({_OWNER: row.output}))
+    check_side_car(row, overwrite=overwrite)
     with written(address) as path:
         path.write_text(in_text(cues, path.suffix), "utf-8")
+        # First: what is killed next is ours, be it the file of before or this one.
+        stamps = [stamp_of(address), stamp_of(str(path))]
+        with written(receipt_address(address)) as receipt:
+            receipt.write_text(json.dumps({SUBTITLES_OF: row.output, "stamps": stamps}))
+
+
+def _is_free(address: str, row: Row, *, overwrite: bool) -> bool:
+    if foreign_receipt(address):
+        return False
+    kind = kind_at(address)
+    return kind == "nothing" or (kind == "file" and (overwrite or _is_ours(address, row)))
 
 
 def _is_ours(address: str, row: Row) -> bool:
     receipt = addresses.read_json(receipt_address(address))
-    return isinstance(receipt, dict) and receipt.get(_OWNER) == row.output
+    if not isinstance(receipt, dict) or receipt.get(SUBTITLES_OF) != row.output:
+        return False
+    return "stamps" not in receipt or stamp_of(address) in receipt["stamps"]

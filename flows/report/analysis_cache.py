@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flows import addresses
+from flows.rows.columns import TRUTH
 from flows.state.receipts import work_root
 from flows.state.results import FINISHED, RowResult
 from sonic_ops.core.config import PortraitConfig
@@ -28,8 +29,6 @@ from sonic_ops.quality.syncnet import SyncNetScorer, load_scorer
 VERSION: Final = 3
 """Raised when what is kept, or how it is measured, changes."""
 FOLDER: Final = "analysis"
-TRUTH: Final = "truth"
-"""The column of a manifest that names a real video of the same speech."""
 
 _PICTURES: Final = ("thumb", "poster", "sheet")
 _PORTRAIT_SIDE: Final = 1024

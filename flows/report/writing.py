@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows import addresses
+from flows.preflight.outputs import require_own_tables
 from flows.report.analysis_cache import (
     analyse,
     cached_analysis,
@@ -34,6 +35,7 @@ from flows.state.results import (
     PREVIEWS_ENDING,
     RESULTS_ENDING,
     RowResult,
+    measures_address,
     report_address,
     result_from,
     results_address,
@@ -58,21 +60,20 @@ def results_of(address: str, output_folder: str | None) -> str:
     return results_address(address, output_folder)
 
 
-def measures_address(results: str) -> str:
-    """Return the file of figures beside the report."""
-    return f"{results.removesuffix('results.parquet')}measures.parquet"
-
-
-def write_report(results: str, say: Say, syncnet: str | None = None) -> str:
+def write_report(
+    results: str, say: Say, syncnet: str | None = None, *, overwrite: bool = False
+) -> str:
     """Write the report of a results table and the figures of its videos; the report's address.
 
     Videos are gone through once; what was seen is kept beside them. With the weights of `syncnet`
     its figures are added to what is kept. Raises ManifestError if there are no results,
-    ConfigError if the weights do not fit, RenderError if the report cannot be written.
+    ConfigError if the weights do not fit or something else is in its place, RenderError if the
+    report cannot be written.
     """
     target = report_address(results)
     folder = addresses.folder_of(target)
     try:
+        require_own_tables(target, measures_address(results), overwrite=overwrite)
         with fetched(results) as table:
             gallery = Gallery(say, None if syncnet is None else open_scorer(syncnet))
             with written(measures_address(results)) as path, open_table(path) as figures:

@@ -99,3 +99,10 @@ def _wrong_value(column: Column, value: object) -> FieldError:
 def _shown(value: object, length: int = 60) -> str:
     shown = repr(value)
     return shown if len(shown) <= length else f"{shown[:length]}..."
+
+
+INPUTS = ("portrait", "audio", "subtitles")
+"""Columns that name a file which is read."""
+
+TRUTH = "truth"
+"""The column that passes through, and names a real video of the same speech for the report."""

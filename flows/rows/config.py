@@ -61,6 +61,11 @@ class RenderConfig(VideoConfig):
         description="how often a row may fail for reasons of the machine before it is set aside",
     )
     keep_work: bool = Field(default=False, description="keep the work folder of a finished row")
+    overwrite: bool = Field(
+        default=False,
+        description="replace an output that exists and was not written by this program, as "
+        "`--overwrite` does; a file that any row reads is never replaced",
+    )
     work: str | None = Field(
         default=None,
         description="folder for work in progress: any fsspec URL, such as `s3://bucket/work`. "

@@ -6,6 +6,7 @@ into the table and removes it; what a killed run has left, the next run takes in
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ from sonic_ops.core.errors import InWorkElsewhereError
 from sonic_ops.core.files import names_in, open_own, reached, remove
 
 ENDING = ".jsonl"
+_OURS = re.compile(r"[0-9a-f]{32}(\.\d+)?(\.jsonl|\.lease)")
+"""Names of journals and their leases: what else a user keeps in the folder is left alone."""
 TABLE_PAUSE_S = 0.2
 TABLE_WAIT_S = 600.0
 """How long a run waits for others that write the table, and how often it asks."""
@@ -69,7 +72,7 @@ class Journal:
     def ended(self) -> tuple[str, ...]:
         """The files of this run and of runs that have ended: nobody writes to them any more."""
         by_run: dict[str, list[str]] = {}
-        for name in sorted(names_in(self._folder)):
+        for name in filter(_OURS.fullmatch, sorted(names_in(self._folder))):
             by_run.setdefault(name.split(".")[0], []).append(addresses.join(self._folder, name))
         return tuple(
             address for run, files in by_run.items() if self._has_ended(run) for address in files

@@ -3,23 +3,30 @@
 import hashlib
 import json
 import os
+import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from cluster.pool.accounts import RowCosts
 from flows import addresses
 from flows.rows.fingerprint import SHORT
 from flows.rows.rows import Row
 from flows.state.results import RowResult, result_from
-from sonic_ops.core.files import exists, written
+from sonic_ops.core.files import exists, names_in, written
 
 WORK_ROOT = ".sonic"
 OWNER = "sonic-row.json"
 PUBLISHED = "published.json"
+SUBTITLES_OF = "subtitles_of"
+"""In the receipt of a file of subtitles: the output that it belongs to."""
 SHORT_OWN = 8
 """Digits of the hash of id and output in the name of a work folder."""
+
+Origin: TypeAlias = Literal["ours", "changed", "foreign"]
+"""Whether a file is as a render left it, has changed since, or was never rendered."""
 
 HASHED_BYTES = 256 << 20
 """Outputs up to this size are compared by content as well, not by size alone."""
@@ -82,7 +89,7 @@ def write_receipt(result: RowResult, account: RowCosts) -> None:
     """Keep the result of a finished row beside its output, and where its time went."""
     assert result.output is not None
     timings = {"seconds": dict(account.seconds), "spans": [asdict(s) for s in account.spans]}
-    receipt = {"result": asdict(result), "timings": timings} | _stamp(result.output)
+    receipt = {"result": asdict(result), "timings": timings} | stamp_of(result.output)
     with written(receipt_address(result.output)) as path:
         path.write_text(json.dumps(receipt, indent=1))
 
@@ -90,22 +97,42 @@ def write_receipt(result: RowResult, account: RowCosts) -> None:
 def announce(work: str, finished: Path) -> None:
     """Keep in a work folder what is about to be published: a command that ends before it writes
     the receipt leaves a file that is known all the same."""
-    note, stamp = addresses.join(work, PUBLISHED), _stamp(str(finished))
+    note, stamp = addresses.join(work, PUBLISHED), stamp_of(str(finished))
     if addresses.read_json(note) != stamp:
         with written(note) as path:
             path.write_text(json.dumps(stamp))
 
 
-def is_ours(output: str, work: str) -> bool:
-    """Whether a file is as a render left it: by its receipt, or by what a work folder announces."""
-    stamps = _stamp_in(_read_receipt(output)), addresses.read_json(addresses.join(work, PUBLISHED))
-    return _stamp(output) in stamps
+def origin_of(row: Row, fingerprint: str | None, work: str | None) -> RowResult | Origin:
+    """The result of a finished row if nothing has changed since; else whose its output is.
+
+    A file is ours if it is as a receipt or a work folder of the row says. Raises OSError.
+    """
+    receipt, stamp = _read_receipt(row.output), stamp_of(row.output)
+    result = receipt["result"]
+    if stamp == _stamp_in(receipt):
+        return result_from(result) if result.get("fingerprint") == fingerprint else "ours"
+    if stamp in _announced(row, work or work_root(row.output)):
+        return "ours"
+    return "changed" if result else "foreign"
+
+
+def foreign_receipt(output: str) -> str | None:
+    """The address of the receipt of an output if something else is there, which is not replaced."""
+    address = receipt_address(output)
+    if not addresses.is_remote(address) and not posixpath.lexists(address):
+        return None
+    content = addresses.read_json(address)
+    is_ours = isinstance(content, dict) and ("result" in content or SUBTITLES_OF in content)
+    return None if is_ours or not exists(address) else address
 
 
 def finished_result(output: str, fingerprint: str) -> RowResult | None:
     """The result of an earlier run, if its output and all that decides it are as then."""
     receipt = _read_receipt(output)
-    if receipt["result"].get("fingerprint") != fingerprint or _stamp(output) != _stamp_in(receipt):
+    if receipt["result"].get("fingerprint") != fingerprint or stamp_of(output) != _stamp_in(
+        receipt
+    ):
         return None
     return result_from(receipt["result"])
 
@@ -123,7 +150,7 @@ def output_state(output: str, fingerprint: str | None) -> str | None:
     if size is None:
         return "missing"
     was_touched = addresses.age_s(output) < addresses.age_s(receipt_address(output))
-    is_changed = size != stamp.get("size_bytes") or (was_touched and _stamp(output) != stamp)
+    is_changed = size != stamp.get("size_bytes") or (was_touched and stamp_of(output) != stamp)
     if is_changed or fingerprint not in (None, receipt["result"].get("fingerprint")):
         return "out of date"
     return "finished"
@@ -140,6 +167,14 @@ def received_timings(output: str) -> dict[str, Any]:
     return timings if isinstance(timings, dict) else {}
 
 
+def _announced(row: Row, root: str) -> Iterator[object]:
+    """What the work folders of a row say that they publish, whatever its settings were."""
+    ending = work_folder_ending(row)
+    for name in names_in(root):
+        if name.endswith(ending):
+            yield addresses.read_json(addresses.join(root, name, PUBLISHED))
+
+
 def _read_receipt(output: str) -> dict[str, Any]:
     """A receipt; without a result if there is none."""
     receipt = addresses.read_json(receipt_address(output))
@@ -148,7 +183,7 @@ def _read_receipt(output: str) -> dict[str, Any]:
     return receipt
 
 
-def _stamp(output: str) -> dict[str, object]:
+def stamp_of(output: str) -> dict[str, object]:
     """Size and hash of the output; no hash if it is long, nothing if it is missing."""
     size = addresses.size_bytes(output)
     if size is None:

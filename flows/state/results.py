@@ -134,6 +134,11 @@ def report_address(results: str) -> str:
     return f"{results.removesuffix('results.parquet')}report.html"
 
 
+def measures_address(results: str) -> str:
+    """Where the figures of all videos of a results table lie: beside it."""
+    return f"{results.removesuffix('results.parquet')}measures.parquet"
+
+
 def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> None:
     """Write the table whole, batch by batch; `lines` is called twice. Raises RenderError."""
     kinds = _kinds_of_extras(lines())

@@ -10,7 +10,7 @@ import posixpath
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, cast
@@ -163,15 +163,18 @@ def fetched(address: str) -> Iterator[Path]:
 
 
 @contextmanager
-def written(address: str) -> Iterator[Path]:
-    """A local path to write to; if all goes well, it is published at `address`."""
+def written(address: str, check: Callable[[], None] | None = None) -> Iterator[Path]:
+    """A local path to write to; if all goes well, it is published at `address`.
+
+    `check` may forbid that at the last moment, by raising.
+    """
     with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
         path = Path(scratch) / posixpath.basename(address)
         yield path
-        publish(path, address)
+        publish(path, address, check)
 
 
-def publish(source: Path, address: str) -> None:
+def publish(source: Path, address: str, check: Callable[[], None] | None = None) -> None:
     """Copy a file beside its final name, then rename it: a reader never sees half of it."""
     with reached(address) as (filesystem, path):
         folder = posixpath.dirname(path)
@@ -180,10 +183,14 @@ def publish(source: Path, address: str) -> None:
             with draft_of(Path(path)) as local_draft:
                 shutil.copyfile(source, local_draft)
                 _sync(local_draft)
+                if check is not None:
+                    check()
             return
         draft = posixpath.join(folder, _draft_name())
         try:
             filesystem.put_file(str(source), draft)
+            if check is not None:
+                check()
             filesystem.mv(draft, path)
         except BaseException:
             with suppress(Exception):  # what went wrong first is what counts

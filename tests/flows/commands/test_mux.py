@@ -172,6 +172,20 @@ def test_what_cannot_be_joined_is_one_sentence_and_leaves_nothing(
     assert not [path for path in folder.iterdir() if path.name.startswith(("a.", "."))]
 
 
+def test_a_file_that_exists_is_replaced_only_on_demand_and_an_input_never(folder: Path) -> None:
+    before = video_in(folder).read_bytes()
+    (folder / "a.mkv").write_bytes(b"of the user")
+    (folder / "link.mp4").symlink_to("video.mp4")
+    for output, overwrite in (("a.mkv", False), ("link.mp4", False), ("link.mp4", True)):
+        with pytest.raises(OutputNotWritableError):
+            mux("video.mp4", ["de=de.wav"], [], output, str(folder), print, overwrite=overwrite)
+    assert (folder / "a.mkv").read_bytes() == b"of the user"
+    assert (folder / "link.mp4").is_symlink()
+    assert (folder / "video.mp4").read_bytes() == before
+    mux("video.mp4", ["de=de.wav"], [], "a.mkv", str(folder), print, overwrite=True)
+    assert (folder / "a.mkv").read_bytes() != b"of the user"
+
+
 def test_pictures_that_a_cut_has_hidden_are_said(folder: Path) -> None:
     cut = ["-ss", "0.5", "-i", str(video_in(folder)), "-an", "-c", "copy", str(folder / "cut.mp4")]
     subprocess.run([get_ffmpeg_exe(), "-v", "error", *cut], check=True)

@@ -117,7 +117,7 @@ def test_no_file_is_replaced_that_was_there_before(
     assert isinstance(preview, PlannedRow)
     Path(preview.row.output).write_bytes(b"of the user")
     assert problems_of(manifest, config) == [
-        f"{preview.row.output} is there, and no render has written it"
+        f"{preview.row.output} already exists and was not written by this program"
     ]
     # A run that has begun says nothing of the file, one that ended before its receipt does.
     write_owner(preview.work, preview.row.output, preview.fingerprint)
@@ -144,7 +144,7 @@ def test_a_preview_that_is_there_is_not_made_again_and_an_older_one_is(
     Path(output).write_bytes(b"user")  # in the place of ours, and as long
     for row in (good, good | {"seed": 3}):
         assert problems_of(write_manifest(row), config) == [
-            f"{output} is there, and no render has written it"
+            f"{output} already exists and has changed since this program wrote it"
         ]
 
 

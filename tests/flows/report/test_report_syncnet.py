@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from flows.report.analysis_cache import cache_path
-from flows.report.writing import measures_address, write_report
+from flows.report.writing import write_report
+from flows.state.results import measures_address
 from sonic_ops.core.errors import ConfigError
 from tests.flows.report.reporting import done, write_table
 from tests.syncnet import make_speaker, readable_weights, save_weights

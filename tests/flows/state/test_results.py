@@ -5,7 +5,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from flows.report.writing import measures_address
 from flows.rows.rows import BadRow
 from flows.state.journal import folder_of
 from flows.state.results import (
@@ -13,6 +12,7 @@ from flows.state.results import (
     PREVIEWS_ENDING,
     SCHEMA,
     RowResult,
+    measures_address,
     read_results,
     rejected,
     report_address,
