@@ -27,6 +27,7 @@ from sonic_ops.core.config import ModelsConfig, SamplingConfig
 from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import weights_folder
+from sonic_ops.core.finite import in_words, locating, require_finite
 from sonic_ops.core.presets import INDEX, PipelineConfig, preset_path, read_preset
 from sonic_ops.core.timeline import (
     Ring,
@@ -182,7 +183,9 @@ class SonicPipeline(SonicNetworks):
 
     def encode_chunk(self, samples: Samples) -> Tensor:
         """Encode up to 30 s of audio with Whisper: (tokens, layers, channels) on the CPU."""
-        return encode_chunk(self.speech_encoder, samples).cpu()
+        return require_finite(
+            encode_chunk(self.speech_encoder, samples).cpu(), "The speech encoder"
+        )
 
     def encode_audio(
         self, samples: Samples, portrait: PortraitCondition, settings: SamplingConfig
@@ -261,7 +264,8 @@ class SonicPipeline(SonicNetworks):
     ) -> Tensor:
         """Take one step of one window: one UNet call with its guidance branches."""
         denoiser = window_denoiser(self.unet, portrait, *audio_condition.take(frames))
-        return sampler.step(step, y_TCHW, one_by_one(denoiser) if low_memory else denoiser)
+        with locating(f" in step {step.index + 1} of {len(sampler.steps)}, {in_words(frames)}"):
+            return sampler.step(step, y_TCHW, one_by_one(denoiser) if low_memory else denoiser)
 
     def decode(self, latents_FCHW: Tensor, reference: Reference | None = None) -> Pictures:
         """Decode latents chunk by chunk on a fixed grid: (F, H, W, 3) at 12.5 fps."""

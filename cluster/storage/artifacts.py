@@ -31,6 +31,7 @@ from sonic_ops.core.files import (
     storage_fault,
     written,
 )
+from sonic_ops.core.finite import is_finite, not_finite
 
 __all__ = [
     "existing",
@@ -64,6 +65,9 @@ def write_tensors(address: str, make: Callable[[], Mapping[str, Tensor]]) -> str
 
     def write(path: Path) -> None:
         whole = {name: tensor.contiguous() for name, tensor in make().items()}
+        for name, tensor in whole.items():
+            if not is_finite(tensor):
+                raise not_finite(f"What makes the {name} of {address}")
         room = torch.zeros(_DIGEST_BYTES, dtype=torch.uint8)
         # safetensors puts bytes behind all wider numbers, so the room is at the end.
         path.write_bytes(save(whole | {_DIGEST: room})[:-_DIGEST_BYTES])
@@ -98,13 +102,16 @@ def write_sound(address: str, decode: Callable[[Path], object]) -> str:
 
 
 def read_tensors(address: str) -> dict[str, Tensor]:
-    """Read the tensors of a file. Raises DamagedFileError."""
+    """Read the tensors of a file. Raises DamagedFileError, also for NaN, which is not written."""
     with _storage_faults(address), reached(address) as (filesystem, path):
         content = filesystem.cat_file(path)
     digest = hashlib.sha256(memoryview(content)[:-_DIGEST_BYTES]).digest()
     if digest != content[-_DIGEST_BYTES:]:
         raise DamagedFileError(address)
-    return {name: tensor for name, tensor in load(content).items() if name != _DIGEST}
+    tensors = {name: tensor for name, tensor in load(content).items() if name != _DIGEST}
+    if not all(map(is_finite, tensors.values())):
+        raise DamagedFileError(address)
+    return tensors
 
 
 @contextmanager

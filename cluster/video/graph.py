@@ -84,6 +84,7 @@ class Graph:
             owner for owner in plan.targets[writer] if owner in self.remaining.made[step + 1]
         ]
         job = DenoiseJob(
+            self.segments[writer],
             step,
             plan.rings[writer],
             plan.windows[writer],

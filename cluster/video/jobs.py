@@ -22,6 +22,11 @@ def low_memory_folder(work: str) -> str:
     return f"{work}/low_memory"
 
 
+def zeros_folder(work: str) -> str:
+    """Return the folder of notes on networks that gave nothing but zeros."""
+    return f"{work}/zeros"
+
+
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
     """One video to render. `audio` and `portrait` are addresses of prepared files.
@@ -161,6 +166,7 @@ class DenoiseJob:
     Halo i of the input holds the frames `sources[i]`; halo i of the output holds `parts[i]`.
     """
 
+    segment: Segment
     step: int
     ring: Ring
     windows: tuple[Window, ...]

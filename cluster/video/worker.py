@@ -3,7 +3,8 @@
 Shape letters: F frames, C channels, H, W rows and columns of the latents or of the picture.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -29,10 +30,13 @@ from cluster.video.jobs import (
     ResumeJob,
     StartJob,
     StoreJob,
+    zeros_folder,
 )
 from sonic_ops.audio.resampling import SampleFile, read_samples
 from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.errors import DamagedFileError
+from sonic_ops.core.finite import collecting_zeros, in_words, locating
 from sonic_ops.core.timeline import Segment
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.interpolation.layers import Layers, PortraitLayers
@@ -92,7 +96,10 @@ class RenderWorker:
             samples = read_samples(job.audio, job.chunk.start, job.chunk.stop)
             return {"tokens": self.pipe.encode_chunk(samples)[: job.chunk.num_tokens]}
 
-        return artifacts.write_tensors(job.target, tokens)
+        chunk = job.chunk
+        seconds = f"{chunk.start / SAMPLE_RATE_HZ:g} to {chunk.stop / SAMPLE_RATE_HZ:g}"
+        with _checked(job.target, f" for the audio from {seconds} s"):
+            return artifacts.write_tensors(job.target, tokens)
 
     def find_pauses(self, job: PausesJob) -> str:
         """Write where nothing is said; the address."""
@@ -111,7 +118,8 @@ class RenderWorker:
         portrait = portrait_from(artifacts.read_tensors(address))
         key = (portrait.digest, noise, seed if noise else 0)
         if key not in self._conditions:
-            self._conditions[key] = self.pipe.encode_portrait(portrait, seed, noise)
+            with _checked(f"{address}/"):
+                self._conditions[key] = self.pipe.encode_portrait(portrait, seed, noise)
             if len(self._conditions) > KEPT_PORTRAITS:
                 self._conditions.pop(next(iter(self._conditions)))
         return self._conditions[key]
@@ -129,7 +137,8 @@ class RenderWorker:
             )
             return audio_condition.moving(job.sampling).tensors()
 
-        return artifacts.write_tensors(job.target, audio_condition)
+        with _checked(job.target):
+            return artifacts.write_tensors(job.target, audio_condition)
 
     def start(self, job: StartJob, portrait: PortraitCondition) -> Halos | Tensor:
         """Return the starting latents of a segment, as halos for their readers."""
@@ -168,9 +177,10 @@ class RenderWorker:
             frames = job.ring.frames(window)
             y_TCHW = y_FCHW[[row_of[frame] for frame in frames]]
             step = sampler.steps[job.step]
-            stepped[window.index] = self.pipe.denoise_window(
-                step, y_TCHW, frames, portrait, condition, sampler, low_memory=is_low
-            )
+            with _checked(job.low_memory_note, _of(job.segment)):
+                stepped[window.index] = self.pipe.denoise_window(
+                    step, y_TCHW, frames, portrait, condition, sampler, low_memory=is_low
+                )
         return _halos(
             torch.stack([stepped[part.window][part.position] for part in halo])
             for halo in job.parts
@@ -214,16 +224,18 @@ class RenderWorker:
         track, span = LatentTrack(job.segments, job.latents), range(job.start, job.stop)
         place = (track.read, span, job.num_frames, job.decoding)
         reference = self._encode_reference(job.portrait)
-        frames: Frames
+        parts: Iterable[Frames]
         if job.layered:
             decode_layers = partial(self.pipe.decode_layers, reference=reference)
-            frames = np.concatenate(list(decode_chunks(decode_layers, *place)))
+            parts = decode_chunks(decode_layers, *place)
         else:
             decode = partial(self.pipe.decode_latents, reference=reference)
             # A decoder that is given the portrait has no part of it that stands for a tile.
             tiled = is_low and reference is None
             chunks = decode_frames(in_tiles(decode, job.decoding) if tiled else decode, *place)
-            frames = np.concatenate([as_pictures(chunk) for chunk in chunks])
+            parts = map(as_pictures, chunks)
+        with _checked(job.low_memory_note, f" of the segment of {in_words(span)}"):
+            frames: Frames = np.concatenate(list(parts))
         return frames, frames[:1].copy()
 
     @torch.inference_mode()
@@ -258,11 +270,28 @@ class RenderWorker:
             job.media.fps,
         )
         settings, expected = settings_of(job.media), job.stop - job.start
-        with compose_frames(stream, job) as pictures_HWC:
+        with _checked(job.target, _of(job.segment)), compose_frames(stream, job) as pictures_HWC:
             return artifacts.write_video(
                 job.target,
                 lambda path: encode_frames(pictures_HWC, path, settings, expected=expected),
             )
+
+
+@contextmanager
+def _checked(address: str, where: str = "") -> Iterator[None]:
+    """Say where a network gives no numbers, and note in the work folder if it gives only zeros.
+
+    `address` is that of a file in a folder of the work folder. Raises BrokenOutputError.
+    """
+    with locating(where), collecting_zeros() as names:
+        yield
+    for name in names:
+        folder = zeros_folder(address.rsplit("/", 2)[0])
+        artifacts.write_tensors(f"{folder}/{name}", dict)
+
+
+def _of(segment: Segment) -> str:
+    return f" of segment {segment.index + 1} ({in_words(range(segment.start, segment.stop))})"
 
 
 def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:

@@ -28,11 +28,13 @@ from flows.rows.rows import Row, blaming
 from flows.state.outcome import Rendered
 from flows.state.receipts import announce, lease_target, write_owner
 from sonic_ops.audio import resampling
+from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.errors import DamagedFileError, NoWorkersError, RenderError
 from sonic_ops.core.files import fetched, open_address, storage_fault, written
 from sonic_ops.core.timeline import Segment, num_output_frames_of
 from sonic_ops.media import muxing
+from sonic_ops.media.content import Expected
 from sonic_ops.media.finishing import Finish, mux_video
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.media.subtitles import Cue, cut, read_subtitles
@@ -44,6 +46,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RETRY_DELAY_S = 2.0
+PLAIN_PORTRAIT = 0.02
+"""The deviation of a portrait, of values from -1 to 1, that shows nothing."""
 _MANY = 1000  # the condition below counts, since the number comes from the configuration
 
 
@@ -282,6 +286,16 @@ def _finish(row: RowRun, request: VideoRequest, wav: Path) -> Finish:
         subtitles=_subtitles_of(cells, request),
         mark=row.config.provenance.mark,
         signer=signer_of(row.config.provenance),
+        expected=_expected(request, row.config.sampling),
+    )
+
+
+def _expected(request: VideoRequest, sampling: SamplingConfig) -> Expected:
+    """What the video may lack: a plain portrait shows nothing, and what is scaled to 0 stands."""
+    image_CHW = artifacts.read_tensors(request.portrait)["image_CHW"]
+    return Expected(
+        plain=float(image_CHW.std()) < PLAIN_PORTRAIT,
+        still=sampling.head_motion == sampling.expression == 0,
     )
 
 

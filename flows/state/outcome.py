@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from cluster.pool.accounts import RowCosts
 from cluster.pool.peaks import process_peak_bytes
-from cluster.video.jobs import low_memory_folder
+from cluster.video.jobs import low_memory_folder, zeros_folder
 from flows import addresses
 from flows.rows.planned import PlannedRow
 from flows.state.leases import Leases
@@ -41,9 +41,10 @@ def done(
 
     Who has lost the lease of the row leaves the folder to the command that has it now.
     """
-    offset_s = rendered.video.audio_offset_s
+    offset_s, base = rendered.video.audio_offset_s, _base(planned, spent)
     result = replace(
-        _base(planned, spent),
+        base,
+        notes=_joined(base.notes, *rendered.video.notes),
         status="done",
         num_frames=rendered.num_frames,
         video_s=rendered.video.duration_s,
@@ -109,7 +110,9 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         planned_worker_s=planned.planned_worker_s,
         peak_memory_mb=peak_memory_mb(),
         fingerprint=planned.fingerprint,
-        notes=_joined(*planned.notes, _retries(spent.account), _lowered(planned.work)),
+        notes=_joined(
+            *planned.notes, _retries(spent.account), _lowered(planned.work), _zeros(planned.work)
+        ),
     )
 
 
@@ -139,6 +142,17 @@ def _lowered(work: str) -> str:
     found = sorted(name.partition(".")[0].split("-") for name in names if name[0] != ".")
     jobs = ", ".join(f"{method} {int(start)}-{int(stop)}" for method, start, stop in found)
     return f"computed in the low-memory form: {jobs}" if jobs else ""
+
+
+def _zeros(work: str) -> str:
+    """Which networks gave nothing but zeros."""
+    try:
+        names = sorted(name for name in names_in(zeros_folder(work)) if name[0] != ".")
+    except OSError:
+        return ""
+    return f"gave nothing but zeros, which no trained network does: {', '.join(names)}" * bool(
+        names
+    )
 
 
 def _joined(*notes: str) -> str:

@@ -4,6 +4,7 @@ Shape letters: S samples.
 """
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +19,46 @@ SEARCHED_SAMPLES = 60 * SAMPLE_RATE_HZ  # of each third, so that the cost has a 
 MAX_LAG_SAMPLES = SAMPLE_RATE_HZ // 2
 MIN_LIKENESS = 0.5  # below, the two are not the same sound, and nothing can be said
 _SILENT_POWER = 1e-8
+_AUDIBLE_POWER = 1e-6
+_LOST_POWER = 1e-9  # less than any loudness that is asked for leaves of what is audible
 _QUIETEST = 1e-3  # of the energy of the excerpt
 _TIE = 0.999  # a tone repeats itself: among equal peaks the nearest counts
 
 
-def sound_offset_s(path: Path, wav: Path, num_samples: int) -> float | None:
-    """Seconds by which the sound of `path` comes after that of a WAV of `decode_audio`.
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The sound of a file against the one it was made from; None where nothing can be said."""
+
+    offset_s: float | None  # by which it comes late
+    lost_s: float | None  # where it is silent, and the other is not
+
+
+def compare_sound(path: Path, wav: Path, num_samples: int) -> Compared:
+    """Compare the sound of `path` with that of a WAV of `decode_audio`.
 
     The largest offset of the loudest excerpts of the first, second and last third of its
-    `num_samples`. None if all of them are silent, or sound unlike the file.
+    `num_samples`, unless all of them are silent, or sound unlike the file.
     """
     with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
         heard = Path(scratch) / "heard.wav"
         decode_audio(str(path), heard)
         lead = round(first_sound_s(str(path)) * SAMPLE_RATE_HZ)
-        lags = [
-            _lag(wav, heard, _loudest(wav, num_samples * third // 3, num_samples), lead)
-            for third in range(3)
-        ]
-    found = [lag for lag in lags if lag is not None]
-    return max(found, key=abs) / SAMPLE_RATE_HZ if found else None
+        excerpts = _excerpts(wav, num_samples)
+        around = [_around(heard, excerpt, lead) for excerpt in excerpts]
+    pairs = list(zip(excerpts, around, strict=True))
+    lags = [lag for (_, samples), heard_S in pairs if (lag := _lag(samples, heard_S)) is not None]
+    lost = (
+        start / SAMPLE_RATE_HZ
+        for (start, samples), heard_S in pairs
+        if _power(samples) > _AUDIBLE_POWER and _power(heard_S) < _LOST_POWER
+    )
+    offset_s = max(lags, key=abs) / SAMPLE_RATE_HZ if lags else None
+    return Compared(offset_s, next(lost, None))
+
+
+def is_audible(wav: Path, num_samples: int) -> bool:
+    """Whether anything is heard in a WAV of `decode_audio`."""
+    return any(_power(samples) > _AUDIBLE_POWER for _, samples in _excerpts(wav, num_samples))
 
 
 def correlate(excerpt_S: NDArray[np.float32], around_S: NDArray[np.float32]) -> tuple[int, float]:
@@ -57,26 +78,41 @@ def correlate(excerpt_S: NDArray[np.float32], around_S: NDArray[np.float32]) -> 
     return place, float(likeness[place])
 
 
+def _excerpts(wav: Path, num_samples: int) -> list[tuple[int, NDArray[np.float32]]]:
+    """The loudest excerpts of the first, second and last third."""
+    return [_loudest(wav, num_samples * third // 3, num_samples) for third in range(3)]
+
+
 def _loudest(wav: Path, start: int, num_samples: int) -> tuple[int, NDArray[np.float32]]:
     """The loudest excerpt that starts within a minute of `start`, and where it starts."""
     samples = read_samples(wav, start, min(start + SEARCHED_SAMPLES, num_samples))
     places = range(0, max(len(samples) - EXCERPT_SAMPLES, 0) + 1, EXCERPT_SAMPLES // 2)
     excerpts = [samples[place : place + EXCERPT_SAMPLES] for place in places]
-    powers = [float(np.square(e, dtype=np.float64).mean()) if len(e) else 0.0 for e in excerpts]
+    powers = [_power(excerpt) for excerpt in excerpts]
     loudest = int(np.argmax(powers))
     excerpt = excerpts[loudest]
     return start + places[loudest], excerpt if powers[loudest] > _SILENT_POWER else excerpt[:0]
 
 
-def _lag(wav: Path, heard: Path, excerpt: tuple[int, NDArray[np.float32]], lead: int) -> int | None:
-    """Samples by which an excerpt is heard late; the file's sound starts `lead` samples late."""
+def _around(
+    heard: Path, excerpt: tuple[int, NDArray[np.float32]], lead: int
+) -> NDArray[np.float32]:
+    """What is heard around the place of an excerpt; the file's sound starts `lead` samples late."""
     start, samples = excerpt
+    first, length = start - lead - MAX_LAG_SAMPLES, len(samples) + 2 * MAX_LAG_SAMPLES
+    around = read_samples(heard, max(first, 0), first + length)
+    around = np.pad(around, (max(-first, 0), 0))
+    return np.pad(around, (0, max(length - len(around), 0)))
+
+
+def _lag(samples: NDArray[np.float32], around: NDArray[np.float32]) -> int | None:
+    """Samples by which an excerpt is heard late."""
     if not len(samples):
         return None
-    first = start - lead - MAX_LAG_SAMPLES
-    around = read_samples(heard, max(first, 0), first + len(samples) + 2 * MAX_LAG_SAMPLES)
-    around = np.pad(around, (max(-first, 0), 0))
-    missing = len(samples) + 2 * MAX_LAG_SAMPLES - len(around)
-    place, likeness = correlate(samples, np.pad(around, (0, max(missing, 0))))
+    place, likeness = correlate(samples, around)
     is_found = likeness >= MIN_LIKENESS and 0 < place < 2 * MAX_LAG_SAMPLES
     return place - MAX_LAG_SAMPLES if is_found else None
+
+
+def _power(samples: NDArray[np.float32]) -> float:
+    return float(np.square(samples, dtype=np.float64).mean()) if len(samples) else 0.0

@@ -19,6 +19,7 @@ SonicError
       NoWorkersError     ends the run: its rows wait for the next one
     OutOfMemoryError
     VerifyError
+  BrokenOutputError      NaN, or a video without picture or sound: never retried
   InWorkElsewhereError   another command renders the row: left to it
     DamagedFileError     the file is removed and made again
 """
@@ -127,6 +128,12 @@ class OutOfMemoryError(RenderError):
 
 class VerifyError(RenderError):
     """A finished file is not what was planned."""
+
+
+class BrokenOutputError(SonicError):
+    """A network gave no numbers, or the finished video is black, frozen or silent."""
+
+    then = "The row fails and is not tried again; nothing of it is published, the others render."
 
 
 class InWorkElsewhereError(SonicError):

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sonic_ops.core.constants import MODEL_FPS, OUTPUT_FPS
+from sonic_ops.core.finite import locating, require_finite
 from sonic_ops.interpolation.dis import DenseSearch
 from sonic_ops.interpolation.layers import PortraitLayers
 from sonic_ops.interpolation.rife import SIZE_MULTIPLE, FlowNet, frame_at
@@ -52,6 +53,8 @@ class _Motion:
         pairs = (functional.pad(f.to(device), pad, mode="replicate") for f in (a_NCHW, b_NCHW))
         a_NCHW, b_NCHW = pairs
         self._flow_N4HW, self._mask_N1HW = flownet(a_NCHW, b_NCHW)
+        for made in (self._flow_N4HW, self._mask_N1HW):
+            require_finite(made, "The interpolation network")
         # A network that waits in the memory of the CPU has moved by now.
         self._a_NCHW, self._b_NCHW = a_NCHW.to(self._flow_N4HW), b_NCHW.to(self._flow_N4HW)
 
@@ -147,7 +150,9 @@ def output_frames(
         assert frame >= 0
         instant = float(moment - frame)
         if instant and frame < last:
-            yield between.picture(frame, instant)
+            with locating(f" after frame {first_frame + frame}"):
+                picture = between.picture(frame, instant)
+            yield picture
         else:
             yield _still(pictures_FHWC, min(frame, last))
 

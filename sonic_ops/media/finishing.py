@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from sonic_ops.audio.alignment import sound_offset_s
+from sonic_ops.audio.alignment import compare_sound, is_audible
 from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.core.formats import VideoCodec, format_of
 from sonic_ops.media.animations import verify_animation, write_animation
+from sonic_ops.media.content import MOVING_PICTURES, Expected, broken, check_pictures
 from sonic_ops.media.inspection import VideoInfo, verify_video, wrong
 from sonic_ops.media.muxing import mux, stitch
 from sonic_ops.media.soundtrack import Soundtrack
@@ -32,6 +33,7 @@ class Finish:
     fps: Fraction = OUTPUT_FPS
     mark: bool = True  # as made with AI
     signer: Signer | None = None  # of the mark
+    expected: Expected = MOVING_PICTURES
 
     @property
     def duration_s(self) -> float:
@@ -52,7 +54,8 @@ def mux_video(silent: Path, target: Path, finish: Finish) -> VideoInfo:
     """Add sound and subtitles in the format of `target`, mark the file and measure it.
 
     Raises VerifyError if the file is not what was planned: codecs, frames, their times, lengths,
-    and the offset of the sound against the original. MissingFileError and AudioUnreadableError
+    and the offset of the sound against the original; BrokenOutputError if it shows nothing, stands,
+    or has lost its sound. MissingFileError and AudioUnreadableError
     are about the original sound, ConfigError is about the key of the mark.
     """
     form = format_of(target.name)
@@ -67,6 +70,13 @@ def mux_video(silent: Path, target: Path, finish: Finish) -> VideoInfo:
 
 
 def _verified(target: Path, finish: Finish) -> VideoInfo:
+    info, expected = _measured(target, finish), finish.expected
+    if not is_audible(finish.wav, finish.num_samples):
+        expected = replace(expected, still=True)
+    return replace(info, notes=check_pictures(target, finish.duration_s, expected))
+
+
+def _measured(target: Path, finish: Finish) -> VideoInfo:
     if format_of(target.name).is_animation:
         return verify_animation(target, num_output_frames=finish.num_output_frames)
     info = verify_video(
@@ -76,7 +86,10 @@ def _verified(target: Path, finish: Finish) -> VideoInfo:
         codec=finish.codec,
         fps=finish.fps,
     )
-    offset_s = sound_offset_s(target, finish.wav, finish.num_samples)
+    sound = compare_sound(target, finish.wav, finish.num_samples)
+    if sound.lost_s is not None:
+        raise broken(target, f"is silent at {sound.lost_s:.1f} s, where its audio is not")
+    offset_s = sound.offset_s
     if offset_s is not None and abs(offset_s) > MAX_OFFSET_S:
         raise wrong(target, f"has its sound {1000 * offset_s:+.1f} ms off")
     return replace(info, audio_offset_s=offset_s)

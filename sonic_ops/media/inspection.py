@@ -43,6 +43,7 @@ class VideoInfo:
     num_subtitles: int = 0
     audio_offset_s: float | None = None  # measured where the original is at hand
     provenance: str = ""  # what the file says of its making, where it was asked
+    notes: tuple[str, ...] = ()  # about what it shows, where that was looked at
 
 
 def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:

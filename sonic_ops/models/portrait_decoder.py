@@ -14,6 +14,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
+from sonic_ops.core.finite import require_finite
 from sonic_ops.interpolation.layers import Layers, PortraitLayers, pack_layers, resized, warp
 
 SCALE = 16
@@ -80,6 +81,8 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Return the layers of some frames over the portrait."""
         latents = latents_NChw.to(self.paint.weight).contiguous(memory_format=torch.channels_last)
         decoded = self(latents, reference)
+        for made in (decoded.flow_N2hw, decoded.mask_N1HW, decoded.paint_N3HW):
+            require_finite(made, "The portrait decoder")
         return pack_layers(decoded.flow_N2hw, decoded.mask_N1HW, decoded.paint_N3HW)
 
     def forward(self, latents_NChw: Tensor, reference: Reference) -> Decoded:

@@ -21,6 +21,7 @@ from sonic_ops.core.constants import (
     SPEECH_SPAN_TOKENS,
     TOKENS_PER_FRAME,
 )
+from sonic_ops.core.finite import in_words, require_finite
 from sonic_ops.models.networks import SonicNetworks
 from sonic_ops.models.unet import AudioUNet, CachedFeatures
 from sonic_ops.picture.portrait import Portrait
@@ -94,12 +95,16 @@ def condition_portrait(
     reference_1CHW = models.encode_image(image_1CHW)
     same = pixel_noise_CHW is None
     condition_1CHW = reference_1CHW if same else models.encode_image(noisy_1CHW)
+    for latents in (reference_1CHW, condition_1CHW):
+        require_finite(latents, "The autoencoder's encoder", " for the portrait")
+    image_1E = models.embed_image(portrait.clip_CHW[None])
+    silence_1KE = models.audio2token(_silence(models)).cpu()
     return PortraitCondition(
-        image_11E=models.embed_image(portrait.clip_CHW[None])[:, None],
+        image_11E=require_finite(image_1E, "The image encoder", " for the portrait")[:, None],
         latents_CHW=condition_1CHW[0],
         reference_CHW=reference_1CHW[0] * models.latent_scale,
         mask_11HW=portrait.face_HW[None, None],
-        silence_1KE=models.audio2token(_silence(models)).cpu(),
+        silence_1KE=require_finite(silence_1KE, "audio2token", " for silence"),
     )
 
 
@@ -152,8 +157,9 @@ def _project_block(
     image_FE = image_11E[:, 0].float().expand(BLOCK_FRAMES, -1).to(device)
     raw_F2 = models.audio2bucket(motion_spans(read, start, stop).to(device), image_FE)
     # Tokens are kept for all steps, so in the precision that the UNet reads them in.
-    kept_FKE = tokens_FKE.to("cpu", models.unet_dtype)
-    return kept_FKE, raw_F2.cpu() * BUCKET_GAIN + BUCKET_OFFSET
+    kept_FKE, where = tokens_FKE.to("cpu", models.unet_dtype), f" for {in_words(span)}"
+    raw_F2 = require_finite(raw_F2.cpu(), "audio2bucket", where)
+    return require_finite(kept_FKE, "audio2token", where), raw_F2 * BUCKET_GAIN + BUCKET_OFFSET
 
 
 def _silence(models: SonicNetworks) -> Tensor:
@@ -217,6 +223,7 @@ def window_denoiser(
         )
         if seen and cached is not None:
             cached |= zip(branches, seen.kept.float().cpu(), strict=True)
-        return dict(zip(branches, predicted_BTCHW.float().cpu(), strict=True))
+        predicted_BTCHW = require_finite(predicted_BTCHW.float().cpu(), "The UNet")
+        return dict(zip(branches, predicted_BTCHW, strict=True))
 
     return denoise

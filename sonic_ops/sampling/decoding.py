@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sonic_ops.core.config import DecodingConfig
+from sonic_ops.core.finite import in_words, locating, require_finite
 from sonic_ops.interpolation.layers import Layers
+
+DECODER = "The decoder"
 
 Decode = Callable[[Tensor], Tensor]
 """Latents (F, C, h, w) to frames in [-1, 1]: (F, 3, H, W)."""
@@ -58,7 +61,11 @@ def decode_frames(
     config: DecodingConfig,
 ) -> Iterator[Tensor]:
     """Decode the frames of `span`, chunk by chunk: yields (F, 3, H, W) float32 in [0, 1]."""
-    for kept in decode_chunks(decode, read, span, num_frames, config):
+
+    def decode_finite(latents: Tensor) -> Tensor:
+        return require_finite(decode(latents), DECODER)
+
+    for kept in decode_chunks(decode_finite, read, span, num_frames, config):
         yield (kept * 0.5 + 0.5).clamp(0, 1)
 
 
@@ -78,7 +85,8 @@ def decode_chunks(
     for chunk in chunk_grid(num_frames, config):
         if chunk.stop <= span.start or chunk.start >= span.stop:
             continue
-        decoded = decode(read(chunk.first, chunk.last))
+        with locating(f" in {in_words(range(chunk.first, chunk.last))}"):
+            decoded = decode(read(chunk.first, chunk.last))
         start, stop = max(chunk.start, span.start), min(chunk.stop, span.stop)
         yield decoded[start - chunk.first : stop - chunk.first]
 
@@ -86,7 +94,8 @@ def decode_chunks(
 @torch.inference_mode()
 def decode_frame(decode: Decode, read: Read, frame: int) -> Tensor:
     """Decode a frame on its own, (3, H, W) in [0, 1]: good enough for its colours."""
-    return (decode(read(frame, frame + 1))[0] * 0.5 + 0.5).clamp(0, 1)
+    decoded = require_finite(decode(read(frame, frame + 1)), DECODER, f" in frame {frame}")
+    return (decoded[0] * 0.5 + 0.5).clamp(0, 1)
 
 
 def as_pictures(frames_FCHW: Tensor) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from cluster.pool.accounts import Account
+from cluster.pool.accounts import RowCosts
 from flows.console.terminal import open_terminal
 from flows.planning.calibration import load_calibration
 from flows.planning.checking import check
@@ -71,7 +71,7 @@ def main() -> None:
                 row = planned.row
                 Path(row.output).write_bytes(row.id.encode())
                 known = RowResult(row.number, row.id, "done", output=row.output)
-                write_receipt(known, Account())
+                write_receipt(known, RowCosts())
             ledger, cpu_s = checked(manifest)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{options.rows:,} rows: {cpu_s:.1f} s of CPU, {peak_mb:.0f} MB at most")

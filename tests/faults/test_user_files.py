@@ -12,9 +12,9 @@ from typing import Any
 from unicodedata import normalize
 
 import pytest
-from flows.planning.command import plan
 from rich.console import Console
 
+from flows.commands.plan import plan
 from flows.console.terminal import open_terminal
 from flows.pipeline import tasks
 from flows.pipeline.run import RunRequest, run, validate

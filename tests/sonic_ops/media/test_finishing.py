@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonic_ops.audio.alignment import sound_offset_s
+from sonic_ops.audio.alignment import compare_sound
 from sonic_ops.audio.decoding import SoundBlock
 from sonic_ops.audio.loudness import measure_loudness
 from sonic_ops.audio.reading import read_sound
@@ -210,9 +210,9 @@ def test_the_offset_of_a_late_and_of_an_early_sound_is_measured(tmp_path: Path) 
     for late in (-320, 0, 7, 800):
         moved = np.roll(sound, late, axis=0)
         soundfile.write(tmp_path / "moved.flac", moved, 16_000)
-        assert sound_offset_s(tmp_path / "moved.flac", wav, num_samples) == late / 16_000
+        assert compare_sound(tmp_path / "moved.flac", wav, num_samples).offset_s == late / 16_000
     soundfile.write(tmp_path / "other.flac", noise(16_000, 1, 9.0)[::-1], 16_000)
-    assert sound_offset_s(tmp_path / "other.flac", wav, num_samples) is None
+    assert compare_sound(tmp_path / "other.flac", wav, num_samples).offset_s is None
 
 
 def test_a_file_whose_sound_is_late_is_refused(
