@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cluster.config import ClusterConfig
-from cluster.pool.base import Pool, open_pool
+from cluster.pool.base import Pool
 from cluster.storage import artifacts
+from cluster.video.pools import open_pool
 from cluster.video.render import denoise_video
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import DecodingConfig, ModelsConfig, SamplingConfig
