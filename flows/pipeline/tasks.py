@@ -291,7 +291,7 @@ def _finish(row: RowRun, request: VideoRequest, wav: Path) -> Finish:
 
 
 def _expected(request: VideoRequest, sampling: SamplingConfig) -> Expected:
-    """Say what the video may lack: a plain portrait shows nothing, and motion scaled to 0 stands."""
+    """Say what the video may lack: a plain portrait shows nothing, motion scaled to 0 stands."""
     image_CHW = artifacts.read_tensors(request.portrait)["image_CHW"]
     return Expected(
         plain=float(image_CHW.std()) < PLAIN_PORTRAIT,

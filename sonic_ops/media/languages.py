@@ -10,7 +10,10 @@ _QUICKTIME = {
 
 def track_language(tag: str, muxer: str = "") -> str:
     """Convert a BCP 47 tag such as `de`, `pt-BR` or the old `iw`. Raises ValueError."""
-    written = Language.get(tag.strip(), normalize=False)
+    try:
+        written = Language.get(tag.strip(), normalize=False)
+    except ValueError as error:  # what a library says of a tag is not for the user
+        raise ValueError(f"{tag!r} is not a language tag") from error
     primary = written.language or ""
     if len(primary) > 3 or not Language.get(primary).is_valid():
         raise ValueError(f"{tag!r} is not a language tag")
