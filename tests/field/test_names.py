@@ -3,6 +3,7 @@
 import csv
 import os
 import unicodedata
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,13 @@ NAMES = (
 def write_rows(folder: Path, names: tuple[str, ...]) -> str:
     """Inputs and a manifest in which every row has files of its name."""
     folder.mkdir(parents=True)
-    sound, rate = soundfile.read(SPEECH, stop=6400)
+    sound = BytesIO()
+    soundfile.write(sound, *soundfile.read(SPEECH, stop=6400), format="WAV")
     with (folder / "m.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["id", "portrait", "audio", "output"])
         for number, name in enumerate(names):
-            soundfile.write(folder / f"{name}.wav", sound, rate)
+            (folder / f"{name}.wav").write_bytes(sound.getvalue())
             (folder / f"{name}.png").write_bytes(FACE.read_bytes())
             table.writerow([number, f"{name}.png", f"{name}.wav", f"out/{name}.mp4"])
     return str(folder / "m.csv")
