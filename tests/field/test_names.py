@@ -3,13 +3,17 @@
 import csv
 import os
 import unicodedata
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
 import soundfile
+from rich.console import Console
 
+from flows.console.terminal import open_terminal
+from flows.pipeline.run import RunRequest, run
 from flows.rows.config import load_preset
+from flows.state.results import read_results, results_address
 from tests.end_to_end.conftest import Bench, bench
 from tests.flows.conftest import FACE, SPEECH, sorted_rows
 
@@ -49,9 +53,13 @@ def test_videos_have_the_names_that_were_asked_for(bench: Bench, tmp_path: Path)
     cafe = os.fsdecode(os.fsencode(tmp_path) + "/100% of 讲座 ".encode() + b"caf\xe9")
     names = ("-$x; 'a' #%20", "Příliš\n🎤", "a::b?c=1")
     manifest = write_rows(Path(cafe), names)
-    ran = bench.run(manifest, bench.preset())
-    assert ran.status == 0
+    request = RunRequest(manifest, bench.preset(), None, report=True)
+    terminal = open_terminal(console=Console(file=StringIO()))
+    assert run(request, terminal) == 0
     assert {path.name for path in Path(cafe, "out").glob("*.mp4")} == {f"{n}.mp4" for n in names}
     assert {path.suffix for path in Path(cafe, "out").iterdir()} == {".mp4", ""}  # .sonic
-    again = bench.run(manifest, bench.preset())
-    assert [row["status"] for row in again.results.values()] == ["skipped"] * 3
+    assert Path(cafe, "m.report.html").is_file()
+    assert run(request, terminal) == 0
+    results = list(read_results(results_address(manifest, None)))
+    assert [row.status for row in results] == ["skipped"] * 3
+    assert [row.output for row in results] == [f"{cafe}/out/{name}.mp4" for name in names]
