@@ -26,6 +26,7 @@ from cluster.video.render import denoise_video, encode_video
 from sonic_ops.core.config import ModelsConfig
 from tests.bare import SYSTEM_PATH
 from tests.cluster.conftest import Prepare
+from tests.faults.machine import ADDRESS, BAD_CABLE, alone
 from tests.faults.mortal import Death, MortalWorker, SilentlyStoringWorker
 from tests.faults.rendering import CHECKPOINT_EVERY, CONFIG
 
@@ -226,6 +227,17 @@ def two_nodes() -> Iterator[tuple[str, int]]:
         yield cluster.address, raylet.process.pid
     finally:
         cluster.shutdown()
+
+
+@pytest.mark.ray
+@pytest.mark.faults
+def test_a_network_that_loses_packets_changes_no_bit(
+    tmp_path: Path, prepare: Prepare, models: ModelsConfig, undisturbed: Finished
+) -> None:
+    request = prepare(NUM_FRAMES, tmp_path / "work")
+    said = alone(BAD_CABLE, *command(request, models, workers=2, address=ADDRESS))
+    assert said.splitlines().count("cut") > 3
+    assert_same_bits(request, undisturbed)
 
 
 # In a mount namespace of its own: a small disk that is almost full, and the same command twice.

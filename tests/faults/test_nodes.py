@@ -1,6 +1,7 @@
-"""Nodes that compute on another processor."""
+"""Nodes that come when they are needed, and nodes that compute on another processor."""
 
 import os
+import sys
 import time
 
 import pytest
@@ -8,9 +9,15 @@ import pytest
 from cluster.config import ClusterConfig
 from cluster.video.pools import open_pool
 from sonic_ops.core.config import ModelsConfig
+from tests.faults.machine import alone
 from tests.faults.test_kills import two_nodes
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
+
+
+def test_a_cluster_grows_to_what_the_rows_can_use() -> None:
+    said = alone('"$@"', sys.executable, "-m", "tests.faults.growing", "3")
+    assert "joined 3" in said.splitlines()
 
 
 class Mixed:
