@@ -8,6 +8,7 @@ ignores case.
 import hashlib
 import os
 import posixpath
+import re
 import struct
 from contextlib import suppress
 from functools import lru_cache
@@ -21,6 +22,7 @@ _KNOWN_FOLDERS = 4096
 _LOCAL = ("file", "local")
 _SAME = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfss": "abfs"}
 """Protocols that reach the same files."""
+_LINK = re.compile(r"(?:.*::)?([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _ASKED = 8
 """Names in a folder that may tell whether the disk ignores case."""
 
@@ -29,7 +31,7 @@ def file_key(address: str) -> bytes:
     """Equal for two addresses of one file."""
     path = local_path(address)
     if path is None:
-        protocol, _, rest = address.rpartition("::")[2].partition("://")
+        protocol, rest = _last_link(address)
         protocol = _SAME.get(protocol.lower(), protocol.lower())
         return short_hash(f"{protocol}://{posixpath.normpath(normalize('NFC', rest)).strip('/')}")
     with suppress(OSError, ValueError):
@@ -48,8 +50,14 @@ def local_path(address: str) -> str | None:
     """The path of a file of this machine; None if the address leads elsewhere."""
     if not is_remote(address):
         return address
-    protocol, _, path = address.rpartition("::")[2].partition("://")
+    protocol, path = _last_link(address)
     return path if protocol in _LOCAL else None
+
+
+def _last_link(address: str) -> tuple[str, str]:
+    """Split a URL, or the last one of a chain such as `simplecache::s3://bucket/a.mp4`."""
+    match = _LINK.fullmatch(address)
+    return (match[1], match[2]) if match else ("", address)
 
 
 def in_one_form(name: str, *, ignores_case: bool) -> str:

@@ -278,7 +278,7 @@ def assert_refused(commands: Commands, folder: Path, case: Case, **wishes: Any) 
     before = state_of(folder)
     for status, text in commands.each(rows, **wishes):
         assert status == 1
-        assert "row bad, column " in text
+        assert "(bad), column " in text
     after = state_of(folder)
     assert before == {name: after[name] for name in before}
     made = {name for name in after.keys() - before.keys() if not name.startswith(".sonic/")}
@@ -299,9 +299,9 @@ def test_a_file_that_is_read_is_not_replaced_with_overwrite_either(
 
 def test_both_rows_are_named(commands: Commands, folder: Path) -> None:
     said = commands.each(audio_of_a_later_row(folder))[0][1]
-    assert f"row bad, column output: {folder}/talk.mp4 is the audio of row number 2 and " in said
+    assert f"(bad), column output: {folder}/talk.mp4 is the audio of row number 2 and " in said
     said = commands.each(audio_of_an_earlier_row(folder))[0][1]
-    assert f"row bad, column output: {folder}/talk.mp4 is the audio of row number 1 and " in said
+    assert f"(bad), column output: {folder}/talk.mp4 is the audio of row number 1 and " in said
     said = commands.each(twins_through_a_link(folder))[0][1]
     assert f"{folder}/link/a.mp4 is already the output of row number 1" in said
 
@@ -339,7 +339,7 @@ def test_an_output_folder_leads_to_files_of_the_user(commands: Commands, folder:
     before = state_of(elsewhere)
     said = commands.each([row("bad", "../talk.mp4")], output_folder=str(elsewhere))
     assert [status for status, _ in said] == [1] * 4
-    assert f"row bad, column output: {elsewhere}/talk.mp4 already exists" in said[0][1]
+    assert f"(bad), column output: {elsewhere}/talk.mp4 already exists" in said[0][1]
     after = state_of(elsewhere)
     assert before == {name: after[name] for name in before}
 
@@ -405,6 +405,8 @@ def test_one_object_of_a_store_however_it_is_spelled() -> None:
     assert file_key("s3://bucket/x/../a.mp4") == file_key("S3A://bucket//a.mp4")
     assert file_key("s3://bucket/a.mp4") != file_key("s3://bucket/A.mp4")
     assert file_key("a\0b") != file_key("a\0c")
+    assert file_key("s3://bucket/a::c.mp4") != file_key("s3://bucket/b::c.mp4")
+    assert file_key("simplecache::s3://bucket/a.mp4") == file_key("s3://bucket/a.mp4")
 
 
 def test_what_is_at_an_address(folder: Path) -> None:
