@@ -50,7 +50,7 @@ TEST_JOBS ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 test: $(DEV)  ## run the tests: make test [TEST_JOBS=2]
 	@$(BIN)/python -m pytest -n $(TEST_JOBS)
 
-test-all: $(DEV)  ## run every test that needs no browser, including slow and fault tests, as CI does
+test-all: $(DEV)  ## run every test that needs no browser, including slow and fault tests
 	@$(BIN)/python -m pytest -n $(TEST_JOBS) -m "not repeat and not ui"
 
 test-faults: $(DEV)  ## run all fault tests: killed and stopped processes, full disks, lost packets
