@@ -260,8 +260,9 @@ def _inside(box: Box, image: Image.Image) -> Box:
 
 def _from_left(faces: Sequence[Box], face: int) -> Box:
     if face > len(faces):
+        few = {0: "no face was found", 1: "only 1 face was found"}
         raise NoFaceError(
-            f"`face` is {face}, but only {len(faces)} faces were found",
+            f"`face` is {face}, but {few.get(len(faces), f'only {len(faces)} faces were found')}",
             remedy="Count the faces from the left, or give the place of one in face_box.",
             field="face",
         )

@@ -170,8 +170,10 @@ def test_make_passes_it_on(bench: Bench, tmp_path: Path) -> None:
 def long_commands(bench: Bench, folder: Path) -> dict[str, list[str]]:
     """Commands that have a second of work to do at least."""
     manifest, preset = rows(bench, folder), bench.preset()
+    row: dict[str, object] = {"portrait": str(FACE), "audio": str(SPEECH)}
+    many = [row | {"id": f"{n}", "output": f"many/{n}.mp4"} for n in range(20_000)]
     return {
-        "validate": ["validate", manifest, "--preset", preset],
+        "validate": ["validate", bench.manifest(many, folder / "many"), "--preset", preset],
         "plan": ["plan", manifest, "--preset", preset],
         "status": ["status", manifest, "--preset", preset],
         "report": ["report", manifest],

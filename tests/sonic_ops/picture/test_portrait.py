@@ -207,7 +207,7 @@ def test_a_face_that_is_not_there_is_named() -> None:
         place_face(two_faces(), resolution=128, framing="face", face_box=None, expand=0.5, face=3)
     assert e.value.field == "face"
     blank = Image.new("RGB", (64, 64))
-    with pytest.raises(NoFaceError, match="is 0, and so none"):
+    with pytest.raises(NoFaceError, match="`face` is 1, but no face was found"):
         place_face(blank, resolution=128, framing="full", face_box=None, expand=0.5, face=1)
 
 
