@@ -50,7 +50,9 @@ def test_damaged_audio_is_the_rows_fault_and_is_not_tried_again(
     )
     assert bad["error"].startswith(f"column audio: The audio of {tmp_path}/damaged.flac")
     assert bad["remedy"].startswith("Fetch or export the file again")
-    assert f"bad: failed: {bad['error']}. {bad['remedy']}" in " ".join(ran.text.split())
+    said = " ".join(ran.text.split())
+    assert f"row 1 (bad), {bad['error']}" in said
+    assert bad["remedy"] in said
     assert ran.results["good"]["status"] == "done"
 
 
