@@ -26,6 +26,9 @@ class Terminal:
         self.pid, self._tty = pty.fork()
         if not self.pid:
             os.environ[MARK] = self.mark
+            # A terminal starts programs that can be stopped, whatever has started the tests.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
             os.execvp(command[0], command)
         self.status: int | None = None
 
