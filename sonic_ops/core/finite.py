@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 _ZEROS: ContextVar[set[str]] = ContextVar("networks that gave nothing but zeros")
 
 
-def require_finite(tensor: "Tensor", network: str, where: str = "") -> "Tensor":
+def require_finite(
+    tensor: "Tensor", network: str, where: str = "", *, may_be_zero: bool = False
+) -> "Tensor":
     """Return what a network gave. Raises BrokenOutputError if it holds NaN or infinity."""
     total = float(tensor.sum())
     if not isfinite(total) and not is_finite(tensor):
         raise not_finite(network, where)
-    if total == 0 and (names := _ZEROS.get(None)) is not None and not tensor.any():
+    if (
+        total == 0
+        and not may_be_zero
+        and (names := _ZEROS.get(None)) is not None
+        and not tensor.any()
+    ):
         names.add(network)
     return tensor
 

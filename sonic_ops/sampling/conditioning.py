@@ -99,8 +99,10 @@ def condition_portrait(
         require_finite(latents, "The autoencoder's encoder", " for the portrait")
     image_1E = models.embed_image(portrait.clip_CHW[None])
     silence_1KE = models.audio2token(_silence(models)).cpu()
+    # The embedded models say nothing through it: their image encoder gives zeros.
+    require_finite(image_1E, "The image encoder", " for the portrait", may_be_zero=True)
     return PortraitCondition(
-        image_11E=require_finite(image_1E, "The image encoder", " for the portrait")[:, None],
+        image_11E=image_1E[:, None],
         latents_CHW=condition_1CHW[0],
         reference_CHW=reference_1CHW[0] * models.latent_scale,
         mask_11HW=portrait.face_HW[None, None],
