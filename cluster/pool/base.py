@@ -51,7 +51,7 @@ class Pool(Protocol):
         ...
 
     def get(self, refs: Sequence[Ref]) -> list[Any]:
-        """The values of refs, for small ones. Raises SonicError if a job failed."""
+        """Return the values of refs, for small ones. Raises SonicError if a job failed."""
         ...
 
     def wait(self, refs: Sequence[Ref]) -> None:
@@ -63,7 +63,7 @@ class Pool(Protocol):
         ...
 
     def pop_costs(self, order: int) -> RowCosts:
-        """What the jobs of a row have cost since the last call; the row is forgotten."""
+        """Return what the jobs of a row have cost since the last call, and forget the row."""
         ...
 
 

@@ -79,7 +79,7 @@ def call(
 def _result(
     method: Callable[..., Any], arguments: Sequence[Any], *, low_memory: bool
 ) -> tuple[Any, bool]:
-    """The result, and whether it comes from the low-memory form."""
+    """Return the result, and whether the low-memory form made it."""
     has_form = "low_memory" in inspect.signature(method).parameters
     if not has_form:
         return method(*arguments), False
@@ -111,7 +111,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def out_of_memory(method: str, share: float | None = None) -> OutOfMemoryError:
-    """The error of a call that does not fit; `share` of the resolution might."""
+    """Make the error of a call that does not fit; `share` of the resolution might."""
     size = "" if share is None else f" to at most {share:.0%} of what it is"
     return OutOfMemoryError(
         f"a worker ran out of memory in {method}",
@@ -120,7 +120,7 @@ def out_of_memory(method: str, share: float | None = None) -> OutOfMemoryError:
 
 
 def fitting_share(message: str, kept_bytes: int = 0) -> float | None:
-    """The share of the resolution that might fit, out of what torch says about a full GPU.
+    """Estimate the share of the resolution that fits, from torch's message about a full GPU.
 
     What is computed grows with the pixels, the square of the resolution; the `kept_bytes` of the
     weights do not. A tenth of the memory is left free. None if the message does not say enough.

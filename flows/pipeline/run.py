@@ -146,7 +146,7 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
 
 
 def config_of(request: RunRequest) -> RenderConfig:
-    """The preset of a request, and what the request says instead. Raises ConfigError."""
+    """Load the preset of a request with the overrides of the request. Raises ConfigError."""
     config = load_preset(request.preset)
     said = {"work": request.work, "overwrite": request.overwrite or None}
     return config.model_copy(update={key: said[key] for key in said if said[key] is not None})
@@ -266,7 +266,7 @@ def say_summary(counts: Counter[str], rows: _Rows, terminal: Terminal) -> None:
 
 
 def _folders(ledger: Ledger) -> Sequence[str]:
-    """The folders of finished videos, as many as are said."""
+    """Return the folders of finished videos, at most as many as a message names."""
     folders: dict[str, None] = {}
     for result in ledger.results():
         if result.status in FINISHED and result.output and len(folders) < SAID:

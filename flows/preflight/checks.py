@@ -87,7 +87,7 @@ class RowChecker:
         self._portrait = remembered(_inspect_portrait)
 
     def outcomes(self, rows: Iterable[Row | BadRow]) -> Iterator[Outcome]:
-        """What is to be done about rows, in their order."""
+        """Decide what to do about each row, in their order."""
         waiting: deque[Future[Outcome]] = deque()
         with ThreadPoolExecutor(THREADS, thread_name_prefix="preflight") as threads:
             for row in rows:
@@ -98,14 +98,14 @@ class RowChecker:
                 yield waiting.popleft().result()
 
     def claimed(self, row: Row | BadRow) -> Row | BadRow:
-        """The row, with the errors of an id or file that it cannot have."""
+        """Return the row with errors for an id or file that another row has."""
         errors = [*self._claims.id_errors(row), *row.errors]
         if isinstance(row, Row):
             errors.extend(self._claims.file_errors(row))
         return replace(row, errors=tuple(errors)) if errors else row
 
     def check(self, row: Row | BadRow) -> Outcome:
-        """What is to be done about a row whose claims are known."""
+        """Decide what to do about a row whose claims are known."""
         row = self.claimed(row)
         if isinstance(row, BadRow):
             return row
@@ -239,7 +239,7 @@ def _folder_problem(folder: str) -> str:
 
 
 def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T | None:
-    """The result of an inspection; what it raises is put to the errors, with its column."""
+    """Return the result of an inspection; add what it raises to the errors, with its column."""
     try:
         with blaming(column):
             return inspect()

@@ -64,7 +64,7 @@ class Claims:
             self._lost[self._writers[key]].append(self._readers[key])
 
     def id_errors(self, row: Row | BadRow) -> Iterator[FieldError]:
-        """An error for an id that an earlier row has."""
+        """Return an error if an earlier row has the same id."""
         first = self._row_of_id.get(short_hash(row.id), row.number) if row.id else row.number
         if first != row.number:
             yield FieldError(
@@ -74,7 +74,7 @@ class Claims:
             )
 
     def file_errors(self, row: Row) -> Iterator[FieldError]:
-        """An error for every file that an earlier row writes too, or that any row reads."""
+        """Return an error for every file that an earlier row writes or any row reads."""
         for index, column in enumerate(_WRITTEN):
             writer = row.number * len(_WRITTEN) + index
             twin, readers = self._twins.get(writer), self._lost.get(writer, ())
@@ -97,7 +97,7 @@ def _twin(column: str, address: str, first: int) -> FieldError:
 
 
 def _lost(column: str, address: str, own: int, reader: int, read_as: str) -> FieldError:
-    """The error of a file that a row would write, and that a row reads."""
+    """Make the error of a file that one row would write and another reads."""
     what = address if column == "output" else f"the file {address} of its subtitles"
     whose = "this row" if reader == own else f"row number {reader}"
     is_read = "is the manifest" if reader == 0 else f"is the {read_as} of {whose}"

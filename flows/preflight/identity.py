@@ -47,7 +47,7 @@ def file_key(address: str) -> bytes:
 
 
 def local_path(address: str) -> str | None:
-    """The path of a file of this machine; None if the address leads elsewhere."""
+    """Return the path of a file on this machine, or None if the address is remote."""
     if not is_remote(address):
         return address
     protocol, path = _last_link(address)
@@ -61,7 +61,7 @@ def _last_link(address: str) -> tuple[str, str]:
 
 
 def in_one_form(name: str, *, ignores_case: bool) -> str:
-    """A name as it is compared: people and some disks take one Unicode form for the other."""
+    """Normalise a name for comparison: some disks take one Unicode form for another."""
     name = name if name.isascii() else normalize("NFC", name)
     return normalize("NFC", name.casefold()) if ignores_case else name
 

@@ -31,7 +31,7 @@ FREE = "Move it, choose another output, or allow it to be replaced with --overwr
 
 
 def kind_at(address: str) -> Kind:
-    """What is at an address. Raises OSError."""
+    """Return what exists at an address. Raises OSError."""
     path = local_path(address)
     if path is None:
         if addresses.is_folder(address):
@@ -48,7 +48,7 @@ def kind_at(address: str) -> Kind:
 def look_at_output(
     row: Row, fingerprint: str | None, work: str | None, *, overwrite: bool
 ) -> RowResult | SonicError | None:
-    """The result of a finished row, or what forbids to render it; None if nothing does.
+    """Return the result of a finished row, the reason not to render it, or None.
 
     A link is never replaced: it may be the link that is meant, or the file. Raises OSError.
     """

@@ -25,7 +25,7 @@ def preview_address(address: str) -> str:
 
 
 def preview_of(planned: PlannedRow, seconds: float) -> Row:
-    """The first seconds of a row, as a row."""
+    """Return a row for the first seconds of a row."""
     row, output = planned.row, preview_address(planned.row.output)
     end = row.end if planned.plan.video_s <= seconds else (row.start or 0.0) + seconds
     return replace(
@@ -34,7 +34,7 @@ def preview_of(planned: PlannedRow, seconds: float) -> Row:
 
 
 def check_previews(rows: Ledger, config: RenderConfig, weights_sha256: str) -> Iterator[Outcome]:
-    """What is to be done about the previews of the rows that will be rendered.
+    """Decide what to do about the previews of the rows that will be rendered.
 
     `config` is that of previews. No file is replaced that a row reads or writes.
     """

@@ -81,14 +81,14 @@ class RenderConfig(VideoConfig):
         return self.rows_in_flight or (1 if alone else min(max(num_workers, 2), MAX_ROWS))
 
     def for_previews(self) -> "RenderConfig":
-        """The configuration with the steps of previews; at least one of them is run."""
+        """Return the configuration with the steps of previews; at least one step is run."""
         sampling, num_steps = self.sampling, self.preview.steps
         few = (n for n in range(num_steps, sampling.steps) if int(n * sampling.strength))
         steps = next(few, sampling.steps)
         return self.model_copy(update={"sampling": sampling.model_copy(update={"steps": steps})})
 
     def for_row(self, row: Row) -> "RenderConfig":
-        """The configuration with everything that the row says instead."""
+        """Return the configuration with the overrides of a row."""
         guidance = row.audio_guidance
         portrait = {"resolution": row.resolution, "framing": row.framing}
         sampling = {
@@ -150,7 +150,7 @@ def load_preset(preset: str) -> RenderConfig:
 
 
 def _check_key(provenance: ProvenanceConfig) -> None:
-    """Raises ConfigError if a key cannot sign, which is known only when it has signed."""
+    """Sign something to test the key: raises ConfigError if it cannot."""
     from sonic_ops.provenance.c2pa import signer_of
 
     if signer := signer_of(provenance):
@@ -158,7 +158,7 @@ def _check_key(provenance: ProvenanceConfig) -> None:
 
 
 def _with_encoder(config: RenderConfig) -> MediaConfig:
-    """The settings of the media with an encoder that is known, so that all workers take it.
+    """Return the media settings with a known encoder, so that all workers use the same.
 
     Raises ConfigError where it is missing here and work is done here.
     """

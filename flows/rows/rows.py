@@ -116,7 +116,7 @@ def suspected_typos(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def passed_through(line: Line) -> dict[str, object]:
-    """What goes from a line into the results as it is: what is only kept, and unknown columns."""
+    """Return the cells that pass into the results unchanged: kept and unknown columns."""
     return {
         name: value
         for name, value in line.cells.items()
@@ -139,7 +139,7 @@ def _parse_cells(line: Line) -> tuple[dict[str, Any], tuple[SonicError, ...]]:
 
 
 def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
-    """What is wrong between cells that are right one by one."""
+    """Check cells that are valid alone against one another."""
     errors: list[SonicError] = []
     start, end = values["start"] or 0.0, values["end"]
     if end is not None and end <= start:

@@ -70,7 +70,7 @@ class Journal:
                 filesystem.rmdir(path)  # if it is empty
 
     def ended(self) -> tuple[str, ...]:
-        """The files of this run and of runs that have ended: nobody writes to them any more."""
+        """List the files of this run and of runs that have ended, which nobody writes to."""
         by_run: dict[str, list[str]] = {}
         for name in filter(_OURS.fullmatch, sorted(names_in(self._folder))):
             by_run.setdefault(name.split(".")[0], []).append(addresses.join(self._folder, name))
@@ -107,7 +107,7 @@ def folder_of(results: str) -> str:
 
 
 def journaled(results: str) -> Iterator[RowResult]:
-    """What the journals of all runs say; a line that was cut off is left out.
+    """Read the journals of all runs; a line that was cut off is left out.
 
     Raises OSError: what cannot be read must not be taken for empty, and be removed.
     """

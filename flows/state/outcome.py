@@ -37,7 +37,7 @@ class Rendered:
 def done(
     planned: PlannedRow, rendered: Rendered, spent: Spent, leases: Leases, *, keep_work: bool
 ) -> RowResult:
-    """The result of a finished row; its receipt is written and its work folder removed.
+    """Return the result of a finished row; write its receipt and remove its work folder.
 
     Who has lost the lease of the row leaves the folder to the command that has it now.
     """
@@ -71,19 +71,19 @@ def _provenance(found: str) -> str:
 
 
 def skipped(planned: PlannedRow, known: RowResult) -> RowResult:
-    """The result of a row that another command has finished since the preflight."""
+    """Return the result of a row that another command has finished since the preflight."""
     row = planned.row
     return replace(known, row=row.number, id=row.id, place=row.place, status="skipped")
 
 
 def elsewhere(planned: PlannedRow, error: InWorkElsewhereError) -> RowResult:
-    """The result of a row that another command renders."""
+    """Return the result of a row that another command renders."""
     result = replace(_base(planned, Spent()), status="elsewhere", peak_memory_mb=None, wall_s=None)
     return replace(result, notes=_joined(result.notes, error.message), remedy=error.remedy)
 
 
 def failed(planned: PlannedRow, error: BaseException, spent: Spent) -> RowResult:
-    """The result of a row that could not be rendered; its work folder stays for the next try."""
+    """Return the result of a failed row; its work folder stays for the next try."""
     if isinstance(error, SonicError):
         said, remedy = sentence_of(error), error.remedy
     else:
@@ -128,13 +128,13 @@ def _noted(planned: PlannedRow, error: BaseException) -> str:
 
 
 def _retries(account: RowCosts) -> str:
-    """What was computed twice."""
+    """Say which jobs ran twice."""
     jobs = ", ".join(f"{count} x {name}" for name, count in sorted(account.retries.items()))
     return f"run again because workers were lost: {jobs}" if jobs else ""
 
 
 def _lowered(work: str) -> str:
-    """What was made in the low-memory form, by this run or one before it."""
+    """Say what was made in the low-memory form, in this run or an earlier one."""
     try:
         names = names_in(low_memory_folder(work))
     except OSError as error:

@@ -33,7 +33,7 @@ HASHED_BYTES = 256 << 20
 
 
 def work_root(output: str) -> str:
-    """The folder beside an output that holds work in progress and receipts."""
+    """Return the folder beside an output that holds work in progress and receipts."""
     return addresses.join(addresses.folder_of(output), WORK_ROOT)
 
 
@@ -59,7 +59,7 @@ def receipt_address(output: str) -> str:
 
 
 def lease_target(output: str) -> str:
-    """What a command that renders an output takes the lease of."""
+    """Return the name of the lease that a command takes to render an output."""
     return addresses.join(work_root(output), "leases", addresses.name_of(output))
 
 
@@ -72,7 +72,7 @@ def write_owner(work: str, output: str, fingerprint: str) -> None:
 
 
 def read_owner(work: str) -> tuple[str, str] | None:
-    """The output and the fingerprint that a folder is the work of; None if it does not say.
+    """Return the output and fingerprint that a work folder belongs to, or None.
 
     Raises OSError where that cannot be read.
     """
@@ -95,8 +95,10 @@ def write_receipt(result: RowResult, account: RowCosts) -> None:
 
 
 def announce(work: str, finished: Path) -> None:
-    """Keep in a work folder what is about to be published: a command that ends before it writes
-    the receipt leaves a file that is known all the same."""
+    """Note in a work folder which file is about to be published.
+
+    A command that ends before it writes the receipt leaves a file that is known all the same.
+    """
     note, stamp = addresses.join(work, PUBLISHED), stamp_of(str(finished))
     if addresses.read_json(note) != stamp:
         with written(note) as path:
@@ -104,7 +106,7 @@ def announce(work: str, finished: Path) -> None:
 
 
 def origin_of(row: Row, fingerprint: str | None, work: str | None) -> RowResult | Origin:
-    """The result of a finished row if nothing has changed since; else whose its output is.
+    """Return the result of an unchanged finished row, else who owns its output.
 
     A file is ours if it is as a receipt or a work folder of the row says. Raises OSError.
     """
@@ -118,7 +120,7 @@ def origin_of(row: Row, fingerprint: str | None, work: str | None) -> RowResult 
 
 
 def foreign_receipt(output: str) -> str | None:
-    """The address of the receipt of an output if something else is there, which is not replaced."""
+    """Return the receipt's address if something else is there, which is not replaced."""
     address = receipt_address(output)
     if not addresses.is_remote(address) and not posixpath.lexists(address):
         return None
@@ -128,7 +130,7 @@ def foreign_receipt(output: str) -> str | None:
 
 
 def finished_result(output: str, fingerprint: str) -> RowResult | None:
-    """The result of an earlier run, if its output and all that decides it are as then."""
+    """Return the result of an earlier run if its output and inputs are unchanged."""
     receipt = _read_receipt(output)
     if receipt["result"].get("fingerprint") != fingerprint or stamp_of(output) != _stamp_in(
         receipt
@@ -157,7 +159,7 @@ def output_state(output: str, fingerprint: str | None) -> str | None:
 
 
 def received_fingerprint(output: str) -> object:
-    """The fingerprint of the last finished render of an output, None if there is none."""
+    """Return the fingerprint of an output's last finished render, or None."""
     return _read_receipt(output)["result"].get("fingerprint")
 
 
@@ -168,7 +170,7 @@ def received_timings(output: str) -> dict[str, Any]:
 
 
 def _announced(row: Row, root: str) -> Iterator[object]:
-    """What the work folders of a row say that they publish, whatever its settings were."""
+    """Return what the work folders of a row publish, under any settings."""
     ending = work_folder_ending(row)
     for name in names_in(root):
         if name.endswith(ending):
@@ -176,7 +178,7 @@ def _announced(row: Row, root: str) -> Iterator[object]:
 
 
 def _read_receipt(output: str) -> dict[str, Any]:
-    """A receipt; without a result if there is none."""
+    """Read a receipt; without a result if there is none."""
     receipt = addresses.read_json(receipt_address(output))
     if not isinstance(receipt, dict) or not isinstance(receipt.get("result"), dict):
         return {"result": {}}

@@ -95,7 +95,7 @@ ResultLine: TypeAlias = tuple[RowResult, Mapping[str, object]]
 
 
 def result_from(content: Mapping[str, Any]) -> RowResult:
-    """A result that was written earlier, perhaps by another version. Raises TypeError."""
+    """Restore a result that an earlier run wrote, perhaps of another version. Raises TypeError."""
     known = {name: content[name] for name in SCHEMA.names if name in content}
     for name in _ADDRESSES:
         known[name] = known.get(name) and addresses.local_path(known[name])
@@ -103,7 +103,7 @@ def result_from(content: Mapping[str, Any]) -> RowResult:
 
 
 def rejected(row: BadRow) -> RowResult:
-    """The result of a row that was not rendered because cells of it are wrong."""
+    """Return the result of a row that was not rendered because of invalid cells."""
     return RowResult(
         row=row.number,
         id=row.id,
@@ -117,7 +117,7 @@ def rejected(row: BadRow) -> RowResult:
 
 
 def sentence_of(error: SonicError) -> str:
-    """The sentence of an error, with its column where it has one."""
+    """Format an error as a sentence, with its column if it has one."""
     return f"column {error.field}: {error.message}" if error.field else error.message
 
 
@@ -161,7 +161,7 @@ def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> No
 
 
 def read_results(address: str) -> Iterator[RowResult]:
-    """The results of a table that was written earlier; nothing if it is damaged.
+    """Read the results of an earlier table; nothing if it is damaged.
 
     Raises OSError where it cannot be read: it must not be taken for empty, and be replaced.
     """
@@ -182,7 +182,7 @@ def _batches(lines: Iterable[ResultLine]) -> Iterator[list[ResultLine]]:
 
 
 def _kinds_of_extras(lines: Iterable[ResultLine]) -> dict[str, pa.DataType]:
-    """The type of every column that passes through; text if its values have none in common."""
+    """Find the type of every column that passes through; text if its values differ in type."""
     kinds: dict[str, pa.DataType] = {}
     for batch in _batches(lines):
         for name in dict.fromkeys(name for _, extras in batch for name in extras):

@@ -79,12 +79,12 @@ def correlate(excerpt_S: NDArray[np.float32], around_S: NDArray[np.float32]) -> 
 
 
 def _excerpts(wav: Path, num_samples: int) -> list[tuple[int, NDArray[np.float32]]]:
-    """The loudest excerpts of the first, second and last third."""
+    """Return the loudest excerpts of the first, second and last third."""
     return [_loudest(wav, num_samples * third // 3, num_samples) for third in range(3)]
 
 
 def _loudest(wav: Path, start: int, num_samples: int) -> tuple[int, NDArray[np.float32]]:
-    """The loudest excerpt that starts within a minute of `start`, and where it starts."""
+    """Find the loudest excerpt that starts within a minute of `start`, and its start."""
     samples = read_samples(wav, start, min(start + SEARCHED_SAMPLES, num_samples))
     places = range(0, max(len(samples) - EXCERPT_SAMPLES, 0) + 1, EXCERPT_SAMPLES // 2)
     excerpts = [samples[place : place + EXCERPT_SAMPLES] for place in places]
@@ -97,7 +97,7 @@ def _loudest(wav: Path, start: int, num_samples: int) -> tuple[int, NDArray[np.f
 def _around(
     heard: Path, excerpt: tuple[int, NDArray[np.float32]], lead: int
 ) -> NDArray[np.float32]:
-    """What is heard around the place of an excerpt; the file's sound starts `lead` samples late."""
+    """Read around the place of an excerpt; the file's audio starts `lead` samples late."""
     start, samples = excerpt
     first, length = start - lead - MAX_LAG_SAMPLES, len(samples) + 2 * MAX_LAG_SAMPLES
     around = read_samples(heard, max(first, 0), first + length)
@@ -106,7 +106,7 @@ def _around(
 
 
 def _lag(samples: NDArray[np.float32], around: NDArray[np.float32]) -> int | None:
-    """Samples by which an excerpt is heard late."""
+    """Return the number of samples by which an excerpt is late."""
     if not len(samples):
         return None
     place, likeness = correlate(samples, around)

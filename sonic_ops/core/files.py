@@ -41,7 +41,7 @@ def is_remote(address: str) -> bool:
 
 
 def path_of(address: str) -> str:
-    """The path in an address: the signature of a web address is no part of its name."""
+    """Return the path of an address, without the signature of a web address."""
     if not address.startswith(_WEB):
         return address
     parts = urlsplit(address)
@@ -49,21 +49,21 @@ def path_of(address: str) -> str:
 
 
 def local_path(address: str) -> str:
-    """The path that a `file://` address means; any other address as it is."""
+    """Return the path of a `file://` address; any other address unchanged."""
     if not address.startswith("file://"):
         return address
     return os.fsdecode(unquote_to_bytes(address.removeprefix("file://").removeprefix("localhost")))
 
 
 def printable(address: str) -> str:
-    """An address for people: of a signed web address, without the signature."""
+    """Format an address for people: a signed web address without its signature."""
     if address.startswith(_WEB) and "?" in address:
         return f"{path_of(address)}?..."
     return as_text(address)
 
 
 def as_text(address: str) -> str:
-    """An address for tables and databases: a name that is not UTF-8 as a `file://` address."""
+    """Format an address as UTF-8 text: a name that is not UTF-8 as a `file://` address."""
     try:
         address.encode()
     except UnicodeEncodeError:
@@ -73,7 +73,7 @@ def as_text(address: str) -> str:
 
 @contextmanager
 def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """The file system of an address and the path in it. Raises nothing but OSError."""
+    """Return the file system of an address and the path in it. Raises nothing but OSError."""
     try:
         filesystem, path = _filesystem(address)
         filesystem.invalidate_cache()  # what other machines write meanwhile must be seen
@@ -87,7 +87,7 @@ def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
 
 
 def _filesystem(address: str) -> tuple[AbstractFileSystem, str]:
-    """The store of an address; `::` in a name is a part of it, as long as it chains no stores."""
+    """Return the store of an address; `::` is part of a name unless it chains stores."""
     if not is_remote(address):
         return LocalFileSystem(), local_path(address)
     chained = address.split("::")[1:]
@@ -140,7 +140,7 @@ def remove_folder(folder: str) -> None:
 
 
 def names_in(folder: str) -> frozenset[str]:
-    """The names of what a folder holds; none is fine."""
+    """List the names in a folder; a missing folder has none."""
     with reached(folder) as (filesystem, path), suppress(FileNotFoundError):
         found = filesystem.ls(path, detail=False)
         return frozenset(posixpath.basename(str(name).rstrip("/")) for name in found)
@@ -149,7 +149,7 @@ def names_in(folder: str) -> frozenset[str]:
 
 @contextmanager
 def fetched(address: str) -> Iterator[Path]:
-    """A local path to read from: the file itself, or a copy for as long as it is needed."""
+    """Yield a local path to read from: the file itself, or a temporary copy."""
     with reached(address) as (filesystem, path):
         pass
     if isinstance(filesystem, LocalFileSystem):
@@ -164,7 +164,7 @@ def fetched(address: str) -> Iterator[Path]:
 
 @contextmanager
 def written(address: str, check: Callable[[], None] | None = None) -> Iterator[Path]:
-    """A local path to write to; if all goes well, it is published at `address`.
+    """Yield a local path to write to; without an error it is published at `address`.
 
     `check` may forbid that at the last moment, by raising.
     """
@@ -200,7 +200,7 @@ def publish(source: Path, address: str, check: Callable[[], None] | None = None)
 
 @contextmanager
 def draft_of(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write to; it takes the name of `target` if all goes well."""
+    """Yield a path beside `target` to write to; without an error it is renamed to `target`."""
     draft = target.with_name(_draft_name())
     try:
         yield draft
@@ -210,7 +210,7 @@ def draft_of(target: Path) -> Iterator[Path]:
 
 
 def weights_folder(weights: str) -> Path:
-    """The folder that `models.weights` names: `package:NAME`, or a path. Raises ConfigError."""
+    """Return the folder of `models.weights`: `package:NAME`, or a path. Raises ConfigError."""
     folder = Path(weights)
     if weights.startswith(PACKAGED):
         folder = PACKAGE_WEIGHTS / weights.removeprefix(PACKAGED)
@@ -235,13 +235,13 @@ def weights_base(folder: Path) -> Path | None:
 
 
 def weights_notice(weights: str) -> str | None:
-    """What must be said when weights are used: the first line of their NOTICE, if they have one."""
+    """Return the first line of the weights' NOTICE, to print when they are used."""
     notice = weights_folder(weights) / "NOTICE"
     return notice.read_text("utf-8").partition("\n")[0] if notice.is_file() else None
 
 
 def storage_fault(error: OSError) -> RenderError:
-    """What is wrong where a machine could not read or write its own files."""
+    """Make the error for a machine that cannot read or write its own files."""
     full = error.errno in _FULL
     place = f" at {error.filename}" if error.filename else ""
     if error.filename2:  # a copy or a move: what matters is where to

@@ -60,7 +60,7 @@ def check_pictures(path: Path, duration_s: float, expected: Expected) -> tuple[s
 
 
 def broken(path: Path, what: str) -> BrokenOutputError:
-    """The error of a finished file that shows or sounds like nothing."""
+    """Make the error of a finished file without picture or sound."""
     return BrokenOutputError(
         f"the video {path.name} {what}",
         remedy="Check the weights and models.dtype of the preset, remove the work folder of the "
@@ -87,7 +87,7 @@ def _seen(path: Path, duration_s: float) -> list[NDArray[np.int16]]:
 
 
 def _frames_at(container: InputContainer, duration_s: float) -> Iterator[VideoFrame]:
-    """The key frames before some moments and a frame soon after each, so that little is decoded."""
+    """Decode the key frame before each moment and a frame soon after it."""
     stream, seen = container.streams.video[0], set[int | None]()
     for moment in range(MOMENTS // 2):
         at_s = duration_s * (moment + 0.5) / (MOMENTS // 2)

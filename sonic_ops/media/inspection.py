@@ -87,7 +87,7 @@ def verify_video(
 
 
 def wrong(path: Path, what: str) -> VerifyError:
-    """The error of a finished file that is not what was planned."""
+    """Make the error of a finished file that is not as planned."""
     return VerifyError(
         f"The video {path.name} {what}",
         remedy="Render the row again; if the error persists, report it.",
