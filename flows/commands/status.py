@@ -110,7 +110,7 @@ def row_statuses(
             said = f"{line.place}: {'; '.join(sentences)}"
         else:
             try:
-                fingerprint = weights and fingerprint_of(row, config, weights, digest)
+                fingerprint = weights and fingerprint_of(row, config.for_row(row), weights, digest)
                 status, said = _of_files(row, fingerprint, known.get((row.id, row.output)))
             except MissingFileError as error:
                 said = f"{line.place}: {error}"

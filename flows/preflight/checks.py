@@ -112,8 +112,11 @@ class RowChecker:
         errors = list(row.errors)
         _kept(errors, "output", lambda: errors.extend(self._folder_errors(row)))
         errors.extend(self._consent_errors(row))
-        errors.extend(self._resolution_errors(row))
-        fingerprint = _kept([], "audio", lambda: self._fingerprint(row))  # said by the inspection
+        ours = self._config.for_row(row)
+        errors.extend(self._resolution_errors(ours))
+        fingerprint = _kept(
+            [], "audio", lambda: self._fingerprint(row, ours)
+        )  # said by the inspection
         found: RowResult | SonicError | None = None
         if not any(error.field == "output" for error in errors):
             found = _kept(errors, "output", lambda: self._look_at_output(row, fingerprint))
@@ -121,12 +124,15 @@ class RowChecker:
             errors.append(found)
         if isinstance(found, RowResult) and not errors:
             return replace(found, row=row.number, id=row.id, place=row.place, status="skipped")
-        return self._inspect(row, fingerprint, errors)
+        return self._inspect(row, ours, fingerprint, errors)
 
     def _inspect(
-        self, row: Row, fingerprint: str | None, errors: list[SonicError]
+        self,
+        row: Row,
+        config: RenderConfig,
+        fingerprint: str | None,
+        errors: list[SonicError],
     ) -> PlannedRow | BadRow:
-        config = self._config.for_row(row)
         audio = _kept(errors, "audio", lambda: self._audio(row.audio, row.start, row.end))
         portrait = _kept(
             errors,
@@ -140,7 +146,7 @@ class RowChecker:
         film = _kept(errors, "portrait", lambda: _inspect_film(row, config.portrait, length_s))
         more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s, config.overwrite))
         if fingerprint is None and not errors:  # a file that came and went
-            fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row))
+            fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row, config))
         if errors or not (audio and portrait and fingerprint) or None in (film, more):
             return BadRow(row.number, row.id, tuple(errors), row.output, row.place)
         return PlannedRow(
@@ -154,8 +160,8 @@ class RowChecker:
             (audio.rate_hz, audio.num_channels),
         )
 
-    def _fingerprint(self, row: Row) -> str:
-        return fingerprint_of(row, self._config, self._weights_sha256, self._digest)
+    def _fingerprint(self, row: Row, ours: RenderConfig) -> str:
+        return fingerprint_of(row, ours, self._weights_sha256, self._digest)
 
     def _look_at_output(self, row: Row, fingerprint: str | None) -> RowResult | SonicError | None:
         config = self._config
@@ -169,8 +175,8 @@ class RowChecker:
                 field="consent",
             )
 
-    def _resolution_errors(self, row: Row) -> Iterator[SonicError]:
-        asked, own = self._config.for_row(row).portrait.resolution, self._resolution
+    def _resolution_errors(self, ours: RenderConfig) -> Iterator[SonicError]:
+        asked, own = ours.portrait.resolution, self._resolution
         if own is not None and asked != own:
             yield FieldError(
                 f"the weights of the preset were not trained for a resolution of {asked}",

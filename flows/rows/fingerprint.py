@@ -23,14 +23,13 @@ LARGE_BYTES = 64 << 20
 
 
 def fingerprint_of(
-    row: Row, config: RenderConfig, weights_sha256: str, digest: Callable[[str], str]
+    row: Row, ours: RenderConfig, weights_sha256: str, digest: Callable[[str], str]
 ) -> str:
     """Hash of the inputs' content, of every setting that shows in the video, weights and version.
 
-    How many workers render it is no part of it; the kind of device and the threads of a worker
-    are, since sums are cut by them. Raises MissingFileError.
+    `ours` is the configuration of the row. The number of workers is no part of the hash; the kind
+    of device and the threads of a worker are, since sums are cut by them. Raises MissingFileError.
     """
-    ours = config.for_row(row)
     deciding = {
         "version": sonic_ops.__version__,
         "numerics": NUMERICS,

@@ -1,7 +1,7 @@
 """What the ending of an output says: its container, and which codecs go into it."""
 
 from dataclasses import dataclass
-from pathlib import PurePath
+from posixpath import splitext
 from typing import Literal, get_args
 
 from sonic_ops.core.errors import FieldError
@@ -50,7 +50,7 @@ ENDINGS = tuple(FORMATS)
 
 def format_of(output: str) -> Format:
     """Return the format of an output by its extension. Raises FieldError."""
-    ending = PurePath(output).suffix.lower()
+    ending = splitext(output)[1].lower()
     if ending not in FORMATS:
         raise FieldError(
             f"{output!r} is no video that can be written",
@@ -62,4 +62,4 @@ def format_of(output: str) -> Format:
 
 def likely_format(output: str) -> Format:
     """Return the format of an output, or MP4 so that other checks can go on."""
-    return FORMATS.get(PurePath(output).suffix.lower(), FORMATS[ENDINGS[0]])
+    return FORMATS.get(splitext(output)[1].lower(), FORMATS[ENDINGS[0]])

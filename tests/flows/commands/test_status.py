@@ -59,7 +59,7 @@ def rendered(manifest: str, cells: Cells) -> Path:
     with open_manifest(manifest) as lines:
         row = parse_row(next(lines.lines()), str(Path(manifest).parent), None)
     assert isinstance(row, Row)
-    fingerprint = fingerprint_of(row, config, weights_of(config), addresses.sha256_of)
+    fingerprint = fingerprint_of(row, config.for_row(row), weights_of(config), addresses.sha256_of)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(b"a video")
     result = RowResult(1, row.id, "done", output=row.output, fingerprint=fingerprint)
