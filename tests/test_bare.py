@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -37,13 +38,18 @@ def clone(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path / "clone")  # pytest would keep some gigabytes of packages
 
 
+def bare_environment(folder: Path) -> dict[str, str]:
+    """Return variables with a bare PATH and a home in `folder`, and how pip reaches its index."""
+    (folder / "bin").mkdir()
+    env = {name: text for name, text in os.environ.items() if name.startswith(KEPT)}
+    return env | {"PATH": fill_bare_path(folder / "bin"), "HOME": str(folder)}
+
+
 @pytest.mark.slow
 def test_both_commands_install_what_they_need(tmp_path: Path, clone: Path) -> None:
     row = {"id": "one", "portrait": str(FACE), "audio": str(SPEECH), "end": 1.0}
     (tmp_path / "m.jsonl").write_text(json.dumps(row | {"output": str(tmp_path / "one.mp4")}))
-    (tmp_path / "bin").mkdir()
-    env = {name: text for name, text in os.environ.items() if name.startswith(KEPT)}
-    env |= {"PATH": fill_bare_path(tmp_path / "bin"), "HOME": str(tmp_path)}
+    env = bare_environment(tmp_path)
 
     subprocess.run(["make", "render", f"INPUT={tmp_path}/m.jsonl"], cwd=clone, env=env, check=True)
     assert (tmp_path / "one.mp4").stat().st_size > 10_000
@@ -53,3 +59,25 @@ def test_both_commands_install_what_they_need(tmp_path: Path, clone: Path) -> No
 
     some = {"PYTEST_ADDOPTS": "tests/training/test_speech.py tests/sonic_ops/core"}
     subprocess.run(["make", "test", "TEST_JOBS=1"], cwd=clone, env=env | some, check=True)
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_the_example_of_the_readme_in_an_empty_environment(
+    tmp_path: Path, clone: Path
+) -> None:
+    env, python = bare_environment(tmp_path), clone / "empty" / "bin" / "python"
+
+    def run(*command: str | Path, cwd: Path) -> None:
+        subprocess.run([*map(str, command)], cwd=cwd, env=env, check=True)
+
+    run("python3", "-m", "venv", clone / "empty", cwd=clone)
+    run(python, "-m", "pip", "-q", "wheel", "--no-deps", "-w", clone / "dist", ".", cwd=clone)
+    (wheel,) = (clone / "dist").glob("*.whl")
+    run(python, "-m", "pip", "-q", "install", "-c", "constraints.txt", wheel, cwd=clone)
+    (tmp_path / "elsewhere" / "examples").mkdir(parents=True)
+    for name in ("ada.png", "young_man.wav"):
+        shutil.copy2(clone / "examples" / name, tmp_path / "elsewhere" / "examples")
+    readme = (clone / "README.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(import torch\n.*?)^```", readme, re.M | re.S)
+    run(python, "-c", code, cwd=tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / "ada.webp").stat().st_size > 10_000
