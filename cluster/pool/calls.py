@@ -61,37 +61,35 @@ def call(
     """Call a method of a worker. Nothing is raised but what ends the process."""
     reset_peaks()
     started_s, kept_bytes = time.perf_counter(), _kept_bytes()
-    try:
-        result, low_memory = _result(getattr(worker, method), arguments, low_memory=low_memory)
-    except SonicError as error:
-        return Outcome(worker_s=time.perf_counter() - started_s, error=error)
-    except Exception as error:
-        return Outcome(
-            worker_s=time.perf_counter() - started_s,
-            error=_error_of(method, error, kept_bytes),
-            trace=traceback.format_exc(),
-        )
+    job = getattr(worker, method)
+    forms = _forms(job, low_memory=low_memory)
+    for form in forms:
+        try:
+            result = job(*arguments, **form)
+        except SonicError as error:
+            return Outcome(worker_s=time.perf_counter() - started_s, error=error)
+        except Exception as error:
+            if form is forms[-1] or not _is_out_of_memory(error):
+                return Outcome(
+                    worker_s=time.perf_counter() - started_s,
+                    error=_error_of(method, error, kept_bytes),
+                    trace=traceback.format_exc(),
+                )
+        else:
+            break
+        # The traceback is gone after the handler, and with it the tensors it held.
+        torch.cuda.empty_cache()
     results = (result,) if num_returns == 1 else tuple(result)
     assert len(results) == num_returns
-    return Outcome(results, time.perf_counter() - started_s, low_memory, peaks=peaks())
+    return Outcome(results, time.perf_counter() - started_s, bool(form), peaks=peaks())
 
 
-def _result(
-    method: Callable[..., Any], arguments: Sequence[Any], *, low_memory: bool
-) -> tuple[Any, bool]:
-    """Return the result, and whether the low-memory form made it."""
-    has_form = "low_memory" in inspect.signature(method).parameters
-    if not has_form:
-        return method(*arguments), False
-    if not low_memory:
-        try:
-            return method(*arguments), False
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                raise
-            # The traceback is gone after this block, and with it the tensors it held.
-        torch.cuda.empty_cache()
-    return method(*arguments, low_memory=True), True
+def _forms(job: Callable[..., Any], *, low_memory: bool) -> list[dict[str, bool]]:
+    """Return the arguments of the forms to try, one after another."""
+    if "low_memory" not in inspect.signature(job).parameters:
+        return [{}]
+    frugal = {"low_memory": True}
+    return [frugal] if low_memory else [{}, frugal]
 
 
 def _error_of(method: str, error: Exception, kept_bytes: int) -> SonicError:

@@ -94,21 +94,22 @@ class Denoising:
             first, end = 0, len(self.segments) + stop - start - 1
             while first < end:
                 last = first + BLOCK_SEGMENTS * self.pool.num_workers
-                yield self._block(start, stop, range(first, last), is_last=last >= end)
+                made = self._made(start, stop, range(first, last))
+                for step, index in made:
+                    self.graph.make(step, index)
+                tickets = tuple(self.graph.stored[index] for step, index in made if step == stop)
+                frame_steps = sum(len(self.segments[index]) for _, index in made)
+                yield Block(start, tickets, frame_steps, is_last=last >= end)
                 first = last
 
-    def _block(self, start: int, stop: int, span: range, *, is_last: bool) -> Block:
-        made = [
+    def _made(self, start: int, stop: int, span: range) -> list[tuple[int, int]]:
+        """Return the (step, segment) of a block, which moves to the left with every step."""
+        return [
             (step, index + start + 1 - step)
             for step in range(start + 1, stop + 1)
             for index in span
             if index + start + 1 - step in self.remaining.made[step]
         ]
-        for step, index in made:
-            self.graph.make(step, index)
-        tickets = tuple(self.graph.stored[index] for step, index in made if step == stop)
-        frame_steps = sum(len(self.segments[index]) for _, index in made)
-        return Block(start, tickets, frame_steps, is_last)
 
     def _settle(self, block: Block) -> int:
         """Wait for a block and drop the checkpoints that nobody goes back to; the work it was.

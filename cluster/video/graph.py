@@ -6,7 +6,7 @@ denoising in step k leads from k to k + 1.
 
 from collections.abc import Callable
 
-from cluster.pool.base import Pool, Ref
+from cluster.pool.base import Affinity, Pool, Ref
 from cluster.video.jobs import (
     ConditionJob,
     DenoiseJob,
@@ -44,9 +44,8 @@ class Graph:
         self.plan, self.remaining, self.address = plan, remaining, address
         self.segments = plan(0).segments
         self.num_tokens = num_tokens_of(request.num_samples)
-        self.portrait = self._submit(
-            0, "condition_portrait", request.portrait, request.seed, self.sampling.condition_noise
-        )[0]
+        shown = (request.portrait, request.seed, self.sampling.condition_noise)
+        self.portrait = pool.submit("condition_portrait", *shown, affinity=self._affinity(0))[0]
         self.audio_condition: dict[int, Ref] = {}
         self.stored: dict[int, Ref] = {}
         self.halos: dict[tuple[int, int, int], Ref] = {}  # step, owner, reader
@@ -96,7 +95,9 @@ class Graph:
         )
         halos = [self.halos.pop((step, owner, writer)) for owner in sources]
         arguments = (job, self.portrait, self._heard(writer), *halos)
-        refs = self._submit(writer, "denoise", *arguments, num_returns=len(targets))
+        refs = self.pool.submit(
+            "denoise", *arguments, affinity=self._affinity(writer), num_returns=len(targets)
+        )
         for owner, ref in zip(targets, refs, strict=True):
             self.parts[step, writer, owner] = ref
 
@@ -111,7 +112,9 @@ class Graph:
         if step == self.stop:
             store = StoreJob(segment, parts, step, self.address(step, owner), self.sampling)
             arguments = (store, self.portrait, *halos)
-            self.stored[owner] = self._submit(owner, "store", *arguments, persistent=True)[0]
+            self.stored[owner] = self.pool.submit(
+                "store", *arguments, affinity=self._affinity(owner), persistent=True
+            )[0]
         else:
             job = FuseJob(segment, parts, tuple(self._readers(step, owner).values()))
             self._scatter(step, owner, "fuse", job, *halos)
@@ -128,7 +131,9 @@ class Graph:
 
     def _scatter(self, step: int, owner: int, method: str, *arguments: object) -> None:
         readers = self._readers(step, owner)
-        refs = self._submit(owner, method, *arguments, num_returns=len(readers))
+        refs = self.pool.submit(
+            method, *arguments, affinity=self._affinity(owner), num_returns=len(readers)
+        )
         for reader, ref in zip(readers, refs, strict=True):
             self.halos[step, owner, reader] = ref
 
@@ -151,21 +156,15 @@ class Graph:
                 sampling=self.sampling,
                 target=self.request.audio_condition(segment),
             )
-            arguments = (job, self.portrait)
-            self.audio_condition[index] = self._submit(
-                index, "condition_frames", *arguments, persistent=True
+            self.audio_condition[index] = self.pool.submit(
+                "condition_frames",
+                job,
+                self.portrait,
+                affinity=self._affinity(index),
+                persistent=True,
             )[0]
         return self.audio_condition[index]
 
-    def _submit(
-        self,
-        segment: int,
-        method: str,
-        *arguments: object,
-        num_returns: int = 1,
-        persistent: bool = False,
-    ) -> tuple[Ref, ...]:
-        affinity = (self.request.order, segment)
-        return self.pool.submit(
-            method, *arguments, affinity=affinity, num_returns=num_returns, persistent=persistent
-        )
+    def _affinity(self, segment: int) -> Affinity:
+        """Prefer one worker for all jobs of a segment."""
+        return self.request.order, segment

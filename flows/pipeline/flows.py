@@ -56,10 +56,10 @@ def render_row(row: RowRun) -> Rendered:
 
     If a file of its work turns out to be damaged, the row is gone through again to make it anew.
     """
-    return retry_on_corrupt(lambda: _rendered(row))
+    return retry_on_corrupt(partial(_walk, row))
 
 
-def _rendered(row: RowRun) -> Rendered:
+def _walk(row: RowRun) -> Rendered:
     audio = decode_audio(row)
     portrait = prepare_portrait(row)
     context = encode_audio_context(row, audio)  # once, for the whole track
