@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sonic_ops.core.config import Count, Settings
+from sonic_ops.core.config import Count
+from sonic_ops.core.settings import Settings
 
 
 class ClusterConfig(Settings):

@@ -1,19 +1,15 @@
-"""The pool of Ray actors: the only module that speaks Ray, and the border of its exceptions.
+"""The pool of Ray actors, and the border of Ray's exceptions.
 
-Ray starts processes, keeps results and says who died. What runs where the dispatcher decides, and
-what is done about a death the crew: Ray restarts no actor and runs no task again.
+Ray starts processes, stores results and reports deaths. The dispatcher decides placement; the
+supervisor handles failures. Ray restarts no actor and runs no task again.
 """
 
 import logging
-import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Future
-from contextlib import chdir, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
@@ -28,9 +24,10 @@ from cluster.pool.actor import WorkerActor
 from cluster.pool.calls import AGAIN, MakeWorker, Outcome, Watch
 from cluster.pool.dispatcher import Call, Dispatcher, InputLostError, Worker
 from cluster.pool.lineage import Job
+from cluster.pool.ray_session import demand_room, num_fit, ray_running
 from cluster.pool.supervisor import Process, WorkerSupervisor
 from sonic_ops.core.config import ModelsConfig
-from sonic_ops.core.errors import ConfigError, RenderError, SonicError, WorkerLostError
+from sonic_ops.core.errors import RenderError, SonicError, WorkerLostError
 
 FIRST_DEMAND, GROWTH = 8, 2
 """Workers that a joined cluster is asked for at first, and then for each that is there."""
@@ -140,7 +137,7 @@ class RayPool:
     def num_wanted(self) -> int:
         if self._config.workers:
             return self._config.workers
-        self._fit = wanted = _num_fit(self._config)
+        self._fit = wanted = num_fit(self._config)
         if self._config.address and self._most:  # actors that wait are what an autoscaler sees
             wanted = max(wanted, GROWTH * len(self._supervisor.processes), FIRST_DEMAND)
         return max(1, min(wanted, self._most or wanted))
@@ -265,92 +262,11 @@ def open_ray_pool(
     watch: Watch,
 ) -> Iterator[RayPool]:
     """Join the cluster that the configuration names, or start one on this machine."""
-    with _ray_running(config, watch):
-        _demand_room(config)
+    with ray_running(config, watch):
+        demand_room(config)
         pool = RayPool(config, models, most, make_worker)
         try:
             pool.open()
             yield pool
         finally:
             pool.close()
-
-
-@contextmanager
-def _ray_running(config: ClusterConfig, watch: Watch) -> Iterator[None]:
-    """Start or join Ray, unless this process has already, and leave it."""
-    if ray.is_initialized():
-        yield
-        return
-    programs = () if config.address else ("gcs/gcs_server ", "raylet/raylet ")
-    try:
-        with watch("Ray", *programs):
-            _start_ray(config)
-            yield
-    except KeyboardInterrupt:  # to leave takes seconds: Ray does so itself when the process ends
-        raise
-    except BaseException:
-        ray.shutdown()
-        raise
-    ray.shutdown()
-
-
-def _start_ray(config: ClusterConfig) -> None:
-    common = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
-    if config.address:
-        try:
-            ray.init(address=config.address, **common)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ConfigError(
-                f"no Ray cluster answers at {config.address}: {error}",
-                remedy="Start it, or correct `cluster.address` in the preset.",
-            ) from error
-        return
-    # Ray counts CPUs to place actors; threads decide what they really use.
-    wanted = math.ceil((config.workers or 0) * config.cpus_per_worker)
-    num_cpus = max(wanted, len(os.sched_getaffinity(0)))
-    try:
-        with _in_utf8():
-            ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **common)
-    except Exception as error:  # no other class if the machine is so busy that Ray gives up
-        ray.shutdown()
-        raise RenderError(
-            f"Ray could not be started: {error}",
-            remedy="Run the same command again when the machine is less busy.",
-        ) from error
-
-
-@contextmanager
-def _in_utf8() -> Iterator[None]:
-    """Stand in another folder if the name of this one is not UTF-8, which Ray takes only."""
-    here = Path.cwd()
-    try:
-        str(here).encode()
-    except UnicodeEncodeError:
-        with chdir(tempfile.gettempdir()):
-            yield
-    else:
-        yield
-
-
-def _num_fit(config: ClusterConfig) -> int:
-    """Workers that fit into the cluster as it is now."""
-    total = ray.cluster_resources()
-    needs = {
-        "CPU": config.cpus_per_worker,
-        "GPU": config.gpus_per_worker,
-        "memory": config.memory_bytes,
-    }
-    return min(int(total.get(name, 0) / need) for name, need in needs.items() if need)
-
-
-def _demand_room(config: ClusterConfig) -> None:
-    """Raise ConfigError if the workers do not fit; a cluster that is joined may still grow."""
-    wanted = config.workers or 1
-    if config.address is None and _num_fit(config) < wanted:
-        total = ray.cluster_resources()
-        raise ConfigError(
-            f"{wanted} workers of {config.cpus_per_worker:g} CPUs and {config.gpus_per_worker:g} "
-            f"GPUs do not fit into {total.get('CPU', 0):g} CPUs and {total.get('GPU', 0):g} GPUs"
-            f" with {total.get('memory', 0) / 1e9:.3g} GB of memory for workers",
-            remedy="Lower `cluster.workers` or the resources per worker, or use a larger machine.",
-        )

@@ -16,7 +16,6 @@ from sonic_ops.core.config import (
     ModelsConfig,
     PortraitConfig,
     ProvenanceConfig,
-    Settings,
 )
 from sonic_ops.core.constants import OUTPUT_FPS
 from sonic_ops.core.errors import ConfigError
@@ -24,6 +23,7 @@ from sonic_ops.core.files import PACKAGED
 from sonic_ops.core.formats import likely_format
 from sonic_ops.core.presets import VideoConfig, preset_path, read_preset
 from sonic_ops.core.rates import frame_rate
+from sonic_ops.core.settings import Settings
 
 MAX_ROWS = 32
 """Rows in flight where nobody has asked for more: each has a thread and latents in memory."""

@@ -1,12 +1,9 @@
 """Settings of the mathematics and the media. Defaults are the values of the released model."""
 
-import logging
 from fractions import Fraction
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -17,6 +14,7 @@ from sonic_ops.core.constants import OUTPUT_FPS, SHIFT_FRAMES, WINDOW_FRAMES
 from sonic_ops.core.formats import VideoCodec
 from sonic_ops.core.native import native_dtype
 from sonic_ops.core.rates import frame_rate
+from sonic_ops.core.settings import Settings
 from sonic_ops.core.sizes import MAX_VIDEO_SIDE, MIN_SCALE
 from sonic_ops.core.timeline import PaddingMode
 
@@ -33,41 +31,6 @@ FrameRate = Annotated[
     PlainValidator(frame_rate, json_schema_input_type=float | str),
     PlainSerializer(str, return_type=str),
 ]
-
-OLD_KEYS: Final = {
-    "around": "latent_origin",
-    "edges": "padding_mode",
-    "reuse_every": "cache_interval",
-    "hold_colour": "colour_correction",
-    "audio_piece_s": "audio_chunk_s",
-}
-"""Preset keys of version 0.1, which work for one more release."""
-
-_log = logging.getLogger(__name__)
-
-
-class Settings(BaseModel):
-    """A frozen section of the configuration; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _rename_old_keys(cls, values: Any) -> Any:
-        """Accept keys and values of version 0.1, and print what they are called now."""
-        if not isinstance(values, dict):
-            return values
-        known = {
-            OLD_KEYS[key] if OLD_KEYS.get(key) in cls.model_fields else key: value
-            for key, value in values.items()
-        }
-        for key, now in zip(values, known, strict=False):
-            if key != now:
-                _log.warning("the preset key `%s` is now called `%s`", key, now)
-        if known.get("padding_mode") == "wrap":
-            _log.warning("`padding_mode: wrap` is now called `padding_mode: circular`")
-            known["padding_mode"] = "circular"
-        return known
 
 
 class ModelsConfig(Settings):

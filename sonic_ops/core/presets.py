@@ -14,7 +14,6 @@ from sonic_ops.core.config import (
     MediaConfig,
     PortraitConfig,
     SamplingConfig,
-    Settings,
 )
 from sonic_ops.core.constants import (
     FADE_TOKENS,
@@ -25,6 +24,7 @@ from sonic_ops.core.constants import (
 )
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import weights_folder
+from sonic_ops.core.settings import Settings
 
 INDEX: Final = "model_index.json"
 """What `SonicPipeline.from_pretrained` reads of a weights folder: its class, and its preset."""

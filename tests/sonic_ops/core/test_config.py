@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from cluster.video.jobs import VideoRequest
 from sonic_ops.core import native
 from sonic_ops.core.config import (
-    OLD_KEYS,
     AudioContext,
     MediaConfig,
     ModelsConfig,
@@ -17,6 +16,7 @@ from sonic_ops.core.config import (
 )
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.presets import VideoConfig
+from sonic_ops.core.settings import OLD_KEYS
 from sonic_ops.sampling.conditioning import FrameCondition
 
 
