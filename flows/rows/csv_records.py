@@ -9,15 +9,24 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+
+from flows.rows.limits import MAX_LINE
 
 SEPARATORS = ",;\t|"
 HEADER_LINES = 20
 MAX_LINES = 1000
 """Lines that a record may have: one that seems longer has a quotation mark too few."""
 _PROBLEM = 'has a quotation mark (") too many or too few: inside a quoted cell, write it twice'
+_LONG = f"has more than {MAX_LINE:,} characters"
 _SEP = re.compile(r'\s*"?sep=(.)"?,*\s*', re.IGNORECASE)
 
 csv.field_size_limit(sys.maxsize)  # a cell may hold a whole transcript
+
+
+class _TooLongError(csv.Error):
+    """A record has more characters than a row may have."""
 
 
 class _Lines:
@@ -25,31 +34,35 @@ class _Lines:
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines, self._again = iter(lines), deque[str]()
-        self._record: list[str] = []
-        self.number = 0
+        self.record: list[str] = []
+        self._length = self.number = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        if len(self._record) >= MAX_LINES:
+        if len(self.record) >= MAX_LINES:
             raise csv.Error("a record is too long")
         line = self._again.popleft() if self._again else next(self._lines)
-        self._record.append(line)
+        self.record.append(line)
+        self._length += len(line)
         self.number += 1
+        if self._length > MAX_LINE:
+            raise _TooLongError
         return line
 
     def begin(self) -> int:
         """Begin a record; the number of its first line."""
-        self._record.clear()
+        self.record.clear()
+        self._length = 0
         return self.number + 1
 
     def go_back(self, num_read: int = 1) -> None:
         """Read the record again, but for its first lines."""
-        again = self._record[num_read:]
+        again = self.record[num_read:]
         self._again.extendleft(reversed(again))
         self.number -= len(again)
-        self._record.clear()
+        self.record.clear()
 
 
 def csv_records(
@@ -68,15 +81,18 @@ def csv_records(
                 yield number, list(values), None
                 number = source.begin()
             return
-        except csv.Error:
+        except csv.Error as error:
+            is_long = isinstance(error, _TooLongError) and len(source.record) == 1
             source.go_back()
-            yield number, [], _PROBLEM
+            yield number, [], _LONG if is_long else _PROBLEM
 
 
 def _separator(source: _Lines, is_header: Callable[[list[object]], bool]) -> str:
     """Find the separator; a line `sep=;` of Excel says it, and is no record."""
     source.begin()
-    first = [line for line, _ in zip(source, range(HEADER_LINES), strict=False)]
+    first: list[str] = []
+    with suppress(_TooLongError):
+        first += islice(source, HEADER_LINES)
     said = _SEP.fullmatch(first[0].strip("\r\n")) if first else None
     source.go_back(1 if said else 0)
     if said:

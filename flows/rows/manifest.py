@@ -11,7 +11,6 @@ import gzip
 import lzma
 import os
 import posixpath
-import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,12 +21,16 @@ from pathlib import PurePosixPath
 from typing import IO
 
 from flows.addresses import is_folder, name_of, path_of
-from flows.rows.tables import ENDINGS, NO_REMEDY, Reader, reader_of
+from flows.rows.limits import excess
+from flows.rows.tables import ENDINGS, NO_REMEDY, Reader, reader_of, unreadable
 from sonic_ops.core.errors import ManifestError, MissingFileError
 from sonic_ops.core.files import open_address, reached
 
 __all__ = ["ENDINGS", "PACKED_ENDINGS", "Line", "Manifest", "open_manifest"]
 
+MAX_BYTES = 4 << 30
+"""What a manifest may unpack to: ten million rows have less."""
+_BLOCK_BYTES = 1 << 20
 MAX_NAME_BYTES = 220  # file systems take 255; results and journals add endings
 _PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
 PACKED_ENDINGS = (".gz", ".bz2", ".xz")
@@ -75,7 +78,8 @@ class Manifest:
             for record in part.reader.records(self.address, self._opened(part)):
                 number += 1
                 place = f"{part.name} {part.reader.unit} {record.number}"
-                yield Line(number, record.cells, record.problem, place)
+                problem = record.problem or excess(record.cells) or None
+                yield Line(number, {} if problem else record.cells, problem, place)
         if number == 0:
             raise ManifestError(
                 f"The manifest {self.address} holds no rows", remedy="Add a row per video."
@@ -146,7 +150,11 @@ def _copied(address: str, copy: IO[bytes]) -> _Part:
         head = file.read(8)
     unpack = next((opener for magic, opener in _PACKED if head.startswith(magic)), None)
     with open_address(address) as file:
-        shutil.copyfileobj(unpack(file) if unpack else file, copy)
+        copied = unpack(file) if unpack else file
+        while block := copied.read(_BLOCK_BYTES):
+            copy.write(block)
+            if copy.tell() - start > MAX_BYTES:
+                raise unreadable(address, f"it has, or unpacks to, more than {MAX_BYTES:,} bytes")
     stop = copy.tell()
     copy.flush()
     head = os.pread(copy.fileno(), 4096, start)

@@ -11,19 +11,28 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import count, islice
 from typing import IO, Any, Protocol, TypeAlias
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from flows.rows.arrow_values import python_values
 from flows.rows.columns import COLUMN_NAMES, REQUIRED
 from flows.rows.csv_records import csv_records
+from flows.rows.limits import (
+    MAX_LINE,
+    MAX_UNPACKED_BYTES,
+    MAX_VALUES,
+    bounded_lines,
+    check_parquet,
+    columns_of,
+    open_parquet,
+)
 from sonic_ops.core.errors import ManifestError
 from sonic_ops.core.texts import Encoding, encoding_of
 
 BATCH_ROWS = 1024
 SHOWN_COLUMNS = 20
+MAX_EMPTY = 10_000_000
+"""Empty cells of a sheet of Excel beside its rows, and between them, where a row counts as 20."""
 HEADER_ROWS = 20
 """Rows that may stand above the header, such as a title."""
 NO_REMEDY = "Write it again as Parquet, Excel (.xlsx), CSV or JSON Lines."
@@ -67,13 +76,16 @@ class ParquetReader:
         """Read the rows with values of Python."""
         try:
             with file:
-                table = pq.ParquetFile(file)
+                table = open_parquet(file)
+                if problem := check_parquet(table):
+                    raise unreadable(address, problem)
                 names = column_names(address, table.schema_arrow.names)
                 numbers = count(1)
                 for batch in table.iter_batches(BATCH_ROWS):
-                    columns = [python_values(column) for column in batch.columns]
-                    for values in zip(*columns, strict=True):
-                        yield Record(next(numbers), dict(zip(names, values, strict=True)))
+                    columns, problems = columns_of(names, batch)
+                    for row, values in enumerate(zip(*columns, strict=True)):
+                        cells = dict(zip(names, values, strict=True))
+                        yield Record(next(numbers), cells, problems.get(row))
         except (OSError, pa.ArrowException) as error:
             raise unreadable(address, "it is damaged, or not Parquet") from error
 
@@ -93,7 +105,7 @@ class JsonLinesReader:
             encoding = _encoding(file)
             lines = TextIOWrapper(file, encoding=encoding.name, errors=encoding.errors)
             try:
-                for number, text in enumerate(lines, 1):
+                for number, text in enumerate(bounded_lines(lines), 1):
                     if text.strip():
                         yield _json_record(number, text)
             except UnicodeDecodeError as error:
@@ -101,6 +113,8 @@ class JsonLinesReader:
 
 
 def _json_record(number: int, text: str) -> Record:
+    if len(text) > MAX_LINE:
+        return Record(number, {}, f"has more than {MAX_LINE:,} characters")
     if _DAMAGED_BYTES.search(text):
         return Record(number, {}, "has bytes that are not UTF-8")
     try:
@@ -129,7 +143,7 @@ class CsvReader:
             encoding = _encoding(file)
             text = TextIOWrapper(file, encoding=encoding.name, errors=encoding.errors, newline="")
             try:
-                rows = csv_records(text, is_header=_is_header)
+                rows = csv_records(bounded_lines(text), is_header=_is_header)
                 yield from _below_header(address, rows, damaged=encoding.errors != "strict")
             except UnicodeDecodeError as error:
                 raise unreadable(address, f"its text is not in {encoding.name.upper()}") from error
@@ -153,6 +167,7 @@ class ExcelReader:
         try:
             with file, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what it does not draw, such as charts
+                _check_size(address, file)
                 book = load_workbook(file, read_only=True, data_only=True)
                 sheets = [_sheet_rows(sheet) for sheet in book.worksheets]
                 fitting = [rows for rows in sheets if _has_header(rows())]
@@ -162,12 +177,25 @@ class ExcelReader:
             raise unreadable(address, "it is damaged, or not an Excel file") from e
 
 
+def _check_size(address: str, file: IO[bytes]) -> None:
+    """Raise ManifestError for an archive that unpacks to more than fits into memory."""
+    with ZipFile(file) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > MAX_UNPACKED_BYTES:
+        raise unreadable(address, f"it unpacks to {size:,} bytes")
+
+
 def _sheet_rows(sheet: Any) -> Callable[[], Iterator[_Row]]:
     sheet.reset_dimensions()  # some programs write a wrong size
 
     def rows() -> Iterator[_Row]:
+        num_empty = 0
         for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-            yield number, list(cells), None
+            values = _without_empty_end(list(cells))
+            num_empty += len(cells) - len(values) + 20 * (not values)
+            if num_empty > MAX_EMPTY:  # the number of a row or a column is text in the file
+                raise ValueError
+            yield number, values, None
 
     return rows
 
@@ -214,6 +242,8 @@ def column_names(address: str, written: Iterable[object], place: str = "") -> li
     Raises ManifestError if one is missing, or there twice.
     """
     shown = [_clean(name) for name in written]
+    if len(shown) > MAX_VALUES:
+        raise unreadable(address, f"it has {len(shown):,} columns, and {MAX_VALUES:,} are the most")
     names: list[str] = []
     for number, name in enumerate(shown, 1):
         known = known_name(name or f"column {number}", shown)

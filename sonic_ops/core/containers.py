@@ -1,4 +1,8 @@
-"""Open sound and film files of the user: the one door, which words every fault of FFmpeg itself."""
+"""Open sound and film files: the one door, which words every fault of FFmpeg itself.
+
+FFmpeg reads playlists too, which make it open other files and addresses: here it may not. A file of
+the user is handed to it open, and it gets no protocol to open another with.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,22 +18,48 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from sonic_ops.core.files import LOCAL_ONLY
-
 AnyPacket: TypeAlias = "Packet[Any]"
 
 MIN_OFFSET_S = 0.04  # smaller differences are how files round their times
 _MAX_FAULTS = 3  # in a row, without a packet between them
 # What FFmpeg raises does not tell what is wrong: EPERM and "patches welcome" mean damage too.
 FAULTS = (av.error.FFmpegError, NotImplementedError)
+_OPENERS = frozenset(
+    [
+        "avisynth",
+        "concat",
+        "dash",
+        "dvd",
+        "dvdvideo",
+        "gdigrab",
+        "hls",
+        "image2",
+        "imf",
+        "lavfi",
+        "mlv",
+        "rtp",
+        "rtsp",
+        "sap",
+        "sdp",
+        "tee",
+        "vapoursynth",
+        "vobsub",
+        "webm_dash_manifest",
+        "whip",
+    ]
+)
+"""Formats of FFmpeg that open other files, patterns of names, addresses or devices."""
+_FORMATS = ",".join(sorted(av.formats_available - _OPENERS))
 _STILLS = ("_pipe", "image2", "gif", "apng", "ico", "tty")
 _SNIFFED_BYTES = 1 << 14
+_PLAYLIST = "it is a playlist, which names other files"
 _NOT_MEDIA = (
     (b"<!doctype html", "it is a web page, perhaps one that asks for a password"),
     (b"<html", "it is a web page, perhaps one that asks for a password"),
     (b"%pdf", "it is a PDF document"),
     (b"pk\x03\x04", "it is a ZIP archive or an Office document"),
-    (b"#extm3u", "it is a playlist, which names other files"),
+    (b"#extm3u", _PLAYLIST),
+    (b"ffconcat version", _PLAYLIST),
     (b"mthd", "it is MIDI, which holds notes and no sound"),
 )
 _LACKS_DECODER = (
@@ -76,15 +106,24 @@ def is_still(container: InputContainer) -> bool:
 
 def _opened(file: IO[bytes] | str) -> InputContainer:
     """Open a container by its content; the extension helps if that is ambiguous."""
-    container: InputContainer
+    if isinstance(file, str):
+        return open_own_container(file)
     with suppress(*FAULTS):
-        container = av.open(file, options=LOCAL_ONLY, metadata_errors="replace")
-        if isinstance(file, str) or not is_still(container):
+        container = _open(file, "none")
+        if not is_still(container):
             return container
-    if not isinstance(file, str):
-        file.seek(0)
-    nameless = file if isinstance(file, str) else _Nameless(file)
-    container = av.open(nameless, options=LOCAL_ONLY, metadata_errors="replace")
+    file.seek(0)
+    return _open(_Nameless(file), "none")
+
+
+def open_own_container(path: str | Path) -> InputContainer:
+    """Open a film that this program wrote. Raises FFmpeg's errors, since it knows what it wrote."""
+    return _open(str(path), "file")
+
+
+def _open(file: "IO[bytes] | _Nameless | str", protocols: str) -> InputContainer:
+    options = {"format_whitelist": _FORMATS, "protocol_whitelist": protocols}
+    container: InputContainer = av.open(file, options=options, metadata_errors="replace")
     return container
 
 
@@ -191,6 +230,8 @@ def _named(file: IO[bytes]) -> str:
     for signature, meaning in _NOT_MEDIA:
         if start.startswith(signature):
             return meaning
+    if b"<mpd" in start:
+        return _PLAYLIST
     if head[4:8] == b"ftyp" and b"moov" not in head:
         return "its index is missing or damaged, as in an unfinished download or recording"
     return ""

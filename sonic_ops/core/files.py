@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, cast
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 from uuid import uuid4
 
@@ -22,9 +22,6 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from sonic_ops.core.errors import ConfigError, MissingFileError, RenderError
-
-LOCAL_ONLY: Final = {"protocol_whitelist": "file,pipe"}
-"""For FFmpeg: a playlist may not reach for other machines."""
 
 PACKAGE_WEIGHTS = Path(__file__).parent.parent / "weights"
 PACKAGED = "package:"

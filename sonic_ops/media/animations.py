@@ -11,6 +11,7 @@ from av.video.stream import VideoStream
 from PIL import Image, UnidentifiedImageError
 
 from sonic_ops.core.constants import MODEL_FPS, OUTPUT_FRAMES_PER_FRAME
+from sonic_ops.core.containers import open_own_container
 from sonic_ops.core.files import draft_of
 from sonic_ops.core.formats import format_of
 from sonic_ops.media.encoding import create_file
@@ -73,7 +74,7 @@ def _webp_info(path: Path, num_output_frames: int) -> VideoInfo:
 
 
 def _small_frames(video: Path, pixel_format: str) -> Iterator[av.VideoFrame]:
-    with av.open(str(video)) as container:
+    with open_own_container(video) as container:
         stream = container.streams.video[0]
         width, height = _small(stream.codec_context.width, stream.codec_context.height)
         for index, frame in enumerate(container.decode(stream)):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from sonic_ops.core.containers import open_own_container
 from sonic_ops.core.errors import BrokenOutputError
 
 MOMENTS = 8
@@ -80,7 +80,7 @@ def _seen(path: Path, duration_s: float) -> list[NDArray[np.int16]]:
         with Image.open(path) as image:
             pictures = [_small(frame.convert("L")) for frame in ImageSequence.Iterator(image)]
         return _spread(pictures)
-    with av.open(str(path)) as container:
+    with open_own_container(path) as container:
         if duration_s <= WHOLE_S:
             return _spread([_gray(frame) for frame in container.decode(video=0)])
         return [_gray(frame) for frame in _frames_at(container, duration_s)]

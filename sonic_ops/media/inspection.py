@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from sonic_ops.core.constants import OUTPUT_FPS
+from sonic_ops.core.containers import open_own_container
 from sonic_ops.core.errors import VerifyError
 from sonic_ops.core.formats import Format, VideoCodec, format_of
 from sonic_ops.media.encoding import ENCODERS
@@ -52,7 +53,7 @@ def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
     Raises VerifyError if there is no picture.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_own_container(path) as container:
             return _info(path, container, fps)
     except (av.error.FFmpegError, OSError) as error:
         raise wrong(path, f"cannot be read: {error.strerror or error}") from error
@@ -60,7 +61,7 @@ def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
 
 def track_lengths_s(path: Path) -> tuple[float, ...]:
     """Seconds of the pictures and of every sound of a video."""
-    with av.open(str(path)) as container:
+    with open_own_container(path) as container:
         tracks = [container.streams.video[0], *container.streams.audio]
         times = _times(container)
         return tuple(_duration_s(track, times) for track in tracks)

@@ -9,12 +9,12 @@ from heapq import merge
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from sonic_ops.core.constants import OUTPUT_FPS
+from sonic_ops.core.containers import open_own_container
 from sonic_ops.core.errors import VerifyError
 from sonic_ops.core.files import draft_of
 from sonic_ops.core.formats import format_of
@@ -56,7 +56,7 @@ def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -
         stream: VideoStream | None = None
         form, num_frames = None, 0
         for segment in segments:
-            with av.open(str(segment)) as container:
+            with open_own_container(segment) as container:
                 source = container.streams.video[0]
                 stream = stream or copied_stream(output, source)
                 form = form or _form(source)
@@ -86,7 +86,7 @@ def mux(
     language = track_language(track.language, form.muxer) if track.language else None
     with (
         draft_of(target) as draft,
-        av.open(str(video)) as source,
+        open_own_container(video) as source,
         create_file(draft, form.muxer) as output,
     ):
         output.metadata.update(tags or {})
@@ -113,7 +113,7 @@ def copied_stream(output: OutputContainer, template: VideoStream) -> VideoStream
 
 def _muxer_of(segment: Path) -> str:
     """ProRes is only in QuickTime's form of MP4."""
-    with av.open(str(segment)) as container:
+    with open_own_container(segment) as container:
         return "mov" if container.streams.video[0].codec_context.name == "prores" else "mp4"
 
 

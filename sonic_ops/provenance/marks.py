@@ -7,9 +7,8 @@ The mark has no date and names no row: equal frames and equal sound give equal f
 from collections.abc import Mapping
 from pathlib import Path
 
-import av
-
 import sonic_ops
+from sonic_ops.core.containers import open_own_container
 from sonic_ops.core.formats import Format, format_of
 from sonic_ops.provenance.c2pa import DIGITAL_SOURCE_TYPE, SIGNED, Signer, is_signed
 from sonic_ops.provenance.xmp import embed_xmp, read_xmp
@@ -65,7 +64,7 @@ def provenance_of(path: Path) -> str:
 
 
 def _has_tags(path: Path) -> bool:
-    with av.open(str(path)) as container:
+    with open_own_container(path) as container:
         return has_tags(container.metadata)
 
 

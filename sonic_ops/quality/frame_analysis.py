@@ -17,6 +17,7 @@ import numpy as np
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
+from sonic_ops.core.containers import open_own_container
 from sonic_ops.core.errors import VerifyError
 from sonic_ops.media.inspection import probe_video, wrong
 from sonic_ops.quality.gathering import Colours, Mouth, Pairs, sharpness, shrunk
@@ -69,7 +70,7 @@ def frame_rate(video: Path) -> Fraction:
 def frames_of(video: Path) -> Iterator[Shown]:
     """Decode the output frames one after another. Raises VerifyError."""
     try:
-        with av.open(str(video)) as container:
+        with open_own_container(video) as container:
             for frame in container.decode(container.streams.video[0]):
                 rgb = frame.reformat(format="rgb24", src_colorspace=Colorspace.ITU709)
                 yield Shown(np.asarray(rgb.to_ndarray()), bool(frame.key_frame))
