@@ -24,32 +24,14 @@ MIN_OFFSET_S = 0.04  # smaller differences are how files round their times
 _MAX_FAULTS = 3  # in a row, without a packet between them
 # What FFmpeg raises does not tell what is wrong: EPERM and "patches welcome" mean damage too.
 FAULTS = (av.error.FFmpegError, NotImplementedError)
-_OPENERS = frozenset(
-    [
-        "avisynth",
-        "concat",
-        "dash",
-        "dvd",
-        "dvdvideo",
-        "gdigrab",
-        "hls",
-        "image2",
-        "imf",
-        "lavfi",
-        "mlv",
-        "rtp",
-        "rtsp",
-        "sap",
-        "sdp",
-        "tee",
-        "vapoursynth",
-        "vobsub",
-        "webm_dash_manifest",
-        "whip",
-    ]
+_OPENERS = (
+    "avisynth,concat,dash,dvd,dvdvideo,gdigrab,hls,image2,imf,lavfi,mlv,rtp,rtsp,sap,sdp,tee,"
+    "vapoursynth,vobsub,webm_dash_manifest,whip"
 )
 """Formats of FFmpeg that open other files, patterns of names, addresses or devices."""
-_FORMATS = ",".join(sorted(av.formats_available - _OPENERS))
+_PAINTERS = "adf,bin,idf,tty,xbin"
+"""Formats of FFmpeg that make a picture of any text."""
+_FORMATS = ",".join(sorted(av.formats_available.difference(f"{_OPENERS},{_PAINTERS}".split(","))))
 _STILLS = ("_pipe", "image2", "gif", "apng", "ico", "tty")
 _SNIFFED_BYTES = 1 << 14
 _PLAYLIST = "it is a playlist, which names other files"
