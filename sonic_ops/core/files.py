@@ -9,6 +9,7 @@ import os
 import posixpath
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ BASE = "base.json"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]*://")
 _WEB = ("http://", "https://")
+_OF_KERNEL = ("/proc/", "/sys/")
 
 
 def is_remote(address: str) -> bool:
@@ -88,6 +90,9 @@ def _filesystem(address: str) -> tuple[AbstractFileSystem, str]:
     if not is_remote(address):
         return LocalFileSystem(), local_path(address)
     chained = address.split("::")[1:]
+    for link in chained:
+        if "://" in link and not is_remote(link):
+            _require_file(local_path(link))
     if all("://" in link or link in fsspec.available_protocols() for link in chained):
         return cast("tuple[AbstractFileSystem, str]", fsspec.url_to_fs(address))
     protocol = address.partition("://")[0]
@@ -150,6 +155,7 @@ def fetched(address: str) -> Iterator[Path]:
     with reached(address) as (filesystem, path):
         pass
     if isinstance(filesystem, LocalFileSystem):
+        _opened_here(path).close()
         yield Path(path)
         return
     with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
@@ -259,8 +265,28 @@ def _opened(address: str) -> IO[bytes]:
     with reached(address) as (filesystem, path):
         if address.startswith(_WEB):
             return _opened_from_web(filesystem, path)
+        if isinstance(filesystem, LocalFileSystem):
+            return _opened_here(path)
         file: IO[bytes] = filesystem.open(path, "rb")
     return file
+
+
+def _require_file(path: str) -> None:
+    """Raise OSError for what is there, and neither a file nor a folder of a disk."""
+    path = posixpath.realpath(path)
+    if path.startswith(_OF_KERNEL):
+        raise OSError(errno.EINVAL, "it is made by the system, and no file", path)
+    with suppress(FileNotFoundError):
+        mode = Path(path).stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and no file", path)
+
+
+def _opened_here(path: str) -> IO[bytes]:
+    """Open a file of this machine; devices, pipes and sockets may never end. Raises OSError."""
+    _require_file(path)
+    # Without waiting, if a pipe is there by now: one that nobody writes to would never be open.
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
 def _opened_from_web(filesystem: AbstractFileSystem, url: str) -> IO[bytes]:
