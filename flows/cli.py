@@ -301,7 +301,9 @@ def main() -> None:
     try:
         app(prog_name="sonic")
     except SonicError as error:
-        print(f"sonic: {error}. {error.remedy}", file=sys.stderr)
+        from flows.console.terminal import shown
+
+        print(shown(f"sonic: {error}. {error.remedy}"), file=sys.stderr)
         sys.exit(EXIT_SOME_FAILED if isinstance(error, RenderError) else EXIT_USAGE)
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from cluster.pool.base import Pool
 from flows.console.progress import LineReporter, Reporter, RowClock, say_outcome, time_left
-from flows.console.terminal import Terminal
+from flows.console.terminal import Terminal, shown
 from flows.rows.plan import RowPlan
 from flows.rows.planned import PlannedRow
 from flows.state.results import RowResult
@@ -130,7 +130,7 @@ def _lines(rows: list[tuple[str, RowClock]], console: Console) -> Iterator[Table
         table.add_column(no_wrap=True)
     for row_id, row in rows[:num_shown]:
         bar = ProgressBar(total=1.0, completed=row.fraction, width=20)
-        table.add_row(Text(row_id), bar, row.text(), row.time_left())
+        table.add_row(Text(shown(row_id)), bar, row.text(), row.time_left())
     yield table
     if len(rows) > num_shown:
         yield Text(f"and {len(rows) - num_shown:,} more rows in flight")

@@ -140,7 +140,7 @@ class LineReporter:
 def say_outcome(result: RowResult, terminal: Terminal) -> None:
     """Say what became of a row."""
     if terminal.form == "json-lines":
-        terminal.tell("row-ended", **asdict(result))
+        terminal.tell("row-ended", **result.to_write())
     elif result.status == "failed":
         terminal.warn(outcome_in_words(result))
     else:

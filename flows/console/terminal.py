@@ -7,6 +7,7 @@ from typing import Literal
 from rich.console import Console
 
 from flows.supervisor.channel import tell
+from sonic_ops.core.shown import in_one_line, without_secrets
 
 Form = Literal["live", "lines", "quiet", "json-lines"]
 """A table that moves, plain lines, only what is wrong, or a JSON object per line."""
@@ -38,8 +39,14 @@ class Terminal:
         self._print(json.dumps({"event": event} | facts))
 
     def _print(self, text: str) -> None:
-        text = text.encode(errors="surrogateescape").decode(errors="replace")
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        text = shown(text)
+        self.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def shown(text: str) -> str:
+    """Return a text as a terminal may get it: in one line, without control codes and passwords."""
+    text = text.encode(errors="surrogateescape").decode(errors="replace")
+    return in_one_line(without_secrets(text))
 
 
 def form_of(*, quiet: bool = False, json_lines: bool = False) -> Form | None:

@@ -14,7 +14,7 @@ from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow, runtime, task
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
@@ -28,7 +28,7 @@ from flows.rows.manifest import ENDINGS, PACKED_ENDINGS
 from flows.state.leases import open_leases
 from flows.state.results import FINISHED, read_results, report_address
 from sonic_ops.core.errors import InWorkElsewhereError, ManifestError, RenderError, SonicError
-from sonic_ops.core.files import exists, names_in
+from sonic_ops.core.files import exists, names_in, printable
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
 
 @task(
     name="render-one-manifest",
-    task_run_name="{manifest}",
+    task_run_name=lambda: printable(runtime.task_run.parameters["manifest"]),
     retries=TRIES,
     retry_delay_seconds=30,
     retry_condition_fn=_is_machine_fault,
@@ -96,7 +96,7 @@ def _reasons(manifest: str, targets: Sequence[str]) -> str:
 
 @flow(
     name="render",
-    flow_run_name="{manifest} with {preset}",
+    flow_run_name=lambda: _name_of_run("manifest"),
     on_failure=[notify_webhook],
     on_crashed=[notify_webhook],
     persist_result=False,
@@ -115,7 +115,7 @@ def render_on_demand(
 
 @flow(
     name="nightly-dubbing",
-    flow_run_name="{folder} with {preset}",
+    flow_run_name=lambda: _name_of_run("folder"),
     on_failure=[notify_webhook],
     on_crashed=[notify_webhook],
     persist_result=False,
@@ -169,6 +169,12 @@ def _state(reasons: Sequence[str], num_taken: int) -> State[Any]:
     if reasons:
         return Failed(message="; ".join(reasons))
     return Completed(message=f"{num_taken} manifest{'s' * (num_taken != 1)} finished")
+
+
+def _name_of_run(parameter: str) -> str:
+    """Return the name of a flow run: without the password of an address."""
+    given = runtime.flow_run.parameters
+    return printable(f"{given[parameter]} with {given['preset']}")
 
 
 def _here(address: str) -> str:

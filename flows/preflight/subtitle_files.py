@@ -9,7 +9,7 @@ from flows.preflight.outputs import kind_at
 from flows.rows.rows import Row, name_errors
 from flows.state.receipts import SUBTITLES_OF, foreign_receipt, receipt_address, stamp_of
 from sonic_ops.core.errors import FieldError
-from sonic_ops.core.files import written
+from sonic_ops.core.files import printable, written
 from sonic_ops.core.formats import format_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def write_side_car(row: Row, cues: "Sequence[Cue]", *, overwrite: bool = False) 
         # First: what is killed next is ours, be it the file of before or this one.
         stamps = [stamp_of(address), stamp_of(str(path))]
         with written(receipt_address(address)) as receipt:
-            receipt.write_text(json.dumps({SUBTITLES_OF: row.output, "stamps": stamps}))
+            receipt.write_text(json.dumps({SUBTITLES_OF: printable(row.output), "stamps": stamps}))
 
 
 def _is_free(address: str, row: Row, *, overwrite: bool) -> bool:
@@ -73,6 +73,6 @@ def _is_free(address: str, row: Row, *, overwrite: bool) -> bool:
 
 def _is_ours(address: str, row: Row) -> bool:
     receipt = addresses.read_json(receipt_address(address))
-    if not isinstance(receipt, dict) or receipt.get(SUBTITLES_OF) != row.output:
+    if not isinstance(receipt, dict) or receipt.get(SUBTITLES_OF) != printable(row.output):
         return False
     return "stamps" not in receipt or stamp_of(address) in receipt["stamps"]

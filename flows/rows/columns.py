@@ -48,7 +48,7 @@ def _short_side(value: object) -> int:
 
 _STRENGTH = "a number from 0 to 3"
 COLUMNS = (
-    Column("id", parsers.name, "text that names the row", "lecture-01"),
+    Column("id", parsers.name, "text of up to 1,000 characters that names the row", "lecture-01"),
     Column("portrait", parsers.address, "the address of a picture", "ada.png"),
     Column("audio", parsers.address, "the address of a sound file", "speech.wav"),
     Column("output", parsers.address, "the address of the video to write", "out/ada.mp4"),

@@ -16,6 +16,10 @@ from sonic_ops.media.languages import track_language
 
 WRONG = (ValueError, TypeError, OverflowError, RecursionError)
 
+MAX_NAME = 1000
+"""Characters of an id: it is printed wherever its row is named."""
+MAX_ADDRESS = 16_000
+"""Characters of an address: signed ones have some thousands."""
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?(?:\d*,\d{1,2}|\d*,\d{4,}|0?,\d+)\s*")  # 1,000 may be either
 _SEPARATOR = re.compile(r"[\s,;]+")
@@ -48,7 +52,7 @@ def language(value: object) -> str:
 def address(value: object) -> str:
     """Parse a path or URL: no file system takes a NUL."""
     result = text(value)
-    if "\0" in result:
+    if "\0" in result or len(result) > MAX_ADDRESS:
         raise ValueError
     return result
 
@@ -59,7 +63,10 @@ def name(value: object) -> str:
         return str(value)
     if isinstance(value, float | Decimal):
         return str(whole_number(-(2**63), 2**63)(value))
-    return text(str(value) if isinstance(value, UUID) else value)
+    result = text(str(value) if isinstance(value, UUID) else value)
+    if len(result) > MAX_NAME:
+        raise ValueError
+    return result
 
 
 def number(low: float, high: float) -> Callable[[object], float]:

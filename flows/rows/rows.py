@@ -15,6 +15,7 @@ from flows.rows.columns import COLUMN_NAMES, COLUMNS, REQUIRED, parse_cell
 from flows.rows.manifest import Line
 from sonic_ops.core.errors import FieldError, InputError, SonicError
 from sonic_ops.core.formats import format_of
+from sonic_ops.core.shown import without_secrets
 
 FaceBox: TypeAlias = tuple[float, float, float, float]
 """x, y, width, height in pixels of the picture."""
@@ -118,7 +119,7 @@ def suspected_typos(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 def passed_through(line: Line) -> dict[str, object]:
     """Return the cells that pass into the results unchanged: kept and unknown columns."""
     return {
-        name: value
+        name: without_secrets(value) if isinstance(value, str) else value
         for name, value in line.cells.items()
         if name not in COLUMN_NAMES or (name in PASSED_ON and not parsers.is_empty(value))
     }

@@ -255,7 +255,9 @@ def column_names(address: str, written: Iterable[object], place: str = "") -> li
         names.append(f"{known} ({number})" if known in names else known)
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        there = ", ".join(map(repr, filter(None, shown[:SHOWN_COLUMNS]))) or "none"
+        # A file that is no manifest is not quoted: it may be anybody's.
+        is_ours = len(missing) < len(REQUIRED)
+        there = ", ".join(map(repr, filter(None, shown[:SHOWN_COLUMNS] * is_ours))) or "others"
         raise ManifestError(
             f"The manifest {address} has no column {', '.join(missing)}; its columns are {there}",
             remedy=f"Every manifest needs the columns {', '.join(REQUIRED)} in its first row.",

@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 
@@ -43,7 +42,7 @@ class Journal:
     def record(self, result: RowResult) -> None:
         """Write a line that survives this process. Raises OSError; then it may be tried again."""
         # It begins on a new line, whatever a try that failed has left of the one before it.
-        line = f"\n{json.dumps(asdict(result))}\n".encode()
+        line = f"\n{json.dumps(result.to_write())}\n".encode()
         with self._lock:
             if self._num_parts == 0:
                 self._leases.take(self._run)

@@ -13,6 +13,7 @@ from flows.state.receipts import lease_target, write_receipt
 from flows.state.results import BUG_REMEDY, NOT_MARKED, RowResult, sentence_of
 from sonic_ops.core.errors import InWorkElsewhereError, SonicError
 from sonic_ops.core.files import names_in, reason_of, remove_folder, written
+from sonic_ops.core.shown import without_secrets
 from sonic_ops.media.inspection import VideoInfo
 from sonic_ops.provenance.c2pa import SIGNED
 
@@ -121,7 +122,7 @@ def _noted(planned: PlannedRow, error: BaseException) -> str:
     address = addresses.join(planned.work, "error.txt")
     try:
         with written(address) as path:
-            path.write_text("".join(traceback.format_exception(error)))
+            path.write_text(without_secrets("".join(traceback.format_exception(error))))
     except OSError as problem:
         return f"{error} (its traceback could not be kept: {reason_of(problem)})"
     return f"{error} (see {address})"

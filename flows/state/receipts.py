@@ -15,7 +15,7 @@ from flows import addresses
 from flows.rows.fingerprint import SHORT
 from flows.rows.rows import Row
 from flows.state.results import RowResult, result_from
-from sonic_ops.core.files import exists, names_in, written
+from sonic_ops.core.files import exists, names_in, printable, written
 
 WORK_ROOT = ".sonic"
 OWNER = "sonic-row.json"
@@ -68,7 +68,7 @@ def write_owner(work: str, output: str, fingerprint: str) -> None:
     owner = addresses.join(work, OWNER)
     if not exists(owner):
         with written(owner) as path:
-            path.write_text(json.dumps({"output": output, "fingerprint": fingerprint}))
+            path.write_text(json.dumps({"output": printable(output), "fingerprint": fingerprint}))
 
 
 def read_owner(work: str) -> tuple[str, str] | None:
@@ -89,7 +89,7 @@ def write_receipt(result: RowResult, account: RowCosts) -> None:
     """Keep the result of a finished row beside its output, and where its time went."""
     assert result.output is not None
     timings = {"seconds": dict(account.seconds), "spans": [asdict(s) for s in account.spans]}
-    receipt = {"result": asdict(result), "timings": timings} | stamp_of(result.output)
+    receipt = {"result": result.to_write(), "timings": timings} | stamp_of(result.output)
     with written(receipt_address(result.output)) as path:
         path.write_text(json.dumps(receipt, indent=1))
 

@@ -1,7 +1,7 @@
 """The results table: a line per row of the manifest, beside it as `<manifest>.results.parquet`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from flows import addresses
 from flows.rows.rows import BadRow
 from sonic_ops.core.errors import SonicError
-from sonic_ops.core.files import open_own, storage_fault, written
+from sonic_ops.core.files import open_own, printable, storage_fault, written
+from sonic_ops.core.shown import without_secrets
 
 Status: TypeAlias = Literal["done", "skipped", "failed", "elsewhere", "waiting"]
 
@@ -87,6 +88,16 @@ class RowResult:
     attempts: int = 0
     notes: str = ""
     place: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("error", "remedy", "portrait", "notes", "place"):
+            if text := getattr(self, name):
+                object.__setattr__(self, name, without_secrets(text))
+
+    def to_write(self) -> dict[str, object]:
+        """Return the values as they are written and printed: `output` without a password too."""
+        output = self.output and printable(self.output)
+        return asdict(self) | {"output": output}
 
 
 _ADDRESSES = ("output", "portrait")
@@ -209,7 +220,7 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 def _cell(result: RowResult, name: str) -> object:
     value = getattr(result, name)
-    return addresses.as_text(value) if value and name in _ADDRESSES else value
+    return printable(value) if value and name in _ADDRESSES else value
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from flows.addresses import as_text
+from flows.addresses import printable
 from flows.rows.plan import RowPlan
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import Row
@@ -48,7 +48,7 @@ class Ledger:
         row = planned.row
         self._write(
             "INSERT INTO rows VALUES (?, ?, ?, ?, 'waiting', ?, NULL)",
-            (row.number, row.id, as_text(row.output), planned.fingerprint, _text(planned)),
+            (row.number, row.id, printable(row.output), planned.fingerprint, _text(planned)),
         )
 
     def record(self, result: RowResult) -> None:
@@ -110,7 +110,7 @@ class Ledger:
 
 def _key(result: RowResult) -> tuple[str, str | None, str | None]:
     """Identify a row in its current form."""
-    return result.id, result.output and as_text(result.output), result.fingerprint
+    return result.id, result.output and printable(result.output), result.fingerprint
 
 
 def _text(value: PlannedRow | RowResult) -> str:

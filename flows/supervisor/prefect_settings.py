@@ -5,6 +5,7 @@ Without a server of the user's, Prefect starts a temporary one inside this run, 
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -36,6 +37,39 @@ def prepare_prefect() -> None:
         os.environ.setdefault(key, value)
     if not (_CHOICES & os.environ.keys()) and not _has_profiles():
         os.environ["PREFECT_HOME"] = str(_home())
+    if not _has_server():
+        _lock_server()
+
+
+def _lock_server() -> None:
+    """Let the temporary server answer this command alone, no other user and no web page.
+
+    The token is in the environment, which only this user can read, and new for every command.
+    """
+    if "PREFECT_SERVER_API_AUTH_STRING" not in os.environ:
+        token = f"sonic:{secrets.token_urlsafe(32)}"
+        os.environ["PREFECT_SERVER_API_AUTH_STRING"] = os.environ["PREFECT_API_AUTH_STRING"] = token
+    os.environ.setdefault("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", "http://127.0.0.1:1")
+
+
+def _has_server() -> bool:
+    """Return whether the user may have a server: by the environment, a profile, or a file here."""
+    if "PREFECT_API_URL" in os.environ or Path("prefect.toml").exists() or Path(".env").exists():
+        return True
+    try:
+        home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
+    except RuntimeError:  # no home
+        return False
+    return _names(home / "profiles.toml", "PREFECT_API_URL") or _names(
+        Path("pyproject.toml"), "[tool.prefect"
+    )
+
+
+def _names(path: Path, words: str) -> bool:
+    try:
+        return words in path.read_text(errors="replace")
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -90,4 +124,5 @@ def _home() -> Path:
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="sonic-prefect-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o700)  # its database names rows, files and results
     return folder

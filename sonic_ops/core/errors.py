@@ -26,6 +26,8 @@ SonicError
 
 from typing import ClassVar
 
+from sonic_ops.core.shown import without_secrets
+
 
 class SonicError(Exception):
     """One sentence that says what is wrong, one that says what to do about it."""
@@ -34,6 +36,8 @@ class SonicError(Exception):
     """What the program does about it, for `flows/ERRORS.md`."""
 
     def __init__(self, message: str, *, remedy: str, field: str | None = None) -> None:
+        # Here, since an error ends in tables, logs, databases and on terminals alike.
+        message, remedy = without_secrets(message), without_secrets(remedy)
         super().__init__(message)
         self.message = message
         self.remedy = remedy

@@ -23,6 +23,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from sonic_ops.core.errors import ConfigError, MissingFileError, RenderError
+from sonic_ops.core.shown import without_secrets
 
 PACKAGE_WEIGHTS = Path(__file__).parent.parent / "weights"
 PACKAGED = "package:"
@@ -55,10 +56,8 @@ def local_path(address: str) -> str:
 
 
 def printable(address: str) -> str:
-    """Format an address for people: a signed web address without its signature."""
-    if address.startswith(_WEB) and "?" in address:
-        return f"{path_of(address)}?..."
-    return as_text(address)
+    """Return an address for people and tables: without a password or a signature."""
+    return without_secrets(as_text(address))
 
 
 def as_text(address: str) -> str:

@@ -133,9 +133,13 @@ def read_preset(path: Path) -> Any:
     """Read a preset without checking its keys. Raises ConfigError if it is no YAML."""
     try:
         return yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)  # the error itself quotes the file
+        where = f" in line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or getattr(error, "strerror", None)
         raise ConfigError(
-            f"The preset {path} cannot be read: {error}", remedy="Use a YAML file."
+            f"The preset {path} cannot be read: {reason or 'it is not YAML'}{where}",
+            remedy="Use a YAML file.",
         ) from error
 
 

@@ -88,7 +88,7 @@ def _begun(lines: Sequence[str], index: int) -> TimedText | None:
         return TimedText(f"line {number}", _milliseconds(start), _milliseconds(end))
     has_number = index > 0 and _NUMBER.fullmatch(lines[index - 1])
     if _is_blank(lines, index - (2 if has_number else 1)) and _BROKEN.fullmatch(line):
-        return TimedText(f"line {number}", problem=f"{line.strip()[:40]!r} is not a time")
+        return TimedText(f"line {number}", problem="it does not begin with a time")
     return None
 
 

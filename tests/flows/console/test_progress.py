@@ -124,3 +124,16 @@ def test_the_table_stays_small_and_cheap_with_very_many_rows(planned: PlannedRow
     assert "row [bold]0 " in shown
     assert "and 1,984 more rows in flight" in shown
     assert spent_s < 0.1  # of a second, once a second; the log of the bench has the real figure
+
+
+@pytest.mark.parametrize("evil", ["\x1b[2J", "a\nben: done", "a\u202eb", ":x:", "[red]a"])
+def test_the_table_shows_ids_as_text(planned: PlannedRow, evil: str) -> None:
+    console = Console(file=io.StringIO(), force_terminal=False, width=100, height=30)
+    reporter = LiveReporter(Terminal(console, "live"), Tally(1, 1.0), POOL)
+    reporter.start(replace(planned, row=replace(planned.row, id=evil)))
+    with console.capture() as captured:
+        console.print(reporter.drawn())
+    lines = captured.get().splitlines()
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    assert ascii(evil).strip("'") in lines[0]
