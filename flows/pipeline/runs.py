@@ -24,13 +24,31 @@ from flows.state.row_store import Ledger
 from flows.supervisor.channel import tell
 
 
-class ManifestRun:
-    """A manifest on its way: where it is rendered, and where results go.
+class Run:
+    """What the rows of one command share: where they are rendered, and who is told of it.
+
+    With `denoise_frames`, denoising is cut into segments of at most so many frames, for a video
+    that is rendered alone: all workers have something to do, however short it is.
+    """
+
+    def __init__(
+        self,
+        config: RenderConfig,
+        pool: Pool,
+        reporter: Reporter,
+        leases: Leases,
+        denoise_frames: int | None = None,
+    ) -> None:
+        self.config, self.pool, self.reporter, self.leases = config, pool, reporter, leases
+        self.denoise_frames = denoise_frames
+        self.stopped = Event()
+
+
+class ManifestRun(Run):
+    """A manifest on its way, and where its results go.
 
     `report` is where the report of the run will be.
     """
-
-    __slots__ = ("config", "journal", "leases", "ledger", "pool", "report", "reporter", "stopped")
 
     def __init__(
         self,
@@ -42,9 +60,8 @@ class ManifestRun:
         leases: Leases,
         report: str | None = None,
     ) -> None:
-        self.config, self.pool, self.reporter = config, pool, reporter
-        self.ledger, self.journal, self.leases, self.report = ledger, journal, leases, report
-        self.stopped = Event()
+        super().__init__(config, pool, reporter, leases)
+        self.ledger, self.journal, self.report = ledger, journal, report
 
     def record(self, result: RowResult) -> None:
         """Take the result of a row; one that was rendered survives this process. Raises OSError."""
@@ -58,7 +75,7 @@ class ManifestRun:
 class RowRun:
     """One row on its way: its plan and settings, and the run it belongs to."""
 
-    def __init__(self, run: ManifestRun, planned: PlannedRow) -> None:
+    def __init__(self, run: Run, planned: PlannedRow) -> None:
         self.run, self.planned = run, planned
         self.config = run.config.for_row(planned.row)
         self.num_failures = 0
@@ -90,6 +107,18 @@ class RowRun:
     def is_pasted(self) -> bool:
         """Whether the face is pasted back into the whole picture."""
         return self.config.portrait.framing == "paste"
+
+    @property
+    def cutting(self) -> RenderConfig:
+        """The configuration that denoising is cut by; any cut gives the same bits.
+
+        That holds if frames are fused at every step, and if no colours are measured by segments.
+        """
+        config, frames = self.config, self.run.denoise_frames
+        if frames is None or config.fusion != "every_step" or config.media.colour_correction:
+            return config
+        frames = min(config.segment_frames, max(frames, 2 * config.border_tolerance_frames + 1))
+        return config.model_copy(update={"segment_frames": frames})
 
     def path(self, name: str) -> str:
         """Name a file in the work folder of the row."""

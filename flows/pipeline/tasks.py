@@ -1,7 +1,8 @@
-"""The tasks of a row, from sound and picture to the finished video.
+"""The tasks of a row, from sound and picture to the finished video, as plain functions.
 
 Between tasks travel paths and integers, never tensors; what already exists is not made again. A
 task is tried again if the machine was at fault (RenderError), never if the row is (InputError).
+`rendering.py` says what comes after what, `prefect_tasks.py` makes tasks of Prefect of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,11 +11,8 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
 from shutil import copyfileobj
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-from prefect import Task, task
-from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
 from torch import Tensor
 
 from cluster.storage import artifacts
@@ -30,7 +28,7 @@ from flows.state.receipts import announce, lease_target, write_owner
 from sonic_ops.audio import resampling
 from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
-from sonic_ops.core.errors import DamagedFileError, NoWorkersError, RenderError
+from sonic_ops.core.errors import DamagedFileError, RenderError
 from sonic_ops.core.files import fetched, open_address, storage_fault, written
 from sonic_ops.core.timeline import Segment, num_output_frames_of
 from sonic_ops.media import muxing
@@ -45,10 +43,8 @@ from sonic_ops.provenance.c2pa import signer_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RETRY_DELAY_S = 2.0
 PLAIN_PORTRAIT = 0.02
 """The deviation of a portrait, of values from -1 to 1, that shows nothing."""
-_MANY = 1000  # the condition below counts, since the number comes from the configuration
 
 
 @dataclass(frozen=True)
@@ -98,21 +94,8 @@ class Stitched:
     file: str
 
 
-def is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
-    """Retry what another try might do, until the row has failed `max_attempts` times in all."""
-    error = state.result(raise_on_failure=False)
-    # A damaged file is made again by the whole row; without workers the run ends.
-    if isinstance(error, DamagedFileError | NoWorkersError):
-        return False
-    context = FlowRunContext.get()
-    assert context is not None
-    assert context.parameters is not None
-    row: RowRun = context.parameters["row"]
-    return isinstance(error, RenderError) and row.num_failures < row.config.max_attempts
-
-
-def stage(function: Callable[Concatenate[RowRun, P], R]) -> Task[Concatenate[RowRun, P], R]:
-    """Make a Prefect task of a row with the retry rule above; failed tries are counted."""
+def stage(function: Callable[Concatenate[RowRun, P], R]) -> Callable[Concatenate[RowRun, P], R]:
+    """Name faults of the storage, and count the tries of a row that fail."""
 
     @wraps(function)
     def counted(row: RowRun, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -126,13 +109,7 @@ def stage(function: Callable[Concatenate[RowRun, P], R]) -> Task[Concatenate[Row
             row.pool.cancel_row(row.row.number)
             raise
 
-    made: Task[Concatenate[RowRun, P], R] = task(
-        retries=_MANY,
-        retry_delay_seconds=RETRY_DELAY_S,
-        retry_condition_fn=is_machine_fault,
-        persist_result=False,
-    )(counted)
-    return made
+    return counted
 
 
 @contextmanager
@@ -204,7 +181,7 @@ def encode_audio_context(row: RowRun, audio: Audio) -> AudioContext:
 @stage
 def split(row: RowRun, audio: Audio) -> tuple[Segment, ...]:
     """Cut the video into overlapping segments: integers only."""
-    return cluster_render.split_video(row.pool, audio.request, row.config)
+    return cluster_render.split_video(row.pool, audio.request, row.cutting)
 
 
 @stage
