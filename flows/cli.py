@@ -12,28 +12,23 @@ from typing import Annotated
 
 import typer
 
-from flows import DEFAULT_PRESET
 from flows.commands import weights
+from flows.commands.options import (
+    DEFAULT_PRESET,
+    Calibration,
+    Json,
+    Manifest,
+    Output,
+    Overwrite,
+    Preset,
+    Work,
+    folder,
+    here,
+)
+from flows.commands.render import render
 from sonic_ops.core.errors import RenderError, SonicError
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
-
-Manifest = Annotated[
-    str, typer.Argument(metavar="MANIFEST", help="Parquet, CSV or JSON Lines: a path or URL.")
-]
-Preset = Annotated[str, typer.Option(help="Name of a preset, or path of a YAML file.")]
-Output = Annotated[str | None, typer.Option(help="Folder for relative outputs and the results.")]
-Work = Annotated[
-    str | None, typer.Option(help="Folder for work in progress: a path, or a URL such as s3://.")
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace outputs that this program did not write.")
-]
-Calibration = Annotated[
-    str | None,
-    typer.Option(envvar="SONIC_CALIBRATION", help="Calibration file; if unset, the cached one."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 app = typer.Typer(
     add_completion=False,
@@ -41,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command()(render)
 app.add_typer(weights.app, name="weights")
 
 
@@ -60,50 +56,31 @@ def sonic() -> None:
 
 
 @app.command()
-def render(
-    manifest: Manifest,
-    preset: Preset = DEFAULT_PRESET,
-    output: Output = None,
-    work: Work = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print problems only.")] = False,
-    json_lines: Annotated[
-        bool, typer.Option("--json-lines", help="Print everything as JSON, one object per line.")
+def init(
+    recordings: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder with audio files and pictures.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Manifest to write; if unset, manifest.csv there."),
+    ] = None,
+    portrait: Annotated[
+        Path | None, typer.Option(help="Picture for all rows; if unset, found by name.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the manifest if it exists.")
     ] = False,
-    no_report: Annotated[
-        bool, typer.Option("--no-report", help="Do not measure the videos or write report.html.")
-    ] = False,
-    preview: Annotated[
-        bool,
-        typer.Option("--preview", help="First render a few seconds of each row, in few steps."),
-    ] = False,
-    preview_only: Annotated[
-        bool, typer.Option("--preview-only", help="Render the previews, then stop.")
-    ] = False,
-    overwrite: Overwrite = False,
 ) -> None:
-    """Render every row of a manifest that is not finished yet.
+    """Write a manifest from a folder of recordings, with comments that explain its columns.
 
     \b
-    sonic render examples/manifest.parquet
-    sonic render lectures.csv --preset sonic --output /data/lectures --preview
+    sonic init lectures
+    sonic init lectures --portrait ada.png -o lectures.csv
     """
-    from flows.console.terminal import form_of, open_terminal
-    from flows.pipeline.run import Previews, RunRequest, run
-    from flows.supervisor.channel import is_only_for_results
+    from flows.commands.init import init as write_manifest
+    from flows.console.terminal import open_terminal
 
-    folders = _folder(output), _folder(work)
-    previews: Previews = "only" if preview_only else "first" if preview else "none"
-    only_results = is_only_for_results()
-    request = RunRequest(
-        _here(manifest),
-        preset,
-        *folders,
-        report=not (no_report or only_results),
-        previews=previews,
-        overwrite=overwrite,
-        only_results=only_results,
-    )
-    raise typer.Exit(run(request, open_terminal(form_of(quiet=quiet, json_lines=json_lines))))
+    write_manifest(recordings, output, portrait, open_terminal().say, overwrite=overwrite)
 
 
 @app.command()
@@ -123,8 +100,8 @@ def validate(
     from flows.console.terminal import open_terminal
     from flows.pipeline.run import RunRequest, validate
 
-    folders = _folder(output), _folder(work)
-    request = RunRequest(_here(manifest), preset, *folders, overwrite=overwrite)
+    folders = folder(output), folder(work)
+    request = RunRequest(here(manifest), preset, *folders, overwrite=overwrite)
     raise typer.Exit(validate(request, open_terminal()))
 
 
@@ -154,8 +131,8 @@ def plan(
     from flows.console.terminal import form_of, open_terminal
     from flows.pipeline.run import RunRequest
 
-    folders = _folder(output), _folder(work)
-    request = RunRequest(_here(manifest), preset, *folders, overwrite=overwrite)
+    folders = folder(output), folder(work)
+    request = RunRequest(here(manifest), preset, *folders, overwrite=overwrite)
     terminal = open_terminal(form_of(json_lines=as_json))
     raise typer.Exit(
         plan_rows(request, terminal, workers=workers, price=price, calibration=calibration)
@@ -184,7 +161,7 @@ def doctor(
     terminal = open_terminal()
     is_well = examine(preset, terminal)
     if is_well and calibrate:
-        measure(preset, calibration, _folder(work), terminal)
+        measure(preset, calibration, folder(work), terminal)
     raise typer.Exit(EXIT_DONE if is_well else EXIT_SOME_FAILED)
 
 
@@ -206,7 +183,7 @@ def status(
     from flows.console.terminal import open_terminal
     from flows.pipeline.run import RunRequest, config_of
 
-    request = RunRequest(_here(manifest), preset, _folder(output), _folder(work))
+    request = RunRequest(here(manifest), preset, folder(output), folder(work))
     config, terminal = config_of(request), open_terminal()
     finished = show_status(
         request.manifest, request.output_folder, config, terminal, as_json=as_json
@@ -238,8 +215,8 @@ def report(
     from flows.report.writing import results_of, write_report
 
     say = open_terminal().say
-    table = results_of(_here(results), _folder(output))
-    say(f"report: {write_report(table, say, _folder(syncnet))}")
+    table = results_of(here(results), folder(output))
+    say(f"report: {write_report(table, say, folder(syncnet))}")
 
 
 @app.command()
@@ -269,8 +246,8 @@ def mux(
     from flows.commands.mux import mux as join
     from flows.console.terminal import open_terminal
 
-    here, say = str(Path.cwd()), open_terminal().say
-    join(video, audio, subtitles, output, here, say, overwrite=overwrite)
+    folder_here, say = str(Path.cwd()), open_terminal().say
+    join(video, audio, subtitles, output, folder_here, say, overwrite=overwrite)
 
 
 @app.command()
@@ -293,7 +270,7 @@ def clean(
     from flows.commands.clean import clean as clean_up
     from flows.console.terminal import open_terminal
 
-    clean_up(_here(target), _folder(output), open_terminal().say, yes=yes)
+    clean_up(here(target), folder(output), open_terminal().say, yes=yes)
 
 
 def main() -> None:
@@ -305,14 +282,3 @@ def main() -> None:
 
         print(shown(f"sonic: {error}. {error.remedy}"), file=sys.stderr)
         sys.exit(EXIT_SOME_FAILED if isinstance(error, RenderError) else EXIT_USAGE)
-
-
-def _here(address: str) -> str:
-    """Resolve an address against the current folder."""
-    from flows.addresses import resolve
-
-    return resolve(address, str(Path.cwd()))
-
-
-def _folder(address: str | None) -> str | None:
-    return None if address is None else _here(address)

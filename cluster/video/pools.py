@@ -1,4 +1,4 @@
-"""Open the pool that a configuration asks for: this process, or Ray actors."""
+"""Open the pool that a configuration asks for: this process, processes of it, or Ray actors."""
 
 import os
 import secrets
@@ -10,6 +10,7 @@ from cluster.config import ClusterConfig
 from cluster.pool.accounts import STARTING
 from cluster.pool.base import LocalPool, Pool
 from cluster.pool.calls import MakeWorker, Watch
+from cluster.pool.processes import num_fitting, open_process_pool
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig
 
@@ -40,6 +41,21 @@ def open_pool(
 
     with open_ray_pool(config, models, most, make_worker, watch) as ray_pool:
         yield ray_pool
+
+
+@contextmanager
+def open_pool_here(config: ClusterConfig, models: ModelsConfig, *, most: int) -> Iterator[Pool]:
+    """Open a pool on this machine without Ray: processes on its CPUs, or this process on a GPU.
+
+    There are at most `most` workers, and `cluster.address` does not count.
+    """
+    if config.workers == 0 or models.device != "cpu":
+        with open_pool(config.model_copy(update={"workers": 0}), models) as pool:
+            yield pool
+        return
+    num_workers = min(config.workers or num_fitting(config), most)
+    with open_process_pool(config, models, RenderWorker, num_workers) as pool:
+        yield pool
 
 
 def _prepare_ray(*, local: bool) -> None:
