@@ -9,7 +9,7 @@ from sonic_ops.core.errors import FieldError
 from sonic_ops.core.rates import EXPECTED
 from sonic_ops.core.sizes import MAX_VIDEO_SIDE, MIN_SCALE
 
-REQUIRED = ("id", "portrait", "audio", "output")
+REQUIRED = ("id", "portrait", "audio")
 MAX_SEED = 2**31 - 1
 FRAMINGS = ("face", "full", "paste")
 MAX_RESOLUTION = 1024

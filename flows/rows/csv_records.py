@@ -15,12 +15,15 @@ from itertools import islice
 from flows.rows.limits import MAX_LINE
 
 SEPARATORS = ",;\t|"
-HEADER_LINES = 20
+HEADER_LINES = 100
 MAX_LINES = 1000
 """Lines that a record may have: one that seems longer has a quotation mark too few."""
 _PROBLEM = 'has a quotation mark (") too many or too few: inside a quoted cell, write it twice'
 _LONG = f"has more than {MAX_LINE:,} characters"
 _SEP = re.compile(r'\s*"?sep=(.)"?,*\s*', re.IGNORECASE)
+
+_COMMENT = re.compile(r'\s*"?#(\s|$)')
+"""A column may be called `#`: a comment has a blank after it."""
 
 csv.field_size_limit(sys.maxsize)  # a cell may hold a whole transcript
 
@@ -85,6 +88,20 @@ def csv_records(
             is_long = isinstance(error, _TooLongError) and len(source.record) == 1
             source.go_back()
             yield number, [], _LONG if is_long else _PROBLEM
+
+
+def without_comments(lines: Iterable[str]) -> Iterator[str]:
+    """Give empty lines for the comments above the header, so that all others keep their number.
+
+    Below the header there are none: a cell of several lines may hold anything.
+    """
+    lines = iter(lines)
+    for line in lines:
+        is_comment = _COMMENT.match(line)
+        yield "\n" if is_comment else line
+        if line.strip() and not is_comment and not _SEP.fullmatch(line.strip("\r\n")):
+            break
+    yield from lines
 
 
 def _separator(source: _Lines, is_header: Callable[[list[object]], bool]) -> str:

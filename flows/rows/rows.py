@@ -13,6 +13,7 @@ from flows.addresses import is_remote, resolve
 from flows.rows import parsers
 from flows.rows.columns import COLUMN_NAMES, COLUMNS, REQUIRED, parse_cell
 from flows.rows.manifest import Line
+from flows.rows.templates import DEFAULT_OUTPUT, filled
 from sonic_ops.core.errors import FieldError, InputError, SonicError
 from sonic_ops.core.formats import format_of
 from sonic_ops.core.shown import without_secrets
@@ -102,7 +103,7 @@ def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRo
     Relative outputs count from `output_folder` where one is given, and stay inside it.
     """
     values, errors = _parse_cells(line)
-    if not all(values.get(name) for name in REQUIRED):
+    if not all(values.get(name) for name in (*REQUIRED, "output")):
         return BadRow(line.number, str(values.get("id") or ""), errors, place=line.place)
     row = Row(number=line.number, errors=errors, place=line.place, **values)
     return _with_addresses(row, folder, output_folder)
@@ -136,7 +137,19 @@ def _parse_cells(line: Line) -> tuple[dict[str, Any], tuple[SonicError, ...]]:
             values[column.name] = parse_cell(column, line.cells.get(column.name))
         except FieldError as error:
             errors.append(error)
+    try:
+        template = values["output"] or DEFAULT_OUTPUT
+        values["output"] = filled(template, line.cells | _texts(values))
+    except FieldError as error:
+        values["output"] = None
+        if all(map(values.get, REQUIRED)):  # else that is what is wrong
+            errors.append(error)
     return values, (*errors, *_order_errors(values))
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what placeholders stand for: the cells of known columns, as they were understood."""
+    return {name: value for name, value in values.items() if name != "output"}
 
 
 def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:

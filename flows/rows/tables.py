@@ -16,7 +16,7 @@ from zipfile import BadZipFile, ZipFile
 import pyarrow as pa
 
 from flows.rows.columns import COLUMN_NAMES, REQUIRED
-from flows.rows.csv_records import csv_records
+from flows.rows.csv_records import csv_records, without_comments
 from flows.rows.limits import (
     MAX_LINE,
     MAX_UNPACKED_BYTES,
@@ -33,8 +33,8 @@ BATCH_ROWS = 1024
 SHOWN_COLUMNS = 20
 MAX_EMPTY = 10_000_000
 """Empty cells of a sheet of Excel beside its rows, and between them, where a row counts as 20."""
-HEADER_ROWS = 20
-"""Rows that may stand above the header, such as a title."""
+HEADER_ROWS = 100
+"""Rows that may stand above the header, such as a title or comments."""
 NO_REMEDY = "Write it again as Parquet, Excel (.xlsx), CSV or JSON Lines."
 _Row: TypeAlias = tuple[int, list[object], str | None]
 """The number of a row in the file, its cells, and what is wrong with it."""
@@ -143,7 +143,7 @@ class CsvReader:
             encoding = _encoding(file)
             text = TextIOWrapper(file, encoding=encoding.name, errors=encoding.errors, newline="")
             try:
-                rows = csv_records(bounded_lines(text), is_header=_is_header)
+                rows = csv_records(without_comments(bounded_lines(text)), is_header=_is_header)
                 yield from _below_header(address, rows, damaged=encoding.errors != "strict")
             except UnicodeDecodeError as error:
                 raise unreadable(address, f"its text is not in {encoding.name.upper()}") from error

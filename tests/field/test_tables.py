@@ -325,3 +325,15 @@ def test_a_manifest_whose_results_would_have_too_long_a_name_is_refused(tmp_path
     path = written(tmp_path / f"{'m' * 240}.csv", csv(NAMES, ADA))
     with pytest.raises(ManifestError, match="name of the manifest is longer"):
         read(path)
+
+
+def test_comments_above_the_header_of_a_csv_are_skipped_and_lines_keep_their_number(
+    tmp_path: Path,
+) -> None:
+    comments = [f'# say "{number}", or nothing' for number in range(40)]
+    text = "\n".join([*comments, "#", "", "#,id,portrait,audio", "1,a,p.png,a.wav", '# b,"c', ""])
+    (tmp_path / "m.csv").write_text(text)
+    with open_manifest(str(tmp_path / "m.csv")) as manifest:
+        first, second = manifest.lines()
+    assert (first.cells["id"], first.cells["#"], first.place) == ("a", "1", "m.csv line 44")
+    assert second.problem is not None  # below the header nothing is left out

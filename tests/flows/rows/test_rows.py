@@ -148,7 +148,7 @@ def test_a_wrong_value_is_named_with_its_column(column: str, value: object) -> N
     assert str(value)[:50] in sentence
 
 
-@pytest.mark.parametrize("column", ["id", "portrait", "audio", "output"])
+@pytest.mark.parametrize("column", ["id", "portrait", "audio"])
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_a_required_cell_may_not_be_empty(column: str, value: object) -> None:
     assert problem(**{column: value}) == (column, "the cell is empty")
@@ -173,3 +173,39 @@ def test_a_line_without_cells_is_a_bad_row() -> None:
 def test_columns_that_are_nearly_ours_are_found() -> None:
     names = ["id", "framng", "Seed", "resolution", "course", "text", "room"]
     assert list(suspected_typos(names)) == [("framng", "framing"), ("Seed", "seed")]
+
+
+def row_with(**cells: object) -> Row | BadRow:
+    base = {"id": "talk/1", "portrait": "p.png", "audio": "a.wav", "language": "de", "Room": "B 1"}
+    return parse_row(Line(1, base | cells), "/m", None)
+
+
+@pytest.mark.parametrize(
+    ("output", "address"),
+    [
+        (None, "/m/talk_1.mp4"),
+        ("", "/m/talk_1.mp4"),
+        ("out/{id}-{language}.webm", "/m/out/talk_1-de.webm"),
+        ("{Room}/{{x}}.mp4", "/m/B 1/{x}.mp4"),
+    ],
+)
+def test_an_output_is_called_after_the_cells_of_its_row(output: object, address: str) -> None:
+    row = row_with(output=output)
+    assert isinstance(row, Row)
+    assert row.output == address
+
+
+@pytest.mark.parametrize(
+    ("output", "said", "remedy"),
+    [
+        ("{langage}.mp4", "{langage} is the name of no column", "Did you mean {language}?"),
+        ("{fps}.mp4", "{fps} stands for a cell that is empty", "Fill the cell fps"),
+    ],
+)
+def test_a_placeholder_without_a_value_is_an_error(output: str, said: str, remedy: str) -> None:
+    row = row_with(output=output)
+    assert isinstance(row, BadRow)
+    (error,) = row.errors
+    assert said in error.message
+    assert remedy in error.remedy
+    assert error.field == "output"
