@@ -45,7 +45,7 @@ def sonic() -> None:
     """Turn a portrait and an audio track into a talking video of the same length.
 
     \b
-    sonic render examples/manifest.parquet
+    sonic render examples/talks.csv
     sonic doctor
 
     \b

@@ -11,8 +11,14 @@ from cluster.pool.accounts import STARTING
 from cluster.pool.base import LocalPool, Pool
 from cluster.pool.calls import MakeWorker, Watch
 from cluster.pool.processes import num_fitting, open_process_pool
-from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import ModelsConfig
+
+
+def new_worker(models: ModelsConfig) -> object:
+    """Make a worker; what its networks need is imported in its process alone, and takes seconds."""
+    from cluster.video.worker import RenderWorker
+
+    return RenderWorker(models)
 
 
 @contextmanager
@@ -21,7 +27,7 @@ def open_pool(
     models: ModelsConfig,
     *,
     most: int | None = None,
-    make_worker: MakeWorker = RenderWorker,
+    make_worker: MakeWorker = new_worker,
     watch: Watch = lambda *_: nullcontext(),
 ) -> Iterator[Pool]:
     """Open the pool that the configuration asks for, and close it at the end.
@@ -54,7 +60,7 @@ def open_pool_here(config: ClusterConfig, models: ModelsConfig, *, most: int) ->
             yield pool
         return
     num_workers = min(config.workers or num_fitting(config), most)
-    with open_process_pool(config, models, RenderWorker, num_workers) as pool:
+    with open_process_pool(config, models, new_worker, num_workers) as pool:
         yield pool
 
 

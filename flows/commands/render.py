@@ -56,7 +56,7 @@ def render(
     \b
     sonic render face.png talk.wav -o talk.mp4
     sonic render face.png talk.wav --framing paste --language de --end 10
-    sonic render examples/manifest.parquet
+    sonic render examples/talks.csv
     sonic render lectures.csv --preset sonic --output /data/lectures --preview
     """
     from flows.console.terminal import form_of, open_terminal

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import prefect
 from prefect import Task
@@ -22,8 +22,8 @@ def run_task(
     task: Callable[Concatenate[RowRun, P], R], row: RowRun, /, *args: P.args, **kwargs: P.kwargs
 ) -> R:
     """Run a task as one of the flow of its row."""
-    result: R = _task_of(task)(row, *args, **kwargs)
-    return result
+    result: Any = _task_of(task)(row, *args, **kwargs)
+    return cast(R, result)
 
 
 @cache

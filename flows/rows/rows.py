@@ -139,7 +139,7 @@ def _parse_cells(line: Line) -> tuple[dict[str, Any], tuple[SonicError, ...]]:
             errors.append(error)
     try:
         template = values["output"] or DEFAULT_OUTPUT
-        values["output"] = filled(template, line.cells | _texts(values))
+        values["output"] = filled(template, {**line.cells, **_texts(values)})
     except FieldError as error:
         values["output"] = None
         if all(map(values.get, REQUIRED)):  # else that is what is wrong

@@ -16,19 +16,9 @@ from numpy.typing import NDArray
 from sonic_ops.audio.decoding import SoundBlock
 from sonic_ops.audio.endings import unreadable
 from sonic_ops.audio.reading import read_sound
-from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.core.errors import AudioTooShortError, DamagedFileError
 from sonic_ops.core.files import draft_of, open_own, storage_fault
-
-__all__ = [
-    "SampleFile",
-    "decode_audio",
-    "encode_mel",
-    "log_mel",
-    "num_samples_in",
-    "read_samples",
-]
 
 _WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sII4sI")
 _IEEE_FLOAT = 3

@@ -43,7 +43,7 @@ def rendered(preset: str, output: Path, cells: dict[str, str | None]) -> tuple[i
 def test_it_has_the_bits_of_its_row_in_a_manifest_and_each_finds_the_other(
     bench: Bench, tmp_path: Path
 ) -> None:
-    row = {"id": "row", "output": "row.mp4"} | CELLS
+    row: dict[str, object] = {"id": "row", "output": "row.mp4", **CELLS}
     manifest = bench.manifest([row], tmp_path)
     assert bench.run(manifest, bench.preset()).status == 0
     preset = bench.preset("here", cluster={"workers": 2})
@@ -51,7 +51,7 @@ def test_it_has_the_bits_of_its_row_in_a_manifest_and_each_finds_the_other(
     assert status == 0
     assert text.splitlines()[0] == "alone.mp4: checking the picture and the sound"
     assert NOTICE in text
-    assert "denoising, step 1 of 2" in text
+    assert "denoising, step 0 of 2" in text
     assert "prefect" not in text.lower()
     assert sha256(tmp_path / "alone.mp4") == sha256(tmp_path / "row.mp4")
     assert {p.name for p in (tmp_path / ".sonic").iterdir()} == {"leases", "receipts"}

@@ -16,7 +16,8 @@ from transformers import (
     WhisperModel,
 )
 
-from sonic_ops.audio.resampling import decode_audio, encode_mel, log_mel, read_samples
+from sonic_ops.audio.resampling import decode_audio, read_samples
+from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.constants import (
     BUCKET_GAIN,
     BUCKET_OFFSET,

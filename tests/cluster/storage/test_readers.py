@@ -11,7 +11,8 @@ from cluster.pool.base import Pool
 from cluster.storage import artifacts
 from cluster.storage.readers import token_track
 from cluster.video.render import encode_audio
-from sonic_ops.audio.resampling import encode_mel, log_mel, read_samples
+from sonic_ops.audio.resampling import read_samples
+from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.config import AudioContext, ModelsConfig
 from sonic_ops.core.constants import SAMPLES_PER_TOKEN
 from sonic_ops.core.timeline import AudioChunk, cut_audio_chunks

@@ -47,7 +47,7 @@ def test_the_manifest_of_a_folder_can_be_rendered_and_explains_every_column(
 
 def test_a_manifest_elsewhere_names_the_files_of_the_folder(tmp_path: Path) -> None:
     folder, target = fill(tmp_path / "in", "a, b.wav", "x.png"), tmp_path / "m.csv"
-    init(folder, target, None, str)
+    init(folder, target, None, print)
     lines = [line for line in target.read_text().splitlines() if line[0] != "#"]
     (row,) = csv.DictReader(lines)
     assert (row["id"], row["audio"]) == ("a, b", f"{folder}/a, b.wav")
@@ -84,9 +84,9 @@ def test_nothing_is_replaced_and_an_empty_folder_is_said(tmp_path: Path) -> None
     folder = fill(tmp_path / "in", "a.wav", "a.png")
     (folder / "manifest.csv").write_text("mine")
     with pytest.raises(ManifestError, match="already exists"):
-        init(folder, None, None, str)
+        init(folder, None, None, print)
     assert (folder / "manifest.csv").read_text() == "mine"
-    init(folder, None, None, str, overwrite=True)
+    init(folder, None, None, print, overwrite=True)
     assert "a,a.png,a.wav,," in (folder / "manifest.csv").read_text()
     with pytest.raises(MissingFileError, match="holds no audio"):
         rows_of(fill(tmp_path / "empty"))

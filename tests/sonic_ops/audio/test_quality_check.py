@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sonic_ops.audio.decoding import LOUDEST, SoundBlock
 from sonic_ops.audio.quality_check import SoundCheck, check_sound, length_warnings
 from sonic_ops.audio.reading import can_be_copied, read_sound
-from sonic_ops.audio.resampling import decode_audio, log_mel, read_samples
+from sonic_ops.audio.resampling import decode_audio, read_samples
+from sonic_ops.audio.whisper import log_mel
 
 Floats = NDArray[np.floating]  # type: ignore[type-arg]
 RATE = 16_000

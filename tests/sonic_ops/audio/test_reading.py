@@ -19,13 +19,8 @@ from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sonic_ops.audio.reading import duration_s, read_sound
-from sonic_ops.audio.resampling import (
-    decode_audio,
-    encode_mel,
-    log_mel,
-    num_samples_in,
-    read_samples,
-)
+from sonic_ops.audio.resampling import decode_audio, num_samples_in, read_samples
+from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.constants import PIECE_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import (
     AudioTooShortError,

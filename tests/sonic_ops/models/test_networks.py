@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sonic_ops.audio.resampling import encode_mel
+from sonic_ops.audio.whisper import encode_mel
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.interpolation.flow import output_frames
