@@ -12,36 +12,55 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import weights
+from flows.commands import presets, weights
 from flows.commands.options import (
     DEFAULT_PRESET,
+    GROUP,
     Calibration,
     Json,
+    Limit,
     Manifest,
+    OnlyFailed,
     Output,
     Overwrite,
     Preset,
+    Rows,
+    Settings,
     Work,
     folder,
     here,
+    selected,
 )
 from flows.commands.render import render
 from sonic_ops.core.errors import RenderError, SonicError
 
 EXIT_DONE, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command()(render)
-app.add_typer(weights.app, name="weights")
+RENDER, LOOK, KEEP = "Render", "Look at it", "Files, weights and machine"
+
+app = typer.Typer(**GROUP)
+app.command(rich_help_panel=RENDER)(render)
+app.add_typer(presets.app, name="presets", rich_help_panel=KEEP)
+app.add_typer(weights.app, name="weights", rich_help_panel=KEEP)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from sonic_ops import __version__
+
+        typer.echo(f"sonic-render {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def sonic() -> None:
+def sonic(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
     """Turn a portrait and an audio track into a talking video of the same length.
 
     \b
@@ -55,7 +74,7 @@ def sonic() -> None:
     """
 
 
-@app.command()
+@app.command(rich_help_panel=RENDER)
 def init(
     recordings: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Folder with audio files and pictures.")
@@ -83,12 +102,16 @@ def init(
     write_manifest(recordings, output, portrait, open_terminal().say, overwrite=overwrite)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def validate(
     manifest: Manifest,
     preset: Preset = DEFAULT_PRESET,
     output: Output = None,
     work: Work = None,
+    rows: Rows = None,
+    limit: Limit = None,
+    only_failed: OnlyFailed = False,
+    settings: Settings = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Check every row of a manifest without rendering anything.
@@ -101,11 +124,12 @@ def validate(
     from flows.pipeline.run import RunRequest, validate
 
     folders = folder(output), folder(work)
-    request = RunRequest(here(manifest), preset, *folders, overwrite=overwrite)
+    asked = selected(rows, limit, only_failed, settings)
+    request = RunRequest(here(manifest), preset, *folders, overwrite=overwrite, **asked)
     raise typer.Exit(validate(request, open_terminal()))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def plan(
     manifest: Manifest,
     preset: Preset = DEFAULT_PRESET,
@@ -118,6 +142,10 @@ def plan(
         float | None, typer.Option(min=0, help="Price per worker and hour, in any currency.")
     ] = None,
     calibration: Calibration = None,
+    rows: Rows = None,
+    limit: Limit = None,
+    only_failed: OnlyFailed = False,
+    settings: Settings = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -132,14 +160,15 @@ def plan(
     from flows.pipeline.run import RunRequest
 
     folders = folder(output), folder(work)
-    request = RunRequest(here(manifest), preset, *folders, overwrite=overwrite)
+    asked = selected(rows, limit, only_failed, settings)
+    request = RunRequest(here(manifest), preset, *folders, overwrite=overwrite, **asked)
     terminal = open_terminal(form_of(json_lines=as_json))
     raise typer.Exit(
         plan_rows(request, terminal, workers=workers, price=price, calibration=calibration)
     )
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP)
 def doctor(
     preset: Preset = DEFAULT_PRESET,
     calibrate: Annotated[
@@ -165,12 +194,16 @@ def doctor(
     raise typer.Exit(EXIT_DONE if is_well else EXIT_SOME_FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def status(
     manifest: Manifest,
     preset: Preset = DEFAULT_PRESET,
     output: Output = None,
     work: Work = None,
+    settings: Settings = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Look again every few seconds, until all is done.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show which rows are finished, missing, out of date, waiting, failed or locked.
@@ -178,20 +211,21 @@ def status(
     \b
     sonic status lectures.csv
     sonic status lectures.csv --output /data/lectures --json
+    sonic status lectures.csv --watch
     """
-    from flows.commands.status import show_status
+    from flows.commands.status import show_status, watch_status
     from flows.console.terminal import open_terminal
     from flows.pipeline.run import RunRequest, config_of
 
-    request = RunRequest(here(manifest), preset, folder(output), folder(work))
+    folders = folder(output), folder(work)
+    request = RunRequest(here(manifest), preset, *folders, settings=tuple(settings or ()))
     config, terminal = config_of(request), open_terminal()
-    finished = show_status(
-        request.manifest, request.output_folder, config, terminal, as_json=as_json
-    )
+    show = watch_status if watch else show_status
+    finished = show(request.manifest, request.output_folder, config, terminal, as_json=as_json)
     raise typer.Exit(EXIT_DONE if finished else EXIT_SOME_FAILED)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def report(
     results: Annotated[
         str, typer.Argument(metavar="RESULTS|MANIFEST", help="Results table, or its manifest.")
@@ -204,22 +238,29 @@ def report(
             help="Weights of SyncNet (syncnet_v2.model), to add its confidence and distance.",
         ),
     ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Write report.html beside the results: every video with its curves and measures.
 
     \b
-    sonic report lectures.results.parquet
+    sonic report lectures.csv --open
     sonic report lectures.csv --output /data/lectures --syncnet syncnet_v2.model
     """
     from flows.console.terminal import open_terminal
-    from flows.report.writing import results_of, write_report
+    from flows.state.results import require_results
+
+    table = require_results(here(results), folder(output))
+    # What measures videos takes seconds to load.
+    from flows.report.writing import write_report
 
     say = open_terminal().say
-    table = results_of(here(results), folder(output))
-    say(f"report: {write_report(table, say, folder(syncnet))}")
+    address = write_report(table, say, folder(syncnet))
+    say(f"report: {address}")
+    if show and typer.launch(address):
+        say("no browser could be started: open the file yourself")
 
 
-@app.command()
+@app.command(rich_help_panel=RENDER)
 def mux(
     video: Annotated[str, typer.Argument(help="Video whose frames are copied unchanged.")],
     audio: Annotated[
@@ -250,7 +291,7 @@ def mux(
     join(video, audio, subtitles, output, folder_here, say, overwrite=overwrite)
 
 
-@app.command()
+@app.command(rich_help_panel=KEEP)
 def clean(
     target: Annotated[
         str,

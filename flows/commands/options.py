@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -13,14 +13,69 @@ from flows.rows.about import ABOUT
 
 __all__ = ["DEFAULT_PRESET"]
 
+GROUP: Final[dict[str, Any]] = {
+    "no_args_is_help": True,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+"""What all groups of commands have in common."""
+
+PRESET_PANEL = "Preset"
+ROWS_PANEL = "Which rows"
 ROW_PANEL = "What a column of a manifest says, for one video"
 IN_ARGUMENTS = ("id", "portrait", "audio", "output")
 
 Manifest = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="CSV, Excel, Parquet, JSON Lines: a path or URL.")
 ]
+
+
+def _complete_preset(incomplete: str) -> list[str]:
+    from sonic_ops.core.presets import preset_names
+
+    return [name for name in preset_names() if name.startswith(incomplete)]
+
+
 Preset = Annotated[
-    str, typer.Option("--preset", "-p", help="Name of a preset, or path of a YAML file.")
+    str,
+    typer.Option(
+        "--preset",
+        "-p",
+        help="Name of a preset, or path of a YAML file.",
+        rich_help_panel=PRESET_PANEL,
+        autocompletion=_complete_preset,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the preset, such as sampling.steps=4; may be given again.",
+        rich_help_panel=PRESET_PANEL,
+    ),
+]
+Rows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rows", metavar="ID,ID", help="Only rows with these ids.", rich_help_panel=ROWS_PANEL
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Only the first so many rows that are not finished.",
+        rich_help_panel=ROWS_PANEL,
+    ),
+]
+OnlyFailed = Annotated[
+    bool,
+    typer.Option(
+        "--only-failed",
+        help="Only rows whose last result is a failure.",
+        rich_help_panel=ROWS_PANEL,
+    ),
 ]
 Output = Annotated[
     str | None, typer.Option("--output", "-o", help="Folder for relative outputs and the results.")
@@ -78,3 +133,29 @@ def here(address: str) -> str:
 def folder(address: str | None) -> str | None:
     """Resolve the address of a folder that may not be given."""
     return None if address is None else here(address)
+
+
+def selected(
+    rows: list[str] | None, limit: int | None, only_failed: bool, settings: list[str] | None
+) -> dict[str, Any]:
+    """Turn the options that select rows and change keys into fields of a request."""
+    from flows.rows.selection import split_ids
+
+    return {
+        "ids": tuple(split_ids(rows or ())),
+        "limit": limit,
+        "only_failed": only_failed,
+        "settings": tuple(settings or ()),
+    }
+
+
+def log_to_stderr() -> None:
+    """Log what the rooms of this program do."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    for name in ("flows", "cluster", "sonic_ops"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)

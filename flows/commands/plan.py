@@ -38,7 +38,14 @@ def plan(
     config, ledger = config_of(request), Ledger()
     estimator = Estimator(config, load_calibration(config, calibration))
     with open_manifest(request.manifest) as manifest:
-        checked = check(manifest, request.output_folder, estimator, ledger, terminal)
+        checked = check(
+            manifest,
+            request.output_folder,
+            estimator,
+            ledger,
+            terminal,
+            selection=request.selection,
+        )
     say_problems(checked, estimator, ledger, terminal)
     num_workers = workers or estimator.num_workers(row.plan for row in ledger.planned())
     if terminal.form == "json-lines":

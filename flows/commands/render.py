@@ -8,11 +8,17 @@ import typer
 
 from flows.commands.options import (
     DEFAULT_PRESET,
+    Limit,
+    OnlyFailed,
     Overwrite,
     Preset,
+    Rows,
+    Settings,
     Work,
     folder,
     here,
+    log_to_stderr,
+    selected,
     with_columns,
 )
 
@@ -33,7 +39,14 @@ def render(
         ),
     ] = None,
     work: Work = None,
+    rows: Rows = None,
+    limit: Limit = None,
+    only_failed: OnlyFailed = False,
+    settings: Settings = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print what the program does, on stderr.")
+    ] = False,
     json_lines: Annotated[
         bool, typer.Option("--json-lines", help="Print everything as JSON, one object per line.")
     ] = False,
@@ -58,6 +71,7 @@ def render(
     sonic render face.png talk.wav --framing paste --language de --end 10
     sonic render examples/talks.csv
     sonic render lectures.csv --preset sonic --output /data/lectures --preview
+    sonic render lectures.csv --only-failed --set sampling.steps=12
     """
     from flows.console.terminal import form_of, open_terminal
     from flows.pipeline.run import Previews, RunRequest, config_of, run
@@ -65,7 +79,7 @@ def render(
 
     only_results = is_only_for_results()
     previews: Previews = "only" if preview_only else "first" if preview else "none"
-    _check_arguments(inputs, cells, previews != "none")
+    _check_arguments(inputs, cells, previews != "none", bool(rows or limit or only_failed))
     terminal = open_terminal(form_of(quiet=quiet, json_lines=json_lines))
     request = RunRequest(
         here(inputs[0]),
@@ -76,7 +90,10 @@ def render(
         previews=previews,
         overwrite=overwrite,
         only_results=only_results,
+        **selected(rows, limit, only_failed, settings),
     )
+    if verbose:
+        log_to_stderr()
     if len(inputs) == 1:
         raise typer.Exit(run(request, terminal))
     from flows.pipeline.single import output_of, render_video
@@ -88,7 +105,9 @@ def render(
     raise typer.Exit(render_video({**cells, **files, **named}, config_of(request), terminal))
 
 
-def _check_arguments(inputs: list[str], cells: Mapping[str, str | None], previews: bool) -> None:
+def _check_arguments(
+    inputs: list[str], cells: Mapping[str, str | None], previews: bool, selects: bool
+) -> None:
     """Refuse what does not go together. Raises a usage error."""
     if len(inputs) > 2:
         raise typer.BadParameter(
@@ -96,6 +115,8 @@ def _check_arguments(inputs: list[str], cells: Mapping[str, str | None], preview
         )
     if len(inputs) == 2 and previews:
         raise typer.BadParameter("previews are those of a manifest; for one video, use --end 3")
+    if len(inputs) == 2 and selects:
+        raise typer.BadParameter("one video has no rows to select: --rows is for manifests")
     if len(inputs) == 1 and (given := [name for name in cells if cells[name] is not None]):
         option = f"--{given[0].replace('_', '-')}"
         raise typer.BadParameter(

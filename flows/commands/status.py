@@ -3,6 +3,7 @@
 It only reads, and says of every row what `sonic render` with the same options would find.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ SHOWN = 30
 """Rows of each status that are shown one by one."""
 
 KEPT_DIGESTS = 4096
+WATCH_S = 3.0
+"""How long `--watch` waits before it looks again."""
 FINISHED, MISSING, OUT_OF_DATE = "finished", "missing", "out of date"
 WAITING, FAILED, LOCKED = "waiting", "failed", "locked"
 _SAID = {
@@ -80,6 +83,23 @@ def show_status(
     else:
         terminal.say(_in_words(counts))
     return set(counts) == {FINISHED}
+
+
+def watch_status(
+    manifest: str,
+    output_folder: str | None,
+    config: RenderConfig,
+    terminal: Terminal,
+    *,
+    as_json: bool,
+) -> bool:
+    """Say where all rows stand, again and again; True as soon as all are finished."""
+    while True:
+        if terminal.console.is_terminal:
+            terminal.console.clear()
+        if show_status(manifest, output_folder, config, terminal, as_json=as_json):
+            return True
+        time.sleep(WATCH_S)
 
 
 def _in_words(counts: Counter[str]) -> str:

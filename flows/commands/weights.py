@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from flows.commands.options import GROUP
 from sonic_ops.core.errors import ConfigError
 
 RELEASED = Path("weights/released")
 CONVERTED = "weights/sonic"
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(**GROUP)
 
 
 @app.callback()

@@ -32,6 +32,7 @@ from flows.rows.config import RenderConfig, load_preset
 from flows.rows.manifest import Manifest, open_manifest
 from flows.rows.plan import work_in_words
 from flows.rows.rows import passed_through
+from flows.rows.selection import NOT_SELECTED, Selection
 from flows.state.journal import Journal, journaled
 from flows.state.leases import Leases, open_leases
 from flows.state.results import (
@@ -62,6 +63,8 @@ class RunRequest:
     `work` and `overwrite` speak before the preset.
 
     `only_results`: render nothing, only write down what became of the rows.
+
+    `ids`, `limit` and `only_failed` select rows, `settings` change keys of the preset.
     """
 
     manifest: str
@@ -72,6 +75,19 @@ class RunRequest:
     previews: Previews = "none"
     only_results: bool = False
     overwrite: bool = False
+    ids: tuple[str, ...] = ()
+    limit: int | None = None
+    only_failed: bool = False
+    settings: tuple[str, ...] = ()
+
+    @property
+    def selection(self) -> Selection | None:
+        """The rows that are asked for; None for all of them."""
+        if not (self.ids or self.limit or self.only_failed):
+            return None
+        failed = _failed(results_address(self.manifest, self.output_folder))
+        ids = frozenset(self.ids) or None
+        return Selection(ids, self.limit, failed if self.only_failed else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +136,15 @@ def _prepared(request: RunRequest, terminal: Terminal) -> Iterator[tuple[_Rows, 
     with open_manifest(request.manifest) as manifest, open_leases(config.lease_s) as leases:
         ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
         folder, report = request.output_folder, request.report
-        checked = check(manifest, folder, estimator, ledger, terminal, report=report)
+        checked = check(
+            manifest,
+            folder,
+            estimator,
+            ledger,
+            terminal,
+            report=report,
+            selection=request.selection,
+        )
         target = _results_target(request, checked)
         require_own_tables(target, overwrite=config.overwrite)
         say_problems(checked, estimator, ledger, terminal)
@@ -133,21 +157,29 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
         ledger = Ledger()
         config = config_of(request)
         estimator = Estimator(config, load_calibration(config))
-        checked = check(manifest, request.output_folder, estimator, ledger, terminal)
+        checked = check(
+            manifest,
+            request.output_folder,
+            estimator,
+            ledger,
+            terminal,
+            selection=request.selection,
+        )
     say_problems(checked, estimator, ledger, terminal)
     for name, notes in checked.notes:
         terminal.say(f"{name}: {notes}")
-    num_finished = checked.num_rows - checked.num_planned - checked.num_bad
+    num_left_out = len(checked.left_out)
+    num_finished = checked.num_rows - checked.num_planned - checked.num_bad - num_left_out
     terminal.say(
         f"{checked.num_rows:,} rows: {checked.num_planned:,} to render, {num_finished:,} finished, "
-        f"{checked.num_bad:,} wrong"
+        f"{checked.num_bad:,} wrong" + (f", {num_left_out:,} {NOT_SELECTED}" * bool(num_left_out))
     )
     return EXIT_SOME_FAILED if checked.num_bad or checked.num_unfit else EXIT_DONE
 
 
 def config_of(request: RunRequest) -> RenderConfig:
     """Load the preset of a request with the overrides of the request. Raises ConfigError."""
-    config = load_preset(request.preset)
+    config = load_preset(request.preset, request.settings)
     said = {"work": request.work, "overwrite": request.overwrite or None}
     return config.model_copy(update={key: said[key] for key in said if said[key] is not None})
 
@@ -157,7 +189,7 @@ def _run(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -
     if request.previews == "only":
         return EXIT_DONE if is_well and not rows.checked.num_bad else EXIT_SOME_FAILED
     counts = _run_rows(request, rows, leases, terminal)
-    return EXIT_DONE if FINISHED.issuperset(counts) else EXIT_SOME_FAILED
+    return EXIT_DONE if {*FINISHED, NOT_SELECTED}.issuperset(counts) else EXIT_SOME_FAILED
 
 
 def _run_previews(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> bool:
@@ -232,7 +264,8 @@ def _finish(rows: _Rows, journal: Journal) -> Counter[str]:
         counts.clear()
         of_manifest = rows.manifest.lines()
         for result in ledger.results():
-            counts[result.status] += 1
+            is_left_out = result.row in rows.checked.left_out and result.status not in FINISHED
+            counts[NOT_SELECTED if is_left_out else result.status] += 1
             line = next(line for line in of_manifest if line.number == result.row)
             yield result, passed_through(line)
 
@@ -259,7 +292,7 @@ def say_summary(counts: Counter[str], rows: _Rows, terminal: Terminal) -> None:
         terminal.say(f"{'previews' if rows.are_previews else 'videos'}: {folder}")
     terminal.say(f"results: {rows.target}")
     if counts["skipped"] != counts.total():
-        shown = ("done", "skipped", "failed", "elsewhere", "waiting")
+        shown = ("done", "skipped", "failed", "elsewhere", "waiting", NOT_SELECTED)
         terminal.say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))
     if counts["elsewhere"]:
         terminal.say("another command is at work on some rows; run this again when it has ended")
@@ -284,3 +317,9 @@ def _results_target(request: RunRequest, checked: Checked) -> str:
         folder = addresses.folder_of(output) if output else str(Path.cwd())
         return results_address(request.manifest, folder)
     return target
+
+
+def _failed(results: str) -> frozenset[tuple[str, str | None]]:
+    """Return the rows whose last result is a failure, by id and output."""
+    last = {(r.id, r.output): r.status for r in chain(read_results(results), journaled(results))}
+    return frozenset(key for key, status in last.items() if status == "failed")

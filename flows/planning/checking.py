@@ -1,20 +1,21 @@
 """The preflight of a run, sorted: to render, finished, wrong, too large for this machine."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from flows.console.terminal import Terminal
 from flows.console.units import clock, hours
 from flows.planning.estimate import RunEstimate
 from flows.planning.estimator import Estimator
-from flows.preflight.checks import Outcome, preflight
+from flows.preflight.checks import Outcome, left_out, preflight
 from flows.preflight.outputs import require_own_tables
 from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import weights_digest
 from flows.rows.manifest import Manifest
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow, suspected_typos
+from flows.rows.selection import Selection
 from flows.state.results import (
     RowResult,
     measures_address,
@@ -38,7 +39,8 @@ class Checked:
     """What the preflight has found: numbers, what the run will take, and the rows that are said.
 
     `unfit` are rows, by name, that this machine is too small for, with the reason; they are
-    rendered all the same, since estimates err.
+    rendered all the same, since estimates err. `left_out` are the numbers of rows that are neither
+    selected nor finished.
     """
 
     num_rows: int = 0
@@ -49,6 +51,7 @@ class Checked:
     unfit: list[tuple[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     an_output: str | None = None
+    left_out: set[int] = field(default_factory=set)
     estimate: RunEstimate = field(default_factory=RunEstimate)
 
 
@@ -60,6 +63,8 @@ def check(
     terminal: Terminal,
     *,
     report: bool = True,
+    selection: Selection | None = None,
+    on_work: Callable[[], None] = lambda: None,
 ) -> Checked:
     """Run the preflight of a manifest and sort its rows into the ledger.
 
@@ -77,8 +82,13 @@ def check(
         estimator.config,
         weights_sha256=weights_of(estimator.config),
         output_folder=output_folder,
+        selection=selection,
+        on_work=on_work,
     )
-    return sorted_into(ledger, outcomes, estimator, terminal)
+    checked = sorted_into(ledger, outcomes, estimator, terminal, selection)
+    if selection is not None:
+        selection.require_found(str(line.cells.get("id")) for line in manifest.lines())
+    return checked
 
 
 def weights_of(config: RenderConfig) -> str:
@@ -87,16 +97,24 @@ def weights_of(config: RenderConfig) -> str:
 
 
 def sorted_into(
-    ledger: Ledger, outcomes: Iterable[Outcome], estimator: Estimator, terminal: Terminal
+    ledger: Ledger,
+    outcomes: Iterable[Outcome],
+    estimator: Estimator,
+    terminal: Terminal,
+    selection: Selection | None = None,
 ) -> Checked:
     """Note what is to be done about every row; it is said how far this is."""
-    checked, said_s = Checked(), time.monotonic()
+    checked, said_s, selection = Checked(), time.monotonic(), selection or Selection()
     for outcome in outcomes:
         checked.num_rows += 1
         if time.monotonic() - said_s >= CHECKED_S:
             said_s = time.monotonic()
             terminal.say(f"{checked.num_rows:,} rows checked")
         match outcome:
+            case PlannedRow() if not selection.take():
+                _leave_out(left_out(outcome.row, outcome.fingerprint), checked, ledger)
+            case RowResult(status="waiting"):
+                _leave_out(outcome, checked, ledger)
             case PlannedRow():
                 _plan(outcome, checked, estimator, ledger)
             case RowResult():
@@ -107,6 +125,12 @@ def sorted_into(
                 checked.num_bad += 1
                 checked.bad += [outcome] if len(checked.bad) < SAID else []
     return checked
+
+
+def _leave_out(result: RowResult, checked: Checked, ledger: Ledger) -> None:
+    """Note a row that is not selected."""
+    ledger.record(result)
+    checked.left_out.add(result.row)
 
 
 def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: Ledger) -> None:

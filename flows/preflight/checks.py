@@ -24,6 +24,7 @@ from flows.rows.manifest import Manifest
 from flows.rows.plan import plan_row
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow, FaceBox, Row, blaming, parse_row
+from flows.rows.selection import NOT_SELECTED, Selection
 from flows.state.receipts import work_folder
 from flows.state.results import RowResult
 from sonic_ops.core.config import PortraitConfig
@@ -52,14 +53,24 @@ Outcome: TypeAlias = PlannedRow | RowResult | BadRow
 """A row with work to do, the result of a finished one, or one that is wrong."""
 
 
+def _nothing() -> None:
+    pass
+
+
 def preflight(
     manifest: Manifest,
     config: RenderConfig,
     *,
     weights_sha256: str,
     output_folder: str | None = None,
+    selection: Selection | None = None,
+    on_work: Callable[[], None] = _nothing,
 ) -> Iterator[Outcome]:
-    """Check the rows of a manifest, in its order. Raises ManifestError if there are none."""
+    """Check the rows of a manifest, in its order. Raises ManifestError if there are none.
+
+    Of rows that are not selected only finished videos are known. `on_work` is called as soon as a
+    row is known that is not finished, perhaps more than once, from several threads.
+    """
     folder, claims = addresses.folder_of(manifest.address), Claims()
     claims.read(0, {"manifest": manifest.address})
     for line in manifest.lines():
@@ -69,15 +80,24 @@ def preflight(
             claims.read(line.number, {TRUTH: truth_address})
     claims.close()
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
-    return RowChecker(config, weights_sha256, claims).outcomes(rows)
+    return RowChecker(config, weights_sha256, claims, selection, on_work).outcomes(rows)
 
 
 class RowChecker:
     """Checks rows in any order, once all claims are known; remembers the files it has seen."""
 
-    def __init__(self, config: RenderConfig, weights_sha256: str, claims: Claims) -> None:
+    def __init__(
+        self,
+        config: RenderConfig,
+        weights_sha256: str,
+        claims: Claims,
+        selection: Selection | None = None,
+        on_work: Callable[[], None] = _nothing,
+    ) -> None:
         self._config = config
         self._claims = claims
+        self._selection = selection or Selection()
+        self._on_work = on_work
         self._weights_sha256 = weights_sha256
         self._resolution = trained_resolution(config.models.weights)
         remembered = lru_cache(KEPT_INSPECTIONS)
@@ -107,8 +127,9 @@ class RowChecker:
     def check(self, row: Row | BadRow) -> Outcome:
         """Decide what to do about a row whose claims are known."""
         row = self.claimed(row)
+        is_wanted = self._selection.wants(row)
         if isinstance(row, BadRow):
-            return row
+            return row if is_wanted else left_out(row)
         errors = list(row.errors)
         _kept(errors, "output", lambda: errors.extend(self._folder_errors(row)))
         errors.extend(self._consent_errors(row))
@@ -124,6 +145,10 @@ class RowChecker:
             errors.append(found)
         if isinstance(found, RowResult) and not errors:
             return replace(found, row=row.number, id=row.id, place=row.place, status="skipped")
+        if not is_wanted:
+            return left_out(row, fingerprint)
+        if not errors:
+            self._on_work()
         return self._inspect(row, ours, fingerprint, errors)
 
     def _inspect(
@@ -193,6 +218,19 @@ class RowChecker:
                 remedy="Choose a folder that you may write to, or change its permissions.",
                 field="output",
             )
+
+
+def left_out(row: Row | BadRow, fingerprint: str | None = None) -> RowResult:
+    """Return the result of a row that is not selected, and not finished."""
+    return RowResult(
+        row.number,
+        row.id,
+        "waiting",
+        output=row.output or None,
+        fingerprint=fingerprint,
+        place=row.place,
+        notes=NOT_SELECTED,
+    )
 
 
 # Inspections load the libraries of the mathematics: late, so that a run with nothing to do is over

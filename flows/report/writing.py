@@ -32,13 +32,10 @@ from flows.state.results import (
     BATCH_ROWS,
     FINISHED,
     NOT_MARKED,
-    PREVIEWS_ENDING,
-    RESULTS_ENDING,
     RowResult,
     measures_address,
     report_address,
     result_from,
-    results_address,
 )
 from sonic_ops.core.errors import ManifestError, SonicError
 from sonic_ops.core.files import fetched, reason_of, storage_fault, written
@@ -51,13 +48,6 @@ MAX_DETAILED: Final = 1000
 
 Say = Callable[[str], None]
 Lines = Iterator[tuple[RowResult, dict[str, object]]]
-
-
-def results_of(address: str, output_folder: str | None) -> str:
-    """Find the results table of a manifest, or return the table itself."""
-    if address.endswith((RESULTS_ENDING, PREVIEWS_ENDING)):
-        return address
-    return results_address(address, output_folder)
 
 
 def write_report(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from flows.rows import parsers
@@ -23,6 +24,7 @@ class Column:
     parse: Callable[[object], Any]
     expects: str
     example: str
+    choices: tuple[str, ...] = ()
 
 
 def _framing(value: object) -> str:
@@ -54,7 +56,7 @@ COLUMNS = (
     Column("output", parsers.address, "the address of the video to write", "out/ada.mp4"),
     Column("seed", parsers.whole_number(0, MAX_SEED), "a whole number from 0 to 2147483647", "7"),
     Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
-    Column("framing", _framing, "'face', 'full' or 'paste'", "face"),
+    Column("framing", _framing, "'face', 'full' or 'paste'", "face", FRAMINGS),
     Column("face_box", parsers.box, "four numbers x, y, width, height in pixels", "40 30 120 120"),
     Column("face", parsers.whole_number(1, 99), "a number that counts faces from the left", "2"),
     Column("head_motion", parsers.number(0, 3), _STRENGTH, "1.0"),
@@ -88,10 +90,12 @@ def parse_cell(column: Column, value: object) -> Any:
 
 
 def _wrong_value(column: Column, value: object) -> FieldError:
+    likely = get_close_matches(str(value).lower(), column.choices, n=1)
+    meant = f"Did you mean {likely[0]}? " if likely else ""
     rest = "" if column.name in REQUIRED else ", or leave the cell empty for what the preset says"
     return FieldError(
         f"{_shown(value)} is not {column.expects}",
-        remedy=f"Write a value such as {column.example}{rest}.",
+        remedy=f"{meant}Write a value such as {column.example}{rest}.",
         field=column.name,
     )
 

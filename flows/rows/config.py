@@ -1,15 +1,16 @@
 """The configuration of a run: each layer owns its section, a preset holds only what differs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from cluster.config import ClusterConfig
 from flows.addresses import resolve
 from flows.rows.columns import MAX_SEED
-from flows.rows.rows import Row
+from flows.rows.rows import LIKE, Row
 from sonic_ops.core.config import (
     Count,
     MediaConfig,
@@ -21,9 +22,12 @@ from sonic_ops.core.constants import OUTPUT_FPS
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import PACKAGED
 from sonic_ops.core.formats import likely_format
-from sonic_ops.core.presets import VideoConfig, preset_path, read_preset
+from sonic_ops.core.presets import VideoConfig, changed, preset_path, read_preset
 from sonic_ops.core.rates import frame_rate
 from sonic_ops.core.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_ROWS = 32
 """Rows in flight where nobody has asked for more: each has a thread and latents in memory."""
@@ -112,8 +116,10 @@ class RenderConfig(VideoConfig):
         )
 
 
-def load_preset(preset: str) -> RenderConfig:
-    """Read a preset by its name or by the path of a YAML file.
+def load_preset(preset: str, changes: Sequence[str] = ()) -> RenderConfig:
+    """Read a preset by its name or by the path of a YAML file, and change keys of it.
+
+    A change is text such as `sampling.steps=4`, whose value is YAML.
 
     Relative folders of weights and work, and files of a key, count from the current folder; they
     are made absolute here, since workers may run elsewhere.
@@ -121,11 +127,9 @@ def load_preset(preset: str) -> RenderConfig:
     """
     path = preset_path(preset)
     try:
-        config = RenderConfig.model_validate(read_preset(path))
+        config = RenderConfig.model_validate(changed(read_preset(path), changes))
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()
-        )
+        wrong = "; ".join(map(_problem, error.errors()))
         raise ConfigError(
             f"The preset {path} is wrong: {wrong}",
             remedy="Correct these keys; configs/README.md lists all of them.",
@@ -147,6 +151,26 @@ def load_preset(preset: str) -> RenderConfig:
     if provenance.key is not None:
         _check_key(config.provenance)
     return config
+
+
+def _problem(entry: "ErrorDetails") -> str:
+    """Say what is wrong with a key, and which one it may mean."""
+    key = ".".join(map(str, entry["loc"]))
+    likely = get_close_matches(key, keys_of(RenderConfig), n=1, cutoff=LIKE)
+    meant = f" (did you mean {likely[0]}?)" if likely and likely[0] != key else ""
+    return f"{key}: {entry['msg']}{meant}"
+
+
+def keys_of(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """Name all keys of a section and of the sections in it."""
+    keys = []
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += keys_of(kind, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
 
 
 def _check_key(provenance: ProvenanceConfig) -> None:

@@ -24,7 +24,7 @@ from flows.addresses import is_folder, name_of, path_of
 from flows.rows.limits import excess
 from flows.rows.tables import ENDINGS, NO_REMEDY, Reader, reader_of, unreadable
 from sonic_ops.core.errors import ManifestError, MissingFileError
-from sonic_ops.core.files import open_address, reached
+from sonic_ops.core.files import meant, open_address, reached
 
 __all__ = ["ENDINGS", "PACKED_ENDINGS", "Line", "Manifest", "open_manifest"]
 
@@ -111,7 +111,8 @@ def open_manifest(address: str) -> Iterator[Manifest]:
             parts = [_copied(part, copy) for part in _parts_of(address)]
         except MissingFileError as error:
             raise ManifestError(
-                f"The manifest cannot be opened: {error}", remedy="Check the address."
+                f"The manifest cannot be opened: {error}",
+                remedy=f"{meant(address)}Check the address.",
             ) from error
         except _DAMAGED as error:
             raise ManifestError(

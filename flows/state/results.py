@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from flows import addresses
 from flows.rows.rows import BadRow
-from sonic_ops.core.errors import SonicError
-from sonic_ops.core.files import open_own, printable, storage_fault, written
+from sonic_ops.core.errors import ManifestError, SonicError
+from sonic_ops.core.files import exists, open_own, printable, storage_fault, written
 from sonic_ops.core.shown import without_secrets
 
 Status: TypeAlias = Literal["done", "skipped", "failed", "elsewhere", "waiting"]
@@ -148,6 +148,24 @@ def report_address(results: str) -> str:
 def measures_address(results: str) -> str:
     """Where the figures of all videos of a results table lie: beside it."""
     return f"{results.removesuffix('results.parquet')}measures.parquet"
+
+
+def results_of(address: str, output_folder: str | None) -> str:
+    """Find the results table of a manifest, or return the table itself."""
+    if address.endswith((RESULTS_ENDING, PREVIEWS_ENDING)):
+        return address
+    return results_address(address, output_folder)
+
+
+def require_results(address: str, output_folder: str | None) -> str:
+    """Find the results table of a manifest. Raises ManifestError if there is none yet."""
+    table = results_of(address, output_folder)
+    if not exists(table):
+        raise ManifestError(
+            f"There are no results at {addresses.printable(table)}",
+            remedy="Render the manifest first, or name the folder of its results with --output.",
+        )
+    return table
 
 
 def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> None:

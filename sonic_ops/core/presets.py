@@ -1,6 +1,8 @@
 """What decides the pixels of one video, and the presets that say it."""
 
 import json
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -28,6 +30,8 @@ from sonic_ops.core.settings import Settings
 
 INDEX: Final = "model_index.json"
 """What `SonicPipeline.from_pretrained` reads of a weights folder: its class, and its preset."""
+
+_SET: Final = "Write a key and its value, such as sampling.steps=4; `sonic presets show` has all."
 
 PRESETS_FOLDER: Final = Path(__file__).resolve().parents[2] / "configs"
 
@@ -123,9 +127,11 @@ def preset_path(preset: str) -> Path:
         return PRESETS_FOLDER / f"{preset}.yaml"
     if Path(preset).is_file():
         return Path(preset)
+    likely = get_close_matches(preset, preset_names(), n=1)
+    meant = f"Did you mean {likely[0]!r}? " if likely else ""
     raise ConfigError(
         f"There is no preset {preset!r}",
-        remedy=f"Use one of {', '.join(preset_names())}, or the path of a YAML file.",
+        remedy=f"{meant}Use one of {', '.join(preset_names())}, or the path of a YAML file.",
     )
 
 
@@ -141,6 +147,23 @@ def read_preset(path: Path) -> Any:
             f"The preset {path} cannot be read: {reason or 'it is not YAML'}{where}",
             remedy="Use a YAML file.",
         ) from error
+
+
+def changed(preset: Any, changes: Sequence[str]) -> Any:
+    """Return a preset with other values, each written `section.key=YAML`. Raises ConfigError."""
+    for change in changes:
+        key, is_split, value = change.partition("=")
+        *sections, last = key.strip().split(".")
+        try:
+            section = preset = dict(preset)
+            for name in sections:
+                section[name] = section = dict(section.get(name) or {})
+            section[last] = yaml.safe_load(value)
+        except (TypeError, ValueError, yaml.YAMLError) as error:
+            raise ConfigError(f"{change!r} sets no key ({error})", remedy=_SET) from error
+        if not is_split or not last:
+            raise ConfigError(f"{change!r} sets no key", remedy=_SET)
+    return preset
 
 
 def trained_resolution(weights: str) -> int | None:

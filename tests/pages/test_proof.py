@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.report.writing import results_of, write_report
-from flows.state.results import write_results
+from flows.report.writing import write_report
+from flows.state.results import results_of, write_results
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.quality.measures import WINDOW_S, Measures
 from sonic_ops.quality.seams import Seams

@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import typer
+import yaml
 
+import sonic_ops
 from flows.cli import app, main
 from flows.rows.config import RenderConfig, load_preset
 from flows.rows.manifest import Line
@@ -64,7 +66,10 @@ def commands(group: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("name", [name for name, _ in commands()])
-def test_help_shows_two_examples_that_the_command_takes(sonic: Sonic, name: str) -> None:
+def test_help_shows_two_examples_that_the_command_takes(
+    sonic: Sonic, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     status, text, _ = sonic(*name.split(), "--help")
     assert status == 0
     examples = re.findall(rf"^ +sonic {name}( .*|$)", text, re.MULTILINE)
@@ -74,7 +79,7 @@ def test_help_shows_two_examples_that_the_command_takes(sonic: Sonic, name: str)
 
 
 def test_help_says_the_exit_status(sonic: Sonic) -> None:
-    _, text, _ = sonic("--help")
+    text = " ".join(sonic("--help")[1].split())
     assert all(said in text for said in ("0 every row", "1 some", "2 nothing", "130 stopped"))
 
 
@@ -279,3 +284,82 @@ def test_results_that_cannot_be_written_are_a_sentence(
     assert " (good), column audio: " in text
     assert problem.startswith("sonic: A file could not be read or written ")
     assert len(problem.splitlines()) == 1
+
+
+def ids_planned(text: str) -> str:
+    return text.splitlines()[-1]
+
+
+def test_rows_are_selected_by_id_number_and_failure(
+    sonic: Sonic, preset: str, good: Cells, write_manifest: WriteManifest, tmp_path: Path
+) -> None:
+    others = [good | {"id": name, "output": str(tmp_path / f"{name}.mp4")} for name in "abc"]
+    manifest = write_manifest(*others, good | {"id": "bad", "audio": "no.wav", "output": "x.mp4"})
+    run = ("validate", manifest, "--preset", preset)
+    status, text, _ = sonic(*run, "--rows", "a,c")
+    assert (status, ids_planned(text)) == (
+        0,
+        "4 rows: 2 to render, 0 finished, 0 wrong, 2 not selected",
+    )
+    _, text, _ = sonic(*run, "--limit", "1")
+    assert "1 to render" in text
+    status, _, problem = sonic(*run, "--rows", "a,bda")
+    assert status == 2
+    assert "There is no row with the id 'bda'. Did you mean 'bad'?" in problem
+    status, _, _ = sonic("render", manifest, "--preset", preset, "--no-report", "--rows", "bad")
+    assert status == 1
+    table = pq.read_table(tmp_path / "manifest.results.parquet").to_pylist()
+    assert [row["status"] for row in table] == ["waiting", "waiting", "waiting", "failed"]
+    assert [row["notes"] for row in table[:3]] == ["not selected"] * 3
+    status, text, _ = sonic(*run, "--only-failed")
+    assert (status, ids_planned(text)) == (
+        1,
+        "4 rows: 0 to render, 0 finished, 1 wrong, 3 not selected",
+    )
+
+
+def test_keys_of_a_preset_are_set_for_one_command(sonic: Sonic) -> None:
+    status, text, _ = sonic("presets", "show", "lite", "--set", "sampling.steps=3")
+    assert status == 0
+    shown = yaml.safe_load(text)
+    assert RenderConfig.model_validate(shown) == load_preset("lite", ["sampling.steps=3"])
+    assert load_preset("lite", ["sampling.steps=3"]).sampling.steps == 3
+    for change, said in (
+        ("sampling.stpes=3", "did you mean sampling.steps?"),
+        ("sampling.steps", "sets no key"),
+        ("sampling.steps=many", "sampling.steps: "),
+    ):
+        status, _, problem = sonic("presets", "show", "lite", "--set", change)
+        assert status == 2
+        assert said in problem, problem
+
+
+def test_presets_are_listed_and_near_names_are_asked_for(sonic: Sonic, tmp_path: Path) -> None:
+    _, text, _ = sonic("presets", "list")
+    assert [line.split()[0] for line in text.splitlines()] == preset_names()
+    _, _, problem = sonic("presets", "show", "scetch")
+    assert "Did you mean 'sketch'?" in problem
+    (tmp_path / "talks.csv").write_text("id,portrait,audio\na,b,c\n")
+    _, _, problem = sonic("render", str(tmp_path / "talk.csv"))
+    assert "Did you mean talks.csv?" in problem
+
+
+def test_the_version_and_short_options(sonic: Sonic) -> None:
+    assert sonic("--version")[:2] == (0, f"sonic-render {sonic_ops.__version__}\n")
+    for name, _ in commands():
+        assert sonic(*name.split(), "-h")[0] == 0
+
+
+def test_a_report_without_results_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    told = (
+        "import sys; sys.argv = ['sonic', 'report', 'm.csv']\n"
+        "from flows.cli import main\n"
+        "try: main()\n"
+        "finally: print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", told], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2
+    assert "There are no results at" in ran.stderr
+    assert not {"torch", "cv2", "scipy"} & set(ran.stdout.split())

@@ -12,9 +12,9 @@ from cluster.pool.accounts import RowCosts, Span
 from flows.report.analysis_cache import cache_path
 from flows.report.figures import mean_of
 from flows.report.views import link_to, shown
-from flows.report.writing import results_of, write_report
+from flows.report.writing import write_report
 from flows.state.receipts import write_receipt
-from flows.state.results import NOT_MARKED, RowResult, measures_address
+from flows.state.results import NOT_MARKED, RowResult, measures_address, results_of
 from sonic_ops.core.errors import ManifestError
 from sonic_ops.quality.analysis import analyse_video
 from sonic_ops.quality.catalogue import ENTRIES
