@@ -2,16 +2,18 @@
 
 The processes are forked from one that has already imported what they need (`prefork.prepare`).
 Results travel through this process as bytes that it does not open. A process that dies is replaced,
-and its job runs again.
+and its job runs again; one whose job takes far too long is killed.
 """
 
 import logging
 import os
 import pickle  # between our own processes, as Ray does; nothing that was read from a file
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event, Thread
@@ -25,6 +27,7 @@ from cluster.pool.calls import AGAIN, MakeWorker, Outcome, call
 from cluster.pool.dispatcher import Call, Dispatcher, Worker
 from cluster.pool.lineage import Job
 from cluster.pool.prefork import FORKSERVER
+from cluster.pool.supervisor import WATCH_S, limit_of
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import SonicError, WorkerLostError
 
@@ -43,6 +46,8 @@ class Process(Worker):
     """A worker and what runs its jobs."""
 
     executor: ProcessPoolExecutor | None = None
+    pid: int = 0
+    sent_s: float = 0.0
 
 
 class ProcessPool:
@@ -52,6 +57,7 @@ class ProcessPool:
         self, config: ClusterConfig, models: ModelsConfig, make_worker: MakeWorker, num_workers: int
     ) -> None:
         self.num_workers = num_workers
+        self._config = config
         self._begin = partial(_begin, make_worker, models, config.threads_per_worker)
         self._dispatcher = Dispatcher(self, max_retries=config.max_retries)
         self.submit, self.get = self._dispatcher.submit, self._dispatcher.get
@@ -88,7 +94,7 @@ class ProcessPool:
         """Begin a job and return at once."""
         assert isinstance(worker, Process)
         assert worker.executor
-        job = call.job
+        job, worker.sent_s = call.job, time.monotonic()
         arguments = (job.method, job.num_returns, job.persistent, call.low_memory, call.arguments)
         try:
             future = worker.executor.submit(_run, *arguments)
@@ -108,9 +114,21 @@ class ProcessPool:
     def _loop(self) -> None:
         wait_s: float | None = None
         while not self._ended.is_set():
-            self._news.wait(wait_s)
+            self._news.wait(WATCH_S if wait_s is None else min(wait_s, WATCH_S))
             self._news.clear()
             wait_s = self._dispatcher.pump()
+            self._end_hung()
+
+    def _end_hung(self) -> None:
+        """Kill the processes whose jobs have hung; the jobs run again elsewhere."""
+        for process in self._processes:
+            if (job := process.job) is None:
+                continue
+            limit_s = limit_of(job, self._dispatcher.mean_s(job.method), self._config)
+            if time.monotonic() - process.sent_s > limit_s:
+                _log.warning("%s did not end within %.0f s", job.method, limit_s)
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
 
     def _start(self) -> None:
         executor = ProcessPoolExecutor(1, mp_context=FORKSERVER)
@@ -118,12 +136,14 @@ class ProcessPool:
         self._processes.append(process)
         executor.submit(self._begin).add_done_callback(partial(self._on_begun, process))
 
-    def _on_begun(self, process: Process, future: "Future[Outcome]") -> None:
+    def _on_begun(self, process: Process, future: "Future[tuple[Outcome, int]]") -> None:
         if future.cancelled():
             return
-        error = future.exception()
-        if error is None and (error := future.result().error) is None:
-            self._dispatcher.join(process, future.result())
+        if (error := future.exception()) is None:
+            outcome, process.pid = future.result()
+            error = outcome.error
+        if error is None:
+            self._dispatcher.join(process, outcome)
             self.wake()
         elif isinstance(error, SonicError):
             self._dispatcher.close(error)
@@ -181,10 +201,10 @@ _workers: list[Any] = []
 """The worker of a process, once it has its weights."""
 
 
-def _begin(make_worker: MakeWorker, models: ModelsConfig, num_threads: int) -> Outcome:
+def _begin(make_worker: MakeWorker, models: ModelsConfig, num_threads: int) -> tuple[Outcome, int]:
     torch.set_num_threads(num_threads)
     cv2.setNumThreads(num_threads)
-    return call(_Loader(make_worker, models), "load", ())
+    return call(_Loader(make_worker, models), "load", ()), os.getpid()
 
 
 @dataclass(frozen=True, slots=True)

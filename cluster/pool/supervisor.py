@@ -231,21 +231,21 @@ class WorkerSupervisor:
             return
         # The first time, how long it has been at it is not known.
         process.job_s = 0.0 if process.job_s is None else process.job_s + passed_s
-        limit_s = self._limit_s(job)
+        limit_s = limit_of(job, self._dispatcher.mean_s(job.method), self._config)
         if process.job_s >= limit_s:
             name = f"{job.method} of segment {job.affinity[1]}"
             self.lose(process, f"{name} did not end within {limit_s:.0f} s")
 
-    def _limit_s(self, job: Job) -> float:
-        """Return how long a job may take; each time that it was lost it gets twice the time."""
-        mean_s = self._dispatcher.mean_s(job.method)
-        if mean_s is None:
-            return self._config.job_timeout_s
-        return max(OVERDUE * mean_s, self._config.worker_timeout_s) * 2.0**job.num_lost
-
     def _remove(self, process: Process) -> None:
         self._processes.remove(process)
         self._backend.end(process)
+
+
+def limit_of(job: Job, mean_s: float | None, config: ClusterConfig) -> float:
+    """Return how long a job may take, by the mean of its method; and twice that after a loss."""
+    if mean_s is None:
+        return config.job_timeout_s
+    return max(OVERDUE * mean_s, config.worker_timeout_s) * 2.0**job.num_lost
 
 
 def _nobody(timeout_s: float, num_avoided: int) -> NoWorkersError:

@@ -33,13 +33,18 @@ def open_pool(
     """Open the pool that the configuration asks for, and close it at the end.
 
     If the configuration leaves the number of workers open, there are at most `most`: as many as
-    have something to do. `watch` is told of processes without which the pool is lost. Raises
-    ConfigError if the weights are wrong or the workers do not fit.
+    have something to do; for one on this machine, Ray is not started. `watch` is told of processes
+    without which the pool is lost. Raises ConfigError if the weights are wrong or the workers do
+    not fit.
     """
     if config.workers == 0:
         pool = LocalPool(config, make_worker(models))
         pool.submit("load", affinity=(STARTING, 0))
         yield pool
+        return
+    if _is_one(config, models, most):
+        with open_process_pool(config, models, make_worker, 1) as one:
+            yield one
         return
     _prepare_ray(local=config.address is None)
     # Ray takes seconds to import, and a run in this process does not need it.
@@ -62,6 +67,12 @@ def open_pool_here(config: ClusterConfig, models: ModelsConfig, *, most: int) ->
     num_workers = min(config.workers or num_fitting(config), most)
     with open_process_pool(config, models, new_worker, num_workers) as pool:
         yield pool
+
+
+def _is_one(config: ClusterConfig, models: ModelsConfig, most: int | None) -> bool:
+    """Tell whether one process of this machine will do all the work, and nobody asked for Ray."""
+    is_free = config.workers is None and config.address is None and models.device == "cpu"
+    return is_free and min(num_fitting(config), most or num_fitting(config)) == 1
 
 
 def _prepare_ray(*, local: bool) -> None:

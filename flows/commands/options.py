@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -96,26 +95,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per l
 def with_columns(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for every column that no argument stands for.
 
-    The command takes them as the mapping `cells`; None where an option is not given.
+    The command takes them as `**cells`; None where an option is not given.
     """
-    names = [name for name in ABOUT if name not in IN_ARGUMENTS]
     signature = inspect.signature(command)
-    own = [p for p in signature.parameters.values() if p.name != "cells"]
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     added = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(ABOUT[name])
-        )
-        for name in names
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(a))
+        for name, a in ABOUT.items()
+        if name not in IN_ARGUMENTS
     ]
-
-    @wraps(command)
-    def run(*args: Any, **given: Any) -> None:
-        cells = {name: given.pop(name) for name in names}
-        command(*args, **given, cells=cells)
-
-    run.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
-    return run
+    # What typer reads; the function itself is called as it is.
+    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
+    return command
 
 
 def _option(about: str) -> object:

@@ -61,8 +61,7 @@ def render(
         bool, typer.Option("--preview-only", help="Render the previews, then stop.")
     ] = False,
     overwrite: Overwrite = False,
-    *,
-    cells: Mapping[str, str | None],
+    **cells: str | None,
 ) -> None:
     """Render every row of a manifest that is not finished yet, or one video.
 

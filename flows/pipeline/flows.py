@@ -15,8 +15,9 @@ from httpx import TransportError
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from cluster.storage.artifacts import retry_on_corrupt
 from flows.pipeline.artifacts import Shown, show_report, show_results
-from flows.pipeline.prefect_tasks import run_task
+from flows.pipeline.prefect_tasks import by_prefect
 from flows.pipeline.rendering import render, result_of, retry
 from flows.pipeline.runs import ManifestRun, RowRun
 from flows.rows.planned import PlannedRow
@@ -34,7 +35,7 @@ from sonic_ops.core.files import storage_fault
 )
 def render_row(row: RowRun) -> Rendered:
     """Render one row, from sound and picture to the finished video."""
-    return render(row, run_task)
+    return retry_on_corrupt(partial(render, row, by_prefect))
 
 
 @flow(

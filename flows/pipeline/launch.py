@@ -10,7 +10,7 @@ from flows.state.journal import Journal
 from flows.state.leases import Leases
 from flows.state.row_store import Ledger
 from flows.supervisor.channel import watched
-from flows.supervisor.prefect_settings import prefect_running, prepare_prefect
+from flows.supervisor.prefect_settings import EarlyPrefect
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,11 @@ def launch(
     journal: Journal,
     leases: Leases,
     terminal: Terminal,
+    prefect: EarlyPrefect,
 ) -> None:
     """Render the planned rows; ledger and journal take what becomes of each as it is known."""
     terminal.say("starting Prefect and the workers")
-    prepare_prefect()
+    prefect.start()
     from prefect import tags
 
     from cluster.video.pools import open_pool
@@ -46,10 +47,10 @@ def launch(
     )
     tally = Tally.of(row.plan for row in ledger.planned())
     with (
-        prefect_running(),
         open_pool(config.cluster, config.models, most=most, watch=watched) as pool,
         open_reporter(terminal, tally, pool) as reporter,
         tags(*labels.tags),
     ):
+        prefect.wait()
         run = ManifestRun(config, pool, reporter, ledger, journal, leases, labels.report)
         render_manifest(labels.name, run)

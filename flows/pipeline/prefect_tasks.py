@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import prefect
-from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 
@@ -18,16 +17,14 @@ R = TypeVar("R")
 _MANY = 1000  # the condition below counts, since the number comes from the configuration
 
 
-def run_task(
-    task: Callable[Concatenate[RowRun, P], R], row: RowRun, /, *args: P.args, **kwargs: P.kwargs
-) -> R:
+def by_prefect(task: Callable[Concatenate[RowRun, P], R]) -> Callable[Concatenate[RowRun, P], R]:
     """Run a task as one of the flow of its row."""
-    result: Any = _task_of(task)(row, *args, **kwargs)
-    return cast(R, result)
+    made: Callable[Concatenate[RowRun, P], R] = _task_of(task)
+    return made
 
 
 @cache
-def _task_of(function: Callable[..., Any]) -> Task[..., Any]:
+def _task_of(function: Callable[..., Any]) -> Any:
     return prefect.task(
         retries=_MANY,
         retry_delay_seconds=RETRY_DELAY_S,

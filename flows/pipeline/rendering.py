@@ -5,12 +5,13 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from cluster.storage.artifacts import retry_on_corrupt
+from cluster.pool.accounts import RowCosts
 from flows.pipeline.runs import RowRun, Run
 from flows.pipeline.tasks import (
     decode,
@@ -46,51 +47,44 @@ RETRY_DELAY_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-class RunTask(Protocol):
-    """Runs a task of a row, and decides whether it is tried again."""
+class By(Protocol):
+    """Decides what runs a task, and whether it is tried again."""
 
-    def __call__(
-        self,
-        task: Callable[Concatenate[RowRun, P], R],
-        row: RowRun,
-        /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> R:
-        """Run the task; its result."""
+    def __call__(self, task: Callable[Concatenate[RowRun, P], R], /) -> Callable[..., R]:
+        """Return what is called instead of the task."""
         ...
 
 
-def render(row: RowRun, run: RunTask) -> Rendered:
+def render(row: RowRun, by: By) -> Rendered:
     """Take a row from sound and picture to the finished video.
 
-    If a file of its work turns out to be damaged, the row is gone through again to make it anew.
+    A call that finds a file of its work damaged raises DamagedFileError; `retry_on_corrupt` goes
+    through the row again, which makes it anew.
     """
-    return retry_on_corrupt(partial(_walk, row, run))
+    audio = by(decode_audio)(row)
+    portrait = by(prepare_portrait)(row)
+    context = by(encode_audio_context)(row, audio)  # once, for the whole track
+    segments = by(split)(row, audio)
+    latents = by(denoise)(row, audio, segments, context, portrait)  # fused at every step
+    clips = by(decode)(row, latents)
+    return by(mux)(row, by(stitch)(row, clips))
 
 
-def _walk(row: RowRun, run: RunTask) -> Rendered:
-    audio = run(decode_audio, row)
-    portrait = run(prepare_portrait, row)
-    context = run(encode_audio_context, row, audio)  # once, for the whole track
-    segments = run(split, row, audio)
-    latents = run(denoise, row, audio, segments, context, portrait)  # fused at every step
-    clips = run(decode, row, latents)
-    return run(mux, row, run(stitch, row, clips))
+def here(task: Callable[Concatenate[RowRun, P], R]) -> Callable[Concatenate[RowRun, P], R]:
+    """Run a task in this process, as often as the rule below allows."""
 
+    @wraps(task)
+    def run(row: RowRun, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        while True:
+            try:
+                return task(row, *args, **kwargs)
+            except RenderError as error:
+                if not may_try_again(row, error):
+                    raise
+                _log.warning("%s; it is tried again", error)
+                time.sleep(RETRY_DELAY_S)
 
-def run_here(
-    task: Callable[Concatenate[RowRun, P], R], row: RowRun, /, *args: P.args, **kwargs: P.kwargs
-) -> R:
-    """Run a task here, as often as the rule below allows."""
-    while True:
-        try:
-            return task(row, *args, **kwargs)
-        except RenderError as error:
-            if not may_try_again(row, error):
-                raise
-            _log.warning("%s; it is tried again", error)
-            time.sleep(RETRY_DELAY_S)
+    return run
 
 
 def may_try_again(row: RowRun, error: BaseException) -> bool:
@@ -102,20 +96,68 @@ def may_try_again(row: RowRun, error: BaseException) -> bool:
 
 
 def result_of(run: Run, planned: PlannedRow, attempt: Attempt) -> RowResult:
-    """Render a row, unless another command has it or had it meanwhile; say what became of it."""
-    target = lease_target(planned.row.output)
-    leases, tries = run.leases, run.config.max_attempts
+    """Render a row, unless another command has it or had it meanwhile; say what became of it.
+
+    Only what ends the run goes further: a stop by the user, or NoWorkersError. The rows are not at
+    fault, and wait.
+    """
+    tries = run.config.max_attempts
     try:
-        retry(lambda: leases.take(target), tries)
-        try:
+        with _leased(run, planned.row.output):
             known = retry(lambda: finished_result(planned.row.output, planned.fingerprint), tries)
-            return skipped(planned, known) if known else rendered_result(run, planned, attempt)
-        finally:
-            leases.release(target)
+            if known:
+                return skipped(planned, known)
+            if exists(planned.work):  # the plan is that of the whole row
+                planned = replace(planned, planned_worker_s=None)
+            run.reporter.start(planned)
+            row, started_s = RowRun(run, planned), time.monotonic()
+            with _counted(run, planned) as costs:
+                outcome = attempt(row)
+            spent = Spent(time.monotonic() - started_s, row.num_failures, costs[0])
+            return _settled(run, planned, outcome, spent)
     except InWorkElsewhereError as error:
         return elsewhere(planned, error)
     except OSError as error:
         return failed(planned, storage_fault(error), Spent(num_failures=tries))
+
+
+@contextmanager
+def _leased(run: Run, output: str) -> Iterator[None]:
+    """Hold the lease of an output. Raises InWorkElsewhereError and OSError."""
+    target = lease_target(output)
+    retry(lambda: run.leases.take(target), run.config.max_attempts)
+    try:
+        yield
+    finally:
+        run.leases.release(target)
+
+
+@contextmanager
+def _counted(run: Run, planned: PlannedRow) -> Iterator[list[RowCosts]]:
+    """Forget the jobs of a row at the end; its costs are what the list then holds."""
+    costs: list[RowCosts] = []
+    try:
+        yield costs
+    finally:
+        run.pool.cancel_row(planned.row.number)
+        costs.append(run.pool.pop_costs(planned.row.number))
+
+
+def _settled(run: Run, planned: PlannedRow, outcome: object, spent: Spent) -> RowResult:
+    """Say what became of a row that was rendered."""
+    if isinstance(outcome, NoWorkersError):
+        raise outcome
+    if run.stopped.is_set() and not isinstance(outcome, Rendered):
+        raise KeyboardInterrupt  # the run was stopped, the row has not failed
+    if isinstance(outcome, InWorkElsewhereError):
+        result = elsewhere(planned, outcome)
+    elif isinstance(outcome, Rendered):
+        result = done(planned, outcome, spent, run.leases, keep_work=run.config.keep_work)
+    else:
+        assert isinstance(outcome, BaseException)
+        result = failed(planned, outcome, spent)
+    run.reporter.finish(result)
+    return result
 
 
 def retry(act: Callable[[], T], tries: int, pause_s: float = RETRY_DELAY_S) -> T:
@@ -127,32 +169,3 @@ def retry(act: Callable[[], T], tries: int, pause_s: float = RETRY_DELAY_S) -> T
             _log.warning("%s; it is tried again", storage_fault(error))
             time.sleep(pause_s)
     return act()
-
-
-def rendered_result(run: Run, planned: PlannedRow, attempt: Attempt) -> RowResult:
-    """Render a row and say what became of it; only what ends the run goes further.
-
-    That is a stop by the user, or NoWorkersError: the rows are not at fault, and wait.
-    """
-    if exists(planned.work):  # the plan is that of the whole row
-        planned = replace(planned, planned_worker_s=None)
-    run.reporter.start(planned)
-    row, started = RowRun(run, planned), time.monotonic()
-    try:
-        outcome = attempt(row)
-    finally:
-        run.pool.cancel_row(planned.row.number)
-        costs = run.pool.pop_costs(planned.row.number)
-    if isinstance(outcome, NoWorkersError):
-        raise outcome
-    if run.stopped.is_set() and not isinstance(outcome, Rendered):
-        raise KeyboardInterrupt  # the run was stopped, the row has not failed
-    spent = Spent(time.monotonic() - started, row.num_failures, costs)
-    if isinstance(outcome, InWorkElsewhereError):
-        result = elsewhere(planned, outcome)
-    elif isinstance(outcome, Rendered):
-        result = done(planned, outcome, spent, run.leases, keep_work=run.config.keep_work)
-    else:
-        result = failed(planned, outcome, spent)
-    run.reporter.finish(result)
-    return result

@@ -5,8 +5,8 @@ Previews of the rows, if they are wanted, are rendered before them in the same w
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -47,6 +47,7 @@ from flows.state.results import (
 )
 from flows.state.row_store import Ledger
 from flows.supervisor.channel import tell
+from flows.supervisor.prefect_settings import EarlyPrefect
 from sonic_ops.core.errors import SonicError
 from sonic_ops.core.files import exists, reason_of, storage_fault, weights_notice
 
@@ -99,6 +100,7 @@ class _Rows:
     ledger: Ledger
     checked: Checked
     target: str
+    prefect: EarlyPrefect
     are_previews: bool = False
 
     @property
@@ -133,7 +135,11 @@ def results_of(request: RunRequest, terminal: Terminal) -> list[RowResult]:
 def _prepared(request: RunRequest, terminal: Terminal) -> Iterator[tuple[_Rows, Leases]]:
     """Check all rows, and say what is wrong with them."""
     config = config_of(request)
-    with open_manifest(request.manifest) as manifest, open_leases(config.lease_s) as leases:
+    with (
+        open_manifest(request.manifest) as manifest,
+        open_leases(config.lease_s) as leases,
+        closing(EarlyPrefect()) as prefect,
+    ):
         ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
         folder, report = request.output_folder, request.report
         checked = check(
@@ -148,7 +154,7 @@ def _prepared(request: RunRequest, terminal: Terminal) -> Iterator[tuple[_Rows, 
         target = _results_target(request, checked)
         require_own_tables(target, overwrite=config.overwrite)
         say_problems(checked, estimator, ledger, terminal)
-        yield _Rows(manifest, estimator, ledger, checked, target), leases
+        yield _Rows(manifest, estimator, ledger, checked, target, prefect), leases
 
 
 def validate(request: RunRequest, terminal: Terminal) -> int:
@@ -205,7 +211,9 @@ def _run_previews(request: RunRequest, rows: _Rows, leases: Leases, terminal: Te
     folder = addresses.folder_of(rows.target)
     target = results_address(request.manifest, folder, ending=PREVIEWS_ENDING)
     require_own_tables(target, overwrite=config.overwrite)
-    previews = _Rows(rows.manifest, estimator, ledger, checked, target, are_previews=True)
+    previews = replace(
+        rows, estimator=estimator, ledger=ledger, checked=checked, target=target, are_previews=True
+    )
     return FINISHED.issuperset(_run_rows(request, previews, leases, terminal))
 
 
@@ -252,7 +260,7 @@ def _render(
 
     tags = (f"preset:{addresses.printable(request.preset)}", *["preview"] * rows.are_previews)
     labels = Labels(rows.name, tags, report_address(rows.target) if request.report else None)
-    launch(labels, config, rows.ledger, journal, leases, terminal)
+    launch(labels, config, rows.ledger, journal, leases, terminal, rows.prefect)
 
 
 def _finish(rows: _Rows, journal: Journal) -> Counter[str]:
@@ -323,3 +331,7 @@ def _failed(results: str) -> frozenset[tuple[str, str | None]]:
     """Return the rows whose last result is a failure, by id and output."""
     last = {(r.id, r.output): r.status for r in chain(read_results(results), journaled(results))}
     return frozenset(key for key, status in last.items() if status == "failed")
+
+
+def _nothing() -> None:
+    pass

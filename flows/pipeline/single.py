@@ -5,6 +5,7 @@ replaced, the finished video is checked and marked, and its receipt lets another
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePath
 
 from cluster.pool.prefork import prepare
@@ -92,16 +93,17 @@ def _rendered(planned: PlannedRow, config: RenderConfig, terminal: Terminal) -> 
     """Render a row that has passed its checks."""
     if notice := config.models.notice or weights_notice(config.models.weights):
         terminal.say(notice)
+    from cluster.storage.artifacts import retry_on_corrupt
     from cluster.video.pools import open_pool_here
     from flows.console.live import Tally, open_reporter
-    from flows.pipeline.rendering import render, result_of, run_here
+    from flows.pipeline.rendering import here, render, result_of
     from flows.pipeline.runs import RowRun, Run
     from flows.rows.plan import most_workers
     from flows.state.leases import open_leases
 
     def attempt(row: RowRun) -> object:
         try:
-            return render(row, run_here)
+            return retry_on_corrupt(partial(render, row, here))
         except ConfigError:
             raise
         except Exception as error:

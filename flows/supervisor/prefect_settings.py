@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock, Thread
 
 from flows.caches import cache_folder
 from flows.supervisor.channel import watched
@@ -83,6 +84,43 @@ def prefect_running() -> Iterator[None]:
         if not reach_prefect():
             stack.close()
         yield
+
+
+class EarlyPrefect:
+    """Prefect, started in the background as soon as it is known that something will be rendered."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._thread: Thread | None = None
+        self._error: BaseException | None = None
+        self._stack = ExitStack()
+
+    def start(self) -> None:
+        """Begin to import Prefect and to start its server, once; called from several threads."""
+        with self._lock:
+            if self._thread is None:
+                prepare_prefect()
+                self._thread = Thread(target=self._start, name="prefect", daemon=True)
+                self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the server answers. Raises ConfigError if none does."""
+        self.start()
+        assert self._thread is not None
+        self._thread.join()
+        if self._error:
+            raise self._error
+
+    def close(self) -> None:
+        """Let go of the server; one that is still starting ends with this process."""
+        if self._thread is None or not self._thread.is_alive():
+            self._stack.close()
+
+    def _start(self) -> None:
+        try:
+            self._stack.enter_context(prefect_running())
+        except BaseException as error:  # raised where it is waited for
+            self._error = error
 
 
 def reach_prefect() -> bool:
