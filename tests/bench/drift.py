@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 from flows.report.analysis_cache import cached_analysis
 from flows.report.figures import VIDEO
 from flows.report.views import ENTRY, shown
-from flows.report.writing import results_of
-from flows.state.results import measures_address, result_from
+from flows.state.results import measures_address, result_from, results_of
 from sonic_ops.core.constants import OUTPUT_FRAMES_PER_FRAME
 from sonic_ops.quality.seams import KeyChange, Seams, against_nearby, against_others
 from tests.bench.renders import Render, config_of, manifest_of

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster.config import ClusterConfig
+from cluster.pool.base import Pool, Ref
 from cluster.pool.processes import ProcessPool, open_process_pool
 from cluster.video.pools import open_pool
 from sonic_ops.core.config import ModelsConfig
@@ -25,7 +26,7 @@ def pool() -> Iterator[ProcessPool]:
         yield opened
 
 
-def started_sum(pool: ProcessPool, pause_s: float) -> tuple[object, ...]:
+def started_sum(pool: Pool, pause_s: float) -> tuple[Ref, ...]:
     part, other = (pool.submit("numbers", first, affinity=(0, first))[0] for first in range(2))
     both = pool.submit("slowly", pool.submit("add", part, other)[0], pause_s)[0]
     return pool.submit("total", both, affinity=(0, 1), persistent=True)
