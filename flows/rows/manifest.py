@@ -24,7 +24,8 @@ from flows.addresses import is_folder, name_of, path_of
 from flows.rows.limits import excess
 from flows.rows.tables import ENDINGS, NO_REMEDY, Reader, reader_of, unreadable
 from sonic_ops.core.errors import ManifestError, MissingFileError
-from sonic_ops.core.files import meant, open_address, reached
+from sonic_ops.core.files import local_path, open_address, reached
+from sonic_ops.core.near_names import meant
 
 __all__ = ["ENDINGS", "PACKED_ENDINGS", "Line", "Manifest", "open_manifest"]
 
@@ -112,7 +113,7 @@ def open_manifest(address: str) -> Iterator[Manifest]:
         except MissingFileError as error:
             raise ManifestError(
                 f"The manifest cannot be opened: {error}",
-                remedy=f"{meant(address)}Check the address.",
+                remedy=f"{meant(local_path(address))}Check the address.",
             ) from error
         except _DAMAGED as error:
             raise ManifestError(

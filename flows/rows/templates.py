@@ -29,6 +29,8 @@ def filled(template: str, cells: Mapping[str, object]) -> str:
     def fill(match: re.Match[str]) -> str:
         if match[1] is None:
             return match[0][0]
+        if not get_close_matches(match[1].strip(), list(cells), n=1):
+            return match[0]  # the name of a file may have braces
         return _UNSAFE.sub("_", _cell(match[1].strip(), cells))
 
     return _PART.sub(fill, template)
@@ -36,11 +38,10 @@ def filled(template: str, cells: Mapping[str, object]) -> str:
 
 def _cell(name: str, cells: Mapping[str, object]) -> str:
     if name not in cells:
-        likely = get_close_matches(name, list(cells), n=1)
-        meant = f" Did you mean {{{likely[0]}}}?" if likely else ""
+        likely = get_close_matches(name, list(cells), n=1)[0]
         raise FieldError(
             f"{{{name}}} is the name of no column",
-            remedy=f"Write a column in braces, or {{{{ for a brace.{meant}",
+            remedy=f"Did you mean {{{likely}}}? Write {{{{ for a brace.",
             field="output",
         )
     if parsers.is_empty(cells[name]):

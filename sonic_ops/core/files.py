@@ -13,7 +13,6 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, cast
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -24,10 +23,8 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from sonic_ops.core.errors import ConfigError, MissingFileError, RenderError
+from sonic_ops.core.near_names import meant
 from sonic_ops.core.shown import without_secrets
-
-LIKE = 0.75
-"""How alike two names must be, by `difflib`, for one to be taken for the other."""
 
 PACKAGE_WEIGHTS = Path(__file__).parent.parent / "weights"
 PACKAGED = "package:"
@@ -112,22 +109,11 @@ def open_address(address: str) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise MissingFileError(
             f"{printable(address)} cannot be opened ({reason_of(error)})",
-            remedy=f"{meant(address)}Check the address; a relative one counts from the folder of "
-            "the manifest.",
+            remedy=f"{meant(local_path(address))}Check the address; a relative one counts from "
+            "the folder of the manifest.",
         ) from error
     with file:
         yield file
-
-
-def meant(address: str) -> str:
-    """Ask for the file beside a missing one whose name is nearly the same; empty if none is."""
-    path = Path(local_path(address))
-    with suppress(OSError, ValueError):
-        if not is_remote(address) and not path.exists():
-            names = [entry.name for entry in path.parent.iterdir()]
-            if likely := get_close_matches(path.name, names, n=1, cutoff=LIKE):
-                return f"Did you mean {printable(likely[0])}? "
-    return ""
 
 
 @contextmanager

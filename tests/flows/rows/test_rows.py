@@ -186,7 +186,7 @@ def row_with(**cells: object) -> Row | BadRow:
         (None, "/m/talk_1.mp4"),
         ("", "/m/talk_1.mp4"),
         ("out/{id}-{language}.webm", "/m/out/talk_1-de.webm"),
-        ("{Room}/{{x}}.mp4", "/m/B 1/{x}.mp4"),
+        ("{Room}/{{id}}{z}.mp4", "/m/B 1/{id}{z}.mp4"),
     ],
 )
 def test_an_output_is_called_after_the_cells_of_its_row(output: object, address: str) -> None:
