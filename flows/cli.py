@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import presets, weights
+from flows.commands import media, presets, weights
 from flows.commands.options import (
     DEFAULT_PRESET,
     GROUP,
@@ -40,6 +40,8 @@ RENDER, LOOK, KEEP = "Render", "Look at it", "Files, weights and machine"
 
 app = typer.Typer(**GROUP)
 app.command(rich_help_panel=RENDER)(render)
+app.command(rich_help_panel=RENDER)(media.join)
+app.command(rich_help_panel=RENDER)(media.mux)
 app.add_typer(presets.app, name="presets", rich_help_panel=KEEP)
 app.add_typer(weights.app, name="weights", rich_help_panel=KEEP)
 
@@ -258,37 +260,6 @@ def report(
     say(f"report: {address}")
     if show and typer.launch(address):
         say("no browser could be started: open the file yourself")
-
-
-@app.command(rich_help_panel=RENDER)
-def mux(
-    video: Annotated[str, typer.Argument(help="Video whose frames are copied unchanged.")],
-    audio: Annotated[
-        list[str],
-        typer.Option(
-            metavar="LANGUAGE=FILE", help="Audio track; the first one becomes the default."
-        ),
-    ],
-    output: Annotated[str, typer.Option("--output", "-o", help="Video to write.")],
-    subtitles: Annotated[
-        list[str],
-        typer.Option(metavar="LANGUAGE=FILE", help="SRT or WebVTT.", default_factory=list),
-    ],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the output if it exists.")
-    ] = False,
-) -> None:
-    """Combine a video with audio tracks and subtitles in several languages.
-
-    \b
-    sonic mux talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.mkv
-    sonic mux talk.mp4 --audio en=talk.mp4 --audio de=de.wav --subtitles de=de.srt -o both.mp4
-    """
-    from flows.commands.mux import mux as join
-    from flows.console.terminal import open_terminal
-
-    folder_here, say = str(Path.cwd()), open_terminal().say
-    join(video, audio, subtitles, output, folder_here, say, overwrite=overwrite)
 
 
 @app.command(rich_help_panel=KEEP)

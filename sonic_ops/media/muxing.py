@@ -4,6 +4,7 @@ Nothing here encodes a picture again, or holds more than a few packets.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from heapq import merge
 from pathlib import Path
@@ -47,6 +48,22 @@ AnyPacket: TypeAlias = "Packet[Any]"
 _TAGGED = frozenset(codec for codec, encoder in ENCODERS.items() if encoder.tag)
 
 
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter that players show, in seconds of the video."""
+
+    title: str
+    start_s: Fraction
+    stop_s: Fraction
+
+    def entry(self, id: int) -> Any:
+        """Return the chapter as PyAV takes it."""
+        base = Fraction(1, 1000)
+        start, end = (round(time_s / base) for time_s in (self.start_s, self.stop_s))
+        tags = {"title": self.title}
+        return {"id": id, "start": start, "end": end, "time_base": base, "metadata": tags}
+
+
 def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -> None:
     """Join segments without encoding again: frame n of the video is shown at n / `fps` s.
 
@@ -76,6 +93,7 @@ def mux(
     target: Path,
     subtitles: Sequence[Cue] = (),
     tags: Mapping[str, str] | None = None,
+    chapters: Sequence[Chapter] = (),
 ) -> None:
     """Join a silent video with the original sound and with subtitles, in the format of `target`.
 
@@ -90,6 +108,8 @@ def mux(
         create_file(draft, form.muxer) as output,
     ):
         output.metadata.update(tags or {})
+        if chapters:
+            output.set_chapters([chapter.entry(id) for id, chapter in enumerate(chapters, 1)])
         picture = source.streams.video[0]
         copied = copied_stream(output, picture)
         streams = [
