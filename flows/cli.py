@@ -17,6 +17,7 @@ from flows.commands.options import (
     DEFAULT_PRESET,
     GROUP,
     Calibration,
+    Confine,
     Json,
     Limit,
     Manifest,
@@ -115,6 +116,7 @@ def validate(
     only_failed: OnlyFailed = False,
     settings: Settings = None,
     overwrite: Overwrite = False,
+    confine: Confine = False,
 ) -> None:
     """Check every row of a manifest without rendering anything.
 
@@ -127,7 +129,9 @@ def validate(
 
     folders = folder(output), folder(work)
     asked = selected(rows, limit, only_failed, settings)
-    request = RunRequest(here(manifest), preset, *folders, overwrite=overwrite, **asked)
+    request = RunRequest(
+        here(manifest), preset, *folders, overwrite=overwrite, confine=confine, **asked
+    )
     raise typer.Exit(validate(request, open_terminal()))
 
 
@@ -150,6 +154,7 @@ def plan(
     settings: Settings = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
+    confine: Confine = False,
 ) -> None:
     """Estimate the time, memory, disk space and cost of a manifest.
 
@@ -163,7 +168,9 @@ def plan(
 
     folders = folder(output), folder(work)
     asked = selected(rows, limit, only_failed, settings)
-    request = RunRequest(here(manifest), preset, *folders, overwrite=overwrite, **asked)
+    request = RunRequest(
+        here(manifest), preset, *folders, overwrite=overwrite, confine=confine, **asked
+    )
     terminal = open_terminal(form_of(json_lines=as_json))
     raise typer.Exit(
         plan_rows(request, terminal, workers=workers, price=price, calibration=calibration)

@@ -85,6 +85,9 @@ Work = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that this program did not write.")
 ]
+Confine = Annotated[
+    bool, typer.Option("--confine", help="Refuse outputs outside of the --output folder.")
+]
 Calibration = Annotated[
     str | None,
     typer.Option(envvar="SONIC_CALIBRATION", help="Calibration file; if unset, the cached one."),

@@ -1,9 +1,11 @@
 """What rows and commands have left behind: work of rows that are finished, drafts, stale leases."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from posixpath import normpath, realpath, relpath
 
 from flows.addresses import age_s, folder_of, is_remote, join, name_of, size_bytes
 from flows.preflight.previews import preview_address
@@ -19,7 +21,15 @@ DRAFT_AGE_S = 3600.0
 KEPT = ("leases", "receipts", "analysis")
 """Folders beside work that are no work."""
 
-_DRAFT = re.compile(r"\.[0-9a-f]{32}\.(draft|probe)")
+_DRAFT_NAME = r"\.[0-9a-f]{32}\.(draft|probe)"
+_WORK_FILE = re.compile(
+    r"(sonic-row|published)\.json|error\.txt|sound\.wav|(footage|stitched)\.mp4"
+    r"|(portrait|backdrop|pauses)\.safetensors"
+    r"|(tokens|heard|tints|stretches|latents|segments|checkpoints|low_memory|zeros)/.*"
+    rf"\.(safetensors|mp4)|(.*/)?{_DRAFT_NAME}"
+)
+"""What renders write into the folder of a row. Anything else there is of somebody else."""
+_DRAFT = re.compile(_DRAFT_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +40,15 @@ class Orphan:
     size_bytes: int
     what: str
     is_kept: bool = False
+    only: tuple[str, ...] = ()
+    """The files of a folder that may be removed; all of them, if none is named."""
 
     def remove(self) -> None:
         """Remove it; none is fine. Raises OSError."""
-        if _DRAFT.fullmatch(name_of(self.address)) or self.address.endswith(LEASE):
+        if self.only:
+            for address in self.only:
+                remove(address)
+        elif _DRAFT.fullmatch(name_of(self.address)) or self.address.endswith(LEASE):
             remove(self.address)
         else:
             remove_folder(self.address)
@@ -60,14 +75,21 @@ def _files(folder: str, depth: int | None = None) -> list[tuple[str, int]]:
     found = {}
     with reached(folder) as (filesystem, path), suppress(FileNotFoundError):
         found = filesystem.find(path, maxdepth=depth, detail=True)
-    start = f"{folder.partition('://')[0]}://" if is_remote(folder) else "/"
-    return [(start + path.lstrip("/"), info["size"]) for path, info in sorted(found.items())]
+    if is_remote(folder):
+        start = f"{folder.partition('://')[0]}://"
+        return [(start + path.lstrip("/"), info["size"]) for path, info in sorted(found.items())]
+    root = realpath(folder)
+    return [
+        (path, info["size"])
+        for path, info in sorted(found.items())
+        if realpath(folder_of(path)) == normpath(f"{root}/{relpath(folder_of(path), folder)}")
+    ]  # and nothing behind a link to another folder
 
 
 def _sorted_out(files: Sequence[tuple[str, int]], outputs: set[str] | None) -> Iterator[Orphan]:
     notes = (folder_of(address) for address, _ in files if name_of(address) == OWNER)
     owned = {folder for folder in notes if read_owner(folder)}
-    work: dict[str, int] = {}
+    work: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for address, size in files:
         if _DRAFT.fullmatch(name_of(address)):
             if age_s(address) > DRAFT_AGE_S:
@@ -78,9 +100,16 @@ def _sorted_out(files: Sequence[tuple[str, int]], outputs: set[str] | None) -> I
             if not is_new and (holder is None or holder.is_stale):
                 yield Orphan(address, size, "the lease of a command that is gone")
         elif folder := _work_folder(address, owned):
-            work[folder] = work.get(folder, 0) + size
-    for folder, size in work.items():
-        yield _judged(folder, size, outputs)
+            work[folder].append((address, size))
+    for folder, found in work.items():
+        ours = [entry for entry in found if _WORK_FILE.fullmatch(entry[0][len(folder) + 1 :])]
+        orphan = _judged(folder, sum(size for _, size in ours), outputs)
+        if len(ours) < len(found):
+            left = f"{len(found) - len(ours)} files in it are not of this program"
+            only = tuple(address for address, _ in ours)
+            orphan = replace(orphan, what=f"{orphan.what}; {left}", only=only)
+            orphan = orphan if ours else replace(orphan, is_kept=True)
+        yield orphan
 
 
 def _work_folder(address: str, owned: set[str]) -> str | None:

@@ -8,6 +8,7 @@ import typer
 
 from flows.commands.options import (
     DEFAULT_PRESET,
+    Confine,
     Limit,
     OnlyFailed,
     Overwrite,
@@ -61,6 +62,7 @@ def render(
         bool, typer.Option("--preview-only", help="Render the previews, then stop.")
     ] = False,
     overwrite: Overwrite = False,
+    confine: Confine = False,
     **cells: str | None,
 ) -> None:
     """Render every row of a manifest that is not finished yet, or one video.
@@ -88,6 +90,7 @@ def render(
         report=not (no_report or only_results),
         previews=previews,
         overwrite=overwrite,
+        confine=confine,
         only_results=only_results,
         **selected(rows, limit, only_failed, settings),
     )

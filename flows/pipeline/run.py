@@ -63,6 +63,8 @@ class RunRequest:
 
     `work` and `overwrite` speak before the preset.
 
+    `confine`: no output may be outside the output folder, or that of the manifest.
+
     `only_results`: render nothing, only write down what became of the rows.
 
     `ids`, `limit` and `only_failed` select rows, `settings` change keys of the preset.
@@ -76,6 +78,7 @@ class RunRequest:
     previews: Previews = "none"
     only_results: bool = False
     overwrite: bool = False
+    confine: bool = False
     ids: tuple[str, ...] = ()
     limit: int | None = None
     only_failed: bool = False
@@ -186,7 +189,12 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
 def config_of(request: RunRequest) -> RenderConfig:
     """Load the preset of a request with the overrides of the request. Raises ConfigError."""
     config = load_preset(request.preset, request.settings)
-    said = {"work": request.work, "overwrite": request.overwrite or None}
+    root = request.output_folder or addresses.folder_of(request.manifest)
+    said = {
+        "work": request.work,
+        "overwrite": request.overwrite or None,
+        "confine_to": root if request.confine and config.confine_to is None else None,
+    }
     return config.model_copy(update={key: said[key] for key in said if said[key] is not None})
 
 

@@ -74,7 +74,7 @@ def render_one(manifest: str, preset: str, output: str | None) -> str:
 
     What it says goes to the log.
     """
-    request = RunRequest(manifest, preset, output, report=True)
+    request = RunRequest(manifest, preset, output, report=True, confine=True)
     targets: list[str] = []
     status = run(request, open_terminal("lines", Console(file=RunLog(), width=200)), targets.append)
     for target in targets:

@@ -235,6 +235,7 @@ def mux(row: RowRun, video: Stitched) -> Rendered:
         row.planned.fingerprint,
         config.work,
         overwrite=config.overwrite,
+        confine_to=config.confine_to,
     )
     with ExitStack() as stack, written(row.output, guard) as target:
         silent = stack.enter_context(artifacts.fetched_whole(video.file))

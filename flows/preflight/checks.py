@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from flows import addresses
 from flows.preflight.claims import Claims
-from flows.preflight.outputs import look_at_output
+from flows.preflight.outputs import look_at_output, require_inside
 from flows.preflight.subtitle_files import check_side_car
 from flows.rows.columns import TRUTH
 from flows.rows.config import RenderConfig
@@ -131,7 +131,9 @@ class RowChecker:
         if isinstance(row, BadRow):
             return row if is_wanted else left_out(row)
         errors = list(row.errors)
-        _kept(errors, "output", lambda: errors.extend(self._folder_errors(row)))
+        _kept(errors, "output", lambda: require_inside(row.output, self._config.confine_to))
+        if not any(error.field == "output" for error in errors):  # the folder is made
+            _kept(errors, "output", lambda: errors.extend(self._folder_errors(row)))
         errors.extend(self._consent_errors(row))
         ours = self._config.for_row(row)
         errors.extend(self._resolution_errors(ours))

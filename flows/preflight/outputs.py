@@ -1,6 +1,7 @@
 """What is at the place of an output, and whether a render may put a video there."""
 
 import os
+import posixpath
 import stat
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 from flows import addresses
 from flows.preflight.identity import local_path
 from flows.rows.rows import Row
-from flows.state.receipts import foreign_receipt, origin_of
+from flows.state.receipts import foreign_receipt, origin_of, receipt_address
 from flows.state.results import RowResult
 from sonic_ops.core.errors import ConfigError, FieldError, OutputNotWritableError, SonicError
 from sonic_ops.core.files import open_own
@@ -72,11 +73,37 @@ def look_at_output(
     return FieldError(f"{row.output} already exists and {why}", remedy=FREE, field="output")
 
 
-def require_free(row: Row, fingerprint: str, work: str | None, *, overwrite: bool) -> None:
+def require_free(
+    row: Row, fingerprint: str, work: str | None, *, overwrite: bool, confine_to: str | None = None
+) -> None:
     """Raise what now forbids to publish a video: a file may have appeared since the preflight."""
+    require_inside(row.output, confine_to)  # or a folder has become a link
     found = look_at_output(row, fingerprint, work, overwrite=overwrite)
     if isinstance(found, SonicError):
         raise found
+
+
+def require_inside(output: str, folder: str | None) -> None:
+    """Raise FieldError for an output that leaves a folder, by its address or through a link."""
+    if folder is None:
+        return
+    written = (addresses.folder_of(output), receipt_address(output))
+    if all(_real(place).startswith(_real(folder)) for place in written):
+        return
+    raise FieldError(
+        f"{output} is outside of {folder}, and outputs may not leave it",
+        remedy="Write a name or a path below that folder, without a link that leads elsewhere.",
+        field="output",
+    )
+
+
+def _real(address: str) -> str:
+    """Return the folder that an address leads to; of another store, the address without `..`."""
+    path = local_path(address)
+    if path is not None and not addresses.is_remote(address):
+        return f"{posixpath.realpath(path).rstrip('/')}/"
+    store, _, path = address.partition("://")
+    return f"{store}://{posixpath.normpath(path)}/"
 
 
 def require_own_tables(*tables: str, overwrite: bool) -> None:

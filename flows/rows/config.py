@@ -70,6 +70,11 @@ class RenderConfig(VideoConfig):
         description="replace an output that exists and was not written by this program, as "
         "`--overwrite` does; a file that any row reads is never replaced",
     )
+    confine_to: str | None = Field(
+        default=None,
+        description="folder that no output may leave, by an absolute path, `..`, a link or another "
+        "store; `--confine` sets it to the folder of `--output`, else of the manifest",
+    )
     work: str | None = Field(
         default=None,
         description="folder for work in progress: any fsspec URL, such as `s3://bucket/work`. "
@@ -144,6 +149,7 @@ def load_preset(preset: str, changes: Sequence[str] = ()) -> RenderConfig:
         update={
             "models": config.models.model_copy(update={"weights": weights}),
             "work": None if config.work is None else resolve(config.work, here),
+            "confine_to": config.confine_to and resolve(config.confine_to, here),
             "media": _with_encoder(config),
             "provenance": provenance.model_copy(update=absolute),
         }

@@ -192,6 +192,7 @@ def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:
 
 def output_address(output: str, folder: str, output_folder: str | None) -> str:
     """Where a video goes: the manifest's address, or inside the folder the user asked for."""
+    output = addresses.local_path(output)
     if output_folder is None or is_remote(output) or output.startswith(("/", "~/")):
         return resolve(output, folder)
     parts = posixpath.normpath(output).split("/")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from diffusers import ModelMixin
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -117,15 +118,15 @@ def load_flownet(folder: Path = PACKAGE_WEIGHTS) -> FlowNet:
     Raises ConfigError if the weights do not fit.
     """
     files = sorted(folder.glob("*.safetensors")) or sorted(PACKAGE_WEIGHTS.glob("*.safetensors"))
-    weights = {
-        key.removeprefix("module."): value.float()
-        for file in files
-        for key, value in load_file(file).items()
-    }
     flownet = FlowNet()
     try:
+        weights = {
+            key.removeprefix("module."): value.float()
+            for file in files
+            for key, value in load_file(file).items()
+        }
         flownet.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, OSError, KeyError, SafetensorError) as error:
         raise ConfigError(
             f"The weights in {folder} are not those of RIFE 3.8",
             remedy="Remove them to use the packaged ones, or give the flownet of RIFE 3.8.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sonic_ops.core.errors import ConfigError
@@ -75,6 +76,17 @@ def stored_shapes(files: Iterable[Path]) -> tuple[dict[str, Shape], set[str]]:
     return shapes, dtypes
 
 
+def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
+    """Read the tensors of safetensors files, in float32. Raises ConfigError."""
+    weights: dict[str, Tensor] = {}
+    for path in files:
+        try:
+            weights |= {name: value.float() for name, value in load_file(path).items()}
+        except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+            raise unreadable(path, error) from error
+    return weights
+
+
 def read_config(folder: Path, part: str) -> dict[str, Any]:
     """Read the configuration of a part of a weights folder. Raises ConfigError."""
     name = "scheduler_config.json" if part == "scheduler" else "config.json"
@@ -85,7 +97,7 @@ def read_config(folder: Path, part: str) -> dict[str, Any]:
         )
     try:
         return dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError, RecursionError) as error:
         raise unreadable(path, error) from error
 
 

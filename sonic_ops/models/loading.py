@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import diffusers
 import torch
 from diffusers import EulerDiscreteScheduler
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder, sinusoids
@@ -20,7 +19,7 @@ from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import weights_folder, weights_part
 from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
-from sonic_ops.models.inventory import compare, read_config, shapes_of
+from sonic_ops.models.inventory import compare, read_config, read_weights, shapes_of
 from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
@@ -78,7 +77,16 @@ def build_network(folder: Path, part: str) -> nn.Module:
     try:
         return _build(part, config)
     # A wrong value may fail anywhere inside the libraries that build the networks.
-    except (ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+    # A size beyond all memory is a RuntimeError, and one beyond all numbers an OverflowError.
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ConfigError(
             f"{part}/config.json in {folder} does not describe a network ({error})",
             remedy="Fetch or convert the weights again.",
@@ -136,7 +144,7 @@ def _fill(module: Network, folder: Path, part: str) -> Network:
     files = sorted(weights_part(folder, part).glob("*.safetensors"))
     stored = as_stored(module)
     weights = computed_weights(module)
-    weights |= {key: value.float() for file in files for key, value in load_file(file).items()}
+    weights |= read_weights(files)
     if difference := compare(shapes_of(stored), shapes_of(weights)):
         raise ConfigError(
             f"{folder / part} does not fit: {difference}",
