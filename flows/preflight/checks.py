@@ -197,7 +197,7 @@ class RowChecker:
     def _consent_errors(self, row: Row) -> Iterator[SonicError]:
         if self._config.provenance.require_consent and row.consent is None:
             yield FieldError(
-                "nothing says who agreed to this video, and the preset wants it",
+                "the preset requires consent, but this row records none",
                 remedy="Write where the consent is kept, such as `form 12, 2026-11-02`.",
                 field="consent",
             )

@@ -58,7 +58,7 @@ COLUMNS = (
     Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
     Column("framing", _framing, "'face', 'full' or 'paste'", "face", FRAMINGS),
     Column("face_box", parsers.box, "four numbers x, y, width, height in pixels", "40 30 120 120"),
-    Column("face", parsers.whole_number(1, 99), "a number that counts faces from the left", "2"),
+    Column("face", parsers.whole_number(1, 99), "a face number, counted from the left", "2"),
     Column("head_motion", parsers.number(0, 3), _STRENGTH, "1.0"),
     Column("expression", parsers.number(0, 3), _STRENGTH, "1.0"),
     Column("audio_guidance", parsers.number(0, 50), "a number from 0 to 50", "7.5"),
@@ -66,7 +66,7 @@ COLUMNS = (
     Column("end", parsers.seconds, "seconds or a clock time", "1:02:03"),
     Column("fps", parsers.fps, EXPECTED, "30"),
     Column("scale_to", _short_side, f"an even number from {MIN_SCALE} to {MAX_VIDEO_SIDE}", "1080"),
-    Column("subtitles", parsers.address, "the address of an SRT or WebVTT file", "speech.srt"),
+    Column("subtitles", parsers.address, "the address of an SRT, WebVTT or ASS file", "speech.srt"),
     Column("language", parsers.language, "a language tag", "en"),
     Column("consent", parsers.text, "text that says who agreed", "form 12, 2026-11-02"),
 )
@@ -92,7 +92,7 @@ def parse_cell(column: Column, value: object) -> Any:
 def _wrong_value(column: Column, value: object) -> FieldError:
     likely = get_close_matches(str(value).lower(), column.choices, n=1)
     meant = f"Did you mean {likely[0]}? " if likely else ""
-    rest = "" if column.name in REQUIRED else ", or leave the cell empty for what the preset says"
+    rest = "" if column.name in REQUIRED else ", or leave the cell empty to use the preset's value"
     return FieldError(
         f"{_shown(value)} is not {column.expects}",
         remedy=f"{meant}Write a value such as {column.example}{rest}.",

@@ -157,7 +157,7 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
     errors: list[SonicError] = []
     start, end = values["start"] or 0.0, values["end"]
     if end is not None and end <= start:
-        remedy = "Let the end be later than the start, both in seconds of the audio."
+        remedy = "Set end later than start, both in seconds of the audio."
         errors.append(FieldError(f"{end:g} s is not after {start:g} s", remedy=remedy, field="end"))
     if values["output"]:
         try:

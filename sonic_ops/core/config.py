@@ -159,7 +159,7 @@ class SamplingConfig(Settings):
         "conditional branch is computed",
     )
     strength: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1.0, description="share of the steps that is run"
+        default=1.0, description="fraction of the steps to run"
     )
     head_motion: NotNegative = Field(
         default=1.0, description="how much the head moves: scales its motion bucket"
@@ -226,7 +226,7 @@ class DecodingConfig(Settings):
         description="latent rows and columns that the low-memory form decodes at once",
     )
     tile_overlap: Annotated[int, Field(ge=0)] = Field(
-        default=8, description="how many of them two tiles share"
+        default=8, description="overlap of neighbouring tiles, in latent rows and columns"
     )
 
     @model_validator(mode="after")

@@ -79,7 +79,7 @@ class NoFaceError(InputError):
 
 
 class SubtitlesUnreadableError(InputError):
-    """The subtitles are not SRT or WebVTT."""
+    """The subtitles are not SRT, WebVTT or ASS."""
 
 
 class VideoUnreadableError(InputError):

@@ -119,7 +119,7 @@ def _shown(video: str) -> tuple[int, float]:
                 stamps.append(packet.pts)
         if num_hidden:
             raise VideoUnreadableError(
-                f"{num_hidden} pictures of {video} are cut away and still in the file",
+                f"{video} contains {num_hidden} hidden frames: it was cut without encoding",
                 remedy="Give the whole video, or cut it with a tool that encodes it again.",
             )
         if not stamps or picture.time_base is None:
@@ -153,7 +153,7 @@ def _check_format(form: Format, picture: VideoStream, target: Path) -> None:
     if codec not in form.video and form.muxer != _HOLDS_ALL:
         raise FieldError(
             f"{target.name} cannot hold the pictures of the video, which are {codec}",
-            remedy="Let the output end in .mkv, which holds them all.",
+            remedy="Use an output that ends in .mkv, which holds them all.",
             field="output",
         )
 
@@ -163,7 +163,7 @@ def _tag(dub: Dub, form: Format) -> str:
         return track_language(dub.language, form.muxer)
     except ValueError as error:
         raise FieldError(
-            f"{dub.language!r}, of {dub.source}, is no language tag",
+            f"{dub.language!r}, of {dub.source}, is not a language tag",
             remedy="Write a tag such as de, fr or pt-BR before the file: de=speech.wav.",
             field="language",
         ) from error

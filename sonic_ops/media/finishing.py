@@ -91,5 +91,5 @@ def _measured(target: Path, finish: Finish) -> VideoInfo:
         raise broken(target, f"is silent at {sound.lost_s:.1f} s, where its audio is not")
     offset_s = sound.offset_s
     if offset_s is not None and abs(offset_s) > MAX_OFFSET_S:
-        raise wrong(target, f"has its sound {1000 * offset_s:+.1f} ms off")
+        raise wrong(target, f"has audio that is {1000 * offset_s:+.1f} ms out of sync")
     return replace(info, audio_offset_s=offset_s)

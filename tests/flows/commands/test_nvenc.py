@@ -63,7 +63,7 @@ def test_nvenc_is_used_or_missed_in_a_sentence(tmp_path: Path) -> None:
         encode_frames(pictures(9), target, asked)
         assert probe_video(target).num_frames == 9
         return
-    with pytest.raises(ConfigError, match=r"no encoder of NVENC can be opened") as caught:
+    with pytest.raises(ConfigError, match=r"NVENC cannot be opened") as caught:
         encode_frames(pictures(9), target, asked)
     assert "media.encoder to cpu or auto" in caught.value.remedy
     assert not target.exists()
