@@ -37,8 +37,7 @@ class ClusterConfig(Settings):
         description="how long workers may wait for resources and for loading their weights",
     )
     worker_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        default=60,
-        description="a worker that does not answer a ping for this long is treated as lost",
+        default=60, description="a worker that answers no ping for so long counts as lost"
     )
     job_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=1800,

@@ -41,6 +41,7 @@ RENDER, LOOK, KEEP = "Render", "Look at it", "Files, weights and machine"
 
 app = typer.Typer(**GROUP)
 app.command(rich_help_panel=RENDER)(render)
+app.command(rich_help_panel=RENDER)(media.dub)
 app.command(rich_help_panel=RENDER)(media.join)
 app.command(rich_help_panel=RENDER)(media.mux)
 app.add_typer(presets.app, name="presets", rich_help_panel=KEEP)

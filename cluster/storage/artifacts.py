@@ -34,6 +34,7 @@ from sonic_ops.core.files import (
 from sonic_ops.core.finite import is_finite, not_finite
 
 __all__ = [
+    "all_fetched",
     "existing",
     "fetched_whole",
     "names_in",
@@ -70,6 +71,7 @@ def write_tensors(address: str, make: Callable[[], Mapping[str, Tensor]]) -> str
                 raise not_finite(f"What makes the {name} of {address}")
         room = torch.zeros(_DIGEST_BYTES, dtype=torch.uint8)
         # safetensors puts bytes behind all wider numbers, so the room is at the end.
+        assert not any(tensor.dtype == torch.bool for tensor in whole.values()), "use bytes"
         path.write_bytes(save(whole | {_DIGEST: room})[:-_DIGEST_BYTES])
 
     return _write_once(address, write)
@@ -125,6 +127,13 @@ def fetched_whole(address: str) -> Iterator[Path]:
                 if size < 0 or _digest_of(file, size) != file.read():
                     raise DamagedFileError(address)
         yield path  # outside: what fails while the file is used is not its fault
+
+
+@contextmanager
+def all_fetched(addresses: Iterable[str]) -> Iterator[list[Path]]:
+    """Provide local paths of files after checking their checksums. Raises DamagedFileError."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(fetched_whole(address)) for address in addresses]
 
 
 def version_of(address: str) -> str:

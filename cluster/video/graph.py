@@ -7,10 +7,12 @@ denoising in step k leads from k to k + 1.
 from collections.abc import Callable
 
 from cluster.pool.base import Affinity, Pool, Ref
+from cluster.video.film_requests import SourceJob
 from cluster.video.jobs import (
     ConditionJob,
     DenoiseJob,
     FuseJob,
+    Readers,
     ResumeJob,
     StartJob,
     StoreJob,
@@ -47,6 +49,7 @@ class Graph:
         shown = (request.portrait, request.seed, self.sampling.condition_noise)
         self.portrait = pool.submit("condition_portrait", *shown, affinity=self._affinity(0))[0]
         self.audio_condition: dict[int, Ref] = {}
+        self.sources: dict[int, Ref] = {}
         self.stored: dict[int, Ref] = {}
         self.halos: dict[tuple[int, int, int], Ref] = {}  # step, owner, reader
         self.parts: dict[tuple[int, int, int], Ref] = {}  # step, writer, owner
@@ -110,24 +113,54 @@ class Graph:
         parts = tuple(plan.parts(writer, owner) for writer in writers)
         halos = [self.parts.pop((step - 1, writer, owner)) for writer in writers]
         if step == self.stop:
-            store = StoreJob(segment, parts, step, self.address(step, owner), self.sampling)
-            arguments = (store, self.portrait, *halos)
+            store = StoreJob(
+                segment, parts, step, self.address(step, owner), self.sampling, self._start(owner)
+            )
+            arguments = (store, self.portrait, self._source(owner), *halos)
             self.stored[owner] = self.pool.submit(
                 "store", *arguments, affinity=self._affinity(owner), persistent=True
             )[0]
         else:
-            job = FuseJob(segment, parts, tuple(self._readers(step, owner).values()))
-            self._scatter(step, owner, "fuse", job, *halos)
+            readers = tuple(self._readers(step, owner).values())
+            job = FuseJob(segment, parts, step, readers, self._start(owner))
+            source = self._source(owner)
+            # What a portrait shows matters to a film alone, once it is on its way.
+            portrait = None if source is None else self.portrait
+            self._scatter(step, owner, "fuse", job, portrait, source, *halos)
 
     def _read(self, step: int, owner: int) -> None:
         """Draw the noise of a segment, or read its checkpoint, which may be on its way."""
         segment, readers = self.segments[owner], tuple(self._readers(step, owner).values())
         if step == 0:
-            start = StartJob(segment, self.request.seed, self.sampling, readers)
-            self._scatter(step, owner, "start", start, self.portrait)
+            start = self._start(owner, readers)
+            self._scatter(step, owner, "start", start, self.portrait, self._source(owner))
         else:
             job = ResumeJob(segment, step, self.address(step, owner), readers)
             self._scatter(step, owner, "resume", job, self.stored.pop(owner, None))
+
+    def _start(self, owner: int, readers: Readers = ()) -> StartJob:
+        request = self.request
+        return StartJob(
+            self.segments[owner], request.seed, self.sampling, readers, request.first_frame
+        )
+
+    def _source(self, owner: int) -> Ref | None:
+        """Return the film's frames of a segment, submitted when first asked for; None without."""
+        request, segment = self.request, self.segments[owner]
+        if request.take is None:
+            return None
+        if owner not in self.sources:
+            job = SourceJob(
+                segment,
+                request.take.film,
+                request.take.file,
+                request.portrait,
+                request.source(segment),
+            )
+            self.sources[owner] = self.pool.submit(
+                "encode_source", job, affinity=self._affinity(owner), persistent=True
+            )[0]
+        return self.sources[owner]
 
     def _scatter(self, step: int, owner: int, method: str, *arguments: object) -> None:
         readers = self._readers(step, owner)
@@ -155,6 +188,7 @@ class Graph:
                 frames=ring.around(segment.start, reach),
                 sampling=self.sampling,
                 target=self.request.audio_condition(segment),
+                first_frame=self.request.first_frame,
             )
             self.audio_condition[index] = self.pool.submit(
                 "condition_frames",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cluster.video.film_requests import TakeRequest
 from sonic_ops.core.config import AudioContext, DecodingConfig, MediaConfig, SamplingConfig
 from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, PIECE_SECONDS, SAMPLE_RATE_HZ
 from sonic_ops.core.timeline import (
@@ -46,17 +47,24 @@ class VideoRequest:
     label: str | None = None  # drawn on every output frame
     footage: str | None = None  # where the video is kept, if the whole picture moves
     start_s: float = 0.0  # of the audio in its file, and so of the footage
+    take: TakeRequest | None = None  # of a film that is dubbed
 
     @property
     def num_frames(self) -> int:
-        return num_frames_of(self.num_samples)
+        return num_frames_of(self.num_samples) if self.take is None else self.take.num_frames
+
+    @property
+    def first_frame(self) -> int:
+        """The frame of the track that the first frame of this timeline is."""
+        return 0 if self.take is None else self.take.first_frame
 
     @property
     def chunks(self) -> tuple["AudioChunkJob", ...]:
         """The audio chunks of the track, and the files of their tokens."""
         overlap = PIECE_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
+        work = self.work if self.take is None else self.take.tokens_work
         return tuple(
-            AudioChunkJob(self.audio, chunk, f"{self.work}/tokens/{chunk.index:05}{_TENSORS}")
+            AudioChunkJob(self.audio, chunk, f"{work}/tokens/{chunk.index:05}{_TENSORS}")
             for chunk in cut_audio_chunks(
                 self.num_samples, self.audio_chunk_s * SAMPLE_RATE_HZ, overlap
             )
@@ -74,6 +82,10 @@ class VideoRequest:
     def audio_condition(self, segment: Segment) -> str:
         """Return the file of the audio condition of a segment and its halo."""
         return f"{self.work}/heard/{segment.name}{_TENSORS}"
+
+    def source(self, segment: Segment) -> str:
+        """Return the file of a film's frames in a segment, as the sampler keeps them."""
+        return f"{self.work}/film/{segment.name}{_TENSORS}"
 
     def checkpoint(self, step: int, segment: Segment) -> str:
         """Return the checkpoint of a segment after `step` steps."""
@@ -125,7 +137,10 @@ class PausesJob:
 
 @dataclass(frozen=True, slots=True)
 class ConditionJob:
-    """Project the tokens around some frames; `tokens` are the files of all chunks."""
+    """Project the tokens around some frames; `tokens` are the files of all chunks.
+
+    Frame 0 is frame `first_frame` of the track.
+    """
 
     chunks: tuple[AudioChunk, ...]
     tokens: tuple[str, ...]
@@ -133,6 +148,7 @@ class ConditionJob:
     frames: tuple[int, ...]
     sampling: SamplingConfig
     target: str
+    first_frame: int = 0
 
 
 Readers = tuple[tuple[int, ...], ...]
@@ -147,6 +163,7 @@ class StartJob:
     seed: int
     sampling: SamplingConfig
     readers: Readers
+    first_frame: int = 0  # the noise of the segment is that of frames counted from here
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +196,16 @@ class DenoiseJob:
 
 @dataclass(frozen=True, slots=True)
 class FuseJob:
-    """Fuse the parts of a segment and hand them to the next step.
+    """Fuse the parts of a segment: its latents after `step` steps. Hand them to the next step.
 
     Parcel i of the input holds `parts[i]`.
     """
 
     segment: Segment
     parts: tuple[tuple[WindowFrame, ...], ...]
+    step: int
     readers: Readers
+    start: StartJob  # the noise that a film keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +220,7 @@ class StoreJob:
     step: int
     target: str
     sampling: SamplingConfig
+    start: StartJob  # the noise that a film keeps
 
 
 @dataclass(frozen=True, slots=True)

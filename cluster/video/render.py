@@ -39,8 +39,8 @@ def encode_audio(pool: Pool, request: VideoRequest, on_progress: OnProgress) -> 
         )
         for index, job in todo
     )
-    with _cancelling(pool, request):
-        for count, _ in enumerate(_in_turn(pool, submitted), start=1):
+    with cancelling(pool, request):
+        for count, _ in enumerate(in_turn(pool, submitted), start=1):
             on_progress(Progress("encode audio", len(existing) + count, len(targets)))
     return targets
 
@@ -57,7 +57,7 @@ def denoise_video(
     Raises SonicError. With `fusion: every_step` the latents have the same bits for any pool, any
     cut into segments and any interruption.
     """
-    with _cancelling(pool, request):
+    with cancelling(pool, request):
         segments = segments or split_video(pool, request, config)
         targets = [request.latents(segment) for segment in segments]
         existing = artifacts.existing(targets)
@@ -94,14 +94,14 @@ def encode_video(
     existing = artifacts.existing(targets)
     todo = [segment for segment in segments if request.encoded(segment) not in existing]
     if todo:
-        with _cancelling(pool, request):
+        with cancelling(pool, request):
             sources = sources or split_video(pool, request, config)
             if config.media.colour_correction:
                 _correct_colours(pool, request, sources)
             finishing = Finishing(pool, request, config, segments, todo, sources)
             done = request.num_frames - sum(map(len, todo))
             submitted = ((segment, finishing.encode(segment)) for segment in todo)
-            for segment in _in_turn(pool, submitted):
+            for segment in in_turn(pool, submitted):
                 done += len(segment)
                 on_progress(Progress("decode", done, request.num_frames))
     return targets
@@ -126,7 +126,7 @@ def _correct_colours(pool: Pool, request: VideoRequest, segments: tuple[Segment,
         )
         for job in jobs
     )
-    for _ in _in_turn(pool, submitted):
+    for _ in in_turn(pool, submitted):
         pass
     parts = [ColourStats.from_tensors(artifacts.read_tensors(job.target)) for job in jobs]
     artifacts.write_tensors(request.correction, lambda: correction_of(joined(parts)).tensors())
@@ -184,7 +184,7 @@ def _denoise_apart(
         )
         for job in jobs
     )
-    for _ in _in_turn(pool, submitted):
+    for _ in in_turn(pool, submitted):
         pass
 
 
@@ -200,7 +200,7 @@ def _grid(config: VideoConfig, step: int) -> Grid:
     )
 
 
-def _in_turn(pool: Pool, submitted: Iterable[tuple[T, Ref]]) -> Iterator[T]:
+def in_turn(pool: Pool, submitted: Iterable[tuple[T, Ref]]) -> Iterator[T]:
     """Yield submitted items as their jobs end, keeping two per worker under way."""
     under_way: deque[tuple[T, Ref]] = deque()
     for pair in submitted:
@@ -217,7 +217,7 @@ def _ended(pool: Pool, item: T, ref: Ref) -> T:
 
 
 @contextmanager
-def _cancelling(pool: Pool, request: VideoRequest) -> Iterator[None]:
+def cancelling(pool: Pool, request: VideoRequest) -> Iterator[None]:
     """Forget the jobs of a call that fails: whoever calls again submits them anew."""
     try:
         yield

@@ -3,8 +3,8 @@
 Shape letters: F frames, C channels, H, W rows and columns of the latents or of the picture.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from cluster.storage import artifacts
 from cluster.storage.readers import LatentTrack, token_track
+from cluster.video.checks import checked
 from cluster.video.compose import compose_frames
+from cluster.video.film_jobs import FilmJobs, noise_of, read_source
 from cluster.video.jobs import (
     AudioChunkJob,
     BlendJob,
@@ -30,13 +32,12 @@ from cluster.video.jobs import (
     ResumeJob,
     StartJob,
     StoreJob,
-    zeros_folder,
 )
 from sonic_ops.audio.resampling import SampleFile, read_samples
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.errors import DamagedFileError
-from sonic_ops.core.finite import collecting_zeros, in_words, locating
+from sonic_ops.core.finite import in_words
 from sonic_ops.core.timeline import Segment
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.interpolation.layers import Layers, PortraitLayers
@@ -60,7 +61,6 @@ from sonic_ops.sampling.decoding import (
 )
 from sonic_ops.sampling.fusion import blend, fuse
 from sonic_ops.sampling.halo import WindowFrame, fusion_order
-from sonic_ops.sampling.sampler import video_noise
 
 KEPT_SEGMENTS = 16
 """Segments whose conditions a worker keeps in memory from one step to the next."""
@@ -72,12 +72,13 @@ Halos = tuple[Tensor, ...]
 Frames = NDArray[np.uint8] | Layers
 
 
-class RenderWorker:
+class RenderWorker(FilmJobs):
     """Jobs on one device; weights are loaded by the first job, which can say what is wrong."""
 
     def __init__(self, models: ModelsConfig) -> None:
         self._config = models
         self._read_audio_condition = lru_cache(KEPT_SEGMENTS)(_read_audio_condition)
+        self._read_source = lru_cache(KEPT_SEGMENTS)(read_source)
         self._conditions: dict[tuple[str, float, int], PortraitCondition] = {}
 
     @cached_property
@@ -98,7 +99,7 @@ class RenderWorker:
 
         chunk = job.chunk
         seconds = f"{chunk.start / SAMPLE_RATE_HZ:g} to {chunk.stop / SAMPLE_RATE_HZ:g}"
-        with _checked(job.target, f" for the audio from {seconds} s"):
+        with checked(job.target, f" for the audio from {seconds} s"):
             return artifacts.write_tensors(job.target, tokens)
 
     def find_pauses(self, job: PausesJob) -> str:
@@ -118,7 +119,7 @@ class RenderWorker:
         portrait = portrait_from(artifacts.read_tensors(address))
         key = (portrait.digest, noise, seed if noise else 0)
         if key not in self._conditions:
-            with _checked(f"{address}/"):
+            with checked(f"{address}/"):
                 self._conditions[key] = self.pipe.encode_portrait(portrait, seed, noise)
             if len(self._conditions) > KEPT_PORTRAITS:
                 self._conditions.pop(next(iter(self._conditions)))
@@ -132,20 +133,22 @@ class RenderWorker:
 
         def audio_condition() -> dict[str, Tensor]:
             track = token_track(job.chunks, job.tokens, job.num_tokens)
-            audio_condition = condition_frames(
-                self.pipe, track.read, job.frames, portrait.image_11E
-            )
-            return audio_condition.moving(job.sampling).tensors()
+            frames = [job.first_frame + frame for frame in job.frames]
+            found = condition_frames(self.pipe, track.read, frames, portrait.image_11E)
+            found = replace(found, frames=tuple(f - job.first_frame for f in found.frames))
+            return found.moving(job.sampling).tensors()
 
-        with _checked(job.target):
+        with checked(job.target):
             return artifacts.write_tensors(job.target, audio_condition)
 
-    def start(self, job: StartJob, portrait: PortraitCondition) -> Halos | Tensor:
+    def start(
+        self, job: StartJob, portrait: PortraitCondition, source: str | None = None
+    ) -> Halos | Tensor:
         """Return the starting latents of a segment, as halos for their readers."""
-        frames = range(job.segment.start, job.segment.stop)
-        shape = portrait.reference_CHW.shape
-        noise = video_noise(job.seed, frames, shape, job.sampling)
-        y_FCHW = self.pipe.sampler(job.sampling).start(noise, portrait.reference_CHW)
+        reference_CHW = portrait.reference_CHW
+        noise = noise_of(job, reference_CHW)
+        frames = None if source is None else self._read_source(source)
+        y_FCHW = self.pipe.sampler(job.sampling).start(noise, reference_CHW, frames)
         return _scatter(y_FCHW, job.segment, job.readers)
 
     def resume(self, job: ResumeJob, _: str | None) -> Halos | Tensor:
@@ -177,7 +180,7 @@ class RenderWorker:
             frames = job.ring.frames(window)
             y_TCHW = y_FCHW[[row_of[frame] for frame in frames]]
             step = sampler.steps[job.step]
-            with _checked(job.low_memory_note, _of(job.segment)):
+            with checked(job.low_memory_note, _of(job.segment)):
                 stepped[window.index] = self.pipe.denoise_window(
                     step, y_TCHW, frames, portrait, condition, sampler, low_memory=is_low
                 )
@@ -186,16 +189,24 @@ class RenderWorker:
             for halo in job.parts
         )
 
-    def fuse(self, job: FuseJob, *halos: Tensor) -> Halos | Tensor:
+    def fuse(
+        self,
+        job: FuseJob,
+        portrait: PortraitCondition | None,
+        source: str | None,
+        *halos: Tensor,
+    ) -> Halos | Tensor:
         """Fuse the window frames of a segment; return halos for the readers of the next step."""
-        y_FCHW = _fused(job.segment, job.parts, halos)
+        y_FCHW = self.keep(job, portrait, source, _fused(job.segment, job.parts, halos))
         return _scatter(y_FCHW, job.segment, job.readers)
 
-    def store(self, job: StoreJob, portrait: PortraitCondition, *halos: Tensor) -> str:
+    def store(
+        self, job: StoreJob, portrait: PortraitCondition, source: str | None, *halos: Tensor
+    ) -> str:
         """Fuse the parts of a segment's frames into a file; its address."""
 
         def latents() -> dict[str, Tensor]:
-            y_FCHW = _fused(job.segment, job.parts, halos)
+            y_FCHW = self.keep(job, portrait, source, _fused(job.segment, job.parts, halos))
             if job.step < job.sampling.num_run:
                 return {"y": y_FCHW, "step": torch.tensor(job.step)}
             sampler = self.pipe.sampler(job.sampling)
@@ -234,7 +245,7 @@ class RenderWorker:
             tiled = is_low and reference is None
             chunks = decode_frames(in_tiles(decode, job.decoding) if tiled else decode, *place)
             parts = map(as_pictures, chunks)
-        with _checked(job.low_memory_note, f" of the segment of {in_words(span)}"):
+        with checked(job.low_memory_note, f" of the segment of {in_words(span)}"):
             frames: Frames = np.concatenate(list(parts))
         return frames, frames[:1].copy()
 
@@ -270,24 +281,11 @@ class RenderWorker:
             job.media.fps,
         )
         settings, expected = settings_of(job.media), job.stop - job.start
-        with _checked(job.target, _of(job.segment)), compose_frames(stream, job) as pictures_HWC:
+        with checked(job.target, _of(job.segment)), compose_frames(stream, job) as pictures_HWC:
             return artifacts.write_video(
                 job.target,
                 lambda path: encode_frames(pictures_HWC, path, settings, expected=expected),
             )
-
-
-@contextmanager
-def _checked(address: str, where: str = "") -> Iterator[None]:
-    """Say where a network gives no numbers, and note in the work folder if it gives only zeros.
-
-    `address` is that of a file in a folder of the work folder. Raises BrokenOutputError.
-    """
-    with locating(where), collecting_zeros() as names:
-        yield
-    for name in names:
-        folder = zeros_folder(address.rsplit("/", 2)[0])
-        artifacts.write_tensors(f"{folder}/{name}", dict)
 
 
 def _of(segment: Segment) -> str:

@@ -1,11 +1,57 @@
-"""The commands that put finished files together: `sonic mux` and `sonic join`."""
+"""The commands that make films of files: `sonic dub`, `sonic mux` and `sonic join`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flows.commands.options import DEFAULT_PRESET, Overwrite, Preset, Work, folder
+
 Replace = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+
+
+def dub(
+    video: Annotated[str, typer.Argument(help="Film whose speaker is to speak other languages.")],
+    audio: Annotated[
+        list[str], typer.Option(metavar="LANGUAGE=FILE", help="New speech in a language.")
+    ],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="Film to write; {language} in it: one for each."),
+    ],
+    length: Annotated[
+        str | None,
+        typer.Option(help="If lengths differ: refuse, cut, hold, loop, bounce or pad."),
+    ] = None,
+    preset: Preset = DEFAULT_PRESET,
+    work: Work = None,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Do not measure the films or write report.html.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Dub a film: new speech, and lips that move with it; all else stays as it is.
+
+    \b
+    sonic dub talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.mkv
+    sonic dub talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.{language}.mp4
+    """
+    from flows.commands.dub import DubRequest
+    from flows.commands.dub import dub as dub_film
+    from flows.console.terminal import open_terminal
+
+    request = DubRequest(
+        video,
+        audio,
+        output,
+        str(Path.cwd()),
+        preset,
+        length=length,
+        work=folder(work),
+        report=not no_report,
+        overwrite=overwrite,
+    )
+    raise typer.Exit(dub_film(request, open_terminal()))
 
 
 def mux(
@@ -64,12 +110,12 @@ def join(
     from flows.console.terminal import open_terminal
 
     here, say = str(Path.cwd()), open_terminal().say
-    folder = None if output_folder is None else resolve(output_folder, here)
+    results_folder = None if output_folder is None else resolve(output_folder, here)
     join_all(
         videos,
         output,
         here,
-        folder,
+        results_folder,
         say,
         language=language,
         loudness_lufs=loudness,

@@ -24,7 +24,7 @@ def mux(
 
     Raises InputError, and RenderError where the output cannot be written.
     """
-    spoken, read = ([_dub(given, folder) for given in kind] for kind in (sounds, subtitles))
+    spoken, read = ([dub_of(given, folder) for given in kind] for kind in (sounds, subtitles))
     video, output = resolve(video, folder), resolve(output, folder)
     inputs = {file_key(address) for address in (video, *(dub.source for dub in (*spoken, *read)))}
     if file_key(output) in inputs:
@@ -45,7 +45,8 @@ def mux(
     say(f"{output}: {picture_s:.2f} s{_in_words('sound', spoken)}{_in_words('subtitles', read)}")
 
 
-def _dub(given: str, folder: str) -> Dub:
+def dub_of(given: str, folder: str) -> Dub:
+    """Read `LANGUAGE=FILE`; a relative file counts from `folder`. Raises FieldError."""
     language, is_split, source = given.partition("=")
     if not is_split or not language.strip() or not source.strip():
         raise FieldError(

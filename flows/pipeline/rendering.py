@@ -12,8 +12,17 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from cluster.pool.accounts import RowCosts
+from flows.pipeline.film_tasks import (
+    denoise_film,
+    mux_film,
+    paste_film,
+    prepare_film,
+    stitch_film,
+    track_film,
+)
 from flows.pipeline.runs import RowRun, Run
 from flows.pipeline.tasks import (
+    Audio,
     decode,
     decode_audio,
     denoise,
@@ -62,12 +71,24 @@ def render(row: RowRun, by: By) -> Rendered:
     through the row again, which makes it anew.
     """
     audio = by(decode_audio)(row)
+    if row.row.video is not None:
+        return _dub(row, audio, by)
     portrait = by(prepare_portrait)(row)
     context = by(encode_audio_context)(row, audio)  # once, for the whole track
     segments = by(split)(row, audio)
     latents = by(denoise)(row, audio, segments, context, portrait)  # fused at every step
     clips = by(decode)(row, latents)
     return by(mux)(row, by(stitch)(row, clips))
+
+
+def _dub(row: RowRun, audio: Audio, by: By) -> Rendered:
+    """Dub a film: what is made of a face is pasted into the film's own frames."""
+    film = by(prepare_film)(row)
+    plan = by(track_film)(row, audio, film)
+    context = by(encode_audio_context)(row, audio)
+    latents = by(denoise_film)(row, plan, context)
+    clips = by(paste_film)(row, audio, plan, latents)
+    return by(mux_film)(row, audio, plan, by(stitch_film)(row, clips))
 
 
 def here(task: Callable[Concatenate[RowRun, P], R]) -> Callable[Concatenate[RowRun, P], R]:

@@ -120,6 +120,12 @@ class RowRun:
         frames = min(config.segment_frames, max(frames, 2 * config.border_tolerance_frames + 1))
         return config.model_copy(update={"segment_frames": frames})
 
+    @property
+    def sound_end_s(self) -> float | None:
+        """When the part of the sound ends that is used; None at its own end."""
+        film = self.planned.film
+        return self.row.end if film is None or film.sound_end_s is None else film.sound_end_s
+
     def path(self, name: str) -> str:
         """Name a file in the work folder of the row."""
         return addresses.join(self.planned.work, name)
@@ -129,7 +135,7 @@ class RowRun:
         config = self.config
         return VideoRequest(
             audio=self.path("sound.wav"),
-            portrait=self.path("portrait.safetensors"),
+            portrait="" if self.row.video else self.path("portrait.safetensors"),
             num_samples=num_samples,
             work=self.planned.work,
             seed=config.seed,

@@ -132,7 +132,9 @@ def decode_audio(row: RowRun) -> Audio:
     write_owner(row.planned.work, row.output, row.planned.fingerprint)
 
     def decode(path: Path) -> None:
-        resampling.decode_audio(cells.audio, path, start_s=cells.start or 0.0, end_s=cells.end)
+        resampling.decode_audio(
+            cells.audio, path, start_s=cells.start or 0.0, end_s=row.sound_end_s
+        )
 
     with blaming("audio"):
         artifacts.write_sound(target, decode)
@@ -150,15 +152,14 @@ def prepare_portrait(row: RowRun) -> PortraitFiles:
     row.advance("portrait")
 
     def portrait() -> dict[str, Tensor]:
-        return portrait_tensors(portrait_of(cells.portrait, cells.face_box, settings, cells.face))
+        return portrait_tensors(portrait_of(cells.shown, cells.face_box, settings, cells.face))
 
     def whole_picture() -> dict[str, Tensor]:
         shown = portrait_from(artifacts.read_tensors(target))
-        return backdrop_tensors(backdrop_of(cells.portrait, cells.face_box, settings, shown))
+        return backdrop_tensors(backdrop_of(cells.shown, cells.face_box, settings, shown))
 
     def copy_video(path: Path) -> None:
-        with open_address(cells.portrait) as source, path.open("wb") as copy:
-            copyfileobj(source, copy)
+        copy_file(cells.shown, path)
 
     with blaming("portrait"):
         artifacts.write_tensors(target, portrait)
@@ -168,6 +169,12 @@ def prepare_portrait(row: RowRun) -> PortraitFiles:
         if backdrop_from(kept).moves:
             artifacts.write_video(footage, copy_video)
     return PortraitFiles(target, backdrop)
+
+
+def copy_file(address: str, path: Path) -> None:
+    """Copy a file of the user. Raises MissingFileError."""
+    with open_address(address) as source, path.open("wb") as copy:
+        copyfileobj(source, copy)
 
 
 @stage
@@ -216,8 +223,7 @@ def stitch(row: RowRun, clips: Clips) -> Stitched:
     row.advance("finish")
 
     def join(path: Path) -> None:
-        with ExitStack() as stack:
-            paths = [stack.enter_context(artifacts.fetched_whole(file)) for file in clips.files]
+        with artifacts.all_fetched(clips.files) as paths:
             muxing.stitch(paths, path, row.config.media.fps)
 
     return Stitched(clips.audio, artifacts.write_video(row.path("stitched.mp4"), join))
@@ -226,6 +232,11 @@ def stitch(row: RowRun, clips: Clips) -> Stitched:
 @stage
 def mux(row: RowRun, video: Stitched) -> Rendered:
     """Add the original sound, check the file, and give it its final name."""
+    return publish(row, video, partial(_finish, row, video.audio.request))
+
+
+def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -> Rendered:
+    """Add the sound, check the file, and give it its final name; `finish_of` is given the WAV."""
     request = video.audio.request
     row.advance("finish")
     config = row.config
@@ -239,7 +250,7 @@ def mux(row: RowRun, video: Stitched) -> Rendered:
     )
     with ExitStack() as stack, written(row.output, guard) as target:
         silent = stack.enter_context(artifacts.fetched_whole(video.file))
-        finish = _finish(row, request, stack.enter_context(fetched(request.audio)))
+        finish = finish_of(stack.enter_context(fetched(request.audio)))
         with blaming("audio"):
             info = mux_video(silent, target, finish)
         # To finish takes long: a command that has lost the lease meanwhile must not publish.
@@ -254,14 +265,14 @@ def _finish(row: RowRun, request: VideoRequest, wav: Path) -> Finish:
     cells, media = row.row, row.config.media
     return Finish(
         track=Soundtrack(
-            cells.audio, cells.start or 0.0, cells.end, cells.language, media.loudness_lufs
+            cells.audio, cells.start or 0.0, row.sound_end_s, cells.language, media.loudness_lufs
         ),
         wav=wav,
         num_samples=request.num_samples,
         num_output_frames=num_output_frames_of(request.num_samples, media.fps),
         codec=media.codec,
         fps=media.fps,
-        subtitles=_subtitles_of(cells, request),
+        subtitles=subtitles_of(cells, request),
         mark=row.config.provenance.mark,
         signer=signer_of(row.config.provenance),
         expected=_expected(request, row.config.sampling),
@@ -277,7 +288,7 @@ def _expected(request: VideoRequest, sampling: SamplingConfig) -> Expected:
     )
 
 
-def _subtitles_of(row: Row, request: VideoRequest) -> tuple[Cue, ...]:
+def subtitles_of(row: Row, request: VideoRequest) -> tuple[Cue, ...]:
     """Return the cues of the part that is rendered."""
     if row.subtitles is None:
         return ()

@@ -38,6 +38,7 @@ from sonic_ops.core.formats import format_of
 from sonic_ops.core.presets import trained_resolution
 
 if TYPE_CHECKING:
+    from flows.preflight.dubs import DubFacts
     from flows.preflight.inputs import AudioFacts, PortraitFacts
 
 T = TypeVar("T")
@@ -161,31 +162,44 @@ class RowChecker:
         errors: list[SonicError],
     ) -> PlannedRow | BadRow:
         audio = _kept(errors, "audio", lambda: self._audio(row.audio, row.start, row.end))
-        portrait = _kept(
-            errors,
-            "portrait",
-            lambda: self._portrait(
-                row.portrait, row.face_box, row.face, config.portrait, config.media.scale_to
-            ),
-        )
         length_s = audio.duration_s if audio else 0.0
+        shown, film = self._inspect_shown(row, config, length_s, errors)
         end_s = (row.start or 0.0) + length_s
-        film = _kept(errors, "portrait", lambda: _inspect_film(row, config.portrait, length_s))
         more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s, config.overwrite))
         if fingerprint is None and not errors:  # a file that came and went
             fingerprint = _kept(errors, "audio", lambda: self._fingerprint(row, config))
-        if errors or not (audio and portrait and fingerprint) or None in (film, more):
+        if errors or not (audio and shown and fingerprint) or None in (film, more):
             return BadRow(row.number, row.id, tuple(errors), row.output, row.place)
         return PlannedRow(
             row,
             fingerprint,
             work_folder(row, fingerprint, self._config.work),
             plan_row(audio.duration_s, config.sampling, config.media.fps),
-            (*audio.notes, *portrait.notes, *(film or ()), *(more or ())),
-            portrait.size,
-            portrait.part_size,
+            (*audio.notes, *shown.notes, *(film or ()), *(more or ())),
+            shown.size,
+            shown.part_size,
             (audio.rate_hz, audio.num_channels),
+            film=shown.timing,
         )
+
+    def _inspect_shown(
+        self, row: Row, config: RenderConfig, length_s: float, errors: list[SonicError]
+    ) -> "tuple[PortraitFacts | DubFacts | None, tuple[str, ...] | None]":
+        """Look at the picture or the film; what is known of it, and notes on slides that move."""
+        if row.video is not None:
+            if not length_s:  # the sound is wrong, and said to be
+                return None, ()
+            return _kept(errors, "video", lambda: _inspect_dub(row, config, length_s)), ()
+        portrait = row.shown
+        facts = _kept(
+            errors,
+            "portrait",
+            lambda: self._portrait(
+                portrait, row.face_box, row.face, config.portrait, config.media.scale_to
+            ),
+        )
+        film = _kept(errors, "portrait", lambda: _inspect_film(row, config.portrait, length_s))
+        return facts, film
 
     def _fingerprint(self, row: Row, ours: RenderConfig) -> str:
         return fingerprint_of(row, ours, self._weights_sha256, self._digest)
@@ -197,7 +211,7 @@ class RowChecker:
     def _consent_errors(self, row: Row) -> Iterator[SonicError]:
         if self._config.provenance.require_consent and row.consent is None:
             yield FieldError(
-                "the preset requires consent, but this row records none",
+                "nothing says who agreed to this video, and the preset wants it",
                 remedy="Write where the consent is kept, such as `form 12, 2026-11-02`.",
                 field="consent",
             )
@@ -255,13 +269,19 @@ def _inspect_portrait(
     return inspect_portrait(portrait, face_box, face, settings, scale_to)
 
 
+def _inspect_dub(row: Row, config: RenderConfig, length_s: float) -> "DubFacts":
+    from flows.preflight.dubs import inspect_dub
+
+    return inspect_dub(row, config, length_s)
+
+
 def _inspect_film(row: Row, settings: PortraitConfig, length_s: float) -> tuple[str, ...]:
     if settings.framing != "paste":
         return ()
     from flows.preflight.films import inspect_film
 
     start_s = row.start or 0.0
-    return tuple(inspect_film(row.portrait, row.face_box, row.face, settings, start_s, length_s))
+    return tuple(inspect_film(row.shown, row.face_box, row.face, settings, start_s, length_s))
 
 
 def _inspect_subtitles(row: Row, end_s: float, overwrite: bool) -> tuple[str, ...]:

@@ -102,7 +102,5 @@ def _lost(column: str, address: str, own: int, reader: int, read_as: str) -> Fie
     whose = "this row" if reader == own else f"row number {reader}"
     is_read = "is the manifest" if reader == 0 else f"is the {read_as} of {whose}"
     return FieldError(
-        f"{what} {is_read}: rendering would overwrite it",
-        remedy="Write to another file.",
-        field=column,
+        f"{what} {is_read} and would be lost", remedy="Write to another file.", field=column
     )

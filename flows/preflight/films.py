@@ -81,8 +81,8 @@ def _check_faces(source: str, place: Box, moments: Sequence[float]) -> None:
             gone_s = [] if _is_near(faces, place) else [*gone_s, moment]
             if gone_s and (faces or len(gone_s) > 1):
                 raise ImageUnreadableError(
-                    f"In {source} the face has moved away by {gone_s[0]:.1f} s, so the video "
-                    "would show two",
+                    f"The face of the film {source} is not at its place any more at "
+                    f"{gone_s[0]:.1f} s, and the video would show two",
                     remedy="Give a film in which the face stays where it is in the first picture, "
                     "cut it with start and end, or give a picture.",
                     field="portrait",

@@ -34,7 +34,7 @@ LISTENED_S = 600
 KEPT_PORTRAITS = 8
 """Portraits that are remembered for other rows that use them."""
 
-_APART = "only part of the audio is rendered: frames differ slightly from a video of all of it"
+_APART = "a part of the audio is rendered by itself, and not bit for bit as in a video of all of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class PortraitFacts:
     size: tuple[int, int]
     part_size: tuple[int, int]
     notes: tuple[str, ...] = ()
+    timing: None = None  # only films have one
 
 
 def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFacts:
@@ -109,7 +110,7 @@ def _nothing(audio: str, start_s: float) -> InputError:
         return unreadable(audio, "no sound comes out of it")
     return FieldError(
         f"the audio is {total_s:.2f} s long and has nothing at {start_s:g} s",
-        remedy="Choose a start inside the audio.",
+        remedy="Let the start lie inside the audio.",
         field="start",
     )
 
@@ -204,7 +205,7 @@ def inspect_portrait(
         notes.append(f"{place.num_faces} faces in the portrait: the largest is used")
     if turn := turn_of(picture.image):
         how = "stands upside down" if turn == 180 else "lies on its side"
-        notes.append(f"the face {how}: rotate the picture by {turn} degrees to the left")
+        notes.append(f"the face {how}: turned by {turn} degrees to the left it is upright")
     left, top, right, bottom = place.crop
     return PortraitFacts(picture.image.size, (right - left, bottom - top), tuple(notes))
 

@@ -142,7 +142,7 @@ def _no_file(output: str, kind: Kind) -> SonicError:
             remedy="Name the file that it leads to, or remove the link.",
             field="output",
         )
-    what = "a folder" if kind == "folder" else "not a regular file"
+    what = "a folder" if kind == "folder" else "no regular file"
     return OutputNotWritableError(
         f"{output} is {what}", remedy="Give the address of a file.", field="output"
     )

@@ -42,7 +42,7 @@ def check_side_car(row: Row, *, overwrite: bool = False) -> None:
     if address is None or _is_free(address, row, overwrite=overwrite):
         return
     raise FieldError(
-        f"the subtitles would go to {address}, which exists and is not from this output",
+        f"the subtitles would be written to {address}, which is there and not from this output",
         remedy=f"{REMEDY} If nobody needs the file, remove it.",
         field="subtitles",
     )

@@ -5,6 +5,7 @@ from typing import Final
 ABOUT: Final = {
     "id": "a name of your own for the row, used once",
     "portrait": "picture of the face: an image, or a video whose first picture is animated",
+    "video": "a film to dub, instead of `portrait`: its face speaks, all else stays as it is",
     "audio": "the speech: an audio file, or a video whose sound is used",
     "output": "the video to write, once; its ending selects the format (.mp4, .webm, .mkv, .gif)",
     "seed": "another number gives another movement",
@@ -21,5 +22,6 @@ ABOUT: Final = {
     "scale_to": "short side of the video in pixels, even",
     "subtitles": "SRT, WebVTT or ASS file: a track, and a file beside the video",
     "language": "language of sound and subtitles, such as de or pt-BR",
+    "length": "if film and sound differ: refuse, cut, hold, loop, bounce or pad",
     "consent": "who has agreed to the video, and where that is written",
 }

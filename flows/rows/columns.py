@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from flows.rows import parsers
+from sonic_ops.core.config import LengthPolicy
 from sonic_ops.core.errors import FieldError
 from sonic_ops.core.rates import EXPECTED
 from sonic_ops.core.sizes import MAX_VIDEO_SIDE, MIN_SCALE
 
-REQUIRED = ("id", "portrait", "audio")
+REQUIRED = ("id", "audio")
+SHOWN = ("portrait", "video")
+"""A row has one of these."""
 MAX_SEED = 2**31 - 1
+LENGTHS: tuple[str, ...] = get_args(LengthPolicy)
 FRAMINGS = ("face", "full", "paste")
 MAX_RESOLUTION = 1024
 
@@ -25,13 +29,6 @@ class Column:
     expects: str
     example: str
     choices: tuple[str, ...] = ()
-
-
-def _framing(value: object) -> str:
-    framing = parsers.text(value).lower()
-    if framing not in FRAMINGS:
-        raise ValueError
-    return framing
 
 
 def _resolution(value: object) -> int:
@@ -52,13 +49,14 @@ _STRENGTH = "a number from 0 to 3"
 COLUMNS = (
     Column("id", parsers.name, "text of up to 1,000 characters that names the row", "lecture-01"),
     Column("portrait", parsers.address, "the address of a picture", "ada.png"),
+    Column("video", parsers.address, "the address of a film to dub", "talk.mp4"),
     Column("audio", parsers.address, "the address of a sound file", "speech.wav"),
     Column("output", parsers.address, "the address of the video to write", "out/ada.mp4"),
     Column("seed", parsers.whole_number(0, MAX_SEED), "a whole number from 0 to 2147483647", "7"),
     Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
-    Column("framing", _framing, "'face', 'full' or 'paste'", "face", FRAMINGS),
+    Column("framing", parsers.word(FRAMINGS), "'face', 'full' or 'paste'", "face", FRAMINGS),
     Column("face_box", parsers.box, "four numbers x, y, width, height in pixels", "40 30 120 120"),
-    Column("face", parsers.whole_number(1, 99), "a face number, counted from the left", "2"),
+    Column("face", parsers.whole_number(1, 99), "a number that counts faces from the left", "2"),
     Column("head_motion", parsers.number(0, 3), _STRENGTH, "1.0"),
     Column("expression", parsers.number(0, 3), _STRENGTH, "1.0"),
     Column("audio_guidance", parsers.number(0, 50), "a number from 0 to 50", "7.5"),
@@ -66,8 +64,9 @@ COLUMNS = (
     Column("end", parsers.seconds, "seconds or a clock time", "1:02:03"),
     Column("fps", parsers.fps, EXPECTED, "30"),
     Column("scale_to", _short_side, f"an even number from {MIN_SCALE} to {MAX_VIDEO_SIDE}", "1080"),
-    Column("subtitles", parsers.address, "the address of an SRT, WebVTT or ASS file", "speech.srt"),
+    Column("subtitles", parsers.address, "the address of an SRT or WebVTT file", "speech.srt"),
     Column("language", parsers.language, "a language tag", "en"),
+    Column("length", parsers.word(LENGTHS), f"one of {', '.join(LENGTHS)}", "cut", LENGTHS),
     Column("consent", parsers.text, "text that says who agreed", "form 12, 2026-11-02"),
 )
 COLUMN_NAMES = frozenset(column.name for column in COLUMNS)
@@ -92,7 +91,7 @@ def parse_cell(column: Column, value: object) -> Any:
 def _wrong_value(column: Column, value: object) -> FieldError:
     likely = get_close_matches(str(value).lower(), column.choices, n=1)
     meant = f"Did you mean {likely[0]}? " if likely else ""
-    rest = "" if column.name in REQUIRED else ", or leave the cell empty to use the preset's value"
+    rest = "" if column.name in REQUIRED else ", or leave the cell empty for what the preset says"
     return FieldError(
         f"{_shown(value)} is not {column.expects}",
         remedy=f"{meant}Write a value such as {column.example}{rest}.",
@@ -105,7 +104,7 @@ def _shown(value: object, length: int = 60) -> str:
     return shown if len(shown) <= length else f"{shown[:length]}..."
 
 
-INPUTS = ("portrait", "audio", "subtitles")
+INPUTS = ("portrait", "video", "audio", "subtitles")
 """Columns that name a file which is read."""
 
 TRUTH = "truth"

@@ -13,6 +13,7 @@ from flows.rows.columns import MAX_SEED
 from flows.rows.rows import LIKE, Row
 from sonic_ops.core.config import (
     Count,
+    FilmConfig,
     MediaConfig,
     ModelsConfig,
     PortraitConfig,
@@ -49,6 +50,7 @@ class RenderConfig(VideoConfig):
 
     models: ModelsConfig
     portrait: PortraitConfig = PortraitConfig()
+    film: FilmConfig = FilmConfig()
     cluster: ClusterConfig = ClusterConfig()
     provenance: ProvenanceConfig = ProvenanceConfig()
     preview: PreviewConfig = PreviewConfig()
@@ -115,6 +117,7 @@ class RenderConfig(VideoConfig):
             update={
                 "media": self.media.model_copy(update=_given(media)),
                 "portrait": self.portrait.model_copy(update=_given(portrait)),
+                "film": self.film.model_copy(update=_given({"length": row.length})),
                 "sampling": self.sampling.model_copy(update=_given(sampling)),
                 "seed": self.seed if row.seed is None else row.seed,
             }

@@ -38,7 +38,7 @@ def fingerprint_of(
         "device": ours.models.device.partition(":")[0],
         "threads": ours.cluster.threads_per_worker,
         "audio": digest(row.audio),
-        "portrait": digest(row.portrait),
+        **_shown(row, ours, digest),
         "range": [row.start or 0.0, row.end],
         "face_box": row.face_box,
         "face": row.face,
@@ -54,6 +54,13 @@ def fingerprint_of(
         ),
     }
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def _shown(row: Row, config: RenderConfig, digest: Callable[[str], str]) -> dict[str, object]:
+    """Return what shows the face; a film, and how it is dubbed."""
+    if row.video is None:
+        return {"portrait": digest(row.shown)}
+    return {"video": digest(row.video), "film": config.film.model_dump(mode="json")}
 
 
 def weights_digest(folder: Path) -> str:

@@ -27,7 +27,7 @@ _NESTED = (Mapping, Sequence)
 def excess(cells: Mapping[str, object]) -> str:
     """Say what is too large in the cells of a row; empty if nothing is."""
     if len(cells) > MAX_VALUES:
-        return f"has {len(cells):,} cells; the maximum is {MAX_VALUES:,}"
+        return f"has {len(cells):,} cells, and {MAX_VALUES:,} are the most"
     for name, value in cells.items():
         if isinstance(value, str | bytes):
             if len(value) > MAX_CELL:
@@ -50,7 +50,7 @@ def check_parquet(file: pq.ParquetFile) -> str:
     """Say what of a Parquet file would not fit into memory, by its metadata; empty if all does."""
     metadata = file.metadata
     if metadata.num_columns > MAX_VALUES:
-        return f"it has {metadata.num_columns:,} columns; the maximum is {MAX_VALUES:,}"
+        return f"it has {metadata.num_columns:,} columns, and {MAX_VALUES:,} are the most"
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
             size = max(column.total_uncompressed_size, 4 * column.num_values)
@@ -110,11 +110,11 @@ def _large_values(column: pa.Array) -> Iterator[tuple[int, str]]:
     if column.nbytes > MAX_VALUE_BYTES:
         for row in range(len(column)):
             if (size := column.slice(row, 1).nbytes) > MAX_VALUE_BYTES:
-                yield row, f"{size:,} bytes; the maximum is {MAX_VALUE_BYTES:,}"
+                yield row, f"{size:,} bytes, and {MAX_VALUE_BYTES:,} are the most"
 
 
 def _characters(length: int) -> str:
-    return f"{length:,} characters; the maximum is {MAX_CELL:,}"
+    return f"{length:,} characters, and {MAX_CELL:,} are the most"
 
 
 def _in_cell(name: str, what: str) -> str:

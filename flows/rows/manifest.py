@@ -3,7 +3,7 @@
 Parquet (a file or a folder of parts), Excel, CSV, TSV or JSON Lines, compressed or not; a local
 path or any fsspec address. Lines are read in batches: the length of a manifest does not show in
 memory.
-`columns.py` and `rows.py` decide what the cells mean.
+What the cells mean is decided in `rows.py`.
 """
 
 import bz2
@@ -103,8 +103,8 @@ def open_manifest(address: str) -> Iterator[Manifest]:
     name = os.fsencode(name_of(address))
     if len(name) > MAX_NAME_BYTES:
         raise ManifestError(
-            f"The name of the manifest is longer than {MAX_NAME_BYTES} bytes, and the result "
-            "files are named after it",
+            f"The name of the manifest is longer than {MAX_NAME_BYTES} bytes, and the results are "
+            "called after it",
             remedy="Give the manifest a shorter name.",
         )
     with tempfile.TemporaryFile(prefix="sonic-") as copy:

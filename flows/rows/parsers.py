@@ -57,6 +57,18 @@ def address(value: object) -> str:
     return result
 
 
+def word(words: Sequence[str]) -> Callable[[object], str]:
+    """Make a parser of one of some words."""
+
+    def parse(value: object) -> str:
+        result = text(value).lower()
+        if result not in words:
+            raise ValueError
+        return result
+
+    return parse
+
+
 def name(value: object) -> str:
     """Text, or a whole number as its digits, whatever type a table has for it."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -8,6 +8,18 @@ from sonic_ops.core.constants import SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
+class FilmTiming:
+    """How long a film is, and where film and sound end, in seconds; times of films are fractions.
+
+    None: at their own end.
+    """
+
+    film_s: str
+    stop_s: str | None = None
+    sound_end_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedRow:
     """A row to render: what, how much, where its work lies, and what to tell the user.
 
@@ -24,3 +36,4 @@ class PlannedRow:
     part_size: tuple[int, int]
     sound_form: tuple[int, int] = (SAMPLE_RATE_HZ, 1)
     planned_worker_s: float | None = None
+    film: FilmTiming | None = None  # of a row that dubs one

@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from flows import addresses
 from flows.addresses import is_remote, resolve
 from flows.rows import parsers
-from flows.rows.columns import COLUMN_NAMES, COLUMNS, REQUIRED, parse_cell
+from flows.rows.columns import COLUMN_NAMES, COLUMNS, REQUIRED, SHOWN, parse_cell
 from flows.rows.manifest import Line
 from flows.rows.templates import DEFAULT_OUTPUT, filled
 from sonic_ops.core.errors import FieldError, InputError, SonicError
@@ -24,6 +24,7 @@ FaceBox: TypeAlias = tuple[float, float, float, float]
 LIKE = 0.8
 """From this likeness on (of `difflib`), another name is taken for a slip of the pen."""
 
+NOT_FOR_FILMS = ("start", "fps", "scale_to", "resolution", "framing")
 PASSED_ON = ("subtitles", "language", "consent")
 MAX_NAME_BYTES = 240  # file systems take 255; the receipt adds an ending
 MAX_PATH_BYTES = 3900  # systems take 4096; work lies below the folder of the output
@@ -38,7 +39,7 @@ class Row:
 
     number: int
     id: str
-    portrait: str
+    portrait: str | None
     audio: str
     output: str
     seed: int | None
@@ -56,8 +57,15 @@ class Row:
     subtitles: str | None
     language: str | None
     consent: str | None
+    video: str | None = None
+    length: str | None = None
     errors: tuple[SonicError, ...] = ()
     place: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The picture or film that shows the face."""
+        return self.video or self.portrait or ""
 
     @property
     def name(self) -> str:
@@ -103,7 +111,8 @@ def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRo
     Relative outputs count from `output_folder` where one is given, and stay inside it.
     """
     values, errors = _parse_cells(line)
-    if not all(values.get(name) for name in (*REQUIRED, "output")):
+    is_whole = all(values.get(name) for name in (*REQUIRED, "output"))
+    if not is_whole or not any(values.get(name) for name in SHOWN):
         return BadRow(line.number, str(values.get("id") or ""), errors, place=line.place)
     row = Row(number=line.number, errors=errors, place=line.place, **values)
     return _with_addresses(row, folder, output_folder)
@@ -142,9 +151,11 @@ def _parse_cells(line: Line) -> tuple[dict[str, Any], tuple[SonicError, ...]]:
         values["output"] = filled(template, {**line.cells, **_texts(values)})
     except FieldError as error:
         values["output"] = None
-        if all(map(values.get, REQUIRED)):  # else that is what is wrong
+        is_shown = any(map(values.get, SHOWN))
+        if is_shown and all(map(values.get, REQUIRED)):  # else that is what is wrong
             errors.append(error)
-    return values, (*errors, *_order_errors(values))
+    given = [name for name in SHOWN if not parsers.is_empty(line.cells.get(name))]
+    return values, (*errors, *_shown_errors(given, values), *_order_errors(values))
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +168,7 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
     errors: list[SonicError] = []
     start, end = values["start"] or 0.0, values["end"]
     if end is not None and end <= start:
-        remedy = "Set end later than start, both in seconds of the audio."
+        remedy = "Let the end be later than the start, both in seconds of the audio."
         errors.append(FieldError(f"{end:g} s is not after {start:g} s", remedy=remedy, field="end"))
     if values["output"]:
         try:
@@ -165,6 +176,37 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
         except FieldError as error:
             errors.append(error)
     return [*errors, *name_errors(values["output"] or "")]
+
+
+def _shown_errors(given: Sequence[str], values: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Say what is wrong if a row has not one picture or film, and what a film cannot have."""
+    if len(given) == 2:
+        yield FieldError(
+            "the row has both `portrait` and `video`",
+            remedy="Keep `video` to dub that film, or `portrait` to animate that picture.",
+            field="video",
+        )
+    elif not given:
+        yield FieldError(
+            "the cell is empty",
+            remedy="Write the address of a picture, such as ada.png, or that of a film to dub in "
+            "`video`.",
+            field="portrait",
+        )
+    elif given == ["video"]:
+        for name in NOT_FOR_FILMS:
+            if values[name] is not None:
+                yield FieldError(
+                    f"{name} is {values[name]!r}, and a film keeps its own",
+                    remedy="Leave the cell empty; cut or scale the film itself.",
+                    field=name,
+                )
+    elif values["length"] is not None:
+        yield FieldError(
+            "length says what to do with a film, and the row has none",
+            remedy="Leave the cell empty; a portrait speaks as long as its sound.",
+            field="length",
+        )
 
 
 def name_errors(output: str) -> Iterator[SonicError]:
@@ -183,7 +225,8 @@ def name_errors(output: str) -> Iterator[SonicError]:
 def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:
     return replace(
         row,
-        portrait=resolve(row.portrait, folder),
+        portrait=None if row.portrait is None else resolve(row.portrait, folder),
+        video=None if row.video is None else resolve(row.video, folder),
         audio=resolve(row.audio, folder),
         output=output_address(row.output, folder, output_folder),
         subtitles=None if row.subtitles is None else resolve(row.subtitles, folder),

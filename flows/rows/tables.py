@@ -230,7 +230,7 @@ def reader_of(address: str, ending: str, head: bytes) -> Reader:
     reader = (_READERS | _LOOSE).get(ending)
     if reader is None:
         raise ManifestError(
-            f"The manifest {address} has the ending '{ending}', which is not a supported format",
+            f"The manifest {address} has the ending '{ending}', which says no known format",
             remedy=f"Give a file that ends in {', '.join(ENDINGS)}, or one of them with .gz.",
         )
     return reader
@@ -243,7 +243,7 @@ def column_names(address: str, written: Iterable[object], place: str = "") -> li
     """
     shown = [_clean(name) for name in written]
     if len(shown) > MAX_VALUES:
-        raise unreadable(address, f"it has {len(shown):,} columns; the maximum is {MAX_VALUES:,}")
+        raise unreadable(address, f"it has {len(shown):,} columns, and {MAX_VALUES:,} are the most")
     names: list[str] = []
     for number, name in enumerate(shown, 1):
         known = known_name(name or f"column {number}", shown)

@@ -104,7 +104,7 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         id=planned.row.id,
         status="failed",
         output=planned.row.output,
-        portrait=planned.row.portrait,
+        portrait=planned.row.shown,
         place=planned.row.place,
         wall_s=spent.wall_s,
         worker_s=spent.account.worker_s,

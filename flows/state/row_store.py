@@ -12,7 +12,7 @@ from typing import Any
 
 from flows.addresses import printable
 from flows.rows.plan import RowPlan
-from flows.rows.planned import PlannedRow
+from flows.rows.planned import FilmTiming, PlannedRow
 from flows.rows.rows import Row
 from flows.state.results import RowResult, result_from
 from sonic_ops.core.errors import RenderError
@@ -131,6 +131,7 @@ def _planned_from(content: dict[str, Any]) -> PlannedRow:
         part_size=tuple(content["part_size"]),
         sound_form=tuple(content["sound_form"]),
         planned_worker_s=content["planned_worker_s"],
+        film=content["film"] and FilmTiming(**content["film"]),
     )
 
 

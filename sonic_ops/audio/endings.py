@@ -13,7 +13,7 @@ from sonic_ops.core.files import open_address
 
 MAX_DAMAGED_SHARE = 0.1
 _MAX_SHORT_S = 0.06  # by which a sound ends before its header says; rounding, not damage
-_SAVE_ANEW = "Download or export the file again. If it is complete, save it anew."
+_SAVE_ANEW = "Fetch or export the file again; if this is all of it, save it anew."
 _UNSTATED = frozenset({"aac", "amr", "avi"})  # what FFmpeg takes from the size, or with the start
 _HEAD_BYTES = 4096
 _UNKNOWN_SIZE = 0xFFFFFF00  # from here on the sizes that programs write which do not know them

@@ -82,7 +82,7 @@ class SoundCheck:
     def levels(self) -> Iterator[str]:
         """Yield a warning for every unusual level."""
         if self.speech_db < INAUDIBLE_DB:
-            yield f"almost silent: the loudest parts are at {self.speech_db:.0f} dB"
+            yield f"almost silent: the loudest parts have {self.speech_db:.0f} dB"
             return
         if self.clipped > MAX_CLIPPED:
             yield f"clipping in {100 * self.clipped:.1f} % of the samples"

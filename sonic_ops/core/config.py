@@ -23,6 +23,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 AudioContext = Literal["blocks", "overlapped"]
 """Whether the audio chunks that Whisper encodes lie side by side or overlap."""
+LengthPolicy = Literal["refuse", "cut", "hold", "loop", "bounce", "pad"]
+"""What is done if a film and its new sound are not as long as each other."""
 Interpolation = Literal["flow", "dis", "blend", "layers"]
 """How pictures in between are made: by RIFE, by dense inverse search, by laying both over, or by
 mixing the layers that both are over the portrait."""
@@ -159,7 +161,7 @@ class SamplingConfig(Settings):
         "conditional branch is computed",
     )
     strength: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1.0, description="fraction of the steps to run"
+        default=1.0, description="share of the steps that is run"
     )
     head_motion: NotNegative = Field(
         default=1.0, description="how much the head moves: scales its motion bucket"
@@ -226,7 +228,7 @@ class DecodingConfig(Settings):
         description="latent rows and columns that the low-memory form decodes at once",
     )
     tile_overlap: Annotated[int, Field(ge=0)] = Field(
-        default=8, description="overlap of neighbouring tiles, in latent rows and columns"
+        default=8, description="how many of them two tiles share"
     )
 
     @model_validator(mode="after")
@@ -268,6 +270,18 @@ class ProvenanceConfig(Settings):
         if self.key is not None and not self.mark:
             raise ValueError("what is not marked cannot be signed")
         return self
+
+
+class FilmConfig(Settings):
+    """How films are dubbed."""
+
+    length: LengthPolicy = Field(
+        default="refuse",
+        description="if a film and its sound differ by more than 0.1 s. `refuse`: the row fails; "
+        "`cut`: the longer one is cut; `pad`: silence follows a shorter sound; `hold`, `loop`, "
+        "`bounce`: after a shorter film its last picture stands, it begins anew, or it runs "
+        "backwards and forwards; a longer film is cut",
+    )
 
 
 class MediaConfig(Settings):

@@ -79,7 +79,7 @@ class NoFaceError(InputError):
 
 
 class SubtitlesUnreadableError(InputError):
-    """The subtitles are not SRT, WebVTT or ASS."""
+    """The subtitles are not SRT or WebVTT."""
 
 
 class VideoUnreadableError(InputError):

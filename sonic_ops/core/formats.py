@@ -53,8 +53,8 @@ def format_of(output: str) -> Format:
     ending = splitext(output)[1].lower()
     if ending not in FORMATS:
         raise FieldError(
-            f"{output!r} does not end like a video that can be written",
-            remedy=f"Use an output that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.",
+            f"{output!r} is no video that can be written",
+            remedy=f"Let the output end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.",
             field="output",
         )
     return FORMATS[ending]

@@ -74,7 +74,7 @@ class VideoConfig(Settings):
     )
     checkpoint_every: Annotated[int, Field(ge=0)] = Field(
         default=4,
-        description="steps between checkpoints: a restart repeats at most this many. 0: only "
+        description="steps between checkpoints: a restart repeats at most so many. 0: only "
         "finished latents are stored. Changes no bit",
     )
     low_memory: bool = Field(

@@ -15,8 +15,8 @@ def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     width, height = (2 * round(side * scale / 2) for side in size)
     if max(width, height) > MAX_VIDEO_SIDE:
         raise FieldError(
-            f"the video would be {width} x {height} pixels; the longest side may "
-            f"have {MAX_VIDEO_SIDE}",
+            f"the video would be {width} x {height} pixels, and {MAX_VIDEO_SIDE} is the most for "
+            "a side",
             remedy="Choose a smaller scale_to, or set framing to face.",
             field="scale_to",
         )

@@ -5,7 +5,7 @@ At 25 they are frame, middle, frame, middle, ...
 Shape letters: F frames, C channels, H, W rows and columns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from math import floor
 from typing import Final, Literal, Protocol
@@ -142,13 +142,26 @@ def output_frames(
     Output frame n is what is seen at n / `fps` seconds: a frame, or what is between two. Beyond the
     last picture it is held.
     """
+    moments = (n * MODEL_FPS / fps - first_frame for n in span)
+    yield from pictures_between(way, pictures_FHWC, first_frame, moments)
+
+
+def pictures_between(
+    way: Interpolator,
+    pictures_FHWC: Pictures | PortraitLayers,
+    first_frame: int,
+    places: Iterable[Fraction | float],
+) -> Iterator[Pictures]:
+    """Yield what is seen at places from 0, the first picture, on: a frame or what is between two.
+
+    Beyond the last picture it is held. `first_frame` is what messages call the first picture.
+    """
     last = len(pictures_FHWC) - 1
     between = _between(way, pictures_FHWC)
-    for n in span:
-        moment = n * MODEL_FPS / fps - first_frame
-        frame = floor(moment)
+    for place in places:
+        frame = floor(place)
         assert frame >= 0
-        instant = float(moment - frame)
+        instant = float(place - frame)
         if instant and frame < last:
             with locating(f" after frame {first_frame + frame}"):
                 picture = between.picture(frame, instant)

@@ -51,7 +51,7 @@ def check_pictures(path: Path, duration_s: float, expected: Expected) -> tuple[s
     plain = [picture for picture in seen_NHW if picture.std() < PLAIN_DEVIATION]
     if plain:
         what = "black" if max(picture.mean() for picture in plain) < BLACK else "of one colour"
-        said = f"{what} in {len(plain)} of the {len(seen_NHW)} frames that were checked"
+        said = f"{what} at {len(plain)} of {len(seen_NHW)} moments that were looked at"
         return _said(path, said, "as the portrait is", is_expected=expected.plain)
     differences = [np.abs(picture - seen_NHW[0]).max() for picture in seen_NHW[1:]]
     if duration_s >= MIN_MOVING_S and differences and max(differences) <= STILL_DIFFERENCE:

@@ -7,6 +7,7 @@ from heapq import merge
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -86,6 +87,43 @@ def join_languages(
     return lengths_s
 
 
+def join_films(films: Sequence[Dub], target: Path) -> None:
+    """Join videos into one file: the picture and the sound of each, copied, with its language.
+
+    Players choose the first. Raises InputError.
+    """
+    form = format_of(target.name)
+    with ExitStack() as stack:
+        draft = stack.enter_context(draft_of(target))
+        opened = [stack.enter_context(_open_video(film.source)) for film in films]
+        with create_file(draft, form.muxer) as output:
+            is_marked = all(has_tags(source.metadata) for source, _ in opened)
+            output.metadata.update(tags_of(form) if is_marked else {})
+            packets = []
+            for film, (source, picture) in zip(films, opened, strict=True):
+                shown = copied_stream(output, picture)
+                heard = output.add_stream_from_template(source.streams.audio[0])
+                for stream in (shown, heard):
+                    stream.metadata["language"] = _tag(film, form)
+                    is_first = film is films[0]
+                    stream.disposition = Disposition.default if is_first else Disposition(0)
+                packets.append(_pair(source, picture, shown, heard))
+            for packet in merge(*packets, key=decode_time):
+                output.mux(packet)
+
+
+def _pair(
+    source: InputContainer, picture: VideoStream, shown: VideoStream, heard: AudioStream
+) -> Iterator[AnyPacket]:
+    """Yield the packets of a picture and its sound, for the streams of another file."""
+    targets = {picture.index: shown, source.streams.audio[0].index: heard}
+    for packet in source.demux([picture, source.streams.audio[0]]):
+        if packet.pts is not None:
+            packet.dts = packet.pts if packet.dts is None else packet.dts
+            packet.stream = targets[packet.stream.index]
+            yield packet
+
+
 @contextmanager
 def _open_video(video: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     with open_address(video) as file:
@@ -119,7 +157,7 @@ def _shown(video: str) -> tuple[int, float]:
                 stamps.append(packet.pts)
         if num_hidden:
             raise VideoUnreadableError(
-                f"{video} contains {num_hidden} hidden frames: it was cut without encoding",
+                f"{num_hidden} pictures of {video} are cut away and still in the file",
                 remedy="Give the whole video, or cut it with a tool that encodes it again.",
             )
         if not stamps or picture.time_base is None:
@@ -153,7 +191,7 @@ def _check_format(form: Format, picture: VideoStream, target: Path) -> None:
     if codec not in form.video and form.muxer != _HOLDS_ALL:
         raise FieldError(
             f"{target.name} cannot hold the pictures of the video, which are {codec}",
-            remedy="Use an output that ends in .mkv, which holds them all.",
+            remedy="Let the output end in .mkv, which holds them all.",
             field="output",
         )
 
@@ -163,7 +201,7 @@ def _tag(dub: Dub, form: Format) -> str:
         return track_language(dub.language, form.muxer)
     except ValueError as error:
         raise FieldError(
-            f"{dub.language!r}, of {dub.source}, is not a language tag",
+            f"{dub.language!r}, of {dub.source}, is no language tag",
             remedy="Write a tag such as de, fr or pt-BR before the file: de=speech.wav.",
             field="language",
         ) from error

@@ -160,7 +160,7 @@ def _add_video(
     assert width % 2 == 0
     encoder = settings.encoder
     stream = container.add_stream(
-        encoder.name, rate=settings.fps, options=_options(settings, num_frames)
+        encoder.name, rate=settings.fps, options=options_of(settings, num_frames)
     )
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
@@ -174,7 +174,8 @@ def _add_video(
     return stream
 
 
-def _options(settings: EncodeSettings, num_frames: int) -> dict[str, str]:
+def options_of(settings: EncodeSettings, num_frames: int) -> dict[str, str]:
+    """Return the options of an encoder; `num_frames` if they are known."""
     crf, preset, gop = str(settings.crf), settings.preset, settings.gop_frames
     if settings.encoder != ENCODERS[settings.codec]:
         speed = _NVENC_SPEEDS[preset]

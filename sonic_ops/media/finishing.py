@@ -10,7 +10,8 @@ from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.core.formats import VideoCodec, format_of
 from sonic_ops.media.animations import verify_animation, write_animation
 from sonic_ops.media.content import MOVING_PICTURES, Expected, broken, check_pictures
-from sonic_ops.media.inspection import VideoInfo, verify_video, wrong
+from sonic_ops.media.film_encoding import FilmForm
+from sonic_ops.media.inspection import VideoInfo, verify_film, verify_video, wrong
 from sonic_ops.media.muxing import mux, stitch
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.media.subtitles import Cue
@@ -18,6 +19,14 @@ from sonic_ops.provenance.c2pa import Signer
 from sonic_ops.provenance.marks import mark_file, provenance_of, tags_of
 
 MAX_OFFSET_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class FilmFinish:
+    """When the frames of a dubbed film are shown, and what it keeps beside them."""
+
+    times_s: tuple[Fraction, ...]
+    form: FilmForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,7 @@ class Finish:
     mark: bool = True  # as made with AI
     signer: Signer | None = None  # of the mark
     expected: Expected = MOVING_PICTURES
+    film: FilmFinish | None = None  # of a film that was dubbed
 
     @property
     def duration_s(self) -> float:
@@ -63,7 +73,8 @@ def mux_video(silent: Path, target: Path, finish: Finish) -> VideoInfo:
         write_animation(silent, target)
     else:
         tags = tags_of(form) if finish.mark else {}
-        mux(silent, finish.track, target, finish.subtitles, tags)
+        matrix = None if finish.film is None else finish.film.form.display_matrix
+        mux(silent, finish.track, target, finish.subtitles, tags, display_matrix=matrix)
     if finish.mark:
         mark_file(target, finish.signer)
     return replace(_verified(target, finish), provenance=provenance_of(target))
@@ -79,6 +90,9 @@ def _verified(target: Path, finish: Finish) -> VideoInfo:
 def _measured(target: Path, finish: Finish) -> VideoInfo:
     if format_of(target.name).is_animation:
         return verify_animation(target, num_output_frames=finish.num_output_frames)
+    if finish.film is not None:
+        info = verify_film(target, finish.film.times_s)
+        return _with_sound(info, target, finish)
     info = verify_video(
         target,
         num_output_frames=finish.num_output_frames,
@@ -86,10 +100,15 @@ def _measured(target: Path, finish: Finish) -> VideoInfo:
         codec=finish.codec,
         fps=finish.fps,
     )
+    return _with_sound(info, target, finish)
+
+
+def _with_sound(info: VideoInfo, target: Path, finish: Finish) -> VideoInfo:
+    """Compare the sound of a file with what it was made of."""
     sound = compare_sound(target, finish.wav, finish.num_samples)
     if sound.lost_s is not None:
         raise broken(target, f"is silent at {sound.lost_s:.1f} s, where its audio is not")
     offset_s = sound.offset_s
     if offset_s is not None and abs(offset_s) > MAX_OFFSET_S:
-        raise wrong(target, f"has audio that is {1000 * offset_s:+.1f} ms out of sync")
+        raise wrong(target, f"has its sound {1000 * offset_s:+.1f} ms off")
     return replace(info, audio_offset_s=offset_s)

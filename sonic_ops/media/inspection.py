@@ -87,6 +87,24 @@ def verify_video(
     return info
 
 
+def verify_film(path: Path, times_s: Sequence[Fraction]) -> VideoInfo:
+    """Check that the frames of a file are shown when those of its film are. Raises VerifyError.
+
+    A container may round times to half of its smallest step.
+    """
+    info = probe_video(path)
+    with open_own_container(path) as container:
+        stream = container.streams.video[0]
+        found = sorted(start for start, _ in _times(container)[stream.index])
+        allowed_s = (stream.time_base or Fraction(0)) / 2
+    if len(found) != len(times_s):
+        raise wrong(path, f"has {len(found)} frames, and the film {len(times_s)}")
+    furthest_s = max(abs(a - b) for a, b in zip(found, times_s, strict=True))
+    if furthest_s > allowed_s:
+        raise wrong(path, f"shows a frame {float(1000 * furthest_s):.2f} ms off the film's time")
+    return info
+
+
 def wrong(path: Path, what: str) -> VerifyError:
     """Make the error of a finished file that is not as planned."""
     return VerifyError(

@@ -69,7 +69,7 @@ def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -
 
     Raises VerifyError if the segments were encoded with different settings.
     """
-    with draft_of(target) as draft, create_file(draft, _muxer_of(segments[0])) as output:
+    with draft_of(target) as draft, create_file(draft, muxer_of(segments[0])) as output:
         stream: VideoStream | None = None
         form, num_frames = None, 0
         for segment in segments:
@@ -94,11 +94,13 @@ def mux(
     subtitles: Sequence[Cue] = (),
     tags: Mapping[str, str] | None = None,
     chapters: Sequence[Chapter] = (),
+    display_matrix: Sequence[int] | None = None,
 ) -> None:
     """Join a silent video with the original sound and with subtitles, in the format of `target`.
 
     Sound that the format takes is copied, other sound is encoded with its channels and sample
-    rate; `tags` become metadata. Raises MissingFileError or AudioUnreadableError.
+    rate; `tags` become metadata, `display_matrix` says how players turn the pictures. Raises
+    MissingFileError or AudioUnreadableError.
     """
     form = format_of(target.name)
     language = track_language(track.language, form.muxer) if track.language else None
@@ -112,6 +114,8 @@ def mux(
             output.set_chapters([chapter.entry(id) for id, chapter in enumerate(chapters, 1)])
         picture = source.streams.video[0]
         copied = copied_stream(output, picture)
+        if display_matrix is not None:
+            copied.set_display_matrix(display_matrix)
         streams = [
             _retarget(source.demux(picture), copied),
             add_sound(output, form, track, language),
@@ -131,7 +135,7 @@ def copied_stream(output: OutputContainer, template: VideoStream) -> VideoStream
     return stream
 
 
-def _muxer_of(segment: Path) -> str:
+def muxer_of(segment: Path) -> str:
     """ProRes is only in QuickTime's form of MP4."""
     with open_own_container(segment) as container:
         return "mov" if container.streams.video[0].codec_context.name == "prores" else "mp4"

@@ -32,7 +32,8 @@ def require_nvenc() -> None:
     """Raise ConfigError if this machine cannot encode by NVENC."""
     if not has_nvenc():
         raise ConfigError(
-            "media.encoder is nvenc, but NVENC cannot be opened on this machine",
-            remedy="Set media.encoder to cpu or auto. A100, H100 and H200 have no NVENC; in a "
-            "container, set NVIDIA_DRIVER_CAPABILITIES=video.",
+            "media.encoder is nvenc, and no encoder of NVENC can be opened on this machine",
+            remedy="Set media.encoder to cpu or auto. A100, H100 and H200 have no NVENC; other "
+            "cards of NVIDIA need a driver that shares it (NVIDIA_DRIVER_CAPABILITIES=video in a "
+            "container).",
         )

@@ -117,7 +117,7 @@ def paste(
         size = (right - left, bottom - top)
         frame = cv2.resize(frame_HWC, size, interpolation=_kernel(frame_HWC, size))
         difference_HWC = frame.astype(np.float32) - still_HWC
-        difference_HWC -= _colour_cast(difference_HWC, rim_HW1)
+        difference_HWC -= colour_cast(difference_HWC, 4 * rim_HW1 * (1 - rim_HW1))
         moved_HW = _moved(difference_HWC, frame_HWC.shape[1::-1])
         weight_HW = np.maximum(face_HW, moved_HW) * border_HW
         whole_HWC = picture_HWC.copy()
@@ -181,18 +181,21 @@ def _ramp(length: int, depth: float, fades: tuple[bool, bool]) -> Floats:
     return _smooth_step(np.minimum.reduce(ends) / max(depth * length, 1))
 
 
-def _colour_cast(difference_HWC: Floats, rim_HW1: Floats) -> Floats:
-    """Return the smooth part of the difference in the rim."""
-    seen_HW1 = 4 * rim_HW1 * (1 - rim_HW1)
+def colour_cast(difference_HWC: Floats, seen_HW1: Floats, most: float = _MAX_CAST) -> Floats:
+    """Return the smooth part of the difference where it is seen (weights), for all places.
+
+    More than `most` is no cast, but something that has moved.
+    """
     if not seen_HW1.any():
         return np.zeros_like(difference_HWC)
     height, width = seen_HW1.shape[:2]
     cells = (min(_COARSE, width), min(_COARSE, height))
-    cast_HWC = difference_HWC.clip(-_MAX_CAST, _MAX_CAST) * seen_HW1
+    cast_HWC = difference_HWC.clip(-most, most) * seen_HW1
     sums = _smoothed(cv2.resize(cast_HWC, cells, interpolation=cv2.INTER_AREA))
     weights = _smoothed(cv2.resize(seen_HW1, cells, interpolation=cv2.INTER_AREA))
-    cast = sums / np.maximum(weights[:, :, None], 1e-6)
-    return np.asarray(cv2.resize(cast, (width, height), interpolation=cv2.INTER_LINEAR))
+    cast = sums.reshape(*weights.shape, -1) / np.maximum(weights[:, :, None], 1e-6)
+    cast_HWC = np.asarray(cv2.resize(cast, (width, height), interpolation=cv2.INTER_LINEAR))
+    return cast_HWC.reshape(difference_HWC.shape)  # OpenCV forgets a single channel
 
 
 def _smoothed(grid: Floats) -> Floats:

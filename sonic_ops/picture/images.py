@@ -112,8 +112,8 @@ def _check_size(source: str, size: tuple[int, int], max_megapixels: float) -> No
 
 def _too_large(source: str, size: str, max_megapixels: float) -> ImageUnreadableError:
     return ImageUnreadableError(
-        f"The picture {source} is too large: it has {size} pixels; the maximum is "
-        f"{max_megapixels:g} megapixels",
+        f"The picture {source} is too large: it has {size} pixels, and {max_megapixels:g} "
+        "megapixels are the most",
         remedy="Make it smaller, or raise portrait.max_megapixels in the preset.",
     )
 
@@ -137,7 +137,7 @@ def _rgb(source: str, image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
         image = _8_bit(source, image)
     elif image.mode in {"F", "LAB"}:
-        raise _unreadable(source, f"its pixel format {image.mode} cannot be converted to RGB")
+        raise _unreadable(source, f"its pixels are of the kind {image.mode}, and no RGB colours")
     if image.has_transparency_data:
         rgba = _in_srgb(image.convert("RGBA"), image)
         white = Image.new("RGBA", rgba.size, "white")
@@ -150,7 +150,7 @@ def _8_bit(source: str, image: Image.Image) -> Image.Image:
     """Keep the upper 8 of 16 bits."""
     wide = np.asarray(image)
     if image.mode == "I" and (wide.min() < 0 or wide.max() > _MOST_16_BIT):
-        raise _unreadable(source, "its pixels of 32 bits cannot be converted to RGB")
+        raise _unreadable(source, "its pixels are numbers of 32 bits, and no RGB colours")
     return Image.fromarray((wide // 256).astype(np.uint8))
 
 

@@ -204,6 +204,11 @@ def picture_tensors(
     return _image_tensor(image), face_HW, clip_pixels(image)
 
 
+def square_tensor(image: Image.Image, side: int) -> Tensor:
+    """Resize a square picture and convert it to [-1, 1]: C H W."""
+    return _image_tensor(_resize(image, (side, side)))
+
+
 def _image_tensor(image: Image.Image) -> Tensor:
     """Convert a picture to [-1, 1]: C H W."""
     image_HWC = torch.from_numpy(np.asarray(image).astype(np.float32) / 255)
@@ -250,8 +255,8 @@ def _inside(box: Box, image: Image.Image) -> Box:
     beside = box.x >= image.width or box.y >= image.height
     if beside or box.x + box.width <= 1 or box.y + box.height <= 1 or box.area < 1:
         raise FieldError(
-            f"The face_box {box.x:g}, {box.y:g}, {box.width:g}, {box.height:g} lies outside the "
-            f"picture of {image.width} x {image.height} pixels",
+            f"The face_box {box.x:g}, {box.y:g}, {box.width:g}, {box.height:g} holds nothing of "
+            f"the picture of {image.width} x {image.height} pixels",
             remedy="Give face_box as x, y, width, height in pixels of the picture.",
             field="face_box",
         )
@@ -272,8 +277,8 @@ def _from_left(faces: Sequence[Box], face: int) -> Box:
 def _check_shape(width: int, height: int, resolution: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise ImageUnreadableError(
-            f"The area to animate is {width} x {height} pixels; each side needs at least "
-            f"{MIN_SIDE}",
+            f"What would be animated is {width} x {height} pixels, and fewer than {MIN_SIDE} a "
+            "side show no face",
             remedy="Give a larger picture, or a larger face_box.",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
@@ -285,7 +290,7 @@ def _check_shape(width: int, height: int, resolution: int) -> None:
     if max(rendered) > MAX_SIDE:
         raise ImageUnreadableError(
             f"The picture of {width} x {height} pixels would be rendered at {rendered[0]} x "
-            f"{rendered[1]}; the longest side may have {MAX_SIDE}",
+            f"{rendered[1]}, and {MAX_SIDE} is the most for a side",
             remedy="Choose a smaller resolution, or set framing to face or paste.",
         )
 

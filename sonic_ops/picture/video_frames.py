@@ -7,6 +7,7 @@ white where it is transparent, and on the clock of its file.
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -48,19 +49,87 @@ _INDEXED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 _BACK_S = (0, 10, 60)  # from where on a moment is looked for, until it is found
 
 
+@dataclass(frozen=True, slots=True)
+class FilmFrame:
+    """A frame as the file has it, and when it is shown, counted from the start of the film."""
+
+    time_s: Fraction
+    raw: VideoFrame
+    stream: VideoStream
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height as players show it, with square pixels and upright."""
+        width, height = _shown_size(self.stream, self.raw)
+        return (height, width) if round(self.raw.rotation / 90) % 2 else (width, height)
+
+    def shown(self, long_side: int | None = None) -> NDArray[np.uint8]:
+        """Return what players show (H W 3), made smaller if its long side is longer than that."""
+        size = _shown_size(self.stream, self.raw)
+        scale = min((long_side or max(size)) / max(size), 1.0)
+        return _upright(self.raw, (max(round(size[0] * scale), 2), max(round(size[1] * scale), 2)))
+
+    @property
+    def pixel_shape(self) -> Fraction | None:
+        """Return how wide a pixel is against its height; None if the file does not say."""
+        stream = self.stream
+        ratio: Fraction | None = (
+            stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+        )
+        return ratio
+
+    @property
+    def display_matrix(self) -> tuple[int, ...] | None:
+        """Return how the file asks players to turn its frames, as FFmpeg has it."""
+        return _display_matrix(self.raw)
+
+    @property
+    def to_raw(self) -> NDArray[np.float64]:
+        """Return the map (2 x 3) from places in what is shown to places in the frame as it is."""
+        wide, high = _shown_size(self.stream, self.raw)
+        x, y = self.raw.width / wide, self.raw.height / high
+        matrix = np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])
+        quarters = round(self.raw.rotation / 90)
+        if _is_mirrored(self.raw):
+            flip = np.array([[-1, 0, wide - 1], [0, 1, 0], [0, 0, 1]])
+            matrix, quarters = matrix @ flip, quarters + 2
+        for _ in range(quarters % 4):  # np.rot90 puts (x, y) at (y, width - 1 - x)
+            back = np.array([[0, -1, wide - 1], [1, 0, 0], [0, 0, 1]])
+            matrix, wide, high = matrix @ back, high, wide
+        return np.asarray(matrix[:2])
+
+
+def film_frames(
+    file: IO[bytes], start_s: Fraction = Fraction(0), stop_s: Fraction | None = None
+) -> Iterator[FilmFrame]:
+    """Yield the frames shown from `start_s` on and before `stop_s`, as they can be decoded.
+
+    Raises ImageUnreadableError if there is none in the whole film.
+    """
+    try:
+        with open_film(file) as (container, stream):
+            for time_s, frame in _frames_from(container, stream, start_s):
+                if stop_s is not None and time_s >= stop_s:
+                    return
+                if time_s >= start_s:
+                    yield FilmFrame(time_s, frame, stream)
+    except MediaError as error:
+        raise _undecodable(error) from error
+
+
 def film_size(file: IO[bytes]) -> tuple[int, int] | None:
     """Width and height as shown; None if the file is no film."""
     file.seek(0)
     if file.read(12)[8:] in _PHOTOS:
         return None
-    with suppress(MediaError), _opened(file) as (_, stream):
+    with suppress(MediaError), open_film(file) as (_, stream):
         return _shown_size(stream)
     return None
 
 
 def is_film(file: IO[bytes]) -> bool:
     """Return whether a file is a film; album covers are not."""
-    with _opened(file) as (_, stream):
+    with open_film(file) as (_, stream):
         return not is_cover(stream)
 
 
@@ -69,7 +138,7 @@ def pictures_every(file: IO[bytes], step_s: float) -> Iterator[tuple[float, Imag
 
     Raises MediaError if none can be decoded.
     """
-    with _opened(file) as (container, stream):
+    with open_film(file) as (container, stream):
         start, due = film_start(container, stream), -1.0
         for frame in _frames(container, stream):
             time_s = float((frame.time or 0) - start)
@@ -88,7 +157,7 @@ def pictures_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterat
     moments = iter(moments)
     start = next(moments)
     try:
-        with _opened(str(source) if isinstance(source, Path) else source) as (container, stream):
+        with open_film(str(source) if isinstance(source, Path) else source) as (container, stream):
             frames = _frames_from(container, stream, start)
             _, shown = next(frames)
             picture, following = _picture(shown, stream), next(frames, None)
@@ -100,15 +169,18 @@ def pictures_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterat
                     picture = _picture(shown, stream)
                 yield picture
     except (MediaError, StopIteration) as error:
-        raise ImageUnreadableError(
-            f"The video of the portrait cannot be decoded ({error or 'it has no picture'})",
-            remedy="Export it once more, or give a picture.",
-            field="portrait",
-        ) from error
+        raise _undecodable(error) from error
+
+
+def _undecodable(error: Exception) -> ImageUnreadableError:
+    return ImageUnreadableError(
+        f"The video cannot be decoded ({error or 'it has no picture'})",
+        remedy="Export it once more, or give a picture.",
+    )
 
 
 @contextmanager
-def _opened(file: IO[bytes] | str) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_film(file: IO[bytes] | str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a film and its video track. Raises MediaError."""
     if not isinstance(file, str):
         file.seek(0)
@@ -191,13 +263,16 @@ def _shown_size(stream: VideoStream, frame: VideoFrame | None = None) -> tuple[i
 
 def _picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:
     """Convert a frame to what players show: RGB, upright, square pixels."""
-    size = _shown_size(stream, frame)
+    return Image.fromarray(_upright(frame, _shown_size(stream, frame)))
+
+
+def _upright(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Convert a frame to RGB of a width and height, then turn it as the file asks."""
     shown_HWC = ordinary(frame, size) if is_hdr(frame) else _rgb(frame, size)
     quarters = round(frame.rotation / 90)
     if _is_mirrored(frame):
         shown_HWC, quarters = shown_HWC[:, ::-1], quarters + 2  # a mirror counts as half a turn
-    turned_HWC = np.rot90(shown_HWC, quarters)
-    return Image.fromarray(np.ascontiguousarray(turned_HWC))
+    return np.ascontiguousarray(np.rot90(shown_HWC, quarters))
 
 
 def _rgb(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -219,11 +294,15 @@ def _rgb(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
 
 
-def _is_mirrored(frame: VideoFrame) -> bool:
-    """Return whether the file asks for a mirrored picture, as some phones do."""
+def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
     data: Any  # the stubs of PyAV take the container for a mapping
     for data in frame.side_data:
         if data.type == Type.DISPLAYMATRIX:
-            a, b, _, c, d, *_ = struct.unpack("<9i", bytes(data)[:36])
-            return bool(a * d < b * c)
-    return False
+            return struct.unpack("<9i", bytes(data)[:36])
+    return None
+
+
+def _is_mirrored(frame: VideoFrame) -> bool:
+    """Return whether the file asks for a mirrored picture, as some phones do."""
+    a, b, _, c, d, *_ = _display_matrix(frame) or (1, 0, 0, 0, 1)
+    return a * d < b * c

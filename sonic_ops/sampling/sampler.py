@@ -47,6 +47,14 @@ class Step:
         return branches_of(self.image_scale, self.audio_scale)
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFrames:
+    """The frames of a film as scaled latents, and where they are made anew (F 1 H W, bool)."""
+
+    latents_FCHW: Tensor
+    is_made_F1HW: Tensor
+
+
 class Sampler:
     """Steps of one video through diffusers' Euler scheduler, without hidden state."""
 
@@ -74,11 +82,37 @@ class Sampler:
             yield Step(index, at, timestep, sigma, *scales, reuses=reuses)
             before = branches
 
-    def start(self, noise_FCHW: Tensor, reference_CHW: Tensor) -> Tensor:
-        """Return the starting y with room for the solver's state: (F, S, H, W)."""
-        y_CHW = self._to_y(reference_CHW, reference_CHW)
-        y_FCHW = y_CHW + noise_FCHW * self.steps[0].sigma
+    def start(
+        self, noise_FCHW: Tensor, reference_CHW: Tensor, source: SourceFrames | None = None
+    ) -> Tensor:
+        """Return the starting y with room for the solver's state: (F, S, H, W).
+
+        Of a film there is nothing but noise where it is made anew.
+        """
+        y_FCHW = self._to_y(reference_CHW, reference_CHW) + noise_FCHW * self.steps[0].sigma
+        if source is not None:
+            pure_FCHW = noise_FCHW * self.steps[0].sigma
+            kept_FCHW = self._to_y(source.latents_FCHW, reference_CHW) + pure_FCHW
+            y_FCHW = torch.where(source.is_made_F1HW, pure_FCHW, kept_FCHW)
         return torch.cat([y_FCHW, torch.zeros_like(y_FCHW)], dim=1) if self._remembers else y_FCHW
+
+    def keep(
+        self,
+        num_done: int,
+        state_FSHW: Tensor,
+        noise_FCHW: Tensor,
+        reference_CHW: Tensor,
+        source: SourceFrames,
+    ) -> Tensor:
+        """Put a film's own latents where it is not made anew, as noisy as they are after a step.
+
+        They are assigned and not accumulated: a function of seed, frame and place alone.
+        """
+        *_, sigma = self._sigmas(self.steps[num_done - 1])
+        kept_FCHW = self._to_y(source.latents_FCHW, reference_CHW) + noise_FCHW * sigma
+        size = kept_FCHW.shape[1]
+        y_FCHW = torch.where(source.is_made_F1HW, state_FSHW[:, :size], kept_FCHW)
+        return torch.cat([y_FCHW, state_FSHW[:, size:]], dim=1)
 
     def finish(self, state_FSHW: Tensor, reference_CHW: Tensor) -> Tensor:
         """Convert y to latents: (F, C, H, W)."""

@@ -356,7 +356,7 @@ def test_a_preview_takes_the_place_of_no_file(
     status, said = said_by(run, request)
     assert status == 1
     assert f"{folder}/a.preview.mp4 already exists and was not written by this program" in said
-    assert f"{folder}/b.preview.mp4 is the portrait of this row: rendering" in said
+    assert f"{folder}/b.preview.mp4 is the portrait of this row and would be lost" in said
     after = state_of(folder)
     assert before == {name: after[name] for name in before}
 

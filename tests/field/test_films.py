@@ -37,7 +37,7 @@ def test_a_face_that_leaves_its_place_is_refused(checked: Check, tmp_path: Path,
     (row,) = checked(film(tmp_path / "a.mp4", x, 3)).bad
     (error,) = row.errors
     assert error.field == "portrait"
-    assert "the face has moved away by " in str(error)
+    assert "is not at its place any more at " in str(error)
 
 
 @pytest.mark.parametrize("x", ["150", "150+10*sin(6*t)"], ids=["still", "nods"])

@@ -149,7 +149,7 @@ def test_a_face_that_does_not_stand_is_told(quarters: int, how: str, tmp_path: P
     except NoFaceError as error:
         said = error.message
     assert how in said
-    assert f"rotate the picture by {360 - 90 * quarters} degrees" in said
+    assert f"turned by {360 - 90 * quarters} degrees" in said
     assert facts(ADA).notes == ()
 
 

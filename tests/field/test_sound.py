@@ -105,7 +105,7 @@ def test_half_a_download_is_refused_or_noted(ending: str, kept: float, tmp_path:
 def test_half_an_mp3_says_how_much_is_there() -> None:
     with pytest.raises(AudioUnreadableError, match=r"breaks off after 1\.4 of 3\.0 s") as caught:
         facts(DATA / "half.mp3")
-    assert caught.value.remedy.startswith("Download or export the file again")
+    assert caught.value.remedy.startswith("Fetch or export the file again")
 
 
 def test_an_index_that_has_not_come_is_said(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from sonic_ops.media.encoding import (
     ENCODERS,
     NVENC_ENCODERS,
     EncodeSettings,
-    _options,
     encode_frames,
+    options_of,
     settings_of,
 )
 from sonic_ops.media.inspection import probe_video
@@ -51,7 +51,7 @@ def test_codecs_that_the_gpu_has_not_stay_on_the_cpu() -> None:
 
 
 def test_crf_is_said_to_be_what_nvenc_takes_it_for() -> None:
-    options = _options(EncodeSettings(crf=23, nvenc=True), 50)
+    options = options_of(EncodeSettings(crf=23, nvenc=True), 50)
     assert (options["rc"], options["cq"]) == ("vbr", "23")
     said = MediaConfig.model_fields["crf"].description or ""
     assert "`nvenc` takes the number as its `cq`, another scale" in said
@@ -63,7 +63,7 @@ def test_nvenc_is_used_or_missed_in_a_sentence(tmp_path: Path) -> None:
         encode_frames(pictures(9), target, asked)
         assert probe_video(target).num_frames == 9
         return
-    with pytest.raises(ConfigError, match=r"NVENC cannot be opened") as caught:
+    with pytest.raises(ConfigError, match=r"no encoder of NVENC can be opened") as caught:
         encode_frames(pictures(9), target, asked)
     assert "media.encoder to cpu or auto" in caught.value.remedy
     assert not target.exists()

@@ -40,7 +40,7 @@ class Said:
 def test_an_unknown_ending(said: Said, output: str) -> None:
     sentence = said(output=output)
     assert sentence.startswith("row good: column output: ")
-    assert "does not end like a video that can be written" in sentence
+    assert "is no video that can be written" in sentence
     assert ".webm" in sentence
 
 

@@ -301,7 +301,7 @@ def test_subtitles_are_read_before_anything_is_computed(check: Checked, tmp_path
     subtitles = str(tmp_path / "a.srt")
     assert check.planned(subtitles=subtitles).notes == ()
     part, note = check.planned(subtitles=subtitles, end=1.5).notes
-    assert "only part of the audio is rendered" in part
+    assert "rendered by itself" in part
     assert note == "1 of 2 subtitles are inside the part that is rendered"
     (note,) = check.planned(subtitles=subtitles, output="a.gif").notes
     assert "neither sound nor subtitles" in note
@@ -320,8 +320,8 @@ def test_subtitles_take_the_place_of_no_file_of_the_user(check: Checked, tmp_pat
     (folder / "talk.srt").write_text("of the user")
     name, field, sentence = only_error(check.bad(**talk))
     assert (name, field) == ("FieldError", "subtitles")
-    assert f"would go to {folder}/talk.srt, which exists" in sentence
-    with pytest.raises(FieldError, match="which exists"):
+    assert f"would be written to {folder}/talk.srt, which is there" in sentence
+    with pytest.raises(FieldError, match="which is there"):
         write_side_car(row, [Cue(500, 1000, "Hallo")])
     assert (folder / "talk.srt").read_text() == "of the user"
     assert check.planned(**talk, language="de").row.language == "de"
@@ -491,6 +491,6 @@ def test_a_row_without_consent_is_refused_where_the_preset_wants_it(
     assert [planned.row.id for planned in checked.planned] == ["good"]
     (error,) = checked.bad[0].errors
     assert error.field == "consent"
-    assert "requires consent" in error.message
+    assert "who agreed" in error.message
     assert "form 12" in error.remedy
     assert not sorted_rows(manifest, config).bad

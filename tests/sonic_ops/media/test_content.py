@@ -73,7 +73,7 @@ def test_what_moves_is_right_and_what_is_black_is_not(tmp_path: Path, ending: st
     assert finished(tmp_path, moving(40), ending).notes == ()
     if ending == ".webp":
         return  # pictures that are alike become one, which is too few
-    with pytest.raises(BrokenOutputError, match=r"video\.\w+ is black in 8 of the 8 frames"):
+    with pytest.raises(BrokenOutputError, match=r"video\.\w+ is black at 8 of 8 moments"):
         finished(tmp_path, black(40), ending)
 
 
@@ -90,14 +90,14 @@ def test_short_and_long_videos_are_looked_at(tmp_path: Path, seconds: int) -> No
 def test_a_part_that_is_black_is_found(tmp_path: Path) -> None:
     frames = moving(3 * FPS)
     frames[50:] = 0
-    with pytest.raises(BrokenOutputError, match=r"is black in [23] of the 8 frames"):
+    with pytest.raises(BrokenOutputError, match=r"is black at [23] of 8 moments"):
         finished(tmp_path, frames)
 
 
 def test_what_is_asked_for_is_noted(tmp_path: Path) -> None:
     plain = finished(tmp_path, black(40), expected=Expected(plain=True))
     assert plain.notes == (
-        "the video is black in 8 of the 8 frames that were checked, as the portrait is",
+        "the video is black at 8 of 8 moments that were looked at, as the portrait is",
     )
     still = finished(tmp_path, standing(40), expected=Expected(still=True))
     assert still.notes == ("the video is frozen, with nothing to move it",)

@@ -225,8 +225,8 @@ def test_pasting_needs_a_face() -> None:
     ("size", "resolution", "reason"),
     [
         ((100, 5000), 128, "too long and narrow"),
-        ((1, 1), 128, "is 1 x 1 pixels; each side needs at least 16"),
-        ((4000, 1000), 1024, "would be rendered at 4096 x 1024; the longest side may have 2048"),
+        ((1, 1), 128, "is 1 x 1 pixels, and fewer than 16 a side show no face"),
+        ((4000, 1000), 1024, "would be rendered at 4096 x 1024, and 2048 is the most for a side"),
     ],
 )
 def test_sizes_that_cannot_be_rendered_are_said(

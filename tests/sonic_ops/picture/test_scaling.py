@@ -31,7 +31,7 @@ def test_sizes_are_even_and_keep_their_shape_or_are_refused(
 
 @pytest.mark.parametrize("size", [(100, 5000), (20_000, 10)])
 def test_a_long_and_narrow_video_is_refused_in_a_sentence(size: tuple[int, int]) -> None:
-    with pytest.raises(FieldError, match=r"pixels; the longest side may have 4096") as caught:
+    with pytest.raises(FieldError, match=r"pixels, and 4096 is the most for a side") as caught:
         scaled_size(size, 512)
     assert caught.value.field == "scale_to"
     assert "framing" in caught.value.remedy

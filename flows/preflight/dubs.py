@@ -1,0 +1,107 @@
+"""What can be known about a film to dub at a bounded cost, before any compute."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from flows.rows.config import RenderConfig
+from flows.rows.planned import FilmTiming
+from flows.rows.rows import Row
+from sonic_ops.core.errors import (
+    FieldError,
+    ImageUnreadableError,
+    NoFaceError,
+    VideoUnreadableError,
+)
+from sonic_ops.core.files import open_address
+from sonic_ops.core.formats import format_of
+from sonic_ops.film.footage import FilmFacts, film_facts
+from sonic_ops.film.lengths import lengths_of
+from sonic_ops.picture.faces import find_faces
+from sonic_ops.picture.video_frames import pictures_at
+
+LOOKED_S = 600
+MOMENTS = 20
+"""How much of a film is looked at, and at how many moments at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class DubFacts:
+    """Size of the film and of what is animated, its timing, and notes for the user."""
+
+    size: tuple[int, int]
+    part_size: tuple[int, int]
+    timing: FilmTiming
+    notes: tuple[str, ...] = ()
+
+
+def inspect_dub(row: Row, config: RenderConfig, sound_s: float) -> DubFacts:
+    """Look at the film of a row. Raises InputError."""
+    assert row.video is not None
+    _check_output(row.output)
+    with open_address(row.video) as file:
+        facts = film_facts(file)
+    _check_colours(facts)
+    film_s = facts.film_s if row.end is None else min(facts.film_s, Fraction(row.end))
+    shown = lengths_of(config.film.length, film_s, sound_s)
+    stop_s = shown.stop_s
+    if stop_s is None and film_s < facts.film_s:
+        stop_s = film_s
+    timing = FilmTiming(
+        str(facts.film_s), None if stop_s is None else str(stop_s), shown.sound_end_s
+    )
+    notes = [shown.note] if shown.note else []
+    if facts.is_interlaced:
+        notes.append("the film is interlaced: both fields are edited as one picture")
+    notes.extend(_look(row, float(film_s)))
+    side = config.portrait.resolution
+    return DubFacts(facts.size, (side, side), timing, tuple(notes))
+
+
+def _check_output(output: str) -> None:
+    if format_of(output).is_animation:
+        raise FieldError(
+            f"{output} is an animation, which has no sound and no times of its own",
+            remedy="Let the output of a film end in .mp4, .mov, .mkv or .webm.",
+            field="output",
+        )
+
+
+def _check_colours(facts: FilmFacts) -> None:
+    if facts.is_hdr:
+        raise VideoUnreadableError(
+            "the film is HDR, and what is pasted into it would have other colours",
+            remedy="Convert it to ordinary colours (BT.709) first.",
+            field="video",
+        )
+
+
+def _look(row: Row, film_s: float) -> list[str]:
+    """Look for faces at some moments. Raises NoFaceError if a short film shows none."""
+    assert row.video is not None
+    looked_s = min(film_s, LOOKED_S)
+    num = max(min(MOMENTS, int(looked_s * 4)), 1)
+    moments = [Fraction((n + 0.5) * looked_s / num).limit_denominator(1000) for n in range(num)]
+    counts = []
+    with open_address(row.video) as file:
+        try:
+            counts = [len(find_faces(picture)) for picture in pictures_at(file, moments)]
+        except ImageUnreadableError as error:
+            raise VideoUnreadableError(
+                error.message, remedy="Export the film once more.", field="video"
+            ) from error
+    seen = sum(count > 0 for count in counts)
+    if not seen and film_s <= LOOKED_S:
+        raise NoFaceError(
+            f"No face was found in the film at {num} moments that were looked at",
+            remedy="Give a film that shows a face from the front.",
+            field="video",
+        )
+    notes = []
+    if seen < len(counts):
+        notes.append(
+            f"no face at {len(counts) - seen} of {len(counts)} moments of the film that were "
+            "looked at: those parts stay as they are"
+        )
+    if max(counts) > 1 and row.face is None and row.face_box is None:
+        notes.append(f"{max(counts)} faces in the film: the largest of each shot is dubbed")
+    return notes

@@ -1,0 +1,1 @@
+"""Dub a film: find its shots, follow a face, and put new pixels into every frame of it."""

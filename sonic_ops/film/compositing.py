@@ -1,0 +1,194 @@
+"""Put what the model made into a frame of the film, in the frame's own samples.
+
+What is outside of the region keeps every bit. Colours are drawn to those of the film by a smooth
+difference that is measured in a ring around the region. Every frame is done by itself.
+Shape letters: H, W rows and columns, C the three planes of a frame.
+"""
+
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from sonic_ops.film.camera import draw
+from sonic_ops.film.takes import Take, chained
+from sonic_ops.picture.compositing import colour_cast
+from sonic_ops.picture.video_frames import FilmFrame
+
+_FEATHER: Final = 1 / 20  # of the square root of the region's area
+_RING: Final = 1 / 12
+_MAX_CAST: Final = 0.12  # of the range of a sample
+_HD_HEIGHT: Final = 720
+_LUMA: Final = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
+"""Shares of red and blue in luma, by the number of the matrix in H.273: BT.709, BT.2020."""
+_BT601: Final = (0.299, 0.114)
+_UNSAID: Final = 2
+_JPEG: Final = 2  # how FFmpeg numbers a full range
+
+Floats = NDArray[np.float32]
+Planes = list[NDArray[Any]]
+
+
+def composite(film: FilmFrame, frame: int, take: Take, made_HW3: NDArray[np.uint8]) -> VideoFrame:
+    """Return a frame of the film with what was made for it; `frame` is its number in the film."""
+    weight = float(take.weights_N[frame - take.start])
+    to_raw, raw = film.to_raw, film.raw
+    place = chained(to_raw, take.moved_N23[frame - take.start])
+    region_P2 = take.region_P2 @ place[:, :2].T + place[:, 2]
+    left, top, right, bottom = _window(region_P2, raw)
+    if right - left < 4 or bottom - top < 4:
+        return raw
+    size = (bottom - top, right - left)
+    inside_HW, ring_HW = _weights(region_P2 - (left, top), size)
+    way = chained(to_raw, take.made_to_film(frame))
+    made_HWC = _laid(made_HW3, way, (left, top), size)
+    planes, peak = planes_of(raw), _peak(raw)
+    made = _to_planes(made_HWC, raw, planes)
+    for index, made_hw in enumerate(made):
+        _blend(planes[index], made_hw, (left, top), inside_HW * weight, ring_HW, raw, peak, index)
+    return _with_planes(raw, planes)
+
+
+def _window(region_P2: NDArray[Any], raw: VideoFrame) -> tuple[int, int, int, int]:
+    """Return the part of the frame that is looked at: the region and a ring, on even pixels."""
+    low, high = region_P2.min(axis=0), region_P2.max(axis=0)
+    room = _RING * 2 * float((high - low).max()) + 4
+    left, top = (max(int(v - room) // 4 * 4, 0) for v in low)
+    right, bottom = (
+        min(-(-int(v + room) // 4) * 4, side)
+        for v, side in zip(high, (raw.width, raw.height), strict=True)
+    )
+    return left, top, right, bottom
+
+
+def _weights(region_P2: NDArray[Any], size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Return how much of what was made is seen, feathered inwards, and the ring around it."""
+    mask = draw(region_P2, size)
+    area = float(np.count_nonzero(mask))
+    feather = max(_FEATHER * np.sqrt(area), 1.0)
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5) / feather
+    share = np.clip(depth, 0, 1)
+    inside = share * share * (3 - 2 * share)
+    reach = max(_RING * np.sqrt(area), 2.0)
+    beside = cv2.distanceTransform(255 - mask, cv2.DIST_L2, 5)
+    ring = ((mask == 0) & (beside < reach)).astype(np.float32)
+    return np.asarray(inside, np.float32), ring
+
+
+def _laid(
+    made_HW3: NDArray[np.uint8], way: Any, corner: tuple[int, int], size: tuple[int, int]
+) -> Floats:
+    """Warp what was made, in the camera, to where it is in the frame: H W 3 in [0, 1]."""
+    side = made_HW3.shape[0]
+    # Pixel i of what was made is (i + 1/2) / side for the camera.
+    from_pixels = np.array([[1 / side, 0, 0.5 / side], [0, 1 / side, 0.5 / side]])
+    matrix = chained(way, from_pixels)
+    matrix[:, 2] -= corner
+    height, width = size
+    shrinks = np.hypot(*matrix[:, 0])
+    picture = made_HW3.astype(np.float32) / 255
+    if shrinks < 0.5:
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / shrinks)
+    return np.asarray(
+        cv2.warpAffine(
+            picture, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+    )
+
+
+def planes_of(raw: VideoFrame) -> Planes:
+    """Copy the three planes of a planar YUV frame (or the one of a grey one)."""
+    dtype = np.uint8 if raw.format.components[0].bits == 8 else np.dtype("<u2")
+    return [_plane(raw, index, dtype) for index in range(len(raw.planes))]
+
+
+def _plane(raw: VideoFrame, index: int, dtype: Any) -> NDArray[Any]:
+    plane = raw.planes[index]
+    row = plane.line_size // np.dtype(dtype).itemsize
+    whole = np.frombuffer(memoryview(plane), dtype).reshape(-1, row)
+    return np.array(whole[: plane.height, : plane.width])
+
+
+def _with_planes(raw: VideoFrame, planes: Planes) -> VideoFrame:
+    """Return a frame like another one, with these samples."""
+    made = VideoFrame(raw.width, raw.height, raw.format.name)
+    for index, samples in enumerate(planes):
+        plane = made.planes[index]
+        row = plane.line_size // samples.itemsize
+        padded = np.zeros((plane.buffer_size // plane.line_size, row), samples.dtype)
+        padded[: samples.shape[0], : samples.shape[1]] = samples
+        plane.update(padded.tobytes())
+    made.pts, made.time_base = raw.pts, raw.time_base
+    made.colorspace, made.color_range = raw.colorspace, raw.color_range
+    made.color_primaries, made.color_trc = raw.color_primaries, raw.color_trc
+    return made
+
+
+def _peak(raw: VideoFrame) -> int:
+    return int(2 ** raw.format.components[0].bits - 1)
+
+
+def _to_planes(rgb_HW3: Floats, raw: VideoFrame, planes: Planes) -> list[Floats]:
+    """Convert colours to samples of the frame, each plane in its own size."""
+    red, blue = _luma_shares(raw)
+    scale = (_peak(raw) + 1) / 256
+    y = rgb_HW3 @ np.array([red, 1 - red - blue, blue], np.float32)
+    cb = (rgb_HW3[..., 2] - y) / (2 * (1 - blue))
+    cr = (rgb_HW3[..., 0] - y) / (2 * (1 - red))
+    is_full = int(raw.color_range) == _JPEG or raw.format.name.startswith("yuvj")
+    y = y * 255 * scale if is_full else (16 + 219 * y) * scale
+    chroma = [(128 + (255 if is_full else 224) * c) * scale for c in (cb, cr)]
+    return [y, *(_smaller(c, raw) for c in chroma)][: len(planes)]
+
+
+def _luma_shares(raw: VideoFrame) -> tuple[float, float]:
+    matrix = int(raw.colorspace)
+    if matrix == _UNSAID:
+        matrix = 1 if raw.height >= _HD_HEIGHT else 0
+    return _LUMA.get(matrix, _BT601)
+
+
+def _steps(raw: VideoFrame, index: int) -> tuple[int, int]:
+    """Return the luma samples across and down for one sample of a plane."""
+    if index == 0:
+        return 1, 1
+    name = raw.format.name
+    return (1 if "444" in name else 2), (2 if "420" in name else 1)
+
+
+def _smaller(values_HW: Floats, raw: VideoFrame) -> Floats:
+    across, down = _steps(raw, 1)
+    height, width = values_HW.shape
+    size = (-(-width // across), -(-height // down))
+    return np.asarray(cv2.resize(values_HW, size, interpolation=cv2.INTER_AREA))
+
+
+def _blend(
+    plane: NDArray[Any],
+    made: Floats,
+    corner: tuple[int, int],
+    inside_HW: Floats,
+    ring_HW: Floats,
+    raw: VideoFrame,
+    peak: int,
+    index: int,
+) -> None:
+    """Blend what was made into a plane; samples outside of the region keep their bits."""
+    across, down = _steps(raw, index)
+    left, top = corner[0] // across, corner[1] // down
+    part = plane[top : top + made.shape[0], left : left + made.shape[1]]
+    size = (part.shape[1], part.shape[0])
+    inside, ring = (
+        cv2.resize(weights, size, interpolation=cv2.INTER_AREA) if index else weights
+        for weights in (inside_HW, ring_HW)
+    )
+    if index:  # a sample of colour is used where all of its luma is inside
+        ring = (ring > 0.99).astype(np.float32)
+    made = made[: part.shape[0], : part.shape[1]]
+    difference = made - part.astype(np.float32)
+    cast = colour_cast(difference[..., None], ring[..., None], _MAX_CAST * peak)
+    difference -= cast.reshape(difference.shape)
+    blended = np.rint(part + inside * difference).clip(0, peak)
+    part[...] = np.where(inside > 0, blended, part).astype(part.dtype)

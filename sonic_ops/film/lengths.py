@@ -1,0 +1,43 @@
+"""What is shown if a film and its new sound are not as long as each other."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from sonic_ops.core.config import LengthPolicy
+from sonic_ops.core.errors import LengthsDifferError
+
+SAME_S: Final = Fraction(1, 10)
+"""Differences up to this are how films and sounds end."""
+_LONGER: Final = {
+    "refuse": "Set length to cut, pad, hold, loop or bounce, or give a sound as long as the film.",
+    "pad": "Set length to cut, hold, loop or bounce: silence makes no film longer.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """When film and sound end, in seconds; None: at their own end."""
+
+    stop_s: Fraction | None = None
+    sound_end_s: float | None = None
+    note: str = ""
+
+
+def lengths_of(policy: LengthPolicy, film_s: Fraction, sound_s: float) -> Shown:
+    """Decide what is shown. Raises LengthsDifferError if the policy allows nothing."""
+    longer_s = Fraction(sound_s) - film_s
+    if abs(longer_s) <= SAME_S:
+        return Shown()
+    said = f"the film has {float(film_s):.2f} s and the sound {sound_s:.2f} s"
+    if policy == "refuse" or (policy == "pad" and longer_s > 0):
+        raise LengthsDifferError(said, remedy=_LONGER[policy], field="length")
+    if policy == "pad":
+        return Shown(note=f"{said}: silence follows the sound")
+    if longer_s < 0:
+        return Shown(stop_s=Fraction(sound_s), note=f"{said}: the rest of the film is left out")
+    if policy == "cut":
+        end_s = float(film_s)
+        return Shown(sound_end_s=end_s, note=f"{said}: the rest of the sound is left out")
+    how = {"hold": "its last picture stands", "loop": "it begins anew", "bounce": "it turns round"}
+    return Shown(stop_s=Fraction(sound_s), note=f"{said}: {how[policy]}")

@@ -1,0 +1,351 @@
+"""Follow one face through every shot of a film, and keep numbers of every frame.
+
+A *take* is a stretch of a shot in which a face is followed without a break. Its anchor is the
+frame in which it was found; where the face is in another frame is a similarity from there.
+Shape letters: N frames of the film, K takes, P points, H, W rows and columns.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from sonic_ops.core.errors import NoFaceError
+from sonic_ops.film.shots import CutDetector
+from sonic_ops.picture.faces import Box, find_faces
+from sonic_ops.picture.following import PointTracker
+from sonic_ops.picture.landmarks import read_landmarks
+from sonic_ops.picture.video_frames import FilmFrame
+
+LOOKED_SIDE: Final = 1280
+"""Pixels of the long side in which a film is looked at."""
+MIN_FACE: Final = (50, 80)
+"""Width and height of a face in pixels; smaller ones stay as they are."""
+BRIDGED_S: Final = 0.4
+_CHECKED_S: Final = 0.4
+_SURE: Final = 0.35
+"""Share of the points that must agree on where the face is."""
+_MIN_SCORE: Final = 0.4
+"""What FaceMesh must say of a face that no detector sees."""
+_MAX_TURN: Final = 0.28
+"""How far the tip of the nose may be beside the middle of the eyes, in distances of the eyes."""
+_EYES: Final = (33, 133, 362, 263)
+_NEAR: Final = 0.5
+
+EDITED, NO_FACE, TOO_SMALL, LOST, PROFILE, TOO_SHORT = range(6)
+REASONS: Final = {
+    NO_FACE: "no face is seen",
+    TOO_SMALL: f"the face is smaller than {MIN_FACE[0]} x {MIN_FACE[1]} pixels",
+    LOST: "the face is covered, or moves too fast to be followed",
+    PROFILE: "the face is in profile",
+    TOO_SHORT: "the face is seen for less than half a second",
+}
+"""Why frames of a film stay as they are."""
+
+Floats = NDArray[np.float64]
+Choose = Callable[[Sequence[Box]], Box]
+
+
+@dataclass(frozen=True, slots=True)
+class FilmTrack:
+    """Every frame of a film: when, in which shot and take, and where the face is.
+
+    Time n is `ticks_N[n] / tick_hz` seconds. `reasons_N` is EDITED where there is a take.
+    `points_KP2` are the landmarks of each take in its anchor, the median of all its frames.
+    """
+
+    ticks_N: NDArray[np.int64]
+    tick_hz: int
+    shots_N: NDArray[np.int64]
+    takes_N: NDArray[np.int64]  # -1 without one
+    reasons_N: NDArray[np.int64]
+    moved_N23: Floats  # from the anchor of the take, in pixels of the film as it is shown
+    openings_N: Floats  # of the mouth, in heights of the face; NaN without a face
+    sharpness_N: Floats
+    boxes_K4: Floats
+    points_KP2: Floats
+    size: tuple[int, int]
+    end_tick: int
+    num_faces: int = 1  # the most that were seen at once
+    pixel_shape: Fraction | None = None
+    display_matrix: tuple[int, ...] | None = None
+
+    def time_s(self, frame: int) -> Fraction:
+        """When a frame is shown."""
+        return Fraction(int(self.ticks_N[frame]), self.tick_hz)
+
+    @property
+    def times_s(self) -> Floats:
+        """When frames are shown, as numbers."""
+        return self.ticks_N / self.tick_hz
+
+    @property
+    def duration_s(self) -> float:
+        """How long the film is, its last frame included."""
+        return self.end_tick / self.tick_hz
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the track as tensors for a file."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        found = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+        # A file may hold no NaN.
+        found["openings_N"] = torch.from_numpy(np.nan_to_num(self.openings_N, nan=-1.0))
+        numbers = [self.tick_hz, *self.size, self.end_tick, self.num_faces]
+        ratio = self.pixel_shape or Fraction(0)
+        form = [ratio.numerator, ratio.denominator, *(self.display_matrix or ())]
+        return found | {
+            "numbers": torch.tensor(numbers, dtype=torch.int64),
+            "form": torch.tensor(form, dtype=torch.int64),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "FilmTrack":
+        """Restore the track from tensors."""
+        tick_hz, width, height, end_tick, num_faces = tensors["numbers"].tolist()
+        arrays: dict[str, Any] = {name: tensors[name].numpy() for name in _ARRAYS}
+        openings = arrays["openings_N"]
+        arrays["openings_N"] = np.where(openings < 0, np.nan, openings)
+        up, down, *matrix = tensors["form"].tolist()
+        return cls(
+            tick_hz=tick_hz,
+            size=(width, height),
+            end_tick=end_tick,
+            num_faces=num_faces,
+            pixel_shape=Fraction(up, down) if up else None,
+            display_matrix=tuple(matrix) or None,
+            **arrays,
+        )
+
+
+_ARRAYS = (
+    "ticks_N", "shots_N", "takes_N", "reasons_N", "moved_N23", "openings_N", "sharpness_N",
+    "boxes_K4", "points_KP2",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a frame."""
+
+    time_s: Fraction
+    shot: int
+    take: int = -1
+    reason: int = NO_FACE
+    moved: Floats = field(default_factory=lambda: np.eye(2, 3))
+    opening: float = np.nan
+    sharpness: float = 0.0
+
+
+class _Take:
+    """A face that is followed from its anchor."""
+
+    def __init__(self, number: int, picture_HW3: NDArray[np.uint8], box: Box) -> None:
+        self.number, self.box = number, box
+        self.tracker = PointTracker(picture_HW3, box)
+        self.points: list[Floats] = []
+        self.lost: list[_Seen] = []
+        self.checked_s = Fraction(-1)
+        self.is_doubted = False
+
+
+class FilmTracker:
+    """Takes the frames of a film in their order. `choose` picks one of several faces."""
+
+    def __init__(self, choose: Choose) -> None:
+        self._choose = choose
+        self._cuts = CutDetector()
+        self._take: _Take | None = None
+        self._seen: list[_Seen] = []
+        self._takes: list[_Take] = []
+        self._shot, self._num_faces, self._tried_s = -1, 0, Fraction(-1)
+        self._size, self._scale, self._lasts_s = (0, 0), 1.0, Fraction(0)
+        self._form: tuple[Fraction | None, tuple[int, ...] | None] = (None, None)
+
+    def add(self, frame: FilmFrame) -> None:
+        """Look at the next frame."""
+        picture_HW3 = frame.shown(LOOKED_SIDE)
+        self._measure(frame, picture_HW3)
+        if self._cuts.is_cut(picture_HW3):
+            self._shot += 1
+            self._end_take()
+            self._tried_s = Fraction(-1)
+        seen = _Seen(frame.time_s, self._shot)
+        self._seen.append(seen)
+        if self._take is None:
+            self._look(picture_HW3, seen)
+        if self._take is not None:
+            self._follow(self._take, picture_HW3, seen)
+
+    def finish(self) -> FilmTrack:
+        """Return the track of all frames. Raises NoFaceError if no face was followed."""
+        self._end_take()
+        if not any(seen.take >= 0 for seen in self._seen):
+            reasons = {seen.reason for seen in self._seen} - {NO_FACE} or {NO_FACE}
+            said = " and ".join(REASONS[reason] for reason in sorted(reasons))
+            raise NoFaceError(
+                f"No face of the film can be dubbed: {said} in all of its {len(self._seen)} frames",
+                remedy="Give a film that shows a face from the front, or name it in face_box.",
+                field="video",
+            )
+        return self._track()
+
+    def _measure(self, frame: FilmFrame, picture_HW3: NDArray[np.uint8]) -> None:
+        size = frame.shown_size
+        if not self._seen:
+            self._form = (frame.pixel_shape, frame.display_matrix)
+        self._size, self._scale = size, picture_HW3.shape[1] / size[0]
+        rate = frame.stream.average_rate
+        usual_s = 1 / rate if rate else Fraction(1, 25)
+        if self._seen:
+            usual_s = max(frame.time_s - self._seen[-1].time_s, Fraction(1, 1000))
+        self._lasts_s = usual_s
+
+    def _look(self, picture_HW3: NDArray[np.uint8], seen: _Seen) -> None:
+        """Look for a face to follow, a few times a second."""
+        if self._tried_s >= 0 and seen.time_s - self._tried_s < Fraction(1, 6):
+            seen.reason = self._seen[-2].reason if len(self._seen) > 1 else NO_FACE
+            return
+        self._tried_s = seen.time_s
+        faces = find_faces(Image.fromarray(picture_HW3))
+        self._num_faces = max(self._num_faces, len(faces))
+        if not faces:
+            return
+        box = self._choose([face.scaled(1 / self._scale) for face in faces])
+        if box.width < MIN_FACE[0] or box.height < MIN_FACE[1]:
+            seen.reason = TOO_SMALL
+            return
+        self._take = _Take(len(self._takes), picture_HW3, box.scaled(self._scale))
+        self._takes.append(self._take)
+
+    def _follow(self, take: _Take, picture_HW3: NDArray[np.uint8], seen: _Seen) -> None:
+        found = take.tracker.follow(picture_HW3)
+        box = _moved_box(take.box, found.moved)
+        marks = read_landmarks(picture_HW3, box)
+        is_there = found.share >= _SURE and self._is_face(take, picture_HW3, box, marks.score, seen)
+        turn = _turn(marks.points)
+        if not is_there or turn > _MAX_TURN:
+            seen.reason = LOST if not is_there else PROFILE
+            take.lost.append(seen)
+            if seen.time_s - take.lost[0].time_s > BRIDGED_S:
+                self._end_take()
+            return
+        seen.moved = _in_film(found.moved, self._scale)
+        _bridge(take, self._seen, seen)
+        seen.take, seen.reason = take.number, EDITED
+        back = np.linalg.inv(np.vstack([found.moved, [0, 0, 1]]))[:2]
+        take.points.append(np.float64(marks.points) @ back[:, :2].T + back[:, 2])
+        seen.opening, seen.sharpness = marks.mouth_opening, _sharpness(picture_HW3, box)
+
+    def _is_face(
+        self, take: _Take, picture_HW3: NDArray[np.uint8], box: Box, score: float, seen: _Seen
+    ) -> bool:
+        """Return whether there is a face; detectors are asked a few times a second."""
+        if seen.time_s - take.checked_s >= _CHECKED_S or take.is_doubted:
+            take.checked_s = seen.time_s
+            faces = find_faces(Image.fromarray(picture_HW3))
+            self._num_faces = max(self._num_faces, len(faces))
+            take.is_doubted = not any(_is_near(face, box) for face in faces)
+        return not take.is_doubted or score > _MIN_SCORE
+
+    def _end_take(self) -> None:
+        self._take = None
+
+    def _track(self) -> FilmTrack:
+        seen, scale = self._seen, self._scale
+        tick_hz = lcm(*(each.time_s.denominator for each in seen))
+        takes = [take for take in self._takes if take.points]
+        number = {take.number: place for place, take in enumerate(takes)}
+        boxes = [[b / scale for b in _corners(take.box)] for take in takes]
+        points = [np.median(np.stack(take.points), axis=0) / scale for take in takes]
+        end_s = seen[-1].time_s + self._lasts_s
+        return FilmTrack(
+            ticks_N=np.array([int(each.time_s * tick_hz) for each in seen], np.int64),
+            tick_hz=tick_hz,
+            shots_N=np.array([each.shot for each in seen], np.int64),
+            takes_N=np.array([number.get(each.take, -1) for each in seen], np.int64),
+            reasons_N=np.array([each.reason for each in seen], np.int64),
+            moved_N23=np.stack([each.moved for each in seen]),
+            openings_N=np.array([each.opening for each in seen]),
+            sharpness_N=np.array([each.sharpness for each in seen]),
+            boxes_K4=np.array(boxes, np.float64),
+            points_KP2=np.stack(points),
+            size=self._size,
+            end_tick=round(end_s * tick_hz),
+            num_faces=self._num_faces,
+            pixel_shape=self._form[0],
+            display_matrix=self._form[1],
+        )
+
+
+def track_film(frames: Iterable[FilmFrame], choose: Choose) -> FilmTrack:
+    """Follow a face through all frames of a film. Raises NoFaceError if there is none."""
+    tracker = FilmTracker(choose)
+    for frame in frames:
+        tracker.add(frame)
+    return tracker.finish()
+
+
+def _bridge(take: _Take, seen: Sequence[_Seen], now: _Seen) -> None:
+    """Fill the frames since the face was last seen, now that it is there again."""
+    if not take.lost:
+        return
+    before = seen[-len(take.lost) - 2] if len(seen) > len(take.lost) + 1 else None
+    if before is not None and before.take == take.number:
+        span_s = now.time_s - before.time_s
+        for each in take.lost:
+            share = float((each.time_s - before.time_s) / span_s)
+            each.moved = before.moved + share * (now.moved - before.moved)
+            each.take, each.reason = take.number, EDITED
+            each.opening = before.opening
+    take.lost.clear()
+
+
+def _in_film(moved: Any, scale: float) -> Floats:
+    """Convert a movement between small pictures to one between those of the film."""
+    matrix = np.array(moved, np.float64)
+    matrix[:, 2] /= scale
+    return matrix
+
+
+def _moved_box(box: Box, moved: Any) -> Box:
+    grown = float(np.hypot(*moved[:, 0]))
+    middle = moved @ np.array([box.x + box.width / 2, box.y + box.height / 2, 1])
+    width, height = grown * box.width, grown * box.height
+    return Box(float(middle[0]) - width / 2, float(middle[1]) - height / 2, width, height)
+
+
+def _corners(box: Box) -> tuple[float, float, float, float]:
+    return box.x, box.y, box.width, box.height
+
+
+def _is_near(face: Box, box: Box) -> bool:
+    dx = face.x + face.width / 2 - box.x - box.width / 2
+    dy = face.y + face.height / 2 - box.y - box.height / 2
+    return bool(abs(dx) < _NEAR * box.width and abs(dy) < _NEAR * box.height)
+
+
+def _turn(points: NDArray[np.float32]) -> float:
+    """Return how far the nose is beside the middle of the eyes, along the line of the eyes."""
+    eyes = points[list(_EYES)].astype(np.float64)
+    across = eyes[3] - eyes[0]
+    length = float(np.linalg.norm(across))
+    beside = (points[1] - eyes.mean(axis=0)) @ across / max(length, 1e-6)
+    return abs(float(beside)) / max(length, 1e-6)
+
+
+def _sharpness(picture_HW3: NDArray[np.uint8], box: Box) -> float:
+    """Return the variance of the Laplacian in a box."""
+    import cv2
+
+    left, top = max(int(box.x), 0), max(int(box.y), 0)
+    part = picture_HW3[top : int(box.y + box.height), left : int(box.x + box.width)]
+    if min(part.shape[:2]) < 3:
+        return 0.0
+    return float(cv2.Laplacian(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())

@@ -1,0 +1,89 @@
+"""The points of a face: FaceMesh, which reads how far mouth and eyes are open and where heads look.
+
+Weights: sonic_ops/weights/face_landmarks. Source: MediaPipe, arXiv:1907.06724.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.typing import NDArray
+
+from sonic_ops.picture.faces import Box
+
+WEIGHTS = Path(__file__).parent.parent / "weights" / "face_landmarks" / "face_landmark.tflite"
+_SIDE = 192
+_MARGIN = 1.5
+"""The side of what is read against the longer side of the face."""
+_ROUNDS = 2
+_UPPER_LIP, _LOWER_LIP, _TOP, _CHIN, _NOSE = 13, 14, 10, 152, 1
+_LIDS = ((159, 145), (386, 374))
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """468 points in pixels of the picture (x, y), and how sure the network is of a face."""
+
+    points: NDArray[np.float32]
+    score: float
+
+    @property
+    def face_height(self) -> float:
+        """From the top of the forehead to the chin, in pixels."""
+        return self._distance(_TOP, _CHIN)
+
+    @property
+    def mouth_opening(self) -> float:
+        """The gap between the lips, in heights of the face."""
+        return self._distance(_UPPER_LIP, _LOWER_LIP) / self.face_height
+
+    @property
+    def eye_opening(self) -> float:
+        """The gap between the lids, the mean of both eyes, in heights of the face."""
+        gaps = [self._distance(upper, lower) for upper, lower in _LIDS]
+        return sum(gaps) / len(gaps) / self.face_height
+
+    @property
+    def nose(self) -> NDArray[np.float32]:
+        """The tip of the nose (x, y)."""
+        return np.asarray(self.points[_NOSE])
+
+    def _distance(self, a: int, b: int) -> float:
+        return float(np.linalg.norm(self.points[a] - self.points[b]))
+
+
+def read_landmarks(rgb_HWC: NDArray[np.uint8], box: Box) -> Landmarks:
+    """Read the points of the face in a box; what is read is then cut anew around the points."""
+    x, y = box.x + box.width / 2, box.y + box.height / 2
+    side = _MARGIN * max(box.width, box.height)
+    points, score = np.zeros((0, 2), np.float32), 0.0
+    for _ in range(_ROUNDS):
+        scale = _SIDE / side
+        place = np.array([[scale, 0, _SIDE / 2 - x * scale], [0, scale, _SIDE / 2 - y * scale]])
+        cut = cv2.warpAffine(rgb_HWC, place, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
+        points, score = _run(cut.astype(np.float32) / 255)
+        points = points / scale + np.array([x - side / 2, y - side / 2], np.float32)
+        x, y = (float(v) for v in (points.max(0) + points.min(0)) / 2)
+        side = max(_MARGIN * float(np.ptp(points, axis=0).max()), 1.0)
+    return Landmarks(points, score)
+
+
+def _run(cut_HWC: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    interpreter = _interpreter()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], cut_HWC[None])
+    interpreter.invoke()
+    details = interpreter.get_output_details()
+    outputs = [interpreter.get_tensor(detail["index"]).ravel().copy() for detail in details]
+    marks, logit = max(outputs, key=len), min(outputs, key=len)
+    points = marks.reshape(-1, 3)[:, :2].astype(np.float32)
+    return points, float(1 / (1 + np.exp(-logit[0])))
+
+
+def _interpreter() -> Interpreter:
+    # One per call: an interpreter may not be used by two threads, and loading takes a millisecond.
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # the same kernels on any CPU
+    interpreter = Interpreter(str(WEIGHTS), num_threads=1, experimental_op_resolver_type=resolver)
+    interpreter.allocate_tensors()
+    return interpreter

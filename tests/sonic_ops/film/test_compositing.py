@@ -1,0 +1,108 @@
+"""What was made is pasted, and nothing else changes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sonic_ops.film.camera import made_mask, see
+from sonic_ops.film.choice import chooser
+from sonic_ops.film.compositing import composite, planes_of
+from sonic_ops.film.takes import Take, chained, plan_takes
+from sonic_ops.film.tracking import track_film
+from sonic_ops.picture.video_frames import FilmFrame, film_frames
+from tests import films
+
+FRAME = 9
+
+
+@pytest.fixture(scope="module", params=["yuv420p", "yuv420p10le", "yuv444p"])
+def seen(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Take, FilmFrame]:
+    path = tmp_path_factory.mktemp("film") / "talk.mp4"
+    films.write_film(path, films.talking(20), pix_fmt=request.param)
+    return take_of(path)
+
+
+def take_of(path: Path) -> tuple[Take, FilmFrame]:
+    with path.open("rb") as file:
+        track = track_film(film_frames(file), chooser(None, None))
+        (take,) = plan_takes(track, 0.5, track.duration_s)
+        return take, list(film_frames(file))[FRAME]
+
+
+def outside(take: Take, film: FilmFrame) -> NDArray[np.bool_]:
+    """Where no luma may change."""
+    from sonic_ops.film.camera import draw
+
+    place = chained(film.to_raw, take.moved_N23[FRAME - take.start])
+    region = take.region_P2 @ place[:, :2].T + place[:, 2]
+    return draw(region, (film.raw.height, film.raw.width)) == 0
+
+
+def test_nothing_changes_outside_of_the_region(seen: tuple[Take, FilmFrame]) -> None:
+    take, film = seen
+    before = planes_of(film.raw)
+    rng = np.random.default_rng(0)
+    made = composite(film, FRAME, take, rng.integers(0, 256, (128, 128, 3)).astype(np.uint8))
+    after, kept = planes_of(made), outside(take, film)
+    assert (after[0][kept] == before[0][kept]).all()
+    assert (after[0][~kept] != before[0][~kept]).mean() > 0.5
+    down, across = (kept.shape[n] // before[1].shape[n] for n in (0, 1))
+    whole = kept.reshape(before[1].shape[0], down, before[1].shape[1], across).all(axis=(1, 3))
+    for plane in (1, 2):
+        assert (after[plane][whole] == before[plane][whole]).all()
+
+
+def test_the_film_itself_comes_back(seen: tuple[Take, FilmFrame]) -> None:
+    take, film = seen
+    made = np.asarray(see(take, FRAME, film.shown()))
+    take = replace(take, sources_F=np.full_like(take.sources_F, FRAME))
+    before, after = planes_of(film.raw), planes_of(composite(film, FRAME, take, made))
+    peak = 2 ** film.raw.format.components[0].bits - 1
+    worst = np.abs(after[0].astype(int) - before[0].astype(int)) / peak
+    assert np.percentile(worst, 99.5) < 0.03
+
+
+def test_weight_0_changes_nothing(seen: tuple[Take, FilmFrame]) -> None:
+    take, film = seen
+    none = replace(take, weights_N=np.zeros_like(take.weights_N))
+    made = composite(film, FRAME, none, np.zeros((64, 64, 3), np.uint8))
+    for one, other in zip(planes_of(film.raw), planes_of(made), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_mask_covers_the_mouth_and_not_the_eyes(seen: tuple[Take, FilmFrame]) -> None:
+    take, _ = seen
+    painter, pose = films.painter("ada"), films.talking(20).poses[take.start]
+    mask = made_mask(take, take.start, (64, 64)).numpy()
+    left = (films.SIZE[0] - films.SIDE) / 2
+
+    def is_made(place: tuple[float, float]) -> bool:
+        shown = np.array(place) * films.UNIT + (left, 0)
+        x, y = take.camera_N23[0] @ np.array([*shown, 1])
+        return bool(mask[int(y * 64), int(x * 64)])
+
+    assert is_made(painter.mouth_centre(pose))
+    assert not is_made(painter.eye_centre(pose))
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_turned_films_are_pasted_upright(quarters: int, tmp_path: Path) -> None:
+    """A phone writes frames on their side and says how to turn them."""
+    scene = films.talking(12)
+    lying = tuple(np.ascontiguousarray(np.rot90(p, -quarters)) for p in scene.pictures)
+    path = films.write_turned(
+        tmp_path / "turned.mp4", replace(scene, pictures=lying), 90 * quarters
+    )
+    with path.open("rb") as file:
+        film = list(film_frames(file))[5]
+    back = film.to_raw @ np.array([100, 80, 1])
+    x, y = (round(float(v)) for v in back)
+    shown = film.shown()
+    assert shown.shape == scene.pictures[5].shape
+    raw = film.raw.to_ndarray(format="rgb24").astype(int)
+    assert np.abs(raw[y, x] - shown[80, 100].astype(int)).max() < 12
