@@ -276,7 +276,16 @@ def clean(
         str,
         typer.Argument(metavar="FOLDER|MANIFEST", help="Folder of outputs or work, or a manifest."),
     ],
-    output: Annotated[str | None, typer.Option(help="The --output folder of the render.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="The --output folder of the render.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset", "-p", help="Also work of a manifest's rows for other inputs or settings."
+        ),
+    ] = None,
+    settings: Settings = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Remove the files instead of listing them.")
     ] = False,
@@ -285,12 +294,15 @@ def clean(
 
     \b
     sonic clean lectures.csv
+    sonic clean lectures.csv --preset lite
     sonic clean s3://bucket/work --yes
     """
     from flows.commands.clean import clean as clean_up
     from flows.console.terminal import open_terminal
+    from flows.rows.config import load_preset
 
-    clean_up(here(target), folder(output), open_terminal().say, yes=yes)
+    config = load_preset(preset, settings or ()) if preset else None
+    clean_up(here(target), folder(output), open_terminal().say, yes=yes, config=config)
 
 
 def main() -> None:

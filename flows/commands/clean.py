@@ -5,17 +5,26 @@ from collections.abc import Callable
 from flows.addresses import is_folder
 from flows.commands.orphans import Orphan, orphans_in, orphans_of
 from flows.console.units import size_in_words
+from flows.rows.config import RenderConfig
 from flows.rows.manifest import open_manifest
 from sonic_ops.core.files import storage_fault
 
 
-def clean(target: str, output_folder: str | None, say: Callable[[str], None], *, yes: bool) -> None:
+def clean(
+    target: str,
+    output_folder: str | None,
+    say: Callable[[str], None],
+    *,
+    yes: bool,
+    config: RenderConfig | None = None,
+) -> None:
     """Remove what is left in a folder, or beside the outputs of a manifest, if `yes`.
 
+    With a preset, work of the manifest's rows for other settings goes too.
     Raises ManifestError, and RenderError where a store does not answer.
     """
     try:
-        found = _found(target, output_folder)
+        found = _found(target, output_folder, config)
         orphans = [orphan for orphan in found if not orphan.is_kept]
         kept = [orphan for orphan in found if orphan.is_kept]
         _say_all("kept", kept, say)
@@ -29,11 +38,11 @@ def clean(target: str, output_folder: str | None, say: Callable[[str], None], *,
         raise storage_fault(error) from error
 
 
-def _found(target: str, output_folder: str | None) -> list[Orphan]:
+def _found(target: str, output_folder: str | None, config: RenderConfig | None) -> list[Orphan]:
     if is_folder(target):
         return list(orphans_in(target))
     with open_manifest(target) as manifest:
-        return list(orphans_of(manifest, output_folder))
+        return list(orphans_of(manifest, output_folder, config))
 
 
 def _say_all(title: str, orphans: list[Orphan], say: Callable[[str], None]) -> None:

@@ -2,22 +2,28 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from posixpath import normpath, realpath, relpath
 
-from flows.addresses import age_s, folder_of, is_remote, join, name_of, size_bytes
+from flows.addresses import age_s, folder_of, is_remote, join, name_of, sha256_of, size_bytes
+from flows.planning.checking import weights_of
 from flows.preflight.previews import preview_address
+from flows.rows.config import RenderConfig
+from flows.rows.fingerprint import fingerprint_of
 from flows.rows.manifest import Manifest
 from flows.rows.rows import Row, parse_row
 from flows.state.leases import LEASE, holder_of, is_being_made, read_holder
 from flows.state.receipts import OWNER, WORK_ROOT, lease_target, read_owner, received_fingerprint
-from sonic_ops.core.files import reached, remove, remove_folder
+from sonic_ops.core.errors import MissingFileError
+from sonic_ops.core.files import names_in, reached, remove, remove_folder
 
 DRAFT_AGE_S = 3600.0
 """A draft that nobody has touched for so long is nobody's."""
 
+KEPT_DIGESTS = 4096
 KEPT = ("leases", "receipts", "analysis")
 """Folders beside work that are no work."""
 
@@ -59,15 +65,48 @@ def orphans_in(folder: str) -> Iterator[Orphan]:
     yield from _sorted_out(_files(folder), outputs=None)
 
 
-def orphans_of(manifest: Manifest, output_folder: str | None) -> Iterator[Orphan]:
-    """Yield the orphans beside the outputs of a manifest. Raises OSError, ManifestError."""
+def orphans_of(
+    manifest: Manifest, output_folder: str | None, config: RenderConfig | None = None
+) -> Iterator[Orphan]:
+    """Yield the orphans beside the outputs of a manifest.
+
+    With a preset, work of its rows for other inputs or settings is one too. Raises OSError,
+    ManifestError, ConfigError.
+    """
     folder = folder_of(manifest.address)
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
-    outputs = {row.output for row in rows if isinstance(row, Row)}
-    outputs |= set(map(preview_address, outputs))
+    found = [row for row in rows if isinstance(row, Row)]
+    outputs: dict[str, str | None] = {row.output: None for row in found}
+    if config is not None:
+        outputs |= _fingerprints(found, config)
+    outputs |= {preview_address(output): None for output in [*outputs]}
+    for place in sorted(set(map(folder_of, outputs))):
+        yield from _videos_of_no_row(place, outputs)
     for place in sorted(set(map(folder_of, outputs))):
         beside = ((a, size) for a, size in _files(place, depth=1) if _DRAFT.fullmatch(name_of(a)))
         yield from _sorted_out([*beside, *_files(join(place, WORK_ROOT))], outputs)
+
+
+def _fingerprints(rows: Sequence[Row], config: RenderConfig) -> dict[str, str | None]:
+    """Return the fingerprints of rows by their outputs; None where an input is missing."""
+    weights, digest = weights_of(config), lru_cache(KEPT_DIGESTS)(sha256_of)
+    found: dict[str, str | None] = {}
+    for row in rows:
+        found[row.output] = None
+        with suppress(MissingFileError):
+            found[row.output] = fingerprint_of(row, config.for_row(row), weights, digest)
+    return found
+
+
+def _videos_of_no_row(place: str, outputs: Mapping[str, object]) -> Iterator[Orphan]:
+    """Yield the videos that were rendered into a folder, and that no row of the manifest names."""
+    receipts = join(place, WORK_ROOT, "receipts")
+    for name in sorted(names_in(receipts)):
+        video = join(place, name.removesuffix(".json"))
+        size = None if video in outputs else size_bytes(video)
+        if size is not None and received_fingerprint(video) is not None:
+            what = "a video that no row of the manifest names; remove it yourself"
+            yield Orphan(video, size, what, is_kept=True)
 
 
 def _files(folder: str, depth: int | None = None) -> list[tuple[str, int]]:
@@ -86,7 +125,9 @@ def _files(folder: str, depth: int | None = None) -> list[tuple[str, int]]:
     ]  # and nothing behind a link to another folder
 
 
-def _sorted_out(files: Sequence[tuple[str, int]], outputs: set[str] | None) -> Iterator[Orphan]:
+def _sorted_out(
+    files: Sequence[tuple[str, int]], outputs: Mapping[str, str | None] | None
+) -> Iterator[Orphan]:
     notes = (folder_of(address) for address, _ in files if name_of(address) == OWNER)
     owned = {folder for folder in notes if read_owner(folder)}
     work: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -123,7 +164,7 @@ def _work_folder(address: str, owned: set[str]) -> str | None:
     return None
 
 
-def _judged(folder: str, size: int, outputs: set[str] | None) -> Orphan:
+def _judged(folder: str, size: int, outputs: Mapping[str, str | None] | None) -> Orphan:
     owner = read_owner(folder)
     if owner is None:
         return Orphan(folder, size, "work of no known row")
@@ -135,4 +176,6 @@ def _judged(folder: str, size: int, outputs: set[str] | None) -> Orphan:
         return Orphan(folder, size, f"work of {output}, which is finished")
     if outputs is not None and output not in outputs:
         return Orphan(folder, size, f"work of {output}, which the manifest does not have")
+    if outputs and outputs[output] not in (None, fingerprint):
+        return Orphan(folder, size, f"work of {output} with other inputs or settings")
     return Orphan(folder, size, f"work of {output}, which is not finished", True)

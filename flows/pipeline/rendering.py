@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from cluster.pool.accounts import RowCosts
+from flows.pipeline.copying import copied
 from flows.pipeline.film_tasks import (
     denoise_film,
     mux_film,
@@ -128,6 +129,8 @@ def result_of(run: Run, planned: PlannedRow, attempt: Attempt) -> RowResult:
             known = retry(lambda: finished_result(planned.row.output, planned.fingerprint), tries)
             if known:
                 return skipped(planned, known)
+            if copy := copied(run, planned):
+                return copy
             if exists(planned.work):  # the plan is that of the whole row
                 planned = replace(planned, planned_worker_s=None)
             run.reporter.start(planned)

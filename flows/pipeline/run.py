@@ -232,6 +232,9 @@ def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Termin
     tell(planned=rows.checked.num_planned)
     try:
         if rows.checked.num_planned and not request.only_results:
+            for earlier in chain(read_results(target), journaled(target)):
+                if earlier.status in FINISHED:
+                    ledger.note_finished(earlier)
             said = work_in_words(row.plan for row in ledger.planned())
             terminal.say("previews: " * rows.are_previews + said)
             say_estimate(rows.checked, estimator, ledger, terminal)

@@ -43,6 +43,10 @@ class Run:
         self.denoise_frames = denoise_frames
         self.stopped = Event()
 
+    def finished_with(self, fingerprint: str) -> str | None:
+        """Return the video of an earlier run with a fingerprint; None if there is none."""
+        return None
+
 
 class ManifestRun(Run):
     """A manifest on its way, and where its results go.
@@ -62,6 +66,10 @@ class ManifestRun(Run):
     ) -> None:
         super().__init__(config, pool, reporter, leases)
         self.ledger, self.journal, self.report = ledger, journal, report
+
+    def finished_with(self, fingerprint: str) -> str | None:
+        """Return the video that an earlier run of the manifest has finished."""
+        return self.ledger.finished_with(fingerprint)
 
     def record(self, result: RowResult) -> None:
         """Take the result of a row; one that was rendered survives this process. Raises OSError."""

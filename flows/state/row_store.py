@@ -28,6 +28,7 @@ CREATE TABLE earlier (
     id TEXT, output TEXT, fingerprint TEXT, status TEXT, result TEXT,
     PRIMARY KEY (id, output, fingerprint)
 );
+CREATE TABLE finished (fingerprint TEXT PRIMARY KEY, output TEXT);
 BEGIN;
 """
 _BATCH_ROWS = 256
@@ -69,6 +70,21 @@ class Ledger:
             "status = excluded.status, result = excluded.result WHERE status <> 'done'",
             (*_key(result), result.status, _text(result)),
         )
+
+    def note_finished(self, result: RowResult) -> None:
+        """Note the video of an earlier run, which a row under another name may be copied from."""
+        if result.fingerprint and result.output:
+            self._write(
+                "INSERT OR REPLACE INTO finished VALUES (?, ?)",
+                (result.fingerprint, json.dumps(result.output)),
+            )
+
+    def finished_with(self, fingerprint: str) -> str | None:
+        """Return the address of a finished video with this fingerprint."""
+        with self._lock:
+            query = "SELECT output FROM finished WHERE fingerprint = ?"
+            found = self._db.execute(query, (fingerprint,)).fetchone()
+        return str(json.loads(found[0])) if found else None
 
     def planned(self, status: str = "waiting") -> Iterator[PlannedRow]:
         """Yield the rows to render with a status, in the order of the manifest."""

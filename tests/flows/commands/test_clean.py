@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from cluster.pool.accounts import RowCosts
+from flows.addresses import sha256_of
 from flows.commands.clean import clean
 from flows.commands.orphans import DRAFT_AGE_S
 from flows.console.units import size_in_words
+from flows.planning.checking import weights_of
+from flows.rows.config import load_preset
+from flows.rows.fingerprint import fingerprint_of
+from flows.rows.manifest import Line
+from flows.rows.rows import Row, parse_row
 from flows.state.leases import Leases
 from flows.state.receipts import lease_target, write_owner, write_receipt
 from flows.state.results import RowResult
@@ -143,3 +149,35 @@ def test_a_manifest_says_which_rows_are_known(
 )
 def test_sizes_are_written_as_people_read_them(size: float, said: str) -> None:
     assert size_in_words(size) == said
+
+
+def test_with_a_preset_work_for_other_settings_goes_and_that_for_these_stays(
+    tmp_path: Path, good: Cells, write_manifest: WriteManifest
+) -> None:
+    place, config = Place(str(tmp_path)), load_preset("lite")
+    manifest = write_manifest(good | {"output": place.output("a")})
+    row = parse_row(Line(1, good | {"output": place.output("a")}), str(tmp_path), None)
+    assert isinstance(row, Row)
+    fingerprint = fingerprint_of(row, config.for_row(row), weights_of(config), sha256_of)
+    ours, other = place.work("a", fingerprint=fingerprint), place.work("a", fingerprint="f")
+    assert "to be removed: 0" in place.clean(manifest, yes=False)
+    said: list[str] = []
+    clean(manifest, None, said.append, yes=True, config=config)
+    assert f"{other}  (work of {place.output('a')} with other inputs or settings)" in "\n".join(
+        said
+    )
+    assert (exists(ours), exists(other)) == (True, False)
+
+
+def test_videos_that_no_row_names_are_listed_and_kept(
+    tmp_path: Path, good: Cells, write_manifest: WriteManifest
+) -> None:
+    place = Place(str(tmp_path))
+    for name in ("a", "old"):
+        place.finish(name)
+    (tmp_path / "out" / "mine.mp4").write_bytes(b"of the user")
+    said = place.clean(write_manifest(good | {"output": place.output("a")}), yes=True)
+    assert f"{place.output('old')}  (a video that no row of the manifest names" in said
+    assert "kept: 1, 7 B" in said
+    assert "mine.mp4" not in said
+    assert exists(place.output("old"))
