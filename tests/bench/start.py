@@ -1,4 +1,4 @@
-"""`python -m tests.bench.start [--tree FOLDER]`: from a command to its first line, UNet call and end.
+"""`python -m tests.bench.start [--tree FOLDER]`: from a command to its first line and UNet call.
 
 Wall seconds of this machine as it is, with its load, and CPU seconds of all processes of the
 command: those say more on a machine that is not idle. `--tree` measures another checkout.

@@ -24,6 +24,7 @@ from flows.rows.manifest import open_manifest
 from flows.rows.plan import most_workers
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow
+from flows.rows.selection import Selection
 from flows.state.receipts import write_receipt
 from flows.state.results import RowResult, rejected, sentence_of
 from sonic_ops.core.errors import FieldError, InputError
@@ -494,3 +495,25 @@ def test_a_row_without_consent_is_refused_where_the_preset_wants_it(
     assert "who agreed" in error.message
     assert "form 12" in error.remedy
     assert not sorted_rows(manifest, config).bad
+
+
+def test_what_renders_is_told_of_work_and_of_nothing_else(
+    config: RenderConfig, good: Cells, write_manifest: WriteManifest
+) -> None:
+    def told(*rows: Cells, selection: Selection | None = None) -> int:
+        calls: list[None] = []
+        with open_manifest(write_manifest(*rows)) as lines:
+            outcomes = preflight(
+                lines,
+                config,
+                weights_sha256="w",
+                selection=selection,
+                on_work=lambda: calls.append(None),
+            )
+            assert len(list(outcomes)) == len(rows)
+        return len(calls)
+
+    bad = good | {"id": "bad", "seed": "x", "output": "bad.mp4"}
+    assert told(good, bad) == 1
+    assert told(bad) == 0
+    assert told(good, selection=Selection(ids={"other"})) == 0
