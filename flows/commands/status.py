@@ -92,6 +92,7 @@ def watch_status(
     terminal: Terminal,
     *,
     as_json: bool,
+    pause_s: float = WATCH_S,
 ) -> bool:
     """Say where all rows stand, again and again; True as soon as all are finished."""
     while True:
@@ -99,7 +100,7 @@ def watch_status(
             terminal.console.clear()
         if show_status(manifest, output_folder, config, terminal, as_json=as_json):
             return True
-        time.sleep(WATCH_S)
+        time.sleep(pause_s)
 
 
 def _in_words(counts: Counter[str]) -> str:

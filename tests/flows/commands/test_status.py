@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.console import Console
 from cluster.pool.accounts import RowCosts
 from flows import addresses
 from flows.cli import main
-from flows.commands.status import show_status
+from flows.commands.status import show_status, watch_status
 from flows.console.terminal import open_terminal
 from flows.planning.checking import weights_of
 from flows.rows.config import load_preset
@@ -189,3 +190,24 @@ def test_an_input_that_is_gone_is_a_failure(
     assert not finished
     assert "good: failed: manifest.jsonl line 1: " in text
     assert "gone.wav cannot be opened (No such file or directory)" in text
+
+
+def test_watching_looks_again_until_all_rows_are_finished(
+    good: Cells, write_manifest: WriteManifest
+) -> None:
+    manifest, text = write_manifest(good), io.StringIO()
+    terminal, config = open_terminal(console=Console(file=text, width=40)), load_preset("sketch")
+    ended: list[bool] = []
+
+    def watch() -> None:
+        ended.append(watch_status(manifest, None, config, terminal, as_json=False, pause_s=0.05))
+
+    watching = Thread(target=watch)
+    watching.start()
+    while text.getvalue().count("1 rows: 1 waiting") < 2:
+        time.sleep(0.01)
+    assert ended == []
+    rendered(manifest, good)
+    watching.join(60)
+    assert ended == [True]
+    assert text.getvalue().endswith("1 rows: 1 finished\n")
