@@ -1,8 +1,9 @@
 """`sonic render`: the rows of a manifest, or one video from a picture and a recording."""
 
+import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -22,6 +23,9 @@ from flows.commands.options import (
     selected,
     with_columns,
 )
+
+if TYPE_CHECKING:
+    from flows.console.terminal import Terminal
 
 
 @with_columns
@@ -75,46 +79,86 @@ def render(
     sonic render lectures.csv --only-failed --set sampling.steps=12
     """
     from flows.console.terminal import form_of, open_terminal
-    from flows.pipeline.run import Previews, RunRequest, config_of, run
     from flows.supervisor.channel import is_only_for_results
 
     only_results = is_only_for_results()
-    previews: Previews = "only" if preview_only else "first" if preview else "none"
-    _check_arguments(inputs, cells, previews != "none", bool(rows or limit or only_failed))
+    _check_files(inputs, output)
+    _check_options(inputs, cells, preview or preview_only, bool(rows or limit or only_failed))
     terminal = open_terminal(form_of(quiet=quiet, json_lines=json_lines))
+    if verbose:
+        log_to_stderr()
+    if len(inputs) == 2:
+        # First of all: what comes next takes a second to import.
+        terminal.say(f"checking {inputs[0]} and {inputs[1]}")
+        _render_one(inputs, output, cells, terminal, preset, settings, work, overwrite=overwrite)
+    from flows.pipeline.run import RunRequest, run
+
     request = RunRequest(
         here(inputs[0]),
         preset,
         folder(output),
         folder(work),
         report=not (no_report or only_results),
-        previews=previews,
+        previews="only" if preview_only else "first" if preview else "none",
         overwrite=overwrite,
         confine=confine,
         only_results=only_results,
         **selected(rows, limit, only_failed, settings),
     )
-    if verbose:
-        log_to_stderr()
-    if len(inputs) == 1:
-        raise typer.Exit(run(request, terminal))
-    from flows.pipeline.single import output_of, render_video
+    raise typer.Exit(run(request, terminal))
 
-    picture, sound = map(here, inputs)
+
+def _render_one(
+    files: list[str],
+    output: str | None,
+    cells: Mapping[str, str | None],
+    terminal: "Terminal",
+    preset: str,
+    settings: list[str] | None,
+    work: str | None,
+    *,
+    overwrite: bool,
+) -> NoReturn:
+    """Render one video and end the command."""
+    from flows.pipeline.single import output_of, render_video
+    from flows.rows.config import load_config
+
+    picture, sound = map(here, files)
     target = output_of(sound, output, str(Path.cwd()))
     named = {"id": Path(target).stem, "portrait": picture, "audio": sound, "output": target}
-    files = {"subtitles": folder(cells["subtitles"])}
-    raise typer.Exit(render_video({**cells, **files, **named}, config_of(request), terminal))
+    subtitles = {"subtitles": folder(cells["subtitles"])}
+    config = load_config(preset, settings or (), work=folder(work), overwrite=overwrite)
+    raise typer.Exit(render_video({**cells, **subtitles, **named}, config, terminal))
 
 
-def _check_arguments(
-    inputs: list[str], cells: Mapping[str, str | None], previews: bool, selects: bool
-) -> None:
-    """Refuse what does not go together. Raises a usage error."""
+def _check_files(inputs: list[str], output: str | None) -> None:
+    """Refuse files that are plainly not what is asked for. Raises a usage error."""
+    kinds = [_kind(name) for name in inputs]
     if len(inputs) > 2:
         raise typer.BadParameter(
             f"{len(inputs)} files are too many: give a manifest, or a picture and a sound"
         )
+    if kinds == ["audio", "image"]:
+        raise typer.BadParameter("the picture comes first: sonic render face.png talk.wav")
+    if len(inputs) == 1 and kinds[0] in ("image", "audio", "video"):
+        raise typer.BadParameter(
+            f"{inputs[0]} is no manifest; one video needs a picture and a sound: "
+            "sonic render face.png talk.wav"
+        )
+    if len(inputs) == 1 and output is not None and _kind(output) == "video":
+        raise typer.BadParameter(
+            f"of a manifest, --output is a folder, and {output} is called like a video"
+        )
+
+
+def _kind(name: str) -> str:
+    return (mimetypes.guess_type(name)[0] or "").partition("/")[0]
+
+
+def _check_options(
+    inputs: list[str], cells: Mapping[str, str | None], previews: bool, selects: bool
+) -> None:
+    """Refuse what does not go together. Raises a usage error."""
     if len(inputs) == 2 and previews:
         raise typer.BadParameter("previews are those of a manifest; for one video, use --end 3")
     if len(inputs) == 2 and selects:

@@ -28,7 +28,7 @@ from flows.planning.checking import (
 from flows.planning.estimator import Estimator
 from flows.preflight.outputs import require_own_tables
 from flows.preflight.previews import check_previews
-from flows.rows.config import RenderConfig, load_preset
+from flows.rows.config import RenderConfig, load_config
 from flows.rows.manifest import Manifest, open_manifest
 from flows.rows.plan import work_in_words
 from flows.rows.rows import passed_through
@@ -188,14 +188,13 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
 
 def config_of(request: RunRequest) -> RenderConfig:
     """Load the preset of a request with the overrides of the request. Raises ConfigError."""
-    config = load_preset(request.preset, request.settings)
+    config = load_config(
+        request.preset, request.settings, work=request.work, overwrite=request.overwrite
+    )
+    if not request.confine or config.confine_to is not None:
+        return config
     root = request.output_folder or addresses.folder_of(request.manifest)
-    said = {
-        "work": request.work,
-        "overwrite": request.overwrite or None,
-        "confine_to": root if request.confine and config.confine_to is None else None,
-    }
-    return config.model_copy(update={key: said[key] for key in said if said[key] is not None})
+    return config.model_copy(update={"confine_to": root})
 
 
 def _run(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> int:

@@ -38,7 +38,6 @@ def render_video(cells: Mapping[str, str | None], config: RenderConfig, terminal
         return EXIT_FAILED
     output = str(cells["output"])
     name = addresses.printable(addresses.name_of(output))
-    terminal.say(f"{name}: checking the picture and the sound")
     if not exists(output) and _has_processes(config):  # imports go on while inputs are checked
         prepare(WORKER)
     outcome = _checked(cells, config)

@@ -162,6 +162,15 @@ def load_preset(preset: str, changes: Sequence[str] = ()) -> RenderConfig:
     return config
 
 
+def load_config(
+    preset: str, settings: Sequence[str], *, work: str | None, overwrite: bool
+) -> RenderConfig:
+    """Read a preset as `load_preset` does; `work` and `overwrite` are those of the command."""
+    config = load_preset(preset, settings)
+    said = {"work": work, "overwrite": overwrite or None}
+    return config.model_copy(update={key: said[key] for key in said if said[key] is not None})
+
+
 def _problem(entry: "ErrorDetails") -> str:
     """Say what is wrong with a key, and which one it may mean."""
     key = ".".join(map(str, entry["loc"]))

@@ -7,6 +7,7 @@ command: those say more on a machine that is not idle. `--tree` measures another
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,8 @@ def moments(arguments: list[str], folder: Path, tree: Path) -> Iterator[tuple[st
     command = [sys.executable, "-m", "flows", "render", *arguments, "--json-lines", "--no-report"]
     environment = os.environ | {MARK: mark, "PYTHONPATH": str(tree)}
     seen: set[str] = set()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before_s = used.ru_utime + used.ru_stime
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE) as run:
         assert run.stdout
         last = Moment(0.0, 0.0)
@@ -67,7 +70,8 @@ def moments(arguments: list[str], folder: Path, tree: Path) -> Iterator[tuple[st
                 if name not in seen:
                     seen.add(name)
                     yield name, last
-    yield "last line", last
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # what has ended is no longer in /proc
+    yield "the end", Moment(time.monotonic() - started_s, used.ru_utime + used.ru_stime - before_s)
     if run.returncode:
         raise SystemExit(f"the command ended with {run.returncode}")
 

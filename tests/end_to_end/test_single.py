@@ -49,7 +49,6 @@ def test_it_has_the_bits_of_its_row_in_a_manifest_and_each_finds_the_other(
     preset = bench.preset("here", cluster={"workers": 2})
     status, text = rendered(preset, tmp_path / "alone.mp4", CELLS)
     assert status == 0
-    assert text.splitlines()[0] == "alone.mp4: checking the picture and the sound"
     assert NOTICE in text
     assert "denoising, step 0 of 2" in text
     assert "prefect" not in text.lower()
@@ -91,6 +90,10 @@ def test_the_video_is_called_after_the_sound_unless_it_has_a_name(tmp_path: Path
     [
         (["a.csv", "--seed", "3"], "--seed is for one video"),
         (["a.png", "b.wav", "c.wav"], "3 files are too many"),
+        (["b.wav", "a.png"], "the picture comes first"),
+        (["a.png"], "a.png is no manifest"),
+        (["a.csv", "-o", "a.mp4"], "--output is a folder"),
+        (["a.png", "b.wav", "--rows", "a"], "one video has no rows"),
         (["a.png", "b.wav", "--preview"], "previews are those of a manifest"),
     ],
 )

@@ -32,6 +32,7 @@ def undisturbed(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> str:
     output = tmp_path_factory.mktemp("undisturbed") / "a.mp4"
     with terminal(*command(bench, output)) as run:
         assert run.wait() == 0, run.text
+        assert run.text.startswith('{"event": "message", "text": "checking ')
     return sha256(output)
 
 
