@@ -34,10 +34,7 @@ def launch(
     """Render the planned rows; ledger and journal take what becomes of each as it is known."""
     terminal.say("starting Prefect and the workers")
     prefect.start()
-    from prefect import tags
-
     from cluster.video.pools import open_pool
-    from flows.pipeline.flows import render_manifest
     from flows.pipeline.runs import ManifestRun
 
     most = most_workers(
@@ -46,11 +43,13 @@ def launch(
         rows_in_flight=config.rows_in_flight or MAX_ROWS,
     )
     tally = Tally.of(row.plan for row in ledger.planned())
-    with (
-        open_pool(config.cluster, config.models, most=most, watch=watched) as pool,
-        open_reporter(terminal, tally, pool) as reporter,
-        tags(*labels.tags),
-    ):
+    with open_pool(config.cluster, config.models, most=most, watch=watched) as pool:
         prefect.wait()
-        run = ManifestRun(config, pool, reporter, ledger, journal, leases, labels.report)
-        render_manifest(labels.name, run)
+        # Now: of two threads that import one package, one may find half of it.
+        from prefect import tags
+
+        from flows.pipeline.flows import render_manifest
+
+        with open_reporter(terminal, tally, pool) as reporter, tags(*labels.tags):
+            run = ManifestRun(config, pool, reporter, ledger, journal, leases, labels.report)
+            render_manifest(labels.name, run)

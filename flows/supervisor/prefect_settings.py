@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock, Thread
@@ -29,6 +30,7 @@ _DEFAULTS = {
 }
 _SERVER = "prefect.server.api.server:create_app"  # of its command line
 _WATCHED: set[int] = set()
+_IMPORTED = ("prefect.flows", "prefect.tasks", "prefect.artifacts")
 _CHOICES = {"PREFECT_HOME", "PREFECT_API_URL", "PREFECT_PROFILE"}
 
 
@@ -87,7 +89,10 @@ def prefect_running() -> Iterator[None]:
 
 
 class EarlyPrefect:
-    """Prefect, started in the background as soon as it is known that something will be rendered."""
+    """Prefect, started in the background as soon as it is known that something will be rendered.
+
+    Until it has been waited for, nobody else may import Prefect.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -118,6 +123,8 @@ class EarlyPrefect:
 
     def _start(self) -> None:
         try:
+            for name in _IMPORTED:
+                import_module(name)
             self._stack.enter_context(prefect_running())
         except BaseException as error:  # raised where it is waited for
             self._error = error
