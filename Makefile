@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render evaluate test test-all test-faults test-ui check lint types parity bench proof setup docs clean evaluate-sketch train-sketch train-portrait-decoder train-bundle
+.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz parity bench proof setup docs clean evaluate-sketch train-sketch train-portrait-decoder train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -76,6 +76,9 @@ lint: $(DEV)
 
 types: $(DEV)
 	@$(BIN)/mypy sonic_ops cluster flows training tests
+
+fuzz: $(DEV)  ## read files that are nearly right, and say what breaks: make fuzz [KIND=csv] [COUNT=300] [SEED=0]
+	@$(BIN)/python -m tests.fuzz --kind "$(KIND)" --count "$(or $(COUNT),300)" --seed "$(or $(SEED),0)"
 
 parity: $(DEV)  ## compare with golden cases of the released model: make parity [CASES=folder]
 	@$(BIN)/python -m tests.parity "$(or $(CASES),tests/golden/parity)"

@@ -41,6 +41,12 @@ def _python_value(value: pa.Scalar) -> Any:
 
 
 def _nearly(value: pa.Scalar) -> Any:
+    if hasattr(value, "as_buffer"):  # a text that is not UTF-8
+        return bytes(value.as_buffer())
+    return _nearly_time(value)
+
+
+def _nearly_time(value: pa.Scalar) -> Any:
     """Return a time of day or a duration without its nanoseconds.
 
     Other times as text, all digits.

@@ -71,8 +71,11 @@ def encoding_of(blocks: Iterable[bytes], language: str | None = None) -> Encodin
         return Encoding("utf-8", "surrogateescape")
     name = _legacy(sample, language)
     words = _WORDS.get(name, name.replace("cp", "Windows-"))
+    # A byte that means nothing there is one bad row, and no reason to refuse the others.
     return Encoding(
-        name, note=f"not in UTF-8: read as {words}; if letters are wrong, save as UTF-8"
+        name,
+        "surrogateescape",
+        note=f"not in UTF-8: read as {words}; if letters are wrong, save as UTF-8",
     )
 
 
