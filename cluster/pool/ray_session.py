@@ -2,9 +2,10 @@
 
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 
 import ray
@@ -22,8 +23,9 @@ def ray_running(config: ClusterConfig, watch: Watch) -> Iterator[None]:
         return
     programs = () if config.address else ("gcs/gcs_server ", "raylet/raylet ")
     try:
-        with watch("Ray", *programs):
+        with ExitStack() as stack, watch("Ray", *programs):
             _start_ray(config)
+            stack.callback(_leave, _session(config))
             yield
     except KeyboardInterrupt:  # to leave takes seconds: Ray does so itself when the process ends
         raise
@@ -31,6 +33,19 @@ def ray_running(config: ClusterConfig, watch: Watch) -> Iterator[None]:
         ray.shutdown()
         raise
     ray.shutdown()
+
+
+def _session(config: ClusterConfig) -> str | None:
+    """Return the folder of sockets and logs of a Ray that was started here."""
+    node = ray._private.worker._global_node
+    return None if config.address or node is None else str(node.get_session_dir_path())
+
+
+def _leave(session: str | None) -> None:
+    """Leave Ray and remove its folder, which Ray never does."""
+    ray.shutdown()
+    if session is not None:
+        shutil.rmtree(session, ignore_errors=True)
 
 
 def _start_ray(config: ClusterConfig) -> None:

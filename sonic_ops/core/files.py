@@ -23,6 +23,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from sonic_ops.core.errors import ConfigError, MissingFileError, RenderError
+from sonic_ops.core.hosts import require_public
 from sonic_ops.core.near_names import meant
 from sonic_ops.core.shown import without_secrets
 
@@ -89,9 +90,11 @@ def _filesystem(address: str) -> tuple[AbstractFileSystem, str]:
     """Return the store of an address; `::` is part of a name unless it chains stores."""
     if not is_remote(address):
         return LocalFileSystem(), local_path(address)
+    for link in re.findall(r"https?://[^/?#]*", address, re.IGNORECASE):
+        require_public(link)
     chained = address.split("::")[1:]
     for link in chained:
-        if "://" in link and not is_remote(link):
+        if "://" in link and not is_remote(link):  # a chain that ends here
             _require_file(local_path(link))
     if all("://" in link or link in fsspec.available_protocols() for link in chained):
         return cast("tuple[AbstractFileSystem, str]", fsspec.url_to_fs(address))

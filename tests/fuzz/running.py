@@ -122,8 +122,6 @@ def _watch(event: str, args: tuple[Any, ...], folder: str, touched: list[str]) -
 
 
 def _is_allowed(path: str, folder: str) -> bool:
-    return (
-        path.startswith((f"{folder}/", "/dev/null"))
-        or "__pycache__" in path
-        or not path.startswith("/")
-    )
+    """Return whether a path is in the folder, or what Python itself writes."""
+    is_ours = f"{path}/".startswith((f"{folder}/", "/dev/null/"))
+    return is_ours or "__pycache__" in path or not path.startswith("/")
