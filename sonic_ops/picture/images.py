@@ -19,7 +19,16 @@ from sonic_ops.picture.video_frames import film_size, is_film, pictures_every
 
 # What Pillow raises for files that are damaged; it warns of large ones, and tests make that raise.
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_DAMAGE = (OSError, RuntimeError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
+_DAMAGE = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    struct.error,
+)
 pillow_heif.register_heif_opener()  # photos of phones
 _FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 SEARCHED_S = 60.0  # of a film for a picture that is wanted
