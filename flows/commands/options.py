@@ -22,7 +22,8 @@ GROUP: Final[dict[str, Any]] = {
 PRESET_PANEL = "Preset"
 ROWS_PANEL = "Which rows"
 ROW_PANEL = "What a column of a manifest says, for one video"
-IN_ARGUMENTS = ("id", "portrait", "audio", "output")
+IN_ARGUMENTS = ("id", "portrait", "audio", "output", "video", "length")
+"""Columns without an option: arguments say them, or `sonic dub` does, as for films."""
 
 Manifest = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="CSV, Excel, Parquet, JSON Lines: a path or URL.")
