@@ -56,7 +56,7 @@ def render(
         bool, typer.Option("--json-lines", help="Print everything as JSON, one object per line.")
     ] = False,
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Do not measure the videos or write report.html.")
+        bool, typer.Option("--no-report", help="Do not write report.html.")
     ] = False,
     preview: Annotated[
         bool,

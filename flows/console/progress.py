@@ -4,6 +4,8 @@ The table that moves is in `watch.py`.
 """
 
 import time
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Protocol
@@ -12,6 +14,7 @@ from flows.console.terminal import Terminal
 from flows.console.units import clock
 from flows.rows.planned import PlannedRow
 from flows.state.results import RowResult
+from sonic_ops.core.constants import FAILED, LOOK, READY, VERDICTS
 
 LINE_INTERVAL_S = 5.0
 FIRST_GUESS = 0.08
@@ -141,7 +144,7 @@ def say_outcome(result: RowResult, terminal: Terminal) -> None:
     """Say what became of a row."""
     if terminal.form == "json-lines":
         terminal.tell("row-ended", **result.to_write())
-    elif result.status == "failed":
+    elif FAILED in (result.status, result.verdict):
         terminal.warn(outcome_in_words(result))
     else:
         terminal.say(outcome_in_words(result))
@@ -155,4 +158,28 @@ def outcome_in_words(result: RowResult) -> str:
         where = f" ({result.place})" if result.place else ""
         return f"{result.id}: failed{where}: {result.error}. {result.remedy}"
     seconds = f"{result.video_s or 0:.2f} s of video in {clock(result.wall_s or 0)}"
-    return f"{result.id}: done: {seconds}" + (f" ({result.notes})" if result.notes else "")
+    said = f"{result.id}: done: {seconds}" + (f" ({result.notes})" if result.notes else "")
+    return f"{said}; {verdict_in_words(result)}" if result.verdict else said
+
+
+def verdict_in_words(result: RowResult) -> str:
+    """Say the verdict of a row, with its reason unless it is ready."""
+    return READY if result.verdict == READY else f"{result.verdict}: {result.reason}"
+
+
+def say_verdicts(results: Callable[[], Iterable[RowResult]], terminal: Terminal) -> None:
+    """Count the verdicts, then repeat every row that is not ready, those that failed first.
+
+    None of them hides in a count, however many there are.
+    """
+    counts = Counter(result.verdict for result in results() if result.verdict)
+    if counts:
+        shown = ", ".join(f"{counts[kind]:,} {kind}" for kind in reversed(VERDICTS) if counts[kind])
+        terminal.say(f"verdicts: {shown}")
+    for result in results():
+        if result.verdict == FAILED:
+            remedy = f". {result.remedy}" if result.remedy else ""
+            terminal.warn(f"  {result.id or result.place}: {verdict_in_words(result)}{remedy}")
+    for result in results():
+        if result.verdict == LOOK:
+            terminal.say(f"  {result.id}: {verdict_in_words(result)}")

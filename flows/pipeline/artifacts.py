@@ -21,6 +21,7 @@ from prefect.artifacts import (
 
 from flows.addresses import is_remote, name_of, printable
 from flows.state.results import RowResult
+from sonic_ops.core.constants import FAILED, LOOK, READY
 from sonic_ops.core.files import reached
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,10 @@ SIGNED_S = 7 * 24 * 3600
 SHOWN_ROWS = 500
 """Rows of the table: the server keeps it as one text. The results file has them all."""
 
-_COLUMNS = ("id", "status", "output", "video_s", "wall_s", "provenance", "error", "remedy", "notes")
+_COLUMNS = (
+    "id", "verdict", "reason", "status", "output", "video_s", "wall_s", "provenance", "remedy",
+    "notes",
+)  # fmt: skip
 
 
 class Shown:
@@ -57,14 +61,20 @@ class Shown:
 
 
 def show_results(manifest: str, results: Callable[[], Iterator[RowResult]]) -> None:
-    """Show a table of the results, failed rows first."""
-    failed = (result for result in results() if result.status == "failed")
-    others = (result for result in results() if result.status != "failed")
-    rows = [*islice(failed, SHOWN_ROWS)]
-    rows += islice(others, SHOWN_ROWS - len(rows))
+    """Show a table of the results."""
+    rows = worst_first(results)
     table = [{name: _shown(getattr(result, name)) for name in _COLUMNS} for result in rows]
     with _harmless():
         create_table_artifact(table, key_of("results", manifest), f"Results of {manifest}")
+
+
+def worst_first(results: Callable[[], Iterator[RowResult]]) -> list[RowResult]:
+    """Choose the rows of the table: what failed first, then what somebody should look at."""
+    rows: list[RowResult] = []
+    for kinds in ({FAILED}, {LOOK}, {READY, None}):
+        found = (result for result in results() if result.verdict in kinds)
+        rows += islice(found, SHOWN_ROWS - len(rows))
+    return rows
 
 
 def _shown(value: object) -> object:

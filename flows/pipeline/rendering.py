@@ -34,7 +34,7 @@ from flows.pipeline.tasks import (
     stitch,
 )
 from flows.rows.planned import PlannedRow
-from flows.state.outcome import Rendered, Spent, done, elsewhere, failed, skipped
+from flows.state.outcome import Rendered, Spent, done, elsewhere, failed, settle, skipped
 from flows.state.receipts import finished_result, lease_target
 from flows.state.results import RowResult
 from sonic_ops.core.errors import (
@@ -176,7 +176,10 @@ def _settled(run: Run, planned: PlannedRow, outcome: object, spent: Spent) -> Ro
     if isinstance(outcome, InWorkElsewhereError):
         result = elsewhere(planned, outcome)
     elif isinstance(outcome, Rendered):
-        result = done(planned, outcome, spent, run.leases, keep_work=run.config.keep_work)
+        from flows.report.judging import judged  # late: it loads what measures videos
+
+        result = judged(done(planned, outcome, spent))
+        result = settle(planned, result, spent, run.leases, keep_work=run.config.keep_work)
     else:
         assert isinstance(outcome, BaseException)
         result = failed(planned, outcome, spent)

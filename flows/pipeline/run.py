@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from flows import addresses
+from flows.console.progress import say_verdicts
 from flows.console.terminal import Terminal
 from flows.planning.calibration import load_calibration
 from flows.planning.checking import (
@@ -312,6 +313,7 @@ def say_summary(counts: Counter[str], rows: _Rows, terminal: Terminal) -> None:
     if counts["skipped"] != counts.total():
         shown = ("done", "skipped", "failed", "elsewhere", "waiting", NOT_SELECTED)
         terminal.say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))
+    say_verdicts(rows.ledger.results, terminal)
     if counts["elsewhere"]:
         terminal.say("another command is at work on some rows; run this again when it has ended")
 

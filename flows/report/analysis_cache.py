@@ -21,12 +21,13 @@ from sonic_ops.core.files import fetched, written
 from sonic_ops.core.formats import format_of
 from sonic_ops.picture.portrait import load_portrait
 from sonic_ops.quality.analysis import Curves, VideoAnalysis, analyse_video
+from sonic_ops.quality.defects import Defects
 from sonic_ops.quality.measures import Measures, Part
 from sonic_ops.quality.seams import KeyChange
 from sonic_ops.quality.syncing import with_syncnet
 from sonic_ops.quality.syncnet import SyncNetScorer, load_scorer
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Raised when what is kept, or how it is measured, changes."""
 FOLDER: Final = "analysis"
 
@@ -147,6 +148,7 @@ def _analysis_from(content: Mapping[str, Any]) -> VideoAnalysis:
         "keys": tuple(
             KeyChange(key["frame"], key["at"], tuple(key["beside"])) for key in content["keys"]
         ),
+        "defects": Defects(**content["defects"]),
         "parts": tuple(parts),
         "curves": Curves(**curves),
     }

@@ -37,7 +37,7 @@ class ColumnHead:
 COLUMNS: Final = (
     ColumnHead("Row"),
     ColumnHead("Id", "text"),
-    ColumnHead("Status", "text"),
+    ColumnHead("Verdict", "text"),
     ColumnHead("Length, s"),
     *(ColumnHead(ENTRY[n].label, title=f"{ENTRY[n].unit}; {ENTRY[n].good}") for n in IN_TABLE),
     ColumnHead("Wall, s", title="from the start of the row to its end"),

@@ -16,9 +16,11 @@ from flows import addresses
 from flows.report.drawing import Chart, Line, bands, line, voiced_path, wave_path
 from flows.report.timings import StageBar, Timeline
 from flows.state.results import RowResult
+from sonic_ops.core.constants import VERDICTS
 from sonic_ops.quality.analysis import VideoAnalysis
 from sonic_ops.quality.catalogue import ENTRIES, Entry
 from sonic_ops.quality.measures import Measures, Part
+from sonic_ops.quality.verdict import Verdict
 
 IN_TABLE: Final = ("lip_sync", "lip_lag_ms", "sharpness_pct", "colour_drift", "seam_ratio")
 """Figures that have a column of their own."""
@@ -31,12 +33,14 @@ DRIFT: Final = (
     "head_motion",
     "syncnet_confidence",
 )
+STATES: Final = (*VERDICTS, "elsewhere", "waiting")
+"""What a row can be, the worst first."""
 PICTURES: Final = (".gif", ".webp")
 
 ENTRY: Final = {entry.name: entry for entry in ENTRIES}
 """Figures by their names."""
 _SAID_ELSEWHERE: Final = {
-    "row", "id", "status", "error_class", "error", "remedy", "output", "notes",
+    "row", "id", "status", "verdict", "reason", "error_class", "error", "remedy", "output", "notes",
 }  # fmt: skip
 
 
@@ -61,6 +65,7 @@ class RowView:
     """One row of the page."""
 
     result: RowResult
+    verdict: Verdict | None
     notes: tuple[str, ...]
     cells: tuple[Cell, ...]
     words: str
@@ -81,6 +86,10 @@ class RowView:
     timeline: Timeline | None = None
 
     @property
+    def state(self) -> str:
+        return state_of(self.result, self.verdict)
+
+    @property
     def pictures(self) -> dict[str, str]:
         """Data addresses of the pictures; none without an analysis."""
         if self.analysis is None:
@@ -92,11 +101,17 @@ class RowView:
         }
 
 
+def state_of(result: RowResult, verdict: Verdict | None) -> str:
+    """Return the verdict of a row, or its status while it has none."""
+    return verdict.kind if verdict else result.status
+
+
 def view_of(
     result: RowResult,
     extras: Mapping[str, object],
     folder: str,
     *,
+    verdict: Verdict | None = None,
     analysis: VideoAnalysis | None = None,
     problem: str | None = None,
     stages: Sequence[StageBar] = (),
@@ -107,9 +122,10 @@ def view_of(
     entries = () if analysis is None else _entries(analysis.measures)
     return RowView(
         result=result,
+        verdict=verdict,
         notes=tuple(note for note in result.notes.split("; ") if note),
         cells=_cells(result, analysis),
-        words=_words(result, extras),
+        words=_words(result, verdict, extras),
         link=link_to(output, folder) if analysis or output.lower().endswith(PICTURES) else None,
         is_picture=output.lower().endswith(PICTURES),
         facts=_facts(result, extras),
@@ -127,9 +143,10 @@ def view_of(
     )
 
 
-def _words(result: RowResult, extras: Mapping[str, object]) -> str:
+def _words(result: RowResult, verdict: Verdict | None, extras: Mapping[str, object]) -> str:
+    judged = (verdict.kind, verdict.reason) if verdict else ()
     own = (result.id, result.status, result.output, result.notes, result.error_class, result.error)
-    return " ".join(str(text) for text in (*own, *extras.values()) if text).lower()
+    return " ".join(str(text) for text in (*own, *judged, *extras.values()) if text).lower()
 
 
 def link_to(output: str, folder: str) -> str | None:

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -24,9 +24,10 @@ from flows.report.analysis_cache import (
     truth_of,
 )
 from flows.report.figures import Figures, FigureTable, open_table
+from flows.report.judging import unmeasurable, verdict_of
 from flows.report.page import Summary, Tile, write_page
 from flows.report.timings import stages_of, timeline_of
-from flows.report.views import ENTRY, IN_TABLE, RowView, shown, view_of
+from flows.report.views import ENTRY, IN_TABLE, STATES, RowView, shown, state_of, view_of
 from flows.state.receipts import received_timings
 from flows.state.results import (
     BATCH_ROWS,
@@ -37,10 +38,12 @@ from flows.state.results import (
     report_address,
     result_from,
 )
-from sonic_ops.core.errors import ManifestError, SonicError
-from sonic_ops.core.files import fetched, reason_of, storage_fault, written
+from sonic_ops.core.constants import VERDICTS
+from sonic_ops.core.errors import ManifestError
+from sonic_ops.core.files import fetched, storage_fault, written
 from sonic_ops.quality.analysis import VideoAnalysis
 from sonic_ops.quality.syncnet import SyncNetScorer
+from sonic_ops.quality.verdict import Verdict
 
 SAY_EVERY_S: Final = 10.0
 MAX_DETAILED: Final = 1000
@@ -68,7 +71,7 @@ def write_report(
             gallery = Gallery(say, None if syncnet is None else open_scorer(syncnet))
             with written(measures_address(results)) as path, open_table(path) as figures:
                 total = _summed(_lines(results, table), gallery, figures, folder)
-            rows = _rows(_lines(results, table), gallery, folder)
+            rows = _rows(lambda: _lines(results, table), total, gallery, folder)
             with written(target) as path:
                 write_page(path, _summary(results, total), rows)
     except OSError as error:
@@ -98,16 +101,12 @@ class Gallery:
                 return known
             return self._new(result, known)
         except Exception as error:  # the report of the other rows is worth more than a stop
-            is_known = isinstance(error, SonicError | OSError)
-            said = reason_of(error) if is_known else repr(error)
-            name = addresses.name_of(output)
-            self.problems[output] = f"The video {name} could not be measured: {said}"
+            self.problems[output] = unmeasurable(result, error)
             return None
 
-    def problem_of(self, *results: RowResult | None) -> str | None:
-        """Return why the first unmeasurable video could not be measured."""
-        outputs = (result.output for result in results if result is not None)
-        return next((self.problems[o] for o in outputs if o in self.problems), None)
+    def problem_of(self, result: RowResult | None) -> str | None:
+        """Return why the video of a row could not be measured, if so."""
+        return None if result is None else self.problems.get(result.output or "")
 
     def _new(self, result: RowResult, known: VideoAnalysis | None) -> VideoAnalysis:
         analysis = analyse(result, known, self.scorer)
@@ -129,7 +128,9 @@ def _key(result: RowResult) -> str:
 
 @dataclass(slots=True)
 class _Total:
-    counts: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    verdicts: list[Verdict | None] = field(default_factory=list)
+    """Of all rows, in their order."""
     num_finished: int = 0
     num_marked: int = 0
     video_s: float = 0.0
@@ -155,13 +156,16 @@ def _lines(results: str, table: Path) -> Lines:
 def _summed(lines: Lines, gallery: Gallery, figures: FigureTable, folder: str) -> _Total:
     total = _Total()
     for result, extras in lines:
-        total.counts[result.status] += 1
         if result.status in FINISHED:
             total.num_finished += 1
             total.num_marked += result.provenance not in (None, NOT_MARKED)
             total.video_s += result.video_s or 0.0
             total.worker_s += result.worker_s or 0.0
-        if analysis := gallery.analyse_video(result):
+        analysis = gallery.analyse_video(result)
+        verdict = verdict_of(result, analysis, gallery.problem_of(result) or "")
+        total.verdicts.append(verdict)
+        total.states[state_of(result, verdict)] += 1
+        if analysis:
             truth = truth_of(result, extras, folder)
             seen = None if truth is None else gallery.analyse_video(truth)
             figures.add(result, analysis, seen)
@@ -169,9 +173,12 @@ def _summed(lines: Lines, gallery: Gallery, figures: FigureTable, folder: str) -
     return total
 
 
-def _rows(lines: Lines, gallery: Gallery, folder: str) -> Iterator[RowView]:
+def _rows(
+    lines: Callable[[], Lines], total: _Total, gallery: Gallery, folder: str
+) -> Iterator[RowView]:
+    """Yield what the page shows of each row: failures first, then what to look at."""
     num_detailed = 0
-    for result, extras in lines:
+    for verdict, (result, extras) in _worst_first(lines, total.verdicts):
         analysis, timings = None, _timings(result)
         if num_detailed < MAX_DETAILED:
             analysis = gallery.analyse_video(result)
@@ -180,11 +187,22 @@ def _rows(lines: Lines, gallery: Gallery, folder: str) -> Iterator[RowView]:
             result,
             extras,
             folder,
+            verdict=verdict,
             analysis=analysis,
-            problem=gallery.problem_of(result, truth_of(result, extras, folder)),
+            problem=gallery.problem_of(truth_of(result, extras, folder)),
             stages=stages_of(timings),
             timeline=timeline_of(timings),
         )
+
+
+def _worst_first(
+    lines: Callable[[], Lines], verdicts: Sequence[Verdict | None]
+) -> Iterator[tuple[Verdict | None, tuple[RowResult, dict[str, object]]]]:
+    """Go through the table once for every kind of verdict; rows that wait come last."""
+    for kind in (*VERDICTS, None):
+        for verdict, line in zip(verdicts, lines(), strict=True):
+            if (verdict.kind if verdict else None) == kind:
+                yield verdict, line
 
 
 def _timings(result: RowResult) -> Mapping[str, Any]:
@@ -209,13 +227,13 @@ def _summary(results: str, total: _Total) -> Summary:
         results=results,
         made_at=time.strftime("%Y-%m-%d %H:%M"),
         tiles=(
-            Tile("rows", f"{total.counts.total():,}"),
+            Tile("rows", f"{total.states.total():,}"),
             Tile("marked as made with AI", f"{total.num_marked:,} of {total.num_finished:,}"),
             Tile("seconds of video", f"{total.video_s:,.0f}"),
             Tile("worker seconds", f"{total.worker_s:,.0f}"),
             Tile("worker seconds per second of video", shown(per_s, 1)),
             *medians,
         ),
-        counts=sorted(total.counts.items()),
+        counts=[(state, total.states[state]) for state in STATES if total.states[state]],
         compared=total.figures.compared(),
     )

@@ -11,6 +11,7 @@ from flows.rows.planned import PlannedRow
 from flows.state.leases import Leases
 from flows.state.receipts import lease_target, write_receipt
 from flows.state.results import BUG_REMEDY, NOT_MARKED, RowResult, sentence_of
+from sonic_ops.core.constants import FAILED
 from sonic_ops.core.errors import InWorkElsewhereError, SonicError
 from sonic_ops.core.files import names_in, reason_of, remove_folder, written
 from sonic_ops.core.shown import without_secrets
@@ -35,15 +36,10 @@ class Rendered:
     video: VideoInfo
 
 
-def done(
-    planned: PlannedRow, rendered: Rendered, spent: Spent, leases: Leases, *, keep_work: bool
-) -> RowResult:
-    """Return the result of a finished row; write its receipt and remove its work folder.
-
-    Who has lost the lease of the row leaves the folder to the command that has it now.
-    """
+def done(planned: PlannedRow, rendered: Rendered, spent: Spent) -> RowResult:
+    """Make the result of a row whose video is finished."""
     offset_s, base = rendered.video.audio_offset_s, _base(planned, spent)
-    result = replace(
+    return replace(
         base,
         notes=_joined(base.notes, *rendered.video.notes),
         status="done",
@@ -55,6 +51,15 @@ def done(
         provenance=_provenance(rendered.video.provenance),
         attempts=spent.num_failures + 1,
     )
+
+
+def settle(
+    planned: PlannedRow, result: RowResult, spent: Spent, leases: Leases, *, keep_work: bool
+) -> RowResult:
+    """Write the receipt of a finished row and remove its work folder.
+
+    Who has lost the lease of the row leaves the folder to the command that has it now.
+    """
     try:
         write_receipt(result, spent.account)
         if not keep_work and leases.holds(lease_target(planned.row.output)):
@@ -91,6 +96,8 @@ def failed(planned: PlannedRow, error: BaseException, spent: Spent) -> RowResult
         said, remedy = _noted(planned, error), BUG_REMEDY
     return replace(
         _base(planned, spent),
+        verdict=FAILED,
+        reason=said,
         error_class=type(error).__name__,
         error=said,
         remedy=remedy,

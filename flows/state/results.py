@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from flows import addresses
 from flows.rows.rows import BadRow
+from sonic_ops.core.constants import FAILED
 from sonic_ops.core.errors import ManifestError, SonicError
 from sonic_ops.core.files import exists, open_own, printable, storage_fault, written
 from sonic_ops.core.shown import without_secrets
@@ -32,6 +33,8 @@ SCHEMA = pa.schema(
         ("row", pa.int64()),
         ("id", pa.string()),
         ("status", pa.string()),
+        ("verdict", pa.string()),
+        ("reason", pa.string()),
         ("error_class", pa.string()),
         ("error", pa.string()),
         ("remedy", pa.string()),
@@ -59,6 +62,7 @@ SCHEMA = pa.schema(
 class RowResult:
     """What became of one row; None where there is nothing to say.
 
+    `verdict` says whether the video can be used, `reason` why not, in one sentence.
     `video_s` is the length of the video, `wall_s` the time from the row's start to its end,
     `worker_s` what the workers spent on it, `planned_worker_s` what the plan said, where no part of
     it was done before, `peak_memory_mb` the most this process has held,
@@ -69,6 +73,8 @@ class RowResult:
     row: int
     id: str
     status: Status
+    verdict: str | None = None
+    reason: str | None = None
     error_class: str | None = None
     error: str | None = None
     remedy: str | None = None
@@ -90,7 +96,7 @@ class RowResult:
     place: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("error", "remedy", "portrait", "notes", "place"):
+        for name in ("reason", "error", "remedy", "portrait", "notes", "place"):
             if text := getattr(self, name):
                 object.__setattr__(self, name, without_secrets(text))
 
@@ -115,12 +121,15 @@ def result_from(content: Mapping[str, Any]) -> RowResult:
 
 def rejected(row: BadRow) -> RowResult:
     """Return the result of a row that was not rendered because of invalid cells."""
+    said = "; ".join(sentence_of(error) for error in row.errors)
     return RowResult(
         row=row.number,
         id=row.id,
         status="failed",
+        verdict=FAILED,
+        reason=said,
         error_class=type(row.errors[0]).__name__,
-        error="; ".join(sentence_of(error) for error in row.errors),
+        error=said,
         remedy=" ".join(error.remedy for error in row.errors),
         output=row.output or None,
         place=row.place,

@@ -49,3 +49,9 @@ MOTION_BEFORE_TOKENS: Final = 24
 
 BUCKET_GAIN: Final = 16.0
 BUCKET_OFFSET: Final = 16.0
+
+READY: Final = "ready"
+LOOK: Final = "look at it"
+FAILED: Final = "failed"
+VERDICTS: Final = (FAILED, LOOK, READY)
+"""What is said of a finished video, the worst first."""

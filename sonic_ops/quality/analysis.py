@@ -22,6 +22,7 @@ from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import AudioTooShortError, AudioUnreadableError
 from sonic_ops.media.inspection import probe_video
 from sonic_ops.quality.baselines import shuffled, still
+from sonic_ops.quality.defects import Defects, find_defects
 from sonic_ops.quality.frame_analysis import FrameAnalyser, Shown, Tracks, frames_of
 from sonic_ops.quality.measures import Measures, Part, length_error_ms, measure, measure_parts
 from sonic_ops.quality.seams import KeyChange, key_changes
@@ -62,6 +63,7 @@ class VideoAnalysis:
     length_error_ms: float | None
     has_face: bool
     measures: Measures
+    defects: Defects
     parts: tuple[Part, ...]
     still: Measures
     """Of the portrait, or the first frame, shown all the time."""
@@ -82,8 +84,8 @@ def analyse_video(video: Path, portrait_HW3: Bytes | None = None) -> VideoAnalys
     with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
         wav = sound_of(video, Path(scratch))
         speech = None if wav is None else analyse_speech(wav, info.num_frames, info.fps)
-        pause_N = None if speech is None else speech.pause_N
-        analyser = FrameAnalyser(info.fps, pause_N=pause_N, portrait_HW3=portrait_HW3)
+        rest_N = None if speech is None else speech.at_rest()
+        analyser = FrameAnalyser(info.fps, pause_N=rest_N, portrait_HW3=portrait_HW3)
         chosen = _chosen(analysed(analyser, frames_of(video)), info.num_frames)
         tracks = analyser.tracks()
         curves = _curves(tracks, speech, wav)
@@ -94,6 +96,7 @@ def analyse_video(video: Path, portrait_HW3: Bytes | None = None) -> VideoAnalys
         length_error_ms=length_error_ms(info),
         has_face=tracks.has_face,
         measures=found,
+        defects=find_defects(tracks, speech, is_even=probe_video(video, info.fps).is_constant_rate),
         parts=tuple(measure_parts(tracks, speech)),
         still=still(held_HW3, len(tracks), info.fps, speech, portrait_HW3),
         shuffled=shuffled(tracks, speech, found),

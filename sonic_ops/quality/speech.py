@@ -23,6 +23,7 @@ _SPAN_SAMPLES: Final = 1280
 _VOICE_HZ: Final = (300, 3000)
 _RANGE_DB: Final = 40.0
 _LOUD_PERCENTILE: Final = 95
+_QUIET_PERCENTILE: Final = 10
 _BLOCK: Final = 1000
 
 
@@ -33,6 +34,12 @@ class Speech:
     voice_db_N: NDArray[np.float32]
     pause_N: NDArray[np.bool_]
     prosody: Prosody
+
+    def at_rest(self) -> NDArray[np.bool_]:
+        """Tell when a mouth is taken to be at rest: N. Without a pause, in the quietest tenth."""
+        if self.pause_N.any():
+            return self.pause_N
+        return np.asarray(self.voice_db_N <= np.percentile(self.voice_db_N, _QUIET_PERCENTILE))
 
 
 def analyse_speech(wav: Path, num_frames: int, fps: Fraction) -> Speech:

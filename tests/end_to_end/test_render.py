@@ -109,6 +109,18 @@ def test_results_have_a_line_per_row(ran: Ran, folder: Path) -> None:
     assert (lost["status"], lost["error_class"]) == ("failed", "MissingFileError")
 
 
+def test_every_row_has_a_verdict_and_what_is_not_ready_is_repeated_at_the_end(
+    ran: Ran, folder: Path
+) -> None:
+    lost, ada = ran.results["lost"], ran.results["ada"]
+    assert (lost["verdict"], lost["reason"]) == ("failed", lost["error"])
+    assert ada["verdict"] in {"look at it", "failed"}  # its weights are random numbers
+    end = ran.text[ran.text.index("verdicts: ") :]
+    assert f"  lost: failed: {lost['error']}. {lost['remedy']}" in end
+    assert f"  ada: {ada['verdict']}: {ada['reason']}" in end
+    assert (folder / "out" / ".sonic" / "analysis" / "ada.mp4.json").is_file()
+
+
 def test_progress_says_stage_step_and_frames(ran: Ran) -> None:
     assert "ada: denoising, step " in ran.text
     assert "of 10 frames decoded" in ran.text

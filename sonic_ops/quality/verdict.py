@@ -1,0 +1,132 @@
+"""Judge a finished video by its figures: ready, look at it, or failed, and why.
+
+Every figure has two bars. Beyond the first one a person should look at the video, beyond the second
+one it is of no use. `tests/bench/RESULTS.md` says how often they err.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sonic_ops.core.constants import FAILED, LOOK, READY, VERDICTS
+from sonic_ops.quality.analysis import VideoAnalysis
+
+MAX_LAG_MS: Final = 40.0
+LATE_MS, EARLY_MS = 90.0, 185.0
+"""Sound this much before, or after, the lips is not acceptable: ITU-R BT.1359-1."""
+MIN_SYNC, NO_SYNC = 0.3, 0.2
+"""Lip sync of mouths that follow the speech, and of those that do not."""
+MAX_LENGTH_ERROR_MS: Final = 40.0
+MAX_COLOUR, LOST_COLOUR = 1.0, 5.0
+SOFT_PCT, BLURRED_PCT = 60.0, 40.0
+LIKE, UNLIKE = 0.88, 0.8
+MAX_SILENCE: Final = 0.5
+HELD_S, FROZEN_S = 0.2, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a video can be used, and the reason in one sentence without its full stop."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a video."""
+
+    kind: str
+    said: str
+
+
+def judge(analysis: VideoAnalysis) -> Verdict:
+    """Compare the figures of a video with their bars; what is worst is said first."""
+    found = [finding for check in _CHECKS for finding in check(analysis)]
+    if not found:
+        return Verdict(READY, "sync, length, colours, sharpness and face are within their bars")
+    found.sort(key=lambda finding: VERDICTS.index(finding.kind))
+    return Verdict(found[0].kind, "; ".join(finding.said for finding in found))
+
+
+def _file(analysis: VideoAnalysis) -> Iterator[Finding]:
+    error_ms = analysis.length_error_ms
+    if error_ms is None:
+        yield Finding(LOOK, "it has no sound")
+    elif abs(error_ms) > MAX_LENGTH_ERROR_MS:
+        than = "longer" if error_ms > 0 else "shorter"
+        yield Finding(FAILED, f"the picture is {abs(error_ms):.0f} ms {than} than the sound")
+    if not analysis.defects.is_even:
+        yield Finding(FAILED, "frames are missing: they are not evenly spaced in time")
+
+
+def _sync(analysis: VideoAnalysis) -> Iterator[Finding]:
+    sync, lag_ms = analysis.measures.lip_sync, analysis.measures.lip_lag_ms
+    if sync is None:
+        if analysis.length_error_ms is not None:
+            yield Finding(LOOK, "lip sync cannot be measured: the speech is too short or too quiet")
+    elif lag_ms is None:
+        kind = FAILED if sync < NO_SYNC else LOOK
+        yield Finding(kind, f"the mouth does not follow the speech (r = {sync:.2f})")
+    else:
+        yield from _lag(lag_ms)
+        if sync < MIN_SYNC and abs(lag_ms) <= MAX_LAG_MS:
+            yield Finding(LOOK, f"the mouth hardly follows the speech (r = {sync:.2f})")
+
+
+def _lag(lag_ms: float) -> Iterator[Finding]:
+    if abs(lag_ms) <= MAX_LAG_MS:
+        return
+    kind = FAILED if lag_ms > LATE_MS or lag_ms < -EARLY_MS else LOOK
+    when = "after" if lag_ms > 0 else "before"
+    yield Finding(kind, f"the lips move {abs(lag_ms):.0f} ms {when} the sound")
+
+
+def _parts(analysis: VideoAnalysis) -> Iterator[Finding]:
+    """Look at every 30 s: what drifts is right at first."""
+    for part in analysis.parts if len(analysis.parts) > 1 else ():
+        lag_ms, sync = part.measures.lip_lag_ms, part.measures.lip_sync or 0.0
+        if lag_ms is not None and sync >= MIN_SYNC and abs(lag_ms) > MAX_LAG_MS:
+            for finding in _lag(lag_ms):
+                yield Finding(finding.kind, f"{finding.said} from {_clock(part.start_s)} on")
+            return
+
+
+def _motion(analysis: VideoAnalysis) -> Iterator[Finding]:
+    held_s, at = analysis.defects.held_s, _clock(analysis.defects.held_at_s)
+    if held_s >= HELD_S:
+        kind = FAILED if held_s >= FROZEN_S else LOOK
+        yield Finding(kind, f"the picture stands still for {held_s:.1f} s at {at}")
+    silence = analysis.measures.silence
+    if silence is not None and silence > MAX_SILENCE:
+        yield Finding(LOOK, f"the mouth moves in pauses ({100 * silence:.0f} % as in speech)")
+
+
+def _picture(analysis: VideoAnalysis) -> Iterator[Finding]:
+    soft, at = analysis.defects.softest_pct, _clock(analysis.defects.softest_at_s)
+    if soft is not None and soft < SOFT_PCT:
+        kind = FAILED if soft < BLURRED_PCT else LOOK
+        yield Finding(kind, f"the face is blurred at {at} ({soft:.0f} % of its sharpness)")
+    drift = max(part.measures.colour_drift for part in analysis.parts)
+    if drift > MAX_COLOUR:
+        kind = FAILED if drift > LOST_COLOUR else LOOK
+        yield Finding(kind, f"the colours change (dE = {drift:.1f})")
+
+
+def _face(analysis: VideoAnalysis) -> Iterator[Finding]:
+    like = analysis.measures.likeness
+    if not analysis.has_face:
+        yield Finding(LOOK, "no face was found, so the middle of the picture was measured")
+    elif like < LIKE:
+        kind = FAILED if like < UNLIKE else LOOK
+        yield Finding(kind, f"the face is unlike that of the portrait (likeness {like:.2f})")
+
+
+_CHECKS: Final[tuple[Callable[[VideoAnalysis], Iterator[Finding]], ...]] = (
+    _file, _sync, _parts, _motion, _picture, _face,
+)  # fmt: skip
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
