@@ -1,5 +1,8 @@
 """Numbers as people read them."""
 
+DAY_S = 86_400.0
+DAYS_FROM_S = 2 * DAY_S
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -13,7 +16,9 @@ def size_in_words(size_bytes: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds: 42 s, 3:05, 1:02:03."""
+    """Seconds: 42 s, 3:05, 1:02:03, 2.5 days."""
+    if seconds >= DAYS_FROM_S:
+        return f"{seconds / DAY_S:,.1f} days"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -23,6 +28,7 @@ def clock(seconds: float) -> str:
 
 
 def hours(seconds: float) -> str:
-    """Hours of work: 0.004 h, 12.5 h."""
+    """Hours of work: 0.004 h, 12.5 h, 72.0 h (3.0 days)."""
     value = seconds / 3600
-    return f"{value:.3f} h" if value < 1 else f"{value:,.1f} h"
+    days = f" ({seconds / DAY_S:,.1f} days)" if seconds >= DAYS_FROM_S else ""
+    return f"{value:.3f} h" if value < 1 else f"{value:,.1f} h{days}"

@@ -20,6 +20,7 @@ class Labels:
     name: str
     tags: tuple[str, ...] = ()
     report: str | None = None
+    preset: str = ""
 
 
 def launch(
@@ -52,4 +53,5 @@ def launch(
 
         with open_reporter(terminal, tally, pool) as reporter, tags(*labels.tags):
             run = ManifestRun(config, pool, reporter, ledger, journal, leases, labels.report)
+            run.preset = labels.preset
             render_manifest(labels.name, run)

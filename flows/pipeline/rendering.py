@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from cluster.pool.accounts import RowCosts
+from flows import addresses
 from flows.pipeline.copying import copied
 from flows.pipeline.film_tasks import (
     denoise_film,
@@ -33,10 +34,12 @@ from flows.pipeline.tasks import (
     split,
     stitch,
 )
+from flows.planning.calibration import machine_name
 from flows.rows.planned import PlannedRow
 from flows.state.outcome import Rendered, Spent, done, elsewhere, failed, settle, skipped
 from flows.state.receipts import finished_result, lease_target
 from flows.state.results import RowResult
+from sonic_ops import __version__
 from sonic_ops.core.errors import (
     DamagedFileError,
     InWorkElsewhereError,
@@ -178,13 +181,25 @@ def _settled(run: Run, planned: PlannedRow, outcome: object, spent: Spent) -> Ro
     elif isinstance(outcome, Rendered):
         from flows.report.judging import judged  # late: it loads what measures videos
 
-        result = judged(done(planned, outcome, spent))
+        result = judged(replace(done(planned, outcome, spent), **_made_with(run, planned)))
         result = settle(planned, result, spent, run.leases, keep_work=run.config.keep_work)
     else:
         assert isinstance(outcome, BaseException)
         result = failed(planned, outcome, spent)
     run.reporter.finish(result)
     return result
+
+
+def _made_with(run: Run, planned: PlannedRow) -> dict[str, Any]:
+    """Say what a row is made with, for its result."""
+    config = run.config.for_row(planned.row)
+    return {
+        "preset": run.preset,
+        "model": addresses.printable(config.models.weights),
+        "seed": config.seed,
+        "version": __version__,
+        "machine": config.cluster.address or machine_name(),
+    }
 
 
 def retry(act: Callable[[], T], tries: int, pause_s: float = RETRY_DELAY_S) -> T:

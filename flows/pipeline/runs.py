@@ -28,7 +28,8 @@ class Run:
     """What the rows of one command share: where they are rendered, and who is told of it.
 
     With `denoise_frames`, denoising is cut into segments of at most so many frames, for a video
-    that is rendered alone: all workers have something to do, however short it is.
+    that is rendered alone: all workers have something to do, however short it is. `preset` is the
+    name of the preset, for the results.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Run:
     ) -> None:
         self.config, self.pool, self.reporter, self.leases = config, pool, reporter, leases
         self.denoise_frames = denoise_frames
+        self.preset: str | None = None
         self.stopped = Event()
 
     def finished_with(self, fingerprint: str) -> str | None:

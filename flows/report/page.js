@@ -10,6 +10,11 @@
   const boxes = [...document.querySelectorAll("input[name=status]")];
   const shown = document.getElementById("shown");
   const detailOf = new Map();
+  const grid = document.getElementById("grid");
+  const list = document.getElementById("list");
+  const views = [...document.querySelectorAll("input[name=view]")];
+  const cardOf = new Map();
+  const THEMES = ["system", "light", "dark"];
 
   function toggle(row) {
     const button = row.querySelector(".open");
@@ -55,6 +60,7 @@
         && words.every((word) => row.dataset.words.includes(word));
       row.hidden = !fits;
       if (detailOf.has(row)) detailOf.get(row).hidden = !fits;
+      if (cardOf.has(row)) cardOf.get(row).hidden = !fits;
       count += fits;
     }
     shown.textContent = `${count} of ${rows.length} rows`;
@@ -77,22 +83,99 @@
       if (detailOf.has(row)) page.append(detailOf.get(row));
     }
     body.append(page);
+    for (const row of rows) if (cardOf.has(row)) grid.append(cardOf.get(row));
     for (const other of heads) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
   }
 
-  function theme() {
-    const root = document.documentElement;
-    const dark = root.dataset.theme ? root.dataset.theme === "dark"
-      : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
-    say();
+  // Cards are made when the grid is first shown: a page of many rows opens without them.
+  function showGrid() {
+    for (const row of rows) if (!cardOf.has(row)) cardOf.set(row, makeCard(row));
+    grid.append(...rows.map((row) => cardOf.get(row)));
+    filter();
   }
 
-  function say() {
-    const set = document.documentElement.dataset.theme;
-    const dark = set ? set === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    document.getElementById("theme").setAttribute("aria-pressed", String(dark));
+  function element(name, className, ...children) {
+    const made = document.createElement(name);
+    if (className) made.className = className;
+    made.append(...children);
+    return made;
+  }
+
+  function makeCard(row) {
+    const screen = element("span", "screen");
+    const poster = /poster="(data:image[^"]+)"/.exec(row.querySelector("script").textContent);
+    if (poster) {
+      const image = element("img");
+      image.alt = "";
+      image.decoding = "async";
+      image.src = poster[1];
+      screen.append(image);
+    }
+    const badge = row.querySelector(".badge").cloneNode(true);
+    const name = element("b", "", row.querySelector(".open").textContent);
+    const why = element("span", "why", row.dataset.status === "ready" ? "" : row.dataset.reason);
+    const button = element("button", "", screen, element("span", "said", name, badge, why));
+    button.type = "button";
+    button.addEventListener("click", () => openRow(row));
+    if (row.dataset.video) {
+      for (const event of ["mouseenter", "focus"]) button.addEventListener(event, () => play(screen, row));
+      for (const event of ["mouseleave", "blur"]) button.addEventListener(event, () => stop(screen));
+    }
+    return element("li", "", button);
+  }
+
+  function play(screen, row) {
+    if (screen.querySelector("video") || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const video = element("video");
+    Object.assign(video, { muted: true, loop: true, playsInline: true, src: row.dataset.video });
+    video.setAttribute("aria-hidden", "true");
+    screen.append(video);
+    video.play().catch(() => video.remove()); // it has left, or cannot be played here
+  }
+
+  function stop(screen) {
+    screen.querySelector("video")?.remove();
+  }
+
+  function openRow(row) {
+    views[0].checked = true;
+    show();
+    if (!detailOf.has(row)) toggle(row);
+    row.scrollIntoView();
+    row.querySelector(".open").focus();
+  }
+
+  function show() {
+    const isGrid = views[1].checked;
+    if (isGrid) showGrid();
+    grid.hidden = !isGrid;
+    list.hidden = isGrid;
+  }
+
+  function themeNow() {
+    return document.documentElement.dataset.theme ?? "system";
+  }
+
+  function setTheme(name) {
+    if (name === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = name;
+    document.getElementById("theme").textContent = `Theme: ${name}`;
+  }
+
+  function kept(name) {
+    try { // a browser may keep nothing for a file of the disk
+      if (name) localStorage.setItem("sonic-theme", name);
+      return localStorage.getItem("sonic-theme") ?? "system";
+    } catch {
+      return "system";
+    }
+  }
+
+  function nextTheme() {
+    const next = THEMES[(THEMES.indexOf(themeNow()) + 1) % THEMES.length];
+    setTheme(next);
+    kept(next);
   }
 
   body.addEventListener("click", (event) => {
@@ -102,7 +185,8 @@
   heads.forEach((head) => head.firstElementChild.addEventListener("click", () => sort(head)));
   [search, noted, ...boxes].forEach((input) => input.addEventListener("input", filter));
   document.getElementById("tools").addEventListener("submit", (event) => event.preventDefault());
-  document.getElementById("theme").addEventListener("click", theme);
-  say();
+  document.getElementById("theme").addEventListener("click", nextTheme);
+  views.forEach((view) => view.addEventListener("change", show));
+  setTheme(THEMES.includes(kept()) ? kept() : "system");
   if (rows.length === 1) toggle(rows[0]);
 })();

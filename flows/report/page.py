@@ -23,6 +23,8 @@ class Tile:
 
     label: str
     text: str
+    state: str = ""
+    """The verdict that it counts, if it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Summary:
     title: str
     results: str
     made_at: str
+    made_with: Sequence[tuple[str, str]]
     tiles: Sequence[Tile]
     counts: Sequence[tuple[str, int]]
     compared: Sequence[Compared]
@@ -69,6 +72,7 @@ def write_page(path: Path, summary: Summary, rows: Iterable[RowView]) -> None:
         title=summary.title,
         results=summary.results,
         made_at=summary.made_at,
+        made_with=summary.made_with,
         tiles=summary.tiles,
         counts=summary.counts,
         compared=summary.compared,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows import addresses
+from flows.console.units import clock, hours
 from flows.preflight.outputs import require_own_tables
 from flows.report.analysis_cache import (
     analyse,
@@ -48,6 +49,10 @@ from sonic_ops.quality.verdict import Verdict
 SAY_EVERY_S: Final = 10.0
 MAX_DETAILED: Final = 1000
 """Rows with pictures and curves: a browser should not have to hold more."""
+
+MADE_WITH: Final = ("preset", "model", "seed", "version", "machine")
+MAX_NAMED: Final = 3
+"""Values of these that are named; the details of a row have its own."""
 
 Say = Callable[[str], None]
 Lines = Iterator[tuple[RowResult, dict[str, object]]]
@@ -131,6 +136,9 @@ class _Total:
     states: Counter[str] = field(default_factory=Counter)
     verdicts: list[Verdict | None] = field(default_factory=list)
     """Of all rows, in their order."""
+    made_with: dict[str, Counter[str]] = field(
+        default_factory=lambda: {name: Counter() for name in MADE_WITH}
+    )
     num_finished: int = 0
     num_marked: int = 0
     video_s: float = 0.0
@@ -156,6 +164,9 @@ def _lines(results: str, table: Path) -> Lines:
 def _summed(lines: Lines, gallery: Gallery, figures: FigureTable, folder: str) -> _Total:
     total = _Total()
     for result, extras in lines:
+        for name in MADE_WITH:
+            if (value := getattr(result, name)) is not None:
+                total.made_with[name][str(value)] += 1
         if result.status in FINISHED:
             total.num_finished += 1
             total.num_marked += result.provenance not in (None, NOT_MARKED)
@@ -212,6 +223,13 @@ def _timings(result: RowResult) -> Mapping[str, Any]:
     return {}
 
 
+def _named(values: Counter[str]) -> str:
+    """Name the commonest values, and how many others there are."""
+    shown_values = ", ".join(value for value, _ in values.most_common(MAX_NAMED))
+    more = len(values) - MAX_NAMED
+    return f"{shown_values} and {more} more" if more > 0 else shown_values
+
+
 def _summary(results: str, total: _Total) -> Summary:
     per_s = total.worker_s / total.video_s if total.video_s else None
     medians = (
@@ -226,11 +244,13 @@ def _summary(results: str, total: _Total) -> Summary:
         title=PurePosixPath(results).name.removesuffix("results.parquet")[:-1],
         results=results,
         made_at=time.strftime("%Y-%m-%d %H:%M"),
+        made_with=[(name, _named(values)) for name, values in total.made_with.items() if values],
         tiles=(
+            *(Tile(s, f"{total.states[s]:,}", s) for s in STATES if total.states[s]),
             Tile("rows", f"{total.states.total():,}"),
+            Tile("of video", clock(total.video_s)),
             Tile("marked as made with AI", f"{total.num_marked:,} of {total.num_finished:,}"),
-            Tile("seconds of video", f"{total.video_s:,.0f}"),
-            Tile("worker seconds", f"{total.worker_s:,.0f}"),
+            Tile("of workers", hours(total.worker_s)),
             Tile("worker seconds per second of video", shown(per_s, 1)),
             *medians,
         ),

@@ -51,6 +51,11 @@ SCHEMA = pa.schema(
         ("audio_offset_ms", pa.float64()),
         ("provenance", pa.string()),
         ("fingerprint", pa.string()),
+        ("preset", pa.string()),
+        ("model", pa.string()),
+        ("seed", pa.int64()),
+        ("version", pa.string()),
+        ("machine", pa.string()),
         ("attempts", pa.int64()),
         ("notes", pa.string()),
         ("place", pa.string()),
@@ -67,6 +72,7 @@ class RowResult:
     `worker_s` what the workers spent on it, `planned_worker_s` what the plan said, where no part of
     it was done before, `peak_memory_mb` the most this process has held,
     `audio_offset_ms` how late the sound of the file is, None where that cannot be measured,
+    `preset` to `machine` what it was made with,
     `provenance` how the file says that it was made with AI, `place` the line of the manifest.
     """
 
@@ -91,6 +97,11 @@ class RowResult:
     audio_offset_ms: float | None = None
     provenance: str | None = None
     fingerprint: str | None = None
+    preset: str | None = None
+    model: str | None = None
+    seed: int | None = None
+    version: str | None = None
+    machine: str | None = None
     attempts: int = 0
     notes: str = ""
     place: str = ""

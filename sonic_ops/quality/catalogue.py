@@ -8,6 +8,8 @@ from typing import Final
 class Entry:
     """One figure; `name` is its field in `Measures`, `good` says where a good one lies.
 
+    `plain` is what it says in one sentence, `definition` how it is computed.
+
     `needs` names what a user gives for it; without that no video has the figure.
     """
 
@@ -15,6 +17,7 @@ class Entry:
     label: str
     unit: str
     good: str
+    plain: str
     definition: str
     source: str = "this project"
     digits: int = 2
@@ -30,6 +33,7 @@ ENTRIES: Final = (
         "Lip sync",
         "r",
         "-1 to 1; .5 to .8 for a true mouth",
+        "How well the mouth follows the voice.",
         "Pearson correlation of the change of the mouth against its rest, the face held still, "
         "with the level of the voice (300 to 3000 Hz, 80 ms, 40 dB deep). The opening of true "
         "mouths of painted people has .54 to .77, so 1 cannot be reached",
@@ -39,6 +43,7 @@ ENTRIES: Final = (
         "Lip lag",
         "ms",
         "-200 to 200; within 40 of 0",
+        "How late the lips are; below 40 ms nobody notices.",
         "The lag at which that correlation is highest, between frames by a parabola; positive "
         "means that the lips come late; not measurable if it is below .2, or highest at a limit",
         digits=0,
@@ -48,6 +53,7 @@ ENTRIES: Final = (
         "Lip sync by chance",
         "r",
         "around 0",
+        "What a mouth would reach that knows nothing of the speech.",
         "The same correlation with the speech moved to 16 other times, in the mean: what lips have "
         "that know nothing of the speech. A still picture has 0",
     ),
@@ -56,6 +62,7 @@ ENTRIES: Final = (
         "Mouth motion",
         "greys",
         "0 to 255",
+        "How far the mouth opens and shuts.",
         "Standard deviation over time of the mean change of the mouth against its rest",
         digits=1,
     ),
@@ -64,6 +71,7 @@ ENTRIES: Final = (
         "Mouth in pauses",
         "ratio",
         "0 is still, 1 as in speech",
+        "How still the mouth is while nobody speaks.",
         "Change of the mouth from frame to frame in pauses of the speech of at least 0.3 s, "
         "against that in speech",
     ),
@@ -72,6 +80,7 @@ ENTRIES: Final = (
         "Sharpness",
         "%",
         "from 0; 100 is as in the first second",
+        "Whether the face stays as sharp as it begins.",
         "Variance of the Laplacian of the upper face, against the first second",
         "Pech-Pacheco et al., ICPR 2000",
         digits=0,
@@ -81,6 +90,7 @@ ENTRIES: Final = (
         "Colour drift",
         "dE",
         "from 0; below 1 is hard to see",
+        "Whether the colours stay as they begin.",
         "CIEDE2000 between the mean colours and those of the first second: the median over 4 x 4 "
         "cells of the picture, so that a mouth or a head that moves does not count",
         "Sharma, Wu and Dalal, Color Research and Application 30, 2005",
@@ -90,6 +100,7 @@ ENTRIES: Final = (
         "Face likeness",
         "cosine",
         "0 to 1; 1 is equal",
+        "Whether the face stays that of the portrait.",
         "Cosine of histograms of oriented gradients of the face without mouth and chin, to those "
         "of the portrait (of the first frame where the portrait is not at hand). A description of "
         "shapes and no trained embedding: it says whether a face stays, not who it is",
@@ -100,6 +111,7 @@ ENTRIES: Final = (
         "Head motion",
         "% of face",
         "from 0",
+        "How much the head moves.",
         "Root mean square way of the middle of the face from its mean place, against its width",
         "Lucas and Kanade, IJCAI 1981, for the tracking",
         digits=1,
@@ -109,6 +121,7 @@ ENTRIES: Final = (
         "Expression",
         "greys",
         "0 to 255",
+        "How much eyes and brows move.",
         "Standard deviation over time of the change of eyes and brows, the face held still",
         digits=1,
     ),
@@ -117,6 +130,7 @@ ENTRIES: Final = (
         "Flicker",
         "greys",
         "from 0; below 0.3 is hard to see",
+        "Whether the light jumps from frame to frame.",
         "How far the light of a frame is from the mean of its two neighbours, over 4 x 4 cells",
     ),
     Entry(
@@ -124,6 +138,7 @@ ENTRIES: Final = (
         "Smoothness",
         "ratio",
         "0 to 1; noise has .13, even motion 1",
+        "Whether motion is even or jerks.",
         "1 less the mean change of the change of pixels against twice their mean change",
     ),
     Entry(
@@ -131,6 +146,7 @@ ENTRIES: Final = (
         "Seam ratio",
         "ratio",
         "from 0; 1 is no seam",
+        "Whether the joints between segments can be seen.",
         "Change of the picture at key frames, where segments begin, against that 2, 4 and 6 frames "
         "before and after. What the codec does to any key frame is in it",
     ),
@@ -139,6 +155,7 @@ ENTRIES: Final = (
         "SyncNet confidence",
         "distance",
         "from 0; higher is better",
+        "How sure another network is that lips and sound belong together.",
         "How far the distance below lies under the median of those with the sound moved by -15 to "
         "15 frames of 1/25 s (LSE-C). The still picture is the first frame. SyncNet learnt from "
         "people on television: of drawn ones it may say anything",
@@ -150,6 +167,7 @@ ENTRIES: Final = (
         "SyncNet distance",
         "distance",
         "from 0; lower is better",
+        "How far lips and sound are apart for another network.",
         "Euclidean distance between SyncNet's embeddings of 5 frames of the face and of 0.2 s of "
         "the sound, in the mean over time, with the sound moved to where it is least (LSE-D)",
         _SYNCNET,
@@ -160,6 +178,7 @@ ENTRIES: Final = (
         "SyncNet offset",
         "ms",
         "-600 to 600 in steps of 40; within 40 of 0",
+        "How late the lips are for another network.",
         "How far the sound was moved for that; positive means that the lips come late",
         _SYNCNET,
         digits=0,

@@ -66,8 +66,10 @@ def _sync(analysis: VideoAnalysis) -> Iterator[Finding]:
         if analysis.length_error_ms is not None:
             yield Finding(LOOK, "lip sync cannot be measured: the speech is too short or too quiet")
     elif lag_ms is None:
-        kind = FAILED if sync < NO_SYNC else LOOK
-        yield Finding(kind, f"the mouth does not follow the speech (r = {sync:.2f})")
+        if sync < NO_SYNC:
+            yield Finding(FAILED, f"the mouth does not follow the speech (r = {sync:.2f})")
+        else:
+            yield Finding(LOOK, f"the lag of the lips cannot be measured (r = {sync:.2f})")
     else:
         yield from _lag(lag_ms)
         if sync < MIN_SYNC and abs(lag_ms) <= MAX_LAG_MS:

@@ -126,11 +126,13 @@ def test_progress_says_stage_step_and_frames(ran: Ran) -> None:
     assert "of 10 frames decoded" in ran.text
 
 
-def test_nothing_but_videos_and_receipts_is_left(ran: Ran, folder: Path) -> None:
+def test_nothing_but_videos_receipts_and_what_was_measured_is_left(ran: Ran, folder: Path) -> None:
     files = {p.relative_to(folder).as_posix() for p in (folder / "out").rglob("*") if p.is_file()}
     assert files == {
         "out/ada.mp4",
         "out/.sonic/receipts/ada.mp4.json",
+        "out/.sonic/analysis/ada.mp4.json",
+        "out/deep/.sonic/analysis/ben.webm.json",
         "out/deep/ben.webm",
         "out/deep/ben.en.srt",
         "out/deep/.sonic/receipts/ben.en.srt.json",
@@ -208,7 +210,8 @@ def test_everything_may_lie_behind_urls(bench: Bench, ran: Ran, folder: Path) ->
     text = io.StringIO()
     assert run(request, open_terminal(console=Console(file=text))) == 0
     assert "nothing to do" in text.getvalue()
-    assert not [path for path in memory.find("/out") if "receipts" not in path and ".sonic" in path]
+    kept = {path.split("/")[-2] for path in memory.find("/out") if ".sonic" in path}
+    assert kept == {"receipts", "analysis"}
 
 
 @pytest.mark.ray

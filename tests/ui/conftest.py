@@ -39,16 +39,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Open a report from the disk; at the end nothing may have gone wrong in it."""
+    """Open a report, from the disk or a URL; at the end nothing may have gone wrong in it."""
     problems: list[str] = []
     pages: list[Page] = []
 
-    def opened(report: str, *, scheme: str = "light") -> Page:
-        page = browser.new_page(viewport={"width": 1300, "height": 900}, color_scheme=scheme)
+    def opened(report: str, *, scheme: str = "light", width: int = 1300) -> Page:
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page.on("console", lambda said: problems.append(said.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("requestfailed", lambda asked: problems.extend(_failure(asked)))
-        page.goto(f"file://{report}")
+        page.goto(report if "://" in report else f"file://{report}")
         pages.append(page)
         return page
 

@@ -223,3 +223,10 @@ def test_links_count_from_the_folder_of_the_page(
     output: str, folder: str, link: str | None
 ) -> None:
     assert link_to(output, folder) == link
+
+
+def test_what_the_videos_were_made_with_is_said_once_for_all(tmp_path: Path, video: Path) -> None:
+    made = {"preset": "lite", "model": "package:lite", "version": "0.1.0", "machine": "2 x CPU"}
+    rows = [done(n, video, seed=n, **made) for n in range(1, 6)]
+    page = " ".join(report(tmp_path, *rows).text.split())
+    assert "preset lite model package:lite seed 1, 2, 3 and 2 more version 0.1.0 machine 2" in page
