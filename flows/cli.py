@@ -138,7 +138,9 @@ def validate(
 
 @app.command(rich_help_panel=LOOK)
 def plan(
-    manifest: Manifest,
+    manifest: Annotated[
+        str | None, typer.Argument(metavar="[MANIFEST]", help="If unset, plan --videos.")
+    ] = None,
     preset: Preset = DEFAULT_PRESET,
     output: Output = None,
     work: Work = None,
@@ -153,29 +155,36 @@ def plan(
     limit: Limit = None,
     only_failed: OnlyFailed = False,
     settings: Settings = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="Card of another machine, such as h100, by published rates.")
+    ] = None,
+    videos: Annotated[int, typer.Option(min=1, help="Without a manifest: how many.")] = 1,
+    length: Annotated[str, typer.Option(help="Without a manifest: how long, as 45:00.")] = "1:00",
     as_json: Json = False,
     overwrite: Overwrite = False,
     confine: Confine = False,
 ) -> None:
-    """Estimate the time, memory, disk space and cost of a manifest.
+    """Estimate the time, memory, disk space and cost of a manifest, or of videos of a length.
 
     \b
     sonic plan lectures.csv
     sonic plan lectures.csv --preset sonic --workers 8 --price 2.5
+    sonic plan --videos 300 --length 45:00 --preset sonic --gpu h100 --workers 8 --price 2.5
     """
     from flows.commands.plan import plan as plan_rows
     from flows.console.terminal import form_of, open_terminal
     from flows.pipeline.run import RunRequest
+    from flows.planning.imagined import Imagined
 
     folders = folder(output), folder(work)
     asked = selected(rows, limit, only_failed, settings)
     request = RunRequest(
-        here(manifest), preset, *folders, overwrite=overwrite, confine=confine, **asked
+        here(manifest or "."), preset, *folders, overwrite=overwrite, confine=confine, **asked
     )
     terminal = open_terminal(form_of(json_lines=as_json))
-    raise typer.Exit(
-        plan_rows(request, terminal, workers=workers, price=price, calibration=calibration)
-    )
+    imagined = None if manifest else Imagined.of(videos, length)
+    options = {"workers": workers, "price": price, "calibration": calibration, "gpu": gpu}
+    raise typer.Exit(plan_rows(request, terminal, imagined=imagined, **options))
 
 
 @app.command(rich_help_panel=KEEP)

@@ -67,6 +67,15 @@ def render(
     ] = False,
     overwrite: Overwrite = False,
     confine: Confine = False,
+    notify: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="SONIC_NOTIFY",
+            help="Of a manifest: tell a web hook, Slack, mailto:NAME@HOST, or a block of Prefect "
+            "when the run has ended.",
+        ),
+    ] = None,
     **cells: str | None,
 ) -> None:
     """Render every row of a manifest that is not finished yet, or one video.
@@ -105,7 +114,11 @@ def render(
         only_results=only_results,
         **selected(rows, limit, only_failed, settings),
     )
-    raise typer.Exit(run(request, terminal))
+    from flows.pipeline.notify import telling
+
+    with telling(notify or (), request.manifest, preset) as outcome:
+        status = run(request, terminal, outcome.tables.append)
+    raise typer.Exit(status)
 
 
 def _render_one(

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from threading import Lock
 from uuid import UUID
 
@@ -19,14 +18,13 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.addresses import is_remote, name_of, printable
+from flows.addresses import name_of, printable
+from flows.report.links import link_of
 from flows.state.results import RowResult
 from sonic_ops.core.constants import FAILED, LOOK, READY
-from sonic_ops.core.files import reached
 
 _log = logging.getLogger(__name__)
 
-SIGNED_S = 7 * 24 * 3600
 SHOWN_ROWS = 500
 """Rows of the table: the server keeps it as one text. The results file has them all."""
 
@@ -82,23 +80,11 @@ def _shown(value: object) -> object:
 
 
 def show_report(manifest: str, report: str) -> None:
-    """Show a link to a report that a browser can open, also where it lies in a bucket."""
-    link = _signed(report) if is_remote(report) else Path(report).as_uri()
+    """Show a link to a report: a browser opens it from here if its folder is served."""
+    link = link_of(report)
     with _harmless():
         text = printable(f"Report of {name_of(manifest)}")
         create_link_artifact(link, text, key_of("report", manifest), f"`{printable(report)}`")
-
-
-def _signed(address: str) -> str:
-    """Return a web address of a file in a bucket, for as long as the store allows.
-
-    Else the address.
-    """
-    try:
-        with reached(address) as (filesystem, path):
-            return str(filesystem.sign(path, expiration=SIGNED_S))
-    except (OSError, NotImplementedError):
-        return address
 
 
 def key_of(kind: str, manifest: str) -> str:

@@ -269,8 +269,10 @@ def _render(
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
     from flows.pipeline.launch import Labels, launch
 
-    tags = (f"preset:{addresses.printable(request.preset)}", *["preview"] * rows.are_previews)
-    labels = Labels(rows.name, tags, report_address(rows.target) if request.report else None)
+    preset = addresses.printable(request.preset)
+    tags = (f"preset:{preset}", *["preview"] * rows.are_previews)
+    report = report_address(rows.target) if request.report else None
+    labels = Labels(rows.name, tags, report, preset)
     launch(labels, config, rows.ledger, journal, leases, terminal, rows.prefect)
 
 

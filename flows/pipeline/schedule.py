@@ -5,9 +5,6 @@ failed and inputs that have changed are rendered again. A lease keeps two runs f
 manifest together.
 """
 
-import json
-import logging
-import urllib.request
 from collections.abc import Iterator, Sequence
 from functools import partial
 from io import StringIO
@@ -23,14 +20,13 @@ from rich.console import Console
 from flows import DEFAULT_PRESET, addresses
 from flows.console.terminal import open_terminal
 from flows.pipeline.artifacts import show_report, show_results
+from flows.pipeline.notify import Outcome, message_of, notify, telling
 from flows.pipeline.run import EXIT_DONE, RunRequest, run
 from flows.rows.manifest import ENDINGS, PACKED_ENDINGS
 from flows.state.leases import open_leases
 from flows.state.results import FINISHED, read_results, report_address
 from sonic_ops.core.errors import InWorkElsewhereError, ManifestError, RenderError, SonicError
 from sonic_ops.core.files import exists, names_in, printable
-
-_log = logging.getLogger(__name__)
 
 TAKEN = ".sonic/taken"
 SAID = 3
@@ -43,18 +39,18 @@ TRIES = 2
 """How often a manifest is tried again if a machine was at fault; rows have tries of their own."""
 
 
-def notify_webhook(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
-    """Post what became of a run to the `webhook` of its parameters, if it has one."""
-    webhook = flow_run.parameters.get("webhook")
-    if not webhook:
-        return
-    said = {"text": f"{flow_run.name}: {state.name}: {state.message}", "run": str(flow_run.id)}
-    kind = {"Content-Type": "application/json"}
-    try:
-        request = urllib.request.Request(webhook, json.dumps(said).encode(), kind)
-        urllib.request.urlopen(request, timeout=30).close()
-    except (OSError, ValueError) as error:  # no answer, or no address
-        _log.error("the failure could not be told to the webhook: %s", error)
+def tell_crash(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+    """Tell that a run has crashed: it could not say so itself."""
+    given = flow_run.parameters
+    name = str(given.get("manifest") or given.get("folder"))
+    outcome = Outcome(text=f"{flow_run.name}: {state.name}: {state.message}")
+    message = message_of(name, str(given.get("preset")), outcome)
+    notify(_targets(given.get("notify"), given.get("webhook")), message)
+
+
+def _targets(told: str | None, webhook: str | None) -> list[str]:
+    """Split the addresses of a deployment; `webhook` is the former name of `notify`."""
+    return [*(told or "").split(), *(webhook or "").split()]
 
 
 def _is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
@@ -69,10 +65,10 @@ def _is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
     retry_condition_fn=_is_machine_fault,
     persist_result=False,
 )
-def render_one(manifest: str, preset: str, output: str | None) -> str:
-    """Render a manifest as the command does, and show its results; why rows failed, if some did.
+def render_one(manifest: str, preset: str, output: str | None) -> tuple[str, list[str]]:
+    """Render a manifest as the command does, and show its results.
 
-    What it says goes to the log.
+    What it says goes to the log. Returns why rows failed, if some did, and the results tables.
     """
     request = RunRequest(manifest, preset, output, report=True, confine=True)
     targets: list[str] = []
@@ -81,7 +77,7 @@ def render_one(manifest: str, preset: str, output: str | None) -> str:
         show_results(manifest, partial(read_results, target))
         if exists(report_address(target)):
             show_report(manifest, report_address(target))
-    return "" if status == EXIT_DONE else _reasons(manifest, targets)
+    return "" if status == EXIT_DONE else _reasons(manifest, targets), targets
 
 
 def _reasons(manifest: str, targets: Sequence[str]) -> str:
@@ -97,44 +93,51 @@ def _reasons(manifest: str, targets: Sequence[str]) -> str:
 @flow(
     name="render",
     flow_run_name=lambda: _name_of_run("manifest"),
-    on_failure=[notify_webhook],
-    on_crashed=[notify_webhook],
+    on_crashed=[tell_crash],
     persist_result=False,
 )
 def render_on_demand(
     manifest: str,
     preset: str = DEFAULT_PRESET,
     output: str | None = None,
+    notify: str | None = None,
     webhook: str | None = None,
 ) -> State[Any]:
-    """Render a manifest; failed if a row is."""
+    """Render a manifest; failed if a row is. `notify` are addresses with spaces between."""
     manifest, output = _here(manifest), output and _here(output)
-    reason = render_one(manifest, preset, output)
-    return _state([reason] if reason else [], 1)
+    with telling(_targets(notify, webhook), manifest, preset) as outcome:
+        reason, tables = render_one(manifest, preset, output)
+        return _ended(outcome, [reason] if reason else [], tables, 1)
 
 
 @flow(
     name="nightly-dubbing",
     flow_run_name=lambda: _name_of_run("folder"),
-    on_failure=[notify_webhook],
-    on_crashed=[notify_webhook],
+    on_crashed=[tell_crash],
     persist_result=False,
 )
 def render_folder(
-    folder: str, preset: str = DEFAULT_PRESET, output: str | None = None, webhook: str | None = None
+    folder: str,
+    preset: str = DEFAULT_PRESET,
+    output: str | None = None,
+    notify: str | None = None,
+    webhook: str | None = None,
 ) -> State[Any]:
     """Render all manifests of a folder or bucket; failed if a row of them is."""
     folder, output = _here(folder), output and _here(output)
-    reasons, num_taken = [], 0
-    try:
-        manifests = list(manifests_in(folder))
-    except ManifestError as error:
-        return Failed(message=f"{error}. {error.remedy}")
-    for manifest in manifests:
-        reason = _take(manifest, preset, output)
-        num_taken += reason is not None
-        reasons += [reason] if reason else []
-    return _state(reasons, num_taken)
+    reasons, tables, num_taken = list[str](), list[str](), 0
+    with telling(_targets(notify, webhook), folder, preset) as outcome:
+        try:
+            manifests = list(manifests_in(folder))
+        except ManifestError as error:
+            return _ended(outcome, [f"{error}. {error.remedy}"], [], 0)
+        for manifest in manifests:
+            taken = _take(manifest, preset, output)
+            if taken is not None:
+                num_taken += 1
+                reasons += [taken[0]] if taken[0] else []
+                tables += taken[1]
+        return _ended(outcome, reasons, tables, num_taken)
 
 
 def manifests_in(folder: str) -> Iterator[str]:
@@ -151,8 +154,8 @@ def manifests_in(folder: str) -> Iterator[str]:
             yield addresses.join(folder, name)
 
 
-def _take(manifest: str, preset: str, output: str | None) -> str | None:
-    """Render a manifest; why it is not finished, if it is not, and None if another run has it."""
+def _take(manifest: str, preset: str, output: str | None) -> tuple[str, list[str]] | None:
+    """Render a manifest as `render_one` does; None if another run has it."""
     name = addresses.name_of(manifest)
     with open_leases(LEASE_S) as leases:
         try:
@@ -162,12 +165,16 @@ def _take(manifest: str, preset: str, output: str | None) -> str | None:
             return None
         except SonicError as error:
             get_run_logger().error("%s: %s. %s", name, error, error.remedy)
-            return f"{addresses.printable(name)}: {error}"
+            return f"{addresses.printable(name)}: {error}", []
 
 
-def _state(reasons: Sequence[str], num_taken: int) -> State[Any]:
+def _ended(
+    outcome: Outcome, reasons: Sequence[str], tables: Sequence[str], num_taken: int
+) -> State[Any]:
+    outcome.tables += tables
+    outcome.text = "; ".join(reasons)
     if reasons:
-        return Failed(message="; ".join(reasons))
+        return Failed(message=outcome.text)
     return Completed(message=f"{num_taken} manifest{'s' * (num_taken != 1)} finished")
 
 
