@@ -9,13 +9,18 @@ from flows.console.terminal import Terminal
 from flows.console.units import clock, hours, size_in_words
 from flows.pipeline.run import EXIT_DONE, EXIT_SOME_FAILED, RunRequest, config_of
 from flows.planning.calibration import load_calibration
-from flows.planning.checking import check, say_problems
+from flows.planning.cards import card_of
+from flows.planning.checking import check, say_problems, sorted_into, weights_of
 from flows.planning.estimate import STAGES, RowEstimate, RunEstimate
 from flows.planning.estimator import Estimator
+from flows.planning.forecast import forecast
+from flows.planning.imagined import Imagined
+from flows.rows.config import RenderConfig
 from flows.rows.manifest import open_manifest
 from flows.rows.plan import work_in_words
 from flows.rows.planned import PlannedRow
 from flows.state.row_store import Ledger
+from sonic_ops.core.errors import ConfigError
 
 SHOWN = 50
 """Rows that are shown one by one; all of them are in the JSON."""
@@ -30,22 +35,37 @@ def plan(
     workers: int | None = None,
     price: float | None = None,
     calibration: str | None = None,
+    gpu: str | None = None,
+    imagined: Imagined | None = None,
 ) -> int:
-    """Say what the rows of a manifest will take; 0 if all of them can be rendered here, else 1.
+    """Say what rows will take; 0 if all of them can be rendered, else 1.
 
-    `price` is that of an hour of a worker. Raises ManifestError and ConfigError.
+    They are those of the manifest, or imagined ones. `price` is that of an hour of a worker; `gpu`
+    names the card of a machine that is not this one. Raises ManifestError and ConfigError.
     """
     config, ledger = config_of(request), Ledger()
-    estimator = Estimator(config, load_calibration(config, calibration))
-    with open_manifest(request.manifest) as manifest:
-        checked = check(
-            manifest,
-            request.output_folder,
-            estimator,
-            ledger,
-            terminal,
-            selection=request.selection,
+    if gpu is None:
+        estimator = Estimator(
+            config, load_calibration(config, calibration, forecast), is_here=imagined is None
         )
+    else:
+        card, models = card_of(gpu), config.models.model_copy(update={"device": "cuda"})
+        config = config.model_copy(update={"models": models})
+        estimator = Estimator(config, forecast(config, card), is_here=False)
+    if imagined is not None:
+        checked = sorted_into(ledger, imagined.rows(config), estimator, terminal)
+    else:
+        with open_manifest(request.manifest) as manifest:
+            known = _weights_if_here(config, terminal)
+            checked = check(
+                manifest,
+                request.output_folder,
+                estimator,
+                ledger,
+                terminal,
+                selection=request.selection,
+                weights_sha256=known,
+            )
     say_problems(checked, estimator, ledger, terminal)
     num_workers = workers or estimator.num_workers(row.plan for row in ledger.planned())
     if terminal.form == "json-lines":
@@ -60,6 +80,15 @@ def plan(
     else:
         terminal.say("nothing to render")
     return EXIT_SOME_FAILED if checked.num_bad or checked.num_unfit else EXIT_DONE
+
+
+def _weights_if_here(config: RenderConfig, terminal: Terminal) -> str:
+    """Hash the weights; nothing is known to be finished where they are not."""
+    try:
+        return weights_of(config)
+    except ConfigError:
+        terminal.say("there are no weights here, so every row counts as not rendered yet")
+        return ""
 
 
 def _table(ledger: Ledger, estimator: Estimator, price: float | None, num_rows: int) -> Table:
@@ -112,6 +141,12 @@ def _source(estimator: Estimator) -> str:
     calibration = estimator.calibration
     if calibration.is_measured:
         return f"by a calibration {calibration.source} on {calibration.machine}"
+    if calibration.spread > 1:
+        share = f"{1 / calibration.spread:g} to {calibration.spread:g}"
+        return (
+            f"this is {calibration.source}; expect {share} times these times. By the rates of "
+            f"{calibration.machine}. `sonic doctor --calibrate` measures"
+        )
     return "this is a rough guess, right to a factor of some: `sonic doctor --calibrate` measures"
 
 
@@ -142,5 +177,7 @@ def _total_facts(
         "output_bytes": run.output_bytes,
         "work_bytes": run.work_bytes(_rows_in_flight(estimator, num_workers)),
         "is_measured": estimator.calibration.is_measured,
+        "spread": estimator.calibration.spread,
+        "machine": estimator.calibration.machine,
         **held,
     }

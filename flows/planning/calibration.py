@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ class Calibration:
     """Costs, what start and end take, memory, and bytes of the work folder per token and frame.
 
     `kept_bytes` is what a worker holds once its weights are loaded, `peak_bytes` the most that it
-    holds in a stage; of the device if the preset names one that is not the CPU.
+    holds in a stage; of the device if the preset names one that is not the CPU. `spread` is the
+    factor by which a guess may be wrong either way; 1 if that is not known.
     """
 
     costs: Costs
@@ -76,6 +77,7 @@ class Calibration:
     source: str = "a rough guess"
     is_measured: bool = False
     machine: str = field(default_factory=machine_name)
+    spread: float = 1.0
 
 
 def calibration_path(config: RenderConfig, named: str | None = None) -> Path | None:
@@ -111,8 +113,12 @@ def require_calibration_place(path: Path) -> None:
         )
 
 
-def load_calibration(config: RenderConfig, named: str | None = None) -> Calibration:
-    """Load the calibration of a preset on this machine, or make a rough guess.
+def load_calibration(
+    config: RenderConfig,
+    named: str | None = None,
+    otherwise: Callable[[RenderConfig], Calibration] | None = None,
+) -> Calibration:
+    """Load the calibration of a preset on this machine, or make a rough guess with `otherwise`.
 
     Raises ConfigError if a file is named that cannot be read.
     """
@@ -122,7 +128,7 @@ def load_calibration(config: RenderConfig, named: str | None = None) -> Calibrat
         return Calibration(**content | {"costs": Costs(**content["costs"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         if not named:
-            return guess(config)
+            return (otherwise or guess)(config)
         # What a class says of other keys is nothing for a reader.
         older = isinstance(error, TypeError | KeyError)
         reason = "it is of another version" if older else reason_of(error)

@@ -65,10 +65,12 @@ def check(
     report: bool = True,
     selection: Selection | None = None,
     on_work: Callable[[], None] = lambda: None,
+    weights_sha256: str | None = None,
 ) -> Checked:
     """Run the preflight of a manifest and sort its rows into the ledger.
 
-    Raises ConfigError if its results, or with `report` its report, would replace other files.
+    If the hash of the weights is not given, they are hashed. Raises ConfigError if its results, or
+    with `report` its report, would replace other files.
     """
     results = results_address(manifest.address, output_folder)
     tables = [results, report_address(results), measures_address(results)][: 3 if report else 1]
@@ -80,7 +82,7 @@ def check(
     outcomes = preflight(
         manifest,
         estimator.config,
-        weights_sha256=weights_of(estimator.config),
+        weights_sha256=weights_of(estimator.config) if weights_sha256 is None else weights_sha256,
         output_folder=output_folder,
         selection=selection,
         on_work=on_work,

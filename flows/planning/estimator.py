@@ -46,12 +46,15 @@ class Limits:
 
 
 class Estimator:
-    """What rows will take, by one calibration."""
+    """What rows will take, by one calibration, here or on another machine."""
 
-    def __init__(self, config: RenderConfig, calibration: Calibration) -> None:
+    def __init__(
+        self, config: RenderConfig, calibration: Calibration, *, is_here: bool = True
+    ) -> None:
         self.config, self.calibration = config, calibration
         self.limits = Limits(_memory_bytes(config, calibration))
-        self._free_bytes = lru_cache(KEPT_FOLDERS)(self.limits.free_bytes)
+        free_bytes = self.limits.free_bytes if is_here else _unknown
+        self._free_bytes = lru_cache(KEPT_FOLDERS)(free_bytes)
 
     def row(self, planned: PlannedRow) -> RowEstimate:
         """Estimate the cost of a row."""
@@ -136,6 +139,10 @@ class Estimator:
         encoded = scaled_size(whole, scale_to) if scale_to else whole
         pasted = round(share * prod(whole)) if settings.framing == "paste" else 0
         return Sizes(prod(size), prod(encoded), pasted, share)
+
+
+def _unknown(_: str) -> None:
+    """Tell nothing of the disk of another machine."""
 
 
 def _memory_bytes(config: RenderConfig, calibration: Calibration) -> int | None:

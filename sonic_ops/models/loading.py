@@ -75,7 +75,7 @@ def build_network(folder: Path, part: str) -> nn.Module:
     """Build an empty network from `part/config.json`. Raises ConfigError."""
     config = read_config(folder, part)
     try:
-        return _build(part, config)
+        return build_from(part, config)
     # A wrong value may fail anywhere inside the libraries that build the networks.
     # A size beyond all memory is a RuntimeError, and one beyond all numbers an OverflowError.
     except (
@@ -114,7 +114,8 @@ def processor_of(device: str) -> str:
     return torch.backends.cpu.get_cpu_capability() if kind == "cpu" else kind
 
 
-def _build(part: str, config: dict[str, Any]) -> nn.Module:
+def build_from(part: str, config: dict[str, Any]) -> nn.Module:
+    """Build an empty network from its configuration."""
     network: nn.Module
     match part:
         case "unet":

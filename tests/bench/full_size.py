@@ -19,23 +19,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sonic_ops.interpolation.flow import frames_between
 from sonic_ops.interpolation.rife import FlowNet
+from sonic_ops.models.released_sizes import UNET, VAE
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
 
-UNET: dict[str, Any] = {
-    "in_channels": 8,
-    "out_channels": 4,
-    "block_out_channels": (320, 640, 1280, 1280),
-    "num_attention_heads": (5, 10, 20, 20),
-    "cross_attention_dim": 1024,
-    "layers_per_block": 2,
-}
-VAE: dict[str, Any] = {
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "block_out_channels": (128, 256, 512, 512),
-    "layers_per_block": 2,
-    "latent_channels": 4,
-}
 BRANCHES, FRAMES, TOKENS, SIDE = 3, 25, 32, 64
 CHUNK = 8 + 2 * 3  # frames that are decoded together, with what is around them
 GIB = 1 << 30
@@ -145,7 +132,7 @@ def measure_unet(dtype: torch.dtype, *, compiled: bool) -> None:
 
 @torch.no_grad()
 def measure_vae(dtype: torch.dtype) -> None:
-    vae = random_network(lambda: fold_time(AutoencoderKLTemporalDecoder(**VAE)), dtype)
+    vae = random_network(lambda: fold_time(AutoencoderKLTemporalDecoder.from_config(VAE)), dtype)
     latents = torch.randn(CHUNK, 4, SIDE, SIDE, device="cuda", dtype=dtype)
     picture = torch.randn(1, 3, SIDE * 8, SIDE * 8, device="cuda", dtype=dtype)
     torch.cuda.reset_peak_memory_stats()
