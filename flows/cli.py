@@ -183,8 +183,16 @@ def plan(
     )
     terminal = open_terminal(form_of(json_lines=as_json))
     imagined = None if manifest else Imagined.of(videos, length)
-    options = {"workers": workers, "price": price, "calibration": calibration, "gpu": gpu}
-    raise typer.Exit(plan_rows(request, terminal, imagined=imagined, **options))
+    status = plan_rows(
+        request,
+        terminal,
+        workers=workers,
+        price=price,
+        calibration=calibration,
+        gpu=gpu,
+        imagined=imagined,
+    )
+    raise typer.Exit(status)
 
 
 @app.command(rich_help_panel=KEEP)

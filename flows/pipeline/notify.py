@@ -154,8 +154,8 @@ def _use_block(target: str, message: Message) -> None:
     from prefect.blocks.abstract import NotificationBlock
     from prefect.blocks.core import Block
 
-    block: Any = Block.load(target)  # of its two forms, this is the one without an event loop
-    if not isinstance(block, NotificationBlock):
+    block: Any = Block.load(target)
+    if NotificationBlock not in type(block).mro():
         raise ValueError("it is no block for notifications")
     block.notify(message.body, subject=message.subject)
 

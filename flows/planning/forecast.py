@@ -36,7 +36,7 @@ _LATENT_PIXELS: Final = LATENT * LATENT
 
 def forecast(config: RenderConfig, card: Card | None = None) -> Calibration:
     """Guess the costs of a preset on a card, or on this CPU. Raises ConfigError."""
-    found = count_costs(config, config.models.weights)
+    found = count_costs(config, config.portrait, config.models.weights)
     if card is not None:
         kind = f"{card.name}: {card.tflops:,.0f} TFLOP/s, {card.bandwidth_gbs:,.0f} GB/s"
         return _calibration(config, found, _roofline(card), f"{kind} ({card.source})", card)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 from flows.rows import parsers
 from flows.rows.config import RenderConfig
@@ -34,10 +35,10 @@ class Imagined:
 
     def rows(self, config: RenderConfig) -> Iterator[PlannedRow]:
         """Yield rows with nothing but a length."""
-        unset = dict.fromkeys(field.name for field in fields(Row))
-        given = {"portrait": "", "audio": "", "output": "video.mp4", "errors": (), "place": ""}
+        cells: dict[str, Any] = dict.fromkeys(field.name for field in fields(Row))
+        cells |= {"portrait": "", "audio": "", "output": "video.mp4", "errors": (), "place": ""}
         side = config.portrait.resolution
         planned = plan_row(self.seconds, config.sampling, config.media.fps)
         for number in range(1, self.number + 1):
-            row = Row(**unset | given | {"number": number, "id": f"video-{number}"})
+            row = Row(**cells | {"number": number, "id": f"video-{number}"})
             yield PlannedRow(row, "", "", planned, (), (side, side), (side, side))

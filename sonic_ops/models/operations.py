@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.constants import MOTION_SPAN_TOKENS, PIECE_TOKENS, SPEECH_SPAN_TOKENS
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import weights_folder, weights_part
@@ -64,10 +65,10 @@ class NetworkCosts:
     latent_channels: int
 
 
-def count_costs(config: VideoConfig, weights: str) -> NetworkCosts:
+def count_costs(config: VideoConfig, portrait: PortraitConfig, weights: str) -> NetworkCosts:
     """Count the costs of a preset; of the released sizes where its weights are not here."""
     networks = _Networks(weights)
-    side = config.portrait.read_resolution // LATENT
+    side = portrait.read_resolution // LATENT
     token, unet = networks.config("audio2token"), networks.config("unet")
     frames, depth = config.sampling.window_frames, unet["cross_attention_dim"]
     speech = networks.config("speech_encoder")
@@ -95,7 +96,7 @@ def count_costs(config: VideoConfig, weights: str) -> NetworkCosts:
         frame=_sum(networks.cost("audio2token", project), networks.cost("audio2bucket", motion)),
         branch=networks.cost("unet", branch),
         decode=_decode_cost(networks, config, side, latents),
-        middle=_middle_cost(config),
+        middle=_middle_cost(config, portrait.resolution),
         num_weights=networks.num_weights,
         latent_channels=latents,
     )
@@ -121,10 +122,9 @@ def _decode_cost(networks: "_Networks", config: VideoConfig, side: int, latents:
     return networks.cost("vae", chunk).per(size)
 
 
-def _middle_cost(config: VideoConfig) -> Cost:
+def _middle_cost(config: VideoConfig, side: int) -> Cost:
     if config.media.interpolation != "flow":
         return Cost(0, 0)
-    side = config.portrait.resolution
     with torch.device("meta"):
         flownet = FlowNet()
     return _cost_of(flownet, lambda net: net(_meta(1, 3, side, side), _meta(1, 3, side, side)))
@@ -164,7 +164,7 @@ class _Traffic(TorchDispatchMode):
     """Adds up the numbers that operations write, each of which is read once."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.moved = 0
         self.largest = 0
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from flows.pipeline.notify import Message, Outcome, content_for, message_of, notify, telling
-from flows.state.results import RowResult
+from flows.state.results import RowResult, Status
 from sonic_ops.core.constants import FAILED, LOOK, READY
 from sonic_ops.core.errors import ManifestError
 from tests.flows.report.reporting import write_table
@@ -22,7 +22,7 @@ SECRET = "T0/B0/sEcReT"
 
 
 def result(row: int, verdict: str) -> RowResult:
-    status = "failed" if verdict == FAILED else "done"
+    status: Status = "failed" if verdict == FAILED else "done"
     return RowResult(
         row, f"row-{row}", status, verdict, f"because {row}", remedy="Mend it.", output="/v.mp4"
     )

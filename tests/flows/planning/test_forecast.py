@@ -45,7 +45,7 @@ def planned(preset: str, length: str, manifest: str | None = None, **options: ob
 
 def test_operations_of_the_released_networks_are_counted_from_their_sizes() -> None:
     config = load_preset("sonic")
-    found = count_costs(config, config.models.weights)
+    found = count_costs(config, config.portrait, config.models.weights)
     token = 10 * 5 * 384 * 1024 + 1024 * 1024 + 1024 * 32 * 1024
     bucket = (50 * 384 + 1024) * 1024 + 1024 * 1024 + 1024 * 2
     assert found.frame.operations == 2 * (token + bucket)
@@ -62,7 +62,9 @@ def test_attention_costs_what_its_products_cost() -> None:
     wide = config.model_copy(
         update={"portrait": config.portrait.model_copy(update={"resolution": 1024})}
     )
-    one, four = (count_costs(each, each.models.weights).branch for each in (config, wide))
+    one, four = (
+        count_costs(each, each.portrait, each.models.weights).branch for each in (config, wide)
+    )
     assert four.operations > 4.5 * one.operations  # pairs of pixels grow with the square
     assert four.moved == pytest.approx(4 * one.moved, rel=0.1)  # and are kept nowhere
 
