@@ -41,7 +41,7 @@ from flows.state.results import (
 )
 from sonic_ops.core.constants import VERDICTS
 from sonic_ops.core.errors import ManifestError
-from sonic_ops.core.files import fetched, storage_fault, written
+from sonic_ops.core.files import exists, fetched, storage_fault, written
 from sonic_ops.quality.analysis import VideoAnalysis
 from sonic_ops.quality.syncnet import SyncNetScorer
 from sonic_ops.quality.verdict import Verdict
@@ -68,6 +68,8 @@ def write_report(
     ConfigError if the weights do not fit or something else is in its place, RenderError if the
     report cannot be written.
     """
+    if not exists(results):
+        raise _no_results(results)
     target = report_address(results)
     folder = addresses.folder_of(target)
     try:
@@ -155,10 +157,14 @@ def _lines(results: str, table: Path) -> Lines:
                     result = result_from(content)
                     yield result, {k: v for k, v in content.items() if not hasattr(result, k)}
     except (FileNotFoundError, pa.ArrowException, TypeError) as error:
-        raise ManifestError(
-            f"{results} holds no results that can be read",
-            remedy="Render the manifest first, or give the address of its results.",
-        ) from error
+        raise _no_results(results) from error
+
+
+def _no_results(results: str) -> ManifestError:
+    return ManifestError(
+        f"{results} holds no results that can be read",
+        remedy="Render the manifest first, or give the address of its results.",
+    )
 
 
 def _summed(lines: Lines, gallery: Gallery, figures: FigureTable, folder: str) -> _Total:

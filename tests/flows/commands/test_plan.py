@@ -62,7 +62,7 @@ def test_without_a_calibration_it_says_that_it_guesses(
     good: Cells, write_manifest: WriteManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert "this is a rough guess" in planned(write_manifest(good))[1]
+    assert "this is an uncalibrated guess" in planned(write_manifest(good))[1]
 
 
 def test_json_has_every_row_and_the_total(
