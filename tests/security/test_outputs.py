@@ -111,7 +111,7 @@ def test_deployments_are_confined(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0
 
     monkeypatch.setattr(schedule, "run", stop)
-    assert schedule.render_one.fn("/in/m.csv", "lite", "/out") == ""
+    assert schedule.render_one.fn("/in/m.csv", "lite", "/out") == ("", [])
     assert config_of(seen[0]).confine_to == "/out"
     schedule.render_one.fn("/in/m.csv", "lite", None)
     assert config_of(seen[1]).confine_to == "/in"
