@@ -44,6 +44,6 @@ def card_of(name: str) -> Card:
         return CARDS[key]
     likely = get_close_matches(key, CARDS, 1)
     raise ConfigError(
-        f"The card {name!r} is not known" + (f"; did you mean {likely[0]}?" if likely else ""),
+        f"The card {name!r} is not known" + (f" (perhaps {likely[0]} is meant)" if likely else ""),
         remedy=f"Choose one of {', '.join(CARDS)}.",
     )

@@ -109,7 +109,7 @@ def test_without_a_calibration_a_plan_is_within_a_factor_of_two(preset: str) -> 
 
 
 def test_what_is_no_card_and_no_length_is_told_with_a_remedy() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean h100\?"):
+    with pytest.raises(ConfigError, match=r"perhaps h100 is meant"):
         card_of("h10O")
     assert card_of("NVIDIA GeForce RTX-4090") == CARDS["rtx4090"]
     with pytest.raises(ConfigError, match="no length"):
