@@ -23,7 +23,7 @@ GPU_SHARE, BANDWIDTH_SHARE = 0.5, 0.7
 """What networks reach of the published rates. The authors of Sonic say that 10 s of video take 3
 minutes on a card of 24 GB (cluster/README.md); with these shares it is as much on an RTX 4090."""
 CPU_SHARE: Final = 0.6
-"""What networks reach of a matrix product on one thread (tests/bench/RESULTS.md)."""
+"""What networks reach of a matrix product on one thread, by the CPU seconds of README.md."""
 
 _LIVE_TENSORS: Final = 6  # of the largest size, that a network holds at once
 _RUNTIME_BYTES: Final = 1e9

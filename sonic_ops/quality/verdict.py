@@ -1,7 +1,7 @@
 """Judge a finished video by its figures: ready, look at it, or failed, and why.
 
 Every figure has two bars. Beyond the first one a person should look at the video, beyond the second
-one it is of no use. `tests/bench/RESULTS.md` says how often they err.
+one it is of no use. `python -m tests.bench.verdicts` counts how often they err.
 """
 
 from collections.abc import Callable, Iterator
