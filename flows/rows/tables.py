@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import count, islice
+from os import SEEK_END
 from typing import IO, Any, Protocol, TypeAlias
 from zipfile import BadZipFile, ZipFile
 
@@ -77,7 +78,7 @@ class ParquetReader:
         try:
             with file:
                 table = open_parquet(file)
-                if problem := check_parquet(table):
+                if problem := check_parquet(table, file.seek(0, SEEK_END)):
                     raise unreadable(address, problem)
                 names = column_names(address, table.schema_arrow.names)
                 numbers = count(1)
@@ -86,7 +87,7 @@ class ParquetReader:
                     for row, values in enumerate(zip(*columns, strict=True)):
                         cells = dict(zip(names, values, strict=True))
                         yield Record(next(numbers), cells, problems.get(row))
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise unreadable(address, "it is damaged, or not Parquet") from error
 
 
