@@ -59,7 +59,7 @@ def pose_at(time_s: float, *, sways: float = 1.0, talks: float = 0.7) -> Pose:
 def talking(num_frames: int, name: str = "ada", sways: float = 1.0, talks: float = 0.7) -> Scene:
     """Somebody who talks, 25 frames per second."""
     poses = [pose_at(n / 25, sways=sways, talks=talks) for n in range(num_frames)]
-    return Scene(tuple(_placed(painter(name).paint(pose)) for pose in poses), tuple(poses))
+    return Scene(tuple(placed(painter(name).paint(pose)) for pose in poses), tuple(poses))
 
 
 @lru_cache(8)
@@ -73,7 +73,7 @@ def landscape(num_frames: int) -> Scene:
     return Scene(tuple(p.clip(0, 255).astype(np.uint8) for p in pictures), (rest,) * num_frames)
 
 
-def _placed(picture: Bytes) -> Bytes:
+def placed(picture: Bytes) -> Bytes:
     """The person in the middle of a rough wall."""
     width, height = SIZE
     rough = np.random.default_rng(0).normal(120, 12, (height, width, 1))

@@ -11,11 +11,11 @@ from fractions import Fraction
 from cluster.pool.base import Pool
 from cluster.storage import artifacts
 from cluster.video.film_requests import DubJob, Film, MadeFrames, TakeJob, TakeRequest, TrackJob
-from cluster.video.jobs import VideoRequest
+from cluster.video.jobs import PausesJob, VideoRequest
 from cluster.video.progress import OnProgress, Progress
 from cluster.video.render import cancelling, denoise_video, in_turn
 from sonic_ops.core.config import PortraitConfig
-from sonic_ops.core.constants import MODEL_FPS
+from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import Segment, cut_segments, num_frames_of
 from sonic_ops.film.takes import Take, plan_takes
@@ -54,7 +54,8 @@ def plan_film(
     pool: Pool, request: VideoRequest, film: Film, track: FilmTrack, settings: PortraitConfig
 ) -> FilmPlan:
     """Write the takes of a film, each with its portrait."""
-    takes = plan_takes(track, settings.expand, track.duration_s)
+    silences_s = _silences(pool, request, track.duration_s)
+    takes = plan_takes(track, settings.expand, track.duration_s, silences_s)
     requests, jobs = [], []
     for take in takes:
         work = f"{request.work}/takes/{take.index:04}"
@@ -71,6 +72,21 @@ def plan_film(
         for _ in in_turn(pool, submitted):
             pass
     return FilmPlan(film, track, tuple(takes), tuple(requests), len(track.ticks_N))
+
+
+def _silences(pool: Pool, request: VideoRequest, film_s: float) -> list[tuple[float, float]]:
+    """Return where nothing is said, in seconds; a film may last longer than its sound."""
+    job = PausesJob(request.audio, request.num_frames, request.pauses)
+    with cancelling(pool, request):
+        ref = pool.submit("find_pauses", job, affinity=(request.order, 0), persistent=True)
+        spans = artifacts.read_tensors(*pool.get(ref))["pauses"].tolist()
+    rate, sound_s = float(MODEL_FPS), request.num_samples / SAMPLE_RATE_HZ
+    silences_s = [(start / rate, stop / rate) for start, stop in spans]
+    if silences_s and silences_s[-1][1] >= request.num_frames / rate:
+        silences_s[-1] = (silences_s[-1][0], film_s)
+    elif film_s > sound_s:
+        silences_s.append((sound_s, film_s))
+    return silences_s
 
 
 def denoise_film(

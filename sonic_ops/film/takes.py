@@ -8,8 +8,8 @@ film in the frame where the face was found), and the *camera*, a square from 0 t
 sees. Shape letters: N frames of a take in the film, F frames of the model, P points.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil, floor
 from typing import Any, Final
 
@@ -27,6 +27,13 @@ CAMERA_HZ: Final = 1.0
 """What moves more slowly than this is followed by the camera."""
 MIN_TAKE_S: Final = 0.5
 FADE_FRAMES: Final = 2
+SILENT_S: Final = 0.5
+"""From this length on a silence is one: the mouth of the film is kept in it, if it is at rest."""
+RESTS: Final = 0.015
+"""How far a mouth at rest may be open beyond its most closed, in heights of the face."""
+RESTING_SHARE: Final = 0.1
+"""The same, against how far the mouth opens in the take."""
+GATE_FRAMES: Final = 4
 _DEVIATION_S: Final = 0.13 / CAMERA_HZ  # of a Gaussian that halves what moves at that rate
 _FURTHEST: Final = 4
 _OVAL: Final = (
@@ -117,15 +124,23 @@ class Take:
 _ARRAYS = ("sources_F", "times_N", "moved_N23", "camera_N23", "weights_N", "region_P2")
 
 
-def plan_takes(track: FilmTrack, expand: float, stop_s: float) -> list[Take]:
+def plan_takes(
+    track: FilmTrack,
+    expand: float,
+    stop_s: float,
+    silences_s: Sequence[tuple[float, float]] = (),
+) -> list[Take]:
     """Plan the takes of a film up to a moment; those that are too short are left out.
 
-    `expand` is how far the camera sees beyond the face, in sizes of it.
+    `expand` is how far the camera sees beyond the face, in sizes of it. In `silences_s` nothing is
+    said: a mouth that is at rest there in the film is kept.
     """
     takes: list[Take] = []
     for number, start, stop in _runs(track, stop_s):
         if track.times_s[stop - 1] - track.times_s[start] >= MIN_TAKE_S:
-            takes.append(_plan(track, len(takes), number, range(start, stop), expand))
+            take = _plan(track, len(takes), number, range(start, stop), expand)
+            weights_N = np.minimum(take.weights_N, _gate(track, take, silences_s))
+            takes.append(replace(take, weights_N=weights_N))
     return takes
 
 
@@ -219,6 +234,31 @@ def _fade(track: FilmTrack, span: range) -> Floats:
     if ends:
         weights = np.minimum(weights, rise[::-1])
     return weights
+
+
+def _gate(track: FilmTrack, take: Take, silences_s: Sequence[tuple[float, float]]) -> Floats:
+    """Return 0 where the new sound is silent and the film's mouth is at rest, 1 elsewhere."""
+    span = slice(take.start, take.stop)
+    openings_N = np.nan_to_num(track.openings_N[span], nan=np.inf)
+    low, high = np.nanpercentile(track.openings_N[span], [5, 95])
+    rests_N = openings_N <= low + max(RESTS, RESTING_SHARE * (high - low))
+    gate_N = np.ones(len(rests_N))
+    for start_s, stop_s in silences_s:
+        is_quiet_N = (take.times_N >= start_s) & (take.times_N < stop_s) & rests_N
+        for first, last in _stretches(is_quiet_N):
+            lasts_s = take.times_N[last - 1] - take.times_N[first]
+            if lasts_s >= SILENT_S:
+                place = np.arange(last - first)
+                far = np.minimum(place, place[::-1])  # frames to the next end of the stretch
+                gate_N[first:last] = (1 - (far + 1) / (GATE_FRAMES + 1)).clip(0)
+    return gate_N
+
+
+def _stretches(is_in_N: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield where stretches of True begin and end."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_in_N, [False]])))
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        yield int(first), int(last)
 
 
 def _reference(track: FilmTrack, span: range) -> int:

@@ -201,7 +201,7 @@ class FilmTracker:
         if not self._seen:
             self._form = (frame.pixel_shape, frame.display_matrix)
         self._size, self._scale = size, picture_HW3.shape[1] / size[0]
-        rate = frame.stream.average_rate
+        rate = frame.average_rate
         usual_s = 1 / rate if rate else Fraction(1, 25)
         if self._seen:
             usual_s = max(frame.time_s - self._seen[-1].time_s, Fraction(1, 1000))

@@ -51,32 +51,32 @@ _BACK_S = (0, 10, 60)  # from where on a moment is looked for, until it is found
 
 @dataclass(frozen=True, slots=True)
 class FilmFrame:
-    """A frame as the file has it, and when it is shown, counted from the start of the film."""
+    """A frame as the file has it, and when it is shown, counted from the start of the film.
+
+    It may be used when the file is closed: FFmpeg's streams may not, and crash.
+    """
 
     time_s: Fraction
     raw: VideoFrame
-    stream: VideoStream
+    pixel_shape: Fraction | None  # width against height; None if the file does not say
+    average_rate: Fraction | None
 
     @property
     def shown_size(self) -> tuple[int, int]:
         """Width and height as players show it, with square pixels and upright."""
-        width, height = _shown_size(self.stream, self.raw)
+        width, height = self._size
         return (height, width) if round(self.raw.rotation / 90) % 2 else (width, height)
 
     def shown(self, long_side: int | None = None) -> NDArray[np.uint8]:
         """Return what players show (H W 3), made smaller if its long side is longer than that."""
-        size = _shown_size(self.stream, self.raw)
+        size = self._size
         scale = min((long_side or max(size)) / max(size), 1.0)
         return _upright(self.raw, (max(round(size[0] * scale), 2), max(round(size[1] * scale), 2)))
 
     @property
-    def pixel_shape(self) -> Fraction | None:
-        """Return how wide a pixel is against its height; None if the file does not say."""
-        stream = self.stream
-        ratio: Fraction | None = (
-            stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-        )
-        return ratio
+    def _size(self) -> tuple[int, int]:
+        """Width and height with square pixels, before the frame is turned."""
+        return _square_size(self.raw.width, self.raw.height, self.pixel_shape)
 
     @property
     def display_matrix(self) -> tuple[int, ...] | None:
@@ -86,7 +86,7 @@ class FilmFrame:
     @property
     def to_raw(self) -> NDArray[np.float64]:
         """Return the map (2 x 3) from places in what is shown to places in the frame as it is."""
-        wide, high = _shown_size(self.stream, self.raw)
+        wide, high = self._size
         x, y = self.raw.width / wide, self.raw.height / high
         matrix = np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])
         quarters = round(self.raw.rotation / 90)
@@ -108,11 +108,12 @@ def film_frames(
     """
     try:
         with open_film(file) as (container, stream):
+            shape, rate = _pixel_shape(stream), stream.average_rate
             for time_s, frame in _frames_from(container, stream, start_s):
                 if stop_s is not None and time_s >= stop_s:
                     return
                 if time_s >= start_s:
-                    yield FilmFrame(time_s, frame, stream)
+                    yield FilmFrame(time_s, frame, shape, rate)
     except MediaError as error:
         raise _undecodable(error) from error
 
@@ -252,13 +253,20 @@ def _timed(
 def _shown_size(stream: VideoStream, frame: VideoFrame | None = None) -> tuple[int, int]:
     """Width and height with square pixels: the side grows that is too short."""
     shape = frame or stream.codec_context
-    ratio: Fraction = (
-        stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
-    )
+    return _square_size(shape.width, shape.height, _pixel_shape(stream))
+
+
+def _pixel_shape(stream: VideoStream) -> Fraction | None:
+    ratio: Fraction | None = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    return ratio
+
+
+def _square_size(width: int, height: int, shape: Fraction | None) -> tuple[int, int]:
+    ratio = shape or Fraction(1)
     if not Fraction(1, _MAX_STRETCH) <= ratio <= _MAX_STRETCH:
         ratio = Fraction(1)
     wider, higher = max(ratio, Fraction(1)), max(1 / ratio, Fraction(1))
-    return round(shape.width * wider), round(shape.height * higher)
+    return round(width * wider), round(height * higher)
 
 
 def _picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:

@@ -114,3 +114,16 @@ def test_times_are_those_of_the_film(tmp_path: Path) -> None:
     path = films.write_film(tmp_path / "vfr.mp4", films.talking(12), times_s=times)
     found = track(path)
     assert [found.time_s(n) for n in range(12)] == times
+
+
+def test_a_mouth_at_rest_is_kept_in_silence(tmp_path: Path) -> None:
+    """It talks for a second, then rests."""
+    scene = films.talking(25, sways=0.3) + films.talking(30, sways=0.3, talks=0.0)
+    found = track(films.write_film(tmp_path / "rests.mp4", scene))
+    (take,) = plan_takes(found, 0.5, found.duration_s)
+    assert (take.weights_N == 1).all()
+    (gated,) = plan_takes(found, 0.5, found.duration_s, [(0.0, 10.0)])
+    assert gated.weights_N[32:48].max() == 0
+    assert gated.weights_N[:20].max() == 1
+    steps = np.abs(np.diff(gated.weights_N))
+    assert steps.max() <= 0.2 + 1e-9  # four frames of fade
