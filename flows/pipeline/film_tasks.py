@@ -97,10 +97,13 @@ def stitch_film(row: RowRun, clips: FilmClips) -> Stitched:
 @stage
 def mux_film(row: RowRun, audio: Audio, plan: FilmPlan, video: Stitched) -> Rendered:
     """Add the new sound, check the file, and give it its final name."""
-    return publish(row, video, partial(_finish, row, audio, plan))
+    with artifacts.all_fetched([plan.film.address]) as (film,):
+        can_be_named = str(row.row.video).lower().endswith((".mp4", ".mov", ".m4v"))
+        source = film if can_be_named else None
+        return publish(row, video, partial(_finish, row, audio, plan, source))
 
 
-def _finish(row: RowRun, audio: Audio, plan: FilmPlan, wav: Path) -> Finish:
+def _finish(row: RowRun, audio: Audio, plan: FilmPlan, source: Path | None, wav: Path) -> Finish:
     cells, media, track = row.row, row.config.media, plan.track
     times_s = tuple(track.time_s(frame) for frame in range(plan.stop))
     form = film_encoding.FilmForm(track.pixel_shape, track.display_matrix)
@@ -115,5 +118,5 @@ def _finish(row: RowRun, audio: Audio, plan: FilmPlan, wav: Path) -> Finish:
         mark=row.config.provenance.mark,
         signer=signer_of(row.config.provenance),
         expected=Expected(plain=True, still=True),  # a film may show and do nothing
-        film=FilmFinish(times_s, form),
+        film=FilmFinish(times_s, form, source),
     )

@@ -98,7 +98,7 @@ def join_films(films: Sequence[Dub], target: Path) -> None:
         opened = [stack.enter_context(_open_video(film.source)) for film in films]
         with create_file(draft, form.muxer) as output:
             is_marked = all(has_tags(source.metadata) for source, _ in opened)
-            output.metadata.update(tags_of(form) if is_marked else {})
+            output.metadata.update(tags_of(form, edited=True) if is_marked else {})
             packets = []
             for film, (source, picture) in zip(films, opened, strict=True):
                 shown = copied_stream(output, picture)

@@ -27,6 +27,7 @@ class FilmFinish:
 
     times_s: tuple[Fraction, ...]
     form: FilmForm
+    source: Path | None = None  # the film, if a signature can name it: MP4 or MOV
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,13 @@ def mux_video(silent: Path, target: Path, finish: Finish) -> VideoInfo:
     if form.is_animation:
         write_animation(silent, target)
     else:
-        tags = tags_of(form) if finish.mark else {}
+        tags = tags_of(form, edited=finish.film is not None) if finish.mark else {}
         matrix = None if finish.film is None else finish.film.form.display_matrix
         mux(silent, finish.track, target, finish.subtitles, tags, display_matrix=matrix)
     if finish.mark:
-        mark_file(target, finish.signer)
+        film = finish.film
+        source = None if film is None else film.source
+        mark_file(target, finish.signer, source, edited=film is not None)
     return replace(_verified(target, finish), provenance=provenance_of(target))
 
 

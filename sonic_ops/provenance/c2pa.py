@@ -15,6 +15,11 @@ from sonic_ops.core.files import draft_of
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """Media made by a trained model. Source: IPTC NewsCodes, digital source type."""
 
+EDITED_SOURCE_TYPE = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
+"""The same for media of which a trained model has made a part."""
+
 SIGNED = "C2PA"
 """How the results call a mark that is signed."""
 
@@ -33,17 +38,22 @@ class Signer:
     key: Path
     certificate: Path
 
-    def sign(self, path: Path) -> None:
-        """Put a signed manifest into a file. Raises ConfigError if the key cannot sign."""
+    def sign(self, path: Path, film: Path | None = None) -> None:
+        """Put a signed manifest into a file: created, or edited from a film.
+
+        Raises ConfigError if the key cannot sign.
+        """
         c2pa = load_c2pa()
         try:
             with (
                 draft_of(path) as draft,
                 c2pa.Signer.from_info(self._info(c2pa)) as signer,
-                c2pa.Builder(_manifest(), c2pa.Context.from_dict(_SETTINGS)) as builder,
+                c2pa.Builder(_manifest(film), c2pa.Context.from_dict(_SETTINGS)) as builder,
                 path.open("rb") as source,
                 draft.open("w+b") as target,
             ):
+                if film is not None:
+                    _add_film(c2pa, builder, film)
                 builder.sign(signer, path.suffix.lower().removeprefix("."), source, target)
         except c2pa.C2paError as error:
             raise self._unfit(error) from error
@@ -85,7 +95,9 @@ def is_signed(path: Path) -> bool:
             state, manifest = reader.get_validation_state(), reader.json()
     except c2pa.C2paError:
         return False
-    return state in {"Valid", "Trusted"} and DIGITAL_SOURCE_TYPE in manifest
+    return state in {"Valid", "Trusted"} and any(
+        kind in manifest for kind in (DIGITAL_SOURCE_TYPE, EDITED_SOURCE_TYPE)
+    )
 
 
 def load_c2pa() -> Any:
@@ -116,11 +128,18 @@ def _algorithm(key: bytes) -> str:
     raise ValueError(f"C2PA knows no {type(private).__name__}")
 
 
-def _manifest() -> dict[str, Any]:
+def _add_film(c2pa: Any, builder: Any, film: Path) -> None:
+    """Name the film that was edited, by the hash of its content."""
+    builder.set_intent(c2pa.C2paBuilderIntent.EDIT)
+    with film.open("rb") as file:
+        builder.add_ingredient({"title": "film", "relationship": "parentOf"}, "video/mp4", file)
+
+
+def _manifest(film: Path | None = None) -> dict[str, Any]:
     maker = {"name": "sonic-render", "version": sonic_ops.__version__}
     created = {
-        "action": "c2pa.created",
-        "digitalSourceType": DIGITAL_SOURCE_TYPE,
+        "action": "c2pa.created" if film is None else "c2pa.edited",
+        "digitalSourceType": DIGITAL_SOURCE_TYPE if film is None else EDITED_SOURCE_TYPE,
         "softwareAgent": maker,
     }
     return {

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -19,10 +20,11 @@ from sonic_ops.core.formats import ENDINGS, FORMATS, VideoCodec
 from sonic_ops.media.animations import verify_animation
 from sonic_ops.media.dubbing import Dub, join_languages
 from sonic_ops.media.encoding import EncodeSettings, encode_frames
-from sonic_ops.media.finishing import Finish, finish_video
+from sonic_ops.media.film_encoding import FilmForm
+from sonic_ops.media.finishing import FilmFinish, Finish, finish_video
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.provenance.c2pa import Signer
-from sonic_ops.provenance.marks import COMMENT, mark_file, provenance_of
+from sonic_ops.provenance.marks import COMMENT, EDITED, mark_file, provenance_of
 from sonic_ops.provenance.xmp import embed_xmp, read_xmp
 from tests.certificates import write_signer
 
@@ -144,6 +146,26 @@ def test_a_signature_says_who_and_breaks_with_the_picture(
     content[content.index(b"mdat") + 40] ^= 1
     target.write_bytes(content)
     assert provenance_of(target) == "metadata, XMP"
+
+
+def test_a_dubbed_film_is_edited(
+    tmp_path: Path, segments: dict[VideoCodec, list[Path]], finish: Finish, signer: Signer
+) -> None:
+    target, film = tmp_path / "video.mp4", segments["h264"][0]
+    times = tuple(Fraction(n, 25) for n in range(NUM_FRAMES))
+    dubbed = replace(finish, film=FilmFinish(times, FilmForm(), film), signer=signer)
+    assert finish_video(segments["h264"], target, dubbed).provenance == "metadata, XMP, C2PA"
+    with c2pa.Reader(target) as reader:
+        manifest = json.loads(reader.json())
+    active = manifest["manifests"][manifest["active_manifest"]]
+    (source,) = active["ingredients"]
+    assert (source["title"], source["relationship"]) == ("film", "parentOf")
+    (made,) = [each for each in active["assertions"] if "actions" in each["label"]]
+    kinds = {each["action"]: each.get("digitalSourceType", "") for each in made["data"]["actions"]}
+    assert kinds["c2pa.edited"].endswith("compositeWithTrainedAlgorithmicMedia")
+    assert "c2pa.opened" in kinds
+    with av.open(str(target)) as container:
+        assert container.metadata["comment"] == EDITED
 
 
 def test_animations_are_as_they_were(
