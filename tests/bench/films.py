@@ -187,17 +187,19 @@ def main(seconds: float, preset: str) -> None:
         silent = dub(film, np.zeros(length, np.float32), folder / "silent", config)
     mouth = done.track.openings_N
     r, lag_ms = correlation(mouth, jaws(new, num))
+    old_r = float(np.corrcoef(np.nan_to_num(mouth), jaws(old, num))[0, 1])
+    voices_r = float(np.corrcoef(jaws(new, num), jaws(old, num))[0, 1])
+    new_r = float(np.corrcoef(np.nan_to_num(mouth), jaws(new, num))[0, 1])
+    # Two voices are alike by chance: what the old one explains beyond the new one is a leak.
+    leak = (old_r - new_r * voices_r) / np.sqrt((1 - new_r**2) * (1 - voices_r**2))
     own = done.plan.track.openings_N
     rows = {
         "mouth against the new voice, r": r,
         "its lag, ms": lag_ms,
-        "mouth against the old voice, r": float(
-            np.corrcoef(np.nan_to_num(mouth), jaws(old, num))[0, 1]
-        ),
+        "mouth against the old voice, r": old_r,
+        "the same, without what both voices share": float(leak),
         "the film's own mouth against its voice, r": correlation(own, jaws(old, num))[0],
-        "new voice against the old one, r": float(
-            np.corrcoef(jaws(new, num), jaws(old, num))[0, 1]
-        ),
+        "new voice against the old one, r": voices_r,
         "spread of the mouth in silence / the film's": float(
             np.nanstd(silent.track.openings_N) / np.nanstd(own)
         ),
