@@ -28,6 +28,9 @@ from typing import ClassVar
 
 from sonic_ops.core.shown import without_secrets
 
+LONGEST = 4000
+"""Characters of a message."""
+
 
 class SonicError(Exception):
     """One sentence that says what is wrong, one that says what to do about it."""
@@ -38,6 +41,8 @@ class SonicError(Exception):
     def __init__(self, message: str, *, remedy: str, field: str | None = None) -> None:
         # Here, since an error ends in tables, logs, databases and on terminals alike.
         message, remedy = without_secrets(message), without_secrets(remedy)
+        if len(message) > LONGEST:  # it quotes a key, a cell or an address of pages
+            message = f"{message[:LONGEST]}..."
         super().__init__(message)
         self.message = message
         self.remedy = remedy

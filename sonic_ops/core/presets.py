@@ -33,6 +33,7 @@ INDEX: Final = "model_index.json"
 
 _SET: Final = "Write a key and its value, such as sampling.steps=4; `sonic presets show` has all."
 
+MAX_PRESET, MAX_BRACKETS = 100_000, 200
 PRESETS_FOLDER: Final = Path(__file__).resolve().parents[2] / "configs"
 
 
@@ -138,7 +139,10 @@ def preset_path(preset: str) -> Path:
 def read_preset(path: Path) -> Any:
     """Read a preset without checking its keys. Raises ConfigError if it is no YAML."""
     try:
-        return yaml.safe_load(path.read_text()) or {}
+        text = path.read_text()
+        if len(text) > MAX_PRESET or text.count("[") + text.count("{") > MAX_BRACKETS:
+            raise ValueError  # the parser takes minutes for brackets in brackets
+        return yaml.safe_load(text) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)  # the error itself quotes the file
         where = f" in line {mark.line + 1}" if mark else ""
