@@ -49,7 +49,7 @@ def launch(
         # Now: of two threads that import one package, one may find half of it.
         from prefect import tags
 
-        from flows.pipeline.flows import render_manifest
+        from flows.pipeline.prefect_flows import render_manifest
 
         with open_reporter(terminal, tally, pool) as reporter, tags(*labels.tags):
             run = ManifestRun(config, pool, reporter, ledger, journal, leases, labels.report)

@@ -11,7 +11,7 @@ from cluster.pool.base import LocalPool
 from cluster.video.jobs import AudioChunkJob
 from flows.console.progress import LineReporter
 from flows.console.terminal import open_terminal
-from flows.pipeline.flows import render_manifest
+from flows.pipeline.prefect_flows import render_manifest
 from flows.pipeline.rendering import retry
 from flows.pipeline.runs import ManifestRun
 from flows.rows.config import RenderConfig
