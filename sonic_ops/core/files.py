@@ -31,6 +31,8 @@ PACKAGE_WEIGHTS = Path(__file__).parent.parent / "weights"
 PACKAGED = "package:"
 BASE = "base.json"
 """In a weights folder: `{"weights": "../sketch"}` names another for the parts that are not here."""
+CHANGES = "changes.safetensors"
+"""In the folder of a part: the weights in which it differs from that of the base."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]*://")
 _WEB = ("http://", "https://")
@@ -231,8 +233,18 @@ def weights_folder(weights: str) -> Path:
 
 def weights_part(folder: Path, part: str) -> Path:
     """Return the folder of one part of some weights: their own, or that of their base."""
-    base = weights_base(folder)
-    return folder / part if base is None or (folder / part).is_dir() else base / part
+    base, own = weights_base(folder), folder / part
+    is_own = base is None or (own.is_dir() and not (own / CHANGES).is_file())
+    return own if is_own else base / part
+
+
+def weights_files(folder: Path, part: str) -> list[Path]:
+    """Return the safetensors files of one part; what a later one holds replaces earlier weights."""
+    files, changes = (
+        sorted(weights_part(folder, part).glob("*.safetensors")),
+        folder / part / CHANGES,
+    )
+    return [*files, *([changes] if changes.is_file() and changes not in files else [])]
 
 
 def weights_base(folder: Path) -> Path | None:

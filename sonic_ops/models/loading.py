@@ -16,7 +16,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder, sinusoi
 
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_folder, weights_part
+from sonic_ops.core.files import weights_files, weights_folder, weights_part
 from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.inventory import compare, read_config, read_weights, shapes_of
@@ -142,7 +142,7 @@ def _ready(network: Network, dtype: torch.dtype) -> Network:
 
 def _fill(module: Network, folder: Path, part: str) -> Network:
     """Fill a network from all safetensors files of a part."""
-    files = sorted(weights_part(folder, part).glob("*.safetensors"))
+    files = weights_files(folder, part)
     stored = as_stored(module)
     weights = computed_weights(module)
     weights |= read_weights(files)

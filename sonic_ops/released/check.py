@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_part
+from sonic_ops.core.files import weights_files, weights_part
 from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.inventory import compare, read_config, shapes_of, stored_shapes
 from sonic_ops.models.loading import (
@@ -51,7 +51,7 @@ def _check_part(folder: Path, part: str) -> PartReport:
     try:
         with torch.device("meta"):
             network = build_network(folder, part)
-        stored, dtypes = stored_shapes(sorted(weights_part(folder, part).glob("*.safetensors")))
+        stored, dtypes = stored_shapes(weights_files(folder, part))
     except ConfigError as error:
         return PartReport(part, problem=error.message)
     needed = shapes_of(as_stored(network))

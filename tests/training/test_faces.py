@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.data.dataset import draw_framing
+from training.data.sitters import draw_framing
 from training.people import styles
 from training.people.drawing import brightness, legible
 from training.people.faces import NEUTRAL, Framing, Portraitist, Pose

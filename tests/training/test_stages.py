@@ -259,7 +259,7 @@ def test_a_run_that_goes_on_from_weights_has_the_scale_that_they_have_learnt_wit
         folder.mkdir()
         spread = replace(samples, latents=samples.latents * gain)
         run = feeding(folder, spread, start)
-        scales.append(stages.fed(run, stages.WINDOWS)().residual_scale)
+        scales.append(stages.fed(run, [stages.WINDOWS])().residual_scale)
         autoencoder.make_autoencoder().save_pretrained(folder / "vae")
         stages.export(run)
         start = folder / "export"
@@ -269,7 +269,7 @@ def test_a_run_that_goes_on_from_weights_has_the_scale_that_they_have_learnt_wit
     other.mkdir()
     still = replace(samples, latents=samples.latents / 2)
     with pytest.raises(ConfigError, match="not by about"):
-        stages.fed(feeding(other, still, start), stages.WINDOWS)
+        stages.fed(feeding(other, still, start), [stages.WINDOWS])
 
 
 def test_the_model_that_ships_says_the_scale_of_its_preset() -> None:

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import draw_framing, draw_gains, draw_reference, load_arrays, save_arrays
+from training.data.dataset import draw_gains, draw_reference, load_arrays, save_arrays
+from training.data.sitters import draw_framing
 from training.people.drawing import UNITS
 from training.people.faces import Portraitist
 from training.people.heads.looks import value_noise

@@ -24,19 +24,15 @@ from training.data.features import (
     tokens_of,
     unpack_mel,
 )
+from training.data.sitters import World, draw_sitter
 from training.people import people
-from training.people.drawing import UNITS
-from training.people.faces import Framing, Portraitist
 from training.people.motion import BLINK, SHIFT_Y, YAW, Clip, animate, perform
 from training.people.mouth import NUM_MOUTH, STEPS_PER_SECOND
-from training.people.people import draw_identity
 from training.speech.speech import draw_clip
 
 SIZE: Final = 128
 STEPS_PER_TOKEN: Final = STEPS_PER_SECOND // TOKENS_PER_SECOND
 _SEEDS_PER_SHARD: Final = 1_000_000
-_TIGHT, _WIDE = 0.10, 0.18
-"""Shares of the framings that are closer and wider than the renderer's crop."""
 _AS_HEARD: Final = 0.35
 """Share of the people who move as strongly as their voice tells."""
 MOST_GAIN: Final = 2.3
@@ -146,28 +142,6 @@ def read_speech(folders: list[Path], *, load_features: bool = True) -> Speech:
     )
 
 
-def draw_framing(identity: people.Identity, rng: np.random.Generator) -> Framing:
-    """Mostly the renderer's square crop around the face, off by a little; else tight or wide.
-
-    The widest are half-length portraits, whose head is in the upper part.
-    """
-    left, top, right, bottom = identity.face_box()
-    side = 2 * min(right - left, bottom - top)
-    kind, drop = rng.random(), 0.0
-    if kind < _TIGHT:
-        zoom = rng.uniform(1.12, 1.4)
-    elif kind < _TIGHT + _WIDE:
-        zoom = rng.uniform(0.5, 0.88)
-        drop = side * (1 / zoom - 1) * rng.uniform(0.1, 0.32)
-    else:
-        zoom = rng.uniform(0.88, 1.12)
-    return Framing(
-        zoom=UNITS / side * zoom,
-        x=(left + right) / 2 + side * rng.uniform(-0.06, 0.06),
-        y=(top + bottom) / 2 + side * rng.uniform(-0.06, 0.06) + drop,
-    )
-
-
 def draw_gains(rng: np.random.Generator) -> tuple[float, float]:
     """How much stronger than the voice tells a person moves: head, expression.
 
@@ -218,7 +192,13 @@ def window_frames(speech: Speech, num_frames: int) -> Chooser:
 
 
 def write_pictures(
-    target: Path, speech: Speech, choose: Chooser, *, shard: int, num_people: int
+    target: Path,
+    speech: Speech,
+    choose: Chooser,
+    *,
+    shard: int,
+    num_people: int,
+    world: World = "drawn",
 ) -> None:
     """Paint people who speak; the last frame of each is the reference portrait."""
     cv2.setNumThreads(1)
@@ -231,17 +211,15 @@ def write_pictures(
     boxes = np.zeros((len(seeds), 4), np.float32)
     amplitudes = np.zeros((len(seeds), num_frames, 2), np.float32)
     for i, seed in enumerate(seeds):
-        identity = draw_identity(seed)
-        framing = draw_framing(identity, rng)
-        painter = Portraitist(identity, size=SIZE, framing=framing)
-        boxes[i] = np.array(framing.shown(identity.face_box())) * SIZE / UNITS
+        sitter = draw_sitter(world, seed, rng, size=SIZE)
+        boxes[i] = sitter.box
         gains = draw_gains(rng)
         amplitudes[i] = speech.amplitudes_at(rows_PF[i]) * gains
         anywhere = speech.starts[[rng.integers(len(speech.starts))]] + rng.integers(4, 50)
         reference = draw_reference(speech.poses(anywhere)[0], rng)
         for j, pose in enumerate([*speech.poses(rows_PF[i], gains), reference]):
-            pictures[i, j] = painter.paint(pose)
-            mouths[i, j] = np.array(painter.mouth_centre(pose)) * SIZE / UNITS
+            pictures[i, j] = sitter.paint(pose, is_portrait=j == num_frames)
+            mouths[i, j] = sitter.mouth_centre(pose)
     save_arrays(
         target, pictures=pictures, mouths=mouths, boxes=boxes, rows=rows_PF, amplitudes=amplitudes
     )

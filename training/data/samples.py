@@ -14,6 +14,7 @@ import torch
 from diffusers import AutoencoderDC
 
 from sonic_ops.core.errors import ConfigError, RenderError
+from training.data.altering import altered
 from training.data.dataset import Pictures, load_arrays, read_pictures, save_arrays
 from training.fit.autoencoder import from_bytes
 from training.fit.device import native_precision, training_device
@@ -40,8 +41,18 @@ def finished(folder: Path, kind: str) -> list[Path]:
 
 
 @torch.no_grad()
-def write_latents(target: Path, vae: AutoencoderDC, pictures: Pictures) -> None:
-    """Encode a shard of pictures: latents P F C H W, half precision, and all that is not pixels."""
+def write_latents(target: Path, vae: AutoencoderDC, pictures: Pictures, *, copies: int = 0) -> None:
+    """Encode a shard of pictures: latents P F C H W, half precision, and all that is not pixels.
+
+    With `copies`, everybody comes again so many times: mirrored or not, moved and recoloured.
+    """
+    shard = int(pictures.rows.sum())
+    parts = [
+        pictures,
+        *(altered(pictures, np.random.default_rng([n, shard])) for n in range(copies)),
+    ]
+    arrays = [vars(part) for part in parts]
+    pictures = Pictures(**{key: np.concatenate([a[key] for a in arrays]) for key in arrays[0]})
     people, frames = pictures.pictures.shape[:2]
     flat_NHWC = torch.from_numpy(pictures.pictures).flatten(0, 1)
     latents = []

@@ -13,6 +13,7 @@ from torch import multiprocessing
 
 from training.data import dataset
 from training.data.samples import LATENTS, finished
+from training.data.sitters import World
 
 _MOST_UNUSED: Final = 160
 """Shards that wait to be used: 20 GB of windows."""
@@ -30,6 +31,7 @@ class Kind:
     frames: int
     whole_windows: bool
     """Neighbouring frames of one clip; else each from another clip and moment."""
+    world: World = "drawn"
 
 
 def make_shards(folder: Path, kind: Kind, numbers: Iterable[int], speech: dataset.Speech) -> None:
@@ -41,7 +43,12 @@ def make_shards(folder: Path, kind: Kind, numbers: Iterable[int], speech: datase
         target = folder / f"{kind.name}-{number}"
         if not target.exists() and not target.with_name(LATENTS + target.name).exists():
             dataset.write_pictures(
-                target, speech, choose, shard=kind.first_seed + number, num_people=kind.people
+                target,
+                speech,
+                choose,
+                shard=kind.first_seed + number,
+                num_people=kind.people,
+                world=kind.world,
             )
 
 

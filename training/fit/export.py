@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from sonic_ops.core.files import CHANGES
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.unet import AudioUNet
 from training.fit.audio_head import CONTEXT_CHANNELS
@@ -69,6 +70,14 @@ def write_part(target: Path, module: Any) -> None:
     _write(target, module, _config_of(module))
 
 
+def write_changes(target: Path, module: nn.Module, base: nn.Module) -> None:
+    """Write the weights in which a network differs from that of its base, in half precision."""
+    before = _stored(base)
+    state = {k: v for k, v in _stored(module).items() if not torch.equal(v, before[k])}
+    target.mkdir(parents=True, exist_ok=True)
+    save_file(state, target / CHANGES, metadata={"format": "pt"})
+
+
 def _config_of(module: Any) -> dict[str, Any]:
     kept = {key: value for key, value in module.config.items() if not key.startswith("_")}
     return {"_class_name": type(module).__name__, **kept}
@@ -79,8 +88,11 @@ def _write(
 ) -> None:
     target.mkdir(parents=True, exist_ok=True)
     (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    state: dict[str, Tensor] = {
+    save_file(_stored(module), target / name, metadata={"format": "pt"})
+
+
+def _stored(module: nn.Module) -> dict[str, Tensor]:
+    return {
         key: value.detach().half().contiguous() if value.is_floating_point() else value
         for key, value in module.state_dict().items()
     }
-    save_file(state, target / name, metadata={"format": "pt"})

@@ -21,6 +21,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=240, help="clips of speech")
     parser.add_argument("--image-shards", type=int, default=10, help="of 500 people each")
     parser.add_argument("--window-shards", type=int, default=24, help="of 100 people each")
+    parser.add_argument("--head-shards", type=int, default=0, help="of 20 rendered heads each")
+    parser.add_argument("--processes", type=int, help="that make data and train; all cores")
+    parser.add_argument(
+        "--frozen", nargs="*", default=(), help="parts of the names of layers of the UNet to keep"
+    )
     parser.add_argument(
         "--shares",
         type=_shares,
@@ -48,7 +53,10 @@ def run_of(
         clips=options.clips,
         image_shards=options.image_shards,
         window_shards=options.window_shards,
+        head_shards=options.head_shards,
+        frozen=tuple(options.frozen),
         **({"shares": options.shares} if options.shares else {}),
+        **({"processes": options.processes} if options.processes else {}),
     )
 
 

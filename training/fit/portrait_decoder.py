@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,6 +17,7 @@ from torch import Tensor
 from sonic_ops.interpolation.layers import warp
 from sonic_ops.models.portrait_decoder import PortraitDecoder, Reference
 from training.data.albums import SIZE, Album
+from training.data.altering import draw_colours, draw_place, moved, placed
 from training.fit.autoencoder import to_tensor
 from training.fit.device import batch_size, native_precision
 from training.fit.loop import Budget, Group, Loss, Schedule, Trainer, load_average
@@ -48,40 +48,16 @@ def draw_batch(album: Album, rng: np.random.Generator, num_people: int) -> Batch
     for person in rng.integers(len(album.pictures), size=num_people):
         frames = rng.permutation(num_frames)[:_FRAMES]
         portrait = num_frames if rng.random() > 0.15 else int(rng.integers(num_frames))
-        place, recolour = _draw_place(rng), _draw_colours(rng)
+        place, recolour = draw_place(rng, SIZE), draw_colours(rng)
         rows = [*frames, portrait]
-        shown = [recolour(_placed(album.pictures[person, row], place)) for row in rows]
-        ends = [points[person, frames] @ place[:, :2].T + place[:, 2] for points in
-                (album.mouths, album.eyes)]  # fmt: skip
+        shown = [recolour(placed(album.pictures[person, row], place)) for row in rows]
+        ends = [moved(points[person, frames], place) for points in (album.mouths, album.eyes)]
         parts[0] += [shown[-1]] * _FRAMES
         parts[1] += shown[:-1]
         parts[2].append(ends[0])
         parts[3].append(ends[1])
     points = [torch.from_numpy(np.concatenate(part)).float() for part in parts[2:]]
     return Batch(to_tensor(np.stack(parts[0])), to_tensor(np.stack(parts[1])), *points)
-
-
-def _draw_place(rng: np.random.Generator) -> Any:
-    """A map of pixels, 2 x 3: a little larger or smaller, turned, moved, and mirrored or not."""
-    scale, angle = np.exp(rng.normal(0, 0.12)), rng.normal(0, 0.06)
-    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turn = turn @ np.diag([rng.choice([-1.0, 1.0]), 1.0])
-    centre = np.array([SIZE / 2, SIZE / 2])
-    return np.c_[turn, centre + rng.normal(0, 10, 2) - turn @ centre]
-
-
-def _placed(picture: Any, place: Any) -> Any:
-    return cv2.warpAffine(
-        picture, place, (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
-
-
-def _draw_colours(rng: np.random.Generator) -> Any:
-    """A change of colours: channels in another order, brighter or darker."""
-    order = rng.permutation(3) if rng.random() < 0.3 else np.arange(3)
-    gamma = np.exp(rng.normal(0, 0.25)) if rng.random() < 0.5 else 1.0
-    table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
-    return lambda picture: table[picture[..., order]]
 
 
 def decoder_loss(decoder: PortraitDecoder, vae: AutoencoderDC, albums: list[Album]) -> Loss:

@@ -9,24 +9,30 @@ trains while the cores make new pictures.
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import torch
 
+from sonic_ops.core.files import weights_base
 from training.data import dataset, samples
 from training.data.shard_workers import Kind, are_working, make_shards, shard_workers
 from training.fit import audio_head, autoencoder, unet_stage, weights
 from training.fit.diffusion import Feed
-from training.fit.export import export_model
+from training.fit.export import export_model, write_changes
 from training.fit.loop import Budget, load_average, rank, train_together, world_size
 
 IMAGES: Final = Kind("images", first_seed=1_000, people=500, frames=6, whole_windows=False)
 WINDOWS: Final = Kind("windows", first_seed=100_000, people=100, frames=25, whole_windows=True)
+HEADS: Final = Kind(
+    "heads", first_seed=200_000, people=20, frames=25, whole_windows=True, world="heads"
+)
+_HEAD_COPIES: Final = 2
+"""How often each window of a head comes again: in a mirror or not, moved, in other colours."""
 _HELD_OUT_SPEECH: Final = 50
 _HELD_OUT_CLIPS: Final = 16
 SHARES: Final = {
@@ -56,6 +62,9 @@ class Run:
     clips: int = 240
     image_shards: int = 10
     window_shards: int = 24
+    head_shards: int = 0
+    frozen: tuple[str, ...] = ()
+    """Parts of the names of the UNet's layers that windows do not train."""
     shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
     """The parts of the budget; a stage without one leaves its network as it is."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -119,9 +128,15 @@ def make_windows(run: Run) -> None:
     make_shards(run.folder, WINDOWS, numbers, speech_tracks(run))
 
 
+def make_heads(run: Run) -> None:
+    """Render heads that speak for two seconds."""
+    numbers = range(rank(), run.head_shards, world_size())
+    make_shards(run.folder, HEADS, numbers, speech_tracks(run))
+
+
 def train_autoencoder(run: Run) -> None:
     """Encoder and decoder."""
-    if (run.folder / "vae").exists():
+    if (run.folder / "vae").exists() or not run.share("autoencoder").seconds:
         return
     pictures = dataset.read_pictures(samples.finished(run.folder, "images"))
     autoencoder.train_whole(
@@ -138,13 +153,14 @@ def train_decoder(run: Run) -> None:
     """Normal latents, then the decoder on noisy ones; writes `vae`."""
     if (run.folder / "vae").exists():
         return
-    pictures = dataset.read_pictures(samples.finished(run.folder, "images"))
     vae = weights.start_autoencoder(run.start)
     load_average(vae, run.folder / "autoencoder")
-    if not run.start:
-        every = max(1, len(pictures.pictures) // 100)
-        autoencoder.normalise_latents(vae, autoencoder.to_tensor(pictures.pictures[::every, 0]))
-    autoencoder.train_decoder(vae, pictures, run.folder / "decoder", run.share("decoder"), seed=2)
+    if (budget := run.share("decoder")).seconds:
+        pictures = dataset.read_pictures(samples.finished(run.folder, "images"))
+        if not run.start:
+            every = max(1, len(pictures.pictures) // 100)
+            autoencoder.normalise_latents(vae, autoencoder.to_tensor(pictures.pictures[::every, 0]))
+        autoencoder.train_decoder(vae, pictures, run.folder / "decoder", budget, seed=2)
     if rank() == 0:
         vae.save_pretrained(run.folder / "vae.draft")
         (run.folder / "vae.draft").rename(run.folder / "vae")
@@ -155,11 +171,12 @@ def encode_pictures(run: Run) -> None:
     if run.gpu:
         return
     vae = weights.load_autoencoder(run.folder / "vae").eval()
-    for kind in (IMAGES, WINDOWS):
+    for kind in (IMAGES, WINDOWS, HEADS):
+        copies = _HEAD_COPIES if kind is HEADS else 0
         for shard in samples.finished(run.folder, kind.name)[rank() :: world_size()]:
             target = shard.with_name(samples.LATENTS + shard.name)
             if not target.exists():
-                samples.write_latents(target, vae, dataset.read_pictures([shard]))
+                samples.write_latents(target, vae, dataset.read_pictures([shard]), copies=copies)
 
 
 def train_heads(run: Run) -> None:
@@ -168,8 +185,8 @@ def train_heads(run: Run) -> None:
     torch.manual_seed(3)
     reader, bucket_head = audio_head.MouthReader(), audio_head.make_bucket_head()
     if run.start:
-        weights.fill(reader.head, run.start / "audio2token")
-        weights.fill(bucket_head, run.start / "audio2bucket")
+        weights.fill(reader.head, run.start, "audio2token")
+        weights.fill(bucket_head, run.start, "audio2bucket")
     audio_head.train_token_head(reader, speech, run.folder / "token", run.share("token"), seed=3)
     audio_head.train_bucket_head(
         bucket_head, speech, run.folder / "bucket", run.share("bucket"), seed=4
@@ -183,7 +200,7 @@ def train_frames(run: Run) -> None:
     if not run.share("frames").seconds:
         return
     unet_stage.train_frames(
-        fed(run, IMAGES),
+        fed(run, [IMAGES]),
         weights.start_unet(run.start),
         run.folder / "frames",
         run.share("frames"),
@@ -210,23 +227,30 @@ def _train_windows(
     unet = weights.start_unet(run.start)
     for folder in ("frames", before):
         load_average(unet, run.folder / folder)
+    windows = replace(windows, frozen=run.frozen)
     unet_stage.train_windows(
-        fed(run, WINDOWS), unet, run.folder / name, run.share(name), seed=seed, windows=windows
+        fed(run, [WINDOWS, HEADS]),
+        unet,
+        run.folder / name,
+        run.share(name),
+        seed=seed,
+        windows=windows,
     )
 
 
-def fed(run: Run, kind: Kind) -> Feed:
-    """The samples of a kind; on a GPU windows grow in number while it trains."""
+def fed(run: Run, kinds: Sequence[Kind]) -> Feed:
+    """The samples of all kinds; on a GPU those of the first grow in number while it trains."""
     tokens = torch.load(run.folder / "tokens.pt", weights_only=True)
     scale_file, scale = run.folder / _SCALE, known_scale(run)
     feed: Feed
     if run.gpu:
         vae = weights.load_autoencoder(run.folder / "vae").eval()
-        more_may_come = partial(are_working, kind)
-        feed = samples.GrowingSamples(run.folder, kind.name, vae, tokens, scale, more_may_come)
+        first = kinds[0]
+        more_may_come = partial(are_working, first)
+        feed = samples.GrowingSamples(run.folder, first.name, vae, tokens, scale, more_may_come)
     else:
-        shards = samples.finished(run.folder, samples.LATENTS + kind.name)
-        known = samples.read_samples(shards, tokens, scale)
+        found = [samples.finished(run.folder, samples.LATENTS + kind.name) for kind in kinds]
+        known = samples.read_samples([shard for shards in found for shard in shards], tokens, scale)
         feed = lambda: known  # noqa: E731
     if rank() == 0 and not scale_file.exists():
         draft = scale_file.with_suffix(".draft")
@@ -268,6 +292,9 @@ def export(run: Run) -> None:
         speech_encoder=run.speech_encoder,
     )
     weights.write_scale(run.folder / "export", known_scale(run))
+    if run.start and weights_base(run.start):
+        before = weights.start_unet(run.start).unet
+        write_changes(run.folder / "changes" / "unet", unet.unet, before)
 
 
 def speech_tracks(run: Run) -> dataset.Speech:
@@ -275,7 +302,7 @@ def speech_tracks(run: Run) -> dataset.Speech:
     return dataset.read_speech(samples.finished(run.folder, "speech"), load_features=False)
 
 
-MAKING: Final[tuple[Stage, ...]] = (make_speech, make_images, make_windows)
+MAKING: Final[tuple[Stage, ...]] = (make_speech, make_images, make_heads, make_windows)
 """By all cores."""
 TRAINING: Final[tuple[Stage, ...]] = (
     train_autoencoder, train_decoder, encode_pictures, train_heads, train_frames, train_windows,

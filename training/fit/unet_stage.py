@@ -119,6 +119,12 @@ class Windows:
     shared_noise: tuple[float, float] = (0.5, 0.9)
     """Each window's share is drawn between these."""
     guidance: float = 1.0
+    frozen: tuple[str, ...] = ()
+    """Layers whose names have one of these in them stay as they are."""
+
+    def learns(self, name: str) -> bool:
+        """Whether a parameter is trained."""
+        return not any(part in name for part in self.frozen)
 
 
 def train_frames(
@@ -149,7 +155,7 @@ def train_windows(
     """All layers of `start` on windows, the spatial ones slower; resumes from `folder`."""
     device = training_device()
     unet = start.to(device)
-    named = dict(unet.named_parameters())
+    named = {k: p for k, p in unet.named_parameters() if windows.learns(k)}
     groups = [
         Group({k: p for k, p in named.items() if is_temporal(k)}),
         Group({k: p for k, p in named.items() if not is_temporal(k)}, gain=0.5),

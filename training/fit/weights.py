@@ -9,6 +9,7 @@ from diffusers import AutoencoderDC
 from safetensors.torch import load_file
 from torch import nn
 
+from sonic_ops.core.files import weights_base, weights_files, weights_part
 from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.models.unet import AudioUNet
 from training.fit.autoencoder import make_autoencoder
@@ -21,11 +22,11 @@ _SCALE: Final = "residual_scale.txt"
 no part in the hash of the weights."""
 
 
-def fill(network: Network, folder: Path) -> Network:
-    """Fill a network with the files of its folder, strictly, in float32."""
+def fill(network: Network, folder: Path, part: str) -> Network:
+    """Fill a network with a part of some weights, strictly, in float32."""
     state = {
         name: value.float()
-        for file in sorted(folder.glob("*.safetensors"))
+        for file in weights_files(folder, part)
         for name, value in load_file(file).items()
     }
     network.load_state_dict(state, strict=True)
@@ -36,14 +37,14 @@ def start_unet(start: Path | None) -> AudioUNet:
     """A new UNet, or that of the weights that training goes on from."""
     unet = make_unet(seed=5)
     if start:
-        fill(unet.unet, start / "unet")
+        fill(unet.unet, start, "unet")
     return unet
 
 
 def start_autoencoder(start: Path | None) -> AutoencoderDC:
     """A new autoencoder from a fixed seed, or that of the weights that training goes on from."""
     if start:
-        return load_autoencoder(start / "vae")
+        return load_autoencoder(weights_part(start, "vae"))
     torch.manual_seed(1)
     return make_autoencoder()
 
@@ -55,15 +56,17 @@ def start_portrait_decoder(folder: Path, blocks: Sequence[int] | None) -> Portra
         config | ({"blocks": tuple(blocks)} if blocks else {})
     )
     grown = decoder.state_dict()
-    stored = fill(PortraitDecoder.from_config(config), folder).state_dict()
+    stored = fill(PortraitDecoder.from_config(config), folder.parent, folder.name).state_dict()
     decoder.load_state_dict({name: stored.get(name, weight) for name, weight in grown.items()})
     return decoder
 
 
 def start_scale(start: Path | None) -> float | None:
     """The scale that the UNet to go on from has learnt with; None if it does not say."""
-    file = start / _SCALE if start else None
-    return float(file.read_text()) if file and file.exists() else None
+    if start is None:
+        return None
+    places = (start, weights_base(start) or start)
+    return next((float((p / _SCALE).read_text()) for p in places if (p / _SCALE).exists()), None)
 
 
 def write_scale(target: Path, scale: float | None) -> None:

@@ -28,12 +28,15 @@ _PUPIL, _IRIS = 0.20, 0.47
 """Angles from the gaze, in radians."""
 
 
-def face_units(pose: Pose) -> dict[str, float]:
-    """The face units of a pose: ARKit's names, strengths from 0 to 1."""
+def face_units(pose: Pose, smile: float = 0.0) -> dict[str, float]:
+    """The face units of a pose: ARKit's names, strengths from 0 to 1.
+
+    A `smile` of up to 1 shows the teeth and lifts the cheeks; pressed lips are shut all the same.
+    """
     loose = 1 - pose.press
     jaw, wide = max(pose.jaw, 0.0), max(pose.width, 0.0)
     units = {
-        "jawOpen": 0.72 * jaw * loose,
+        "jawOpen": (0.72 * jaw + 0.07 * smile) * loose,
         "mouthFunnel": 0.55 * pose.rounding * loose,
         "mouthPucker": 0.5 * pose.rounding,
         "mouthRollLower": 0.35 * pose.press,
@@ -43,10 +46,11 @@ def face_units(pose: Pose) -> dict[str, float]:
     }
     both = {
         "mouthStretch": 0.35 * wide,
-        "mouthSmile": 0.25 * wide,
+        "mouthSmile": 0.25 * wide + 0.7 * smile,
+        "cheekSquint": 0.5 * smile,
         "mouthPress": 0.6 * pose.press,
-        "mouthUpperUp": 0.45 * pose.teeth * loose,
-        "mouthLowerDown": 0.35 * pose.teeth * loose,
+        "mouthUpperUp": (0.45 * pose.teeth + 0.35 * smile) * loose,
+        "mouthLowerDown": (0.35 * pose.teeth + 0.25 * smile) * loose,
         "browOuterUp": 0.55 * max(pose.brow, 0.0),
         "browDown": 0.6 * max(-pose.brow, 0.0),
         "eyeBlink": min(max(pose.blink, 0.0), 1.0),
@@ -92,10 +96,10 @@ class HeadPainter:
         self.distance = float(rng.uniform(7, 14))
         self.pivot = np.array([0, eye[1] - 0.95, eye[2] - 0.9])
 
-    def paint(self, pose: ArrayLike) -> NDArray[np.uint8]:
-        """The picture at a pose (15 channels): size x size x 3."""
+    def paint(self, pose: ArrayLike, smile: float = 0.0) -> NDArray[np.uint8]:
+        """The picture at a pose (15 channels), perhaps with a smile: size x size x 3."""
         p = Pose(*(float(v) for v in np.asarray(pose)))
-        vertices = self._vertices(p)
+        vertices = self._vertices(p, smile)
         turned = self.mesh.surface.weights @ self._turned(vertices, p)
         depth, seen, shares = rasterise(self._seen(turned), self.mesh.surface.triangles, self.side)
         image = self.backdrop.copy()
@@ -120,15 +124,22 @@ class HeadPainter:
         p = Pose(*(float(v) for v in np.asarray(pose)))
         return self._pixel(self._turned(np.stack([centre for centre, _ in self.eyes]), p))
 
+    @property
+    def eye_distance(self) -> float:
+        """How far apart the eyes are, in pixels, of a head that looks at us."""
+        (left, _), (right, _) = self.eyes
+        return float(abs(left[0] - right[0]) * self.scale / OVERSAMPLING)
+
     def _pixel(self, points: Array) -> tuple[float, float]:
         x, y, _ = self._seen(points).mean(0) / OVERSAMPLING
         return float(x), float(y)
 
-    def _vertices(self, pose: Pose) -> Array:
+    def _vertices(self, pose: Pose, smile: float = 0.0) -> Array:
         """The mesh at rest in space, with the face of a pose; upper teeth come into view."""
-        vertices = self.mesh.moved(self.person.vertices, face_units(pose))
+        vertices = self.mesh.moved(self.person.vertices, face_units(pose, smile))
         vertices[self.mesh.tongue] += np.array([0, -0.05, -0.11]) * (1 - 0.8 * pose.tongue)
-        opened = np.clip(3 * pose.jaw * (1 - pose.press), 0, 1) * (0.35 + 0.65 * pose.teeth)
+        teeth = min(pose.teeth + smile, 1.0)
+        opened = np.clip((3 * pose.jaw + smile) * (1 - pose.press), 0, 1) * (0.35 + 0.65 * teeth)
         vertices[self.mesh.upper_teeth] += np.array([0, -0.09, 0.03]) * opened
         return vertices
 
