@@ -88,7 +88,7 @@ def make_case(
         portrait_HW3=painter.paint(NEUTRAL),
         truth_FHW3=np.stack([painter.paint(pose) for pose in poses]),
         poses_FK=poses,
-        closures=tuple(_frame_at(phone) for phone in spoken.phones if closes_lips(phone.name)),
+        closures=tuple(frame_at(phone) for phone in spoken.phones if closes_lips(phone.name)),
         box=(left, top, right, bottom),
         mouth=(x * scale, y * scale),
     )
@@ -100,7 +100,8 @@ def frame_steps(num_frames: int, num_steps: int) -> NDArray[Any]:
     return np.minimum(steps, num_steps - 1)
 
 
-def _frame_at(phone: Phone) -> float:
+def frame_at(phone: Phone) -> float:
+    """The middle of a phone, in frames."""
     middle_s = (phone.start_s + phone.stop_s) / 2
     return (middle_s * STEPS_PER_SECOND - STEPS_PER_TOKEN) / _STEPS_PER_FRAME
 
