@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz parity bench proof setup docs clean evaluate-sketch train-sketch train-portrait-decoder train-bundle
+.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz parity bench proof setup docs clean evaluate-sketch evaluate-speaking train-sketch train-lite train-portrait-decoder train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -93,6 +93,11 @@ proof: $(DEV)  ## render and measure ten minutes in four modes, and write tests/
 train-sketch: $(DEV)  ## train and measure the model `sketch`: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
 	@$(BIN)/python -m training.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")
 
+train-lite: $(DEV)  ## train the UNet of `lite` further on drawings and rendered heads: make train-lite [BUDGET_MIN=60] [OUT=folder] [FROM=package:lite]
+	@$(BIN)/python -m training "$(or $(OUT),runs/lite)" --from "$(or $(FROM),package:lite)" --budget-min $(or $(BUDGET_MIN),60) \
+		--processes 1 --image-shards 0 --window-shards 3 --head-shards 6 --shares guided=1 \
+		--frozen time_pos time_embedding add_embedding
+
 train-portrait-decoder: $(DEV)  ## train the portrait decoder further and measure it: make train-portrait-decoder [BUDGET_MIN=60] [OUT=folder] [FROM=package:lite] [HELD_OUT=16]
 	@$(BIN)/python -m training.portrait_decoder "$(or $(OUT),runs/portrait-decoder)" \
 		--budget-min $(or $(BUDGET_MIN),60) --held-out $(or $(HELD_OUT),16) $(if $(FROM),--from "$(FROM)")
@@ -104,6 +109,10 @@ evaluate-sketch: $(DEV)  ## measure the model `sketch`: make evaluate-sketch [WE
 	@$(BIN)/python -m training.evaluate "$(or $(OUT),runs/evaluation/sketch)" \
 		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(RUN),--run "$(RUN)") \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEEDS),--seeds $(SEEDS))
+
+evaluate-speaking: $(DEV)  ## measure how heads and photographs speak: make evaluate-speaking [PHOTOGRAPHS="a.png b.png"] [WEIGHTS=folder] [OUT=folder] [CLIPS=8] [SECONDS=4]
+	@$(BIN)/python -m training.speaking "$(or $(OUT),runs/evaluation/speaking)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
+		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS)) $(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 docs: $(DEV)  ## rewrite the pages generated from the code
 	@$(BIN)/python -m tests.pages

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from training.data.altering import altered
 from training.data.dataset import (
     MOST_GAIN,
     Pictures,
@@ -75,6 +76,35 @@ def test_a_shard_knows_the_amplitudes_it_was_painted_with(shard: Path, speech: S
     gains = known.amplitudes / speech.amplitudes_at(known.rows)
     assert gains[:, 0] == pytest.approx(gains[:, 2])
     assert np.ptp(gains[:, 0, 0]) > 0.5
+
+
+def test_heads_sit_for_windows_too(tmp_path: Path, speech: Speech) -> None:
+    target = tmp_path / "heads-0"
+    write_pictures(target, speech, window_frames(speech, 2), shard=7, num_people=2, world="heads")
+    known = read_pictures([target])
+    assert known.pictures.shape == (2, 3, 128, 128, 3)
+    left, top, right, bottom = known.boxes.T[..., None]
+    x, y = known.mouths[..., 0], known.mouths[..., 1]
+    assert ((left < x) & (x < right) & ((top + bottom) / 2 < y) & (y < bottom)).all()
+
+
+def test_altered_people_keep_their_places() -> None:
+    picture = np.full((1, 3, 128, 128, 3), 90, np.uint8)
+    picture[:, :, 78:83, 48:53] = 255
+    mouths = np.full((1, 3, 2), (50, 80), np.float32)
+    boxes = np.array([[30, 40, 90, 110]], np.float32)
+    pictures = Pictures(picture, mouths, boxes, np.zeros((1, 2), int), np.ones((1, 2, 2)))
+    places = set()
+    for seed in range(6):
+        other = altered(pictures, np.random.default_rng(seed))
+        x, y = other.mouths[0, 2].round().astype(int)
+        places.add((x, y))
+        assert other.pictures[0, 2, y, x].min() > 150
+        left, top, right, bottom = other.boxes[0]
+        assert left < x < right
+        assert top < y < bottom
+    assert len(places) > 3
+    assert np.array_equal(pictures.pictures, picture)
 
 
 def test_a_reference_looks_at_us_with_open_eyes() -> None:

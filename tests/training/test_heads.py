@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from training.people.faces import NEUTRAL
+from sonic_ops.picture.faces import Box, find_faces
+from training.data.sitters import head_box
+from training.people.faces import NEUTRAL, Pose
 from training.people.heads.mesh import mesh
-from training.people.heads.painter import HeadPainter
+from training.people.heads.painter import HeadPainter, face_units
 from training.people.motion import BLINK, YAW
-from training.people.mouth import JAW
+from training.people.mouth import JAW, PRESS
 
 SIZE = 96
 
@@ -18,8 +21,12 @@ def head() -> HeadPainter:
     return HeadPainter(32, size=SIZE)
 
 
+def box_corners(box: Box) -> NDArray[np.float64]:
+    return np.array([box.x, box.y, box.x + box.width, box.y + box.height])
+
+
 def pose(**channels: float) -> NDArray[np.float32]:
-    names = {"jaw": JAW, "blink": BLINK, "yaw": YAW}
+    names = {"jaw": JAW, "blink": BLINK, "yaw": YAW, "press": PRESS}
     changed = NEUTRAL.copy()
     for name, value in channels.items():
         changed[names[name]] = value
@@ -46,6 +53,23 @@ def test_jaw_and_lids_move_in_their_own_places(head: HeadPainter) -> None:
     assert change_near(rest, opened, mouth) > 4 * change_near(rest, opened, eyes) + 2
     assert change_near(rest, shut, eyes) > 4 * change_near(rest, shut, mouth)
     assert np.array_equal(rest[:4], opened[:4])  # above the head
+
+
+def test_a_smile_changes_the_mouth_and_pressed_lips_hide_the_teeth(head: HeadPainter) -> None:
+    rest, smiling = head.paint(NEUTRAL), head.paint(NEUTRAL, smile=1.0)
+    mouth, eyes = head.mouth_centre(NEUTRAL), head.eye_centre(NEUTRAL)
+    assert change_near(rest, smiling, mouth) > 3 * change_near(rest, smiling, eyes)
+    units = face_units(Pose(*pose(press=1)), smile=1.0)
+    assert units["mouthSmileLeft"] > 0.5
+    assert not {"jawOpen", "mouthUpperUpLeft", "mouthLowerDownLeft"} & units.keys()
+
+
+def test_the_box_of_a_head_is_where_a_detector_puts_it() -> None:
+    head = HeadPainter(44, size=192)
+    (found,) = find_faces(Image.fromarray(head.paint(NEUTRAL)))
+    left, top, right, bottom = head_box(head)
+    off = np.abs(np.array([left, top, right, bottom]) - box_corners(found)).max()
+    assert off < 0.12 * found.height
 
 
 def test_the_places_of_mouth_and_eyes_go_with_the_head(head: HeadPainter) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from sonic_ops.core.constants import PIECE_SAMPLES
 from sonic_ops.core.errors import ConfigError
 from training.people.motion import (
     BLINK,
@@ -199,3 +200,7 @@ def test_a_smaller_speaker_is_higher_and_keeps_phones_in_place() -> None:
 def test_one_sentence_in_ten_is_held_out_and_all_are_repeatable() -> None:
     assert sum(map(is_held_out, range(1000))) == 100
     assert sentence(17) == sentence(17) != sentence(18)
+
+
+def test_no_clip_is_longer_than_the_speech_encoder_hears_at_once() -> None:
+    assert len(draw_clip(46, held_out=False).samples) == PIECE_SAMPLES  # a pause at 27 s

@@ -1,20 +1,26 @@
 """Every stage learns on a handful of data."""
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from flows.rows.config import load_preset
+from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import PACKAGE_WEIGHTS
+from sonic_ops.core.files import CHANGES, PACKAGE_WEIGHTS
+from sonic_ops.models.loading import load_networks
 from sonic_ops.models.unet import AudioUNet
+from sonic_ops.released.check import check_weights
 from training.data.dataset import Pictures, Speech, save_arrays
 from training.data.features import AFTER, BEFORE
 from training.fit import audio_head, autoencoder, diffusion, stages, unet_stage, weights
+from training.fit.export import write_changes
 from training.fit.loop import Budget, Loss
 from training.fit.options import PACKAGED_ENCODER, add_options, run_of
 from training.people.motion import NUM_CHANNELS
@@ -270,6 +276,49 @@ def test_a_run_that_goes_on_from_weights_has_the_scale_that_they_have_learnt_wit
     still = replace(samples, latents=samples.latents / 2)
     with pytest.raises(ConfigError, match="not by about"):
         stages.fed(feeding(other, still, start), [stages.WINDOWS])
+
+
+def test_frozen_layers_stay(tmp_path: Path, samples: diffusion.Samples) -> None:
+    unet = unet_stage.make_unet(seed=5)
+    start = {name: value.clone() for name, value in unet.named_parameters()}
+    windows = unet_stage.Windows(per_step=1, frames=2, frozen=("time_pos", "time_embedding"))
+    unet_stage.train_windows(
+        lambda: samples, unet, tmp_path, Budget(steps=2), seed=6, windows=windows
+    )
+    moved = {k for k, v in unet.named_parameters() if not torch.equal(v, start[k])}
+    assert any("spatial_res_block" in name for name in moved)
+    assert not any(part in name for name in moved for part in windows.frozen)
+
+
+def test_drawn_and_rendered_people_are_trained_together(
+    tmp_path: Path, samples: diffusion.Samples
+) -> None:
+    run = feeding(tmp_path, samples, None)
+    heads = replace(samples, latents=samples.latents[:2] * 0.5)
+    arrays = ("latents", "mouths", "boxes", "rows", "amplitudes")
+    save_arrays(tmp_path / "latents-heads-0", **{n: getattr(heads, n)[:2].numpy() for n in arrays})
+    both = stages.fed(run, [stages.WINDOWS, stages.HEADS])()
+    assert torch.equal(both.latents, torch.cat([samples.latents, heads.latents]))
+
+
+def test_only_changed_weights_are_written_and_lie_over_those_of_the_base(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    base = PACKAGE_WEIGHTS / "sketch"
+    (folder / "base.json").write_text(json.dumps({"weights": str(base)}))
+    before, after = weights.start_unet(folder), weights.start_unet(folder)
+    with torch.no_grad():
+        after.unet.conv_out.bias.fill_(0.25)
+    write_changes(folder / "unet", after.unet, before.unet)
+    assert list(load_file(folder / "unet" / CHANGES)) == ["conv_out.bias"]
+    for loaded in (
+        weights.start_unet(folder),
+        load_networks(ModelsConfig(weights=str(folder)))["unet"],
+    ):
+        assert loaded.unet.conv_out.bias.eq(0.25).all()
+        assert torch.equal(loaded.unet.conv_in.weight, before.unet.conv_in.weight)
+    assert not [report for report in check_weights(folder) if report.problem]
+    assert weights.start_scale(folder) == weights.start_scale(base)
 
 
 def test_the_model_that_ships_says_the_scale_of_its_preset() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import draw_gains, draw_reference, load_arrays, save_arrays
-from training.data.sitters import draw_framing
+from training.data.sitters import draw_framing, draw_sitter
 from training.people.drawing import UNITS
 from training.people.faces import Portraitist
 from training.people.heads.looks import value_noise
@@ -72,8 +72,10 @@ def _page(kind: Kind, seed: int, num_frames: int) -> tuple[Array, Array, Array]:
     rng = np.random.default_rng([seed, 11])
     poses = _poses(rng, num_frames, held_out=is_held_out(seed))
     if kind == "heads":
-        head = HeadPainter(seed, size=SIZE)
-        pictures = [head.paint(pose) for pose in poses]
+        sitter = draw_sitter("heads", seed, rng, size=SIZE)
+        head = sitter.painter
+        assert isinstance(head, HeadPainter)
+        pictures = [sitter.paint(pose, is_portrait=k == num_frames) for k, pose in enumerate(poses)]
         places = [(head.mouth_centre(pose), head.eye_centre(pose)) for pose in poses]
     else:
         identity = draw_identity(seed)

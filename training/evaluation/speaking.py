@@ -41,7 +41,7 @@ SIZE: Final = 256
 FIRST_HEAD: Final = 7_000_000 + HELD_OUT_FAMILY
 _FIRST_CLIP: Final = 52_000_000
 _MAX_LAG: Final = 3
-_SHUT_LIDS: Final = 0.6
+_SHUT_LIDS: Final = 0.8
 """Lids are shut where the gap is less than this part of the usual one."""
 _SHUT_LIPS: Final = 0.25
 """Lips are shut where the gap is less than this part of a wide one (the 95th percentile)."""

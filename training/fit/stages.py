@@ -292,9 +292,8 @@ def export(run: Run) -> None:
         speech_encoder=run.speech_encoder,
     )
     weights.write_scale(run.folder / "export", known_scale(run))
-    if run.start and weights_base(run.start):
-        before = weights.start_unet(run.start).unet
-        write_changes(run.folder / "changes" / "unet", unet.unet, before)
+    if run.start and (base := weights_base(run.start)):
+        write_changes(run.folder / "changes" / "unet", unet.unet, weights.start_unet(base).unet)
 
 
 def speech_tracks(run: Run) -> dataset.Speech:
