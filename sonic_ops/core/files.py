@@ -234,8 +234,8 @@ def weights_folder(weights: str) -> Path:
 def weights_part(folder: Path, part: str) -> Path:
     """Return the folder of one part of some weights: their own, or that of their base."""
     base, own = weights_base(folder), folder / part
-    is_own = base is None or (own.is_dir() and not (own / CHANGES).is_file())
-    return own if is_own else base / part
+    is_whole = own.is_dir() and not (own / CHANGES).is_file()
+    return own if base is None or is_whole else base / part
 
 
 def weights_files(folder: Path, part: str) -> list[Path]:

@@ -24,7 +24,7 @@ def test_true_frames_speak_as_they_were_painted(tmp_path: Path) -> None:
     track[5, JAW], track[5, PRESS] = 0, 1
     frames = np.stack([sitter.paint(pose) for pose in track])
     middle_s = 5 / 12.5 + 0.04
-    spoken = Utterance(np.zeros(1), (Phone("p", middle_s - 0.02, middle_s + 0.02),))
+    spoken = Utterance(np.zeros(1, np.float32), (Phone("p", middle_s - 0.02, middle_s + 0.02),))
     subject = Subject("heads", Image.fromarray(sitter.paint(NEUTRAL)), frames)
     figures = read_figures(subject, frames, spoken, track, np.roll(track, 3, axis=0))
     assert figures.r == figures.truth_r > 0.9

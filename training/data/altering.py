@@ -40,8 +40,9 @@ def draw_place(rng: np.random.Generator, size: int) -> Array:
 
 def placed(picture: Array, place: Array) -> Array:
     """A square picture, its pixels moved."""
-    return cv2.warpAffine(
-        picture, place, picture.shape[:2], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+    size, border = picture.shape[:2], cv2.BORDER_REFLECT_101
+    return np.asarray(
+        cv2.warpAffine(picture, place, size, flags=cv2.INTER_CUBIC, borderMode=border)
     )
 
 

@@ -156,7 +156,7 @@ def read_figures(
         head,
         float(shut[on].mean()) if len(on) else float("nan"),
         float(shut[elsewhere].mean()),
-        blinks * 60 * MODEL_FPS / len(frames_FHW3),
+        blinks * 60 * float(MODEL_FPS) / len(frames_FHW3),
     )
 
 
