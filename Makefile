@@ -95,7 +95,7 @@ train-sketch: $(DEV)  ## train and measure the model `sketch`: make train-sketch
 
 train-lite: $(DEV)  ## train the UNet of `lite` further on drawings and rendered heads: make train-lite [BUDGET_MIN=60] [OUT=folder] [FROM=package:lite]
 	@$(BIN)/python -m training "$(or $(OUT),runs/lite)" --from "$(or $(FROM),package:lite)" --budget-min $(or $(BUDGET_MIN),60) \
-		--processes 1 --image-shards 0 --window-shards 3 --head-shards 6 --shares guided=1 \
+		--processes 1 --image-shards 0 --window-shards 2 --head-shards 6 --shares guided=1 --guided-rate 1e-3 \
 		--frozen time_pos time_embedding add_embedding
 
 train-portrait-decoder: $(DEV)  ## train the portrait decoder further and measure it: make train-portrait-decoder [BUDGET_MIN=60] [OUT=folder] [FROM=package:lite] [HELD_OUT=16]

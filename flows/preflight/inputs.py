@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 
+import numpy as np
+
 from flows.addresses import sha256_of
 from flows.rows.rows import FaceBox
 from sonic_ops.audio.decoding import SoundBlock
@@ -18,6 +20,7 @@ from sonic_ops.core.sizes import scaled_size
 from sonic_ops.media.subtitles import cut, read_subtitles
 from sonic_ops.picture.compositing import Backdrop, backdrop_size, prepare_backdrop
 from sonic_ops.picture.faces import Box, turn_of
+from sonic_ops.picture.landmarks import portrait_warnings
 from sonic_ops.picture.portrait import (
     Corners,
     Portrait,
@@ -34,6 +37,8 @@ LISTENED_S = 600
 KEPT_PORTRAITS = 8
 """Portraits that are remembered for other rows that use them."""
 
+_EMBEDDED = 128
+"""Pixels that the networks of the embedded models see; others know more kinds of portraits."""
 _APART = "a part of the audio is rendered by itself, and not bit for bit as in a video of all of it"
 
 
@@ -206,6 +211,8 @@ def inspect_portrait(
     if turn := turn_of(picture.image):
         how = "stands upside down" if turn == 180 else "lies on its side"
         notes.append(f"the face {how}: turned by {turn} degrees to the left it is upright")
+    if place.num_faces and (settings.model_resolution or settings.resolution) <= _EMBEDDED:
+        notes += portrait_warnings(np.asarray(picture.image.convert("RGB")), place.box)
     left, top, right, bottom = place.crop
     return PortraitFacts(picture.image.size, (right - left, bottom - top), tuple(notes))
 

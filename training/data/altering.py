@@ -35,7 +35,8 @@ def draw_place(rng: np.random.Generator, size: int) -> Array:
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = turn @ np.diag([rng.choice([-1.0, 1.0]), 1.0])
     centre = np.array([size / 2, size / 2])
-    return np.c_[turn, centre + rng.normal(0, size * 10 / 256, 2) - turn @ centre]
+    shift = centre + rng.normal(0, size * 10 / 256, 2) - turn @ centre
+    return np.concatenate([turn, shift[:, None]], 1)
 
 
 def placed(picture: Array, place: Array) -> Array:

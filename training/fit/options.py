@@ -23,6 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window-shards", type=int, default=24, help="of 100 people each")
     parser.add_argument("--head-shards", type=int, default=0, help="of 20 rendered heads each")
     parser.add_argument("--processes", type=int, help="that make data and train; all cores")
+    parser.add_argument("--guided-rate", type=float, default=6e-4, help="of the last stage")
     parser.add_argument(
         "--frozen", nargs="*", default=(), help="parts of the names of layers of the UNet to keep"
     )
@@ -55,6 +56,7 @@ def run_of(
         window_shards=options.window_shards,
         head_shards=options.head_shards,
         frozen=tuple(options.frozen),
+        guided_rate=options.guided_rate,
         **({"shares": options.shares} if options.shares else {}),
         **({"processes": options.processes} if options.processes else {}),
     )

@@ -65,6 +65,8 @@ class Run:
     head_shards: int = 0
     frozen: tuple[str, ...] = ()
     """Parts of the names of the UNet's layers that windows do not train."""
+    guided_rate: float = 6e-4
+    """The learning rate of the last stage."""
     shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
     """The parts of the budget; a stage without one leaves its network as it is."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -215,7 +217,9 @@ def train_windows(run: Run) -> None:
 
 def train_guided(run: Run) -> None:
     """All layers once more: what audio guidance would give, in one call."""
-    guided = unet_stage.Windows(rate=6e-4, shared_noise=GUIDED_SHARED_NOISE, guidance=GUIDANCE)
+    guided = unet_stage.Windows(
+        rate=run.guided_rate, shared_noise=GUIDED_SHARED_NOISE, guidance=GUIDANCE
+    )
     _train_windows(run, "windows", "guided", guided, seed=7)
 
 
