@@ -26,7 +26,6 @@ from sonic_ops.audio.whisper import TokenTrack, encode_chunk
 from sonic_ops.core.config import ModelsConfig, SamplingConfig
 from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_folder
 from sonic_ops.core.finite import in_words, locating, require_finite
 from sonic_ops.core.presets import INDEX, PipelineConfig, preset_path, read_preset
 from sonic_ops.core.timeline import (
@@ -37,6 +36,7 @@ from sonic_ops.core.timeline import (
     num_tokens_of,
     window_grid,
 )
+from sonic_ops.core.weights import weights_folder
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.interpolation.layers import PortraitLayers
 from sonic_ops.models.loading import load_networks, require_device

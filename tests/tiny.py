@@ -12,7 +12,7 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from sonic_ops.core.files import PACKAGE_WEIGHTS
+from sonic_ops.core.weights import PACKAGE_WEIGHTS
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.models.unet import AudioUNet

@@ -12,8 +12,8 @@ import torch
 from flows.rows.config import RenderConfig, load_preset
 from flows.rows.fingerprint import weights_digest
 from sonic_ops.core.errors import SonicError
-from sonic_ops.core.files import weights_folder
 from sonic_ops.core.presets import PipelineConfig
+from sonic_ops.core.weights import weights_folder
 from sonic_ops.pipeline import SonicPipeline
 from training.evaluation.evaluation import Evaluation, copy_curves
 from training.evaluation.pose_dataset import known_reader, painter_digest

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from sonic_ops.core.config import ModelsConfig
-from sonic_ops.core.files import weights_folder, weights_part
+from sonic_ops.core.weights import weights_folder, weights_part
 from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.pipeline import SonicPipeline
 from training.data.albums import KINDS, Album, people, write_album

@@ -26,9 +26,10 @@ from flows.planning.calibration import load_calibration
 from flows.planning.estimator import machine_memory_bytes
 from flows.rows.config import RenderConfig, load_preset
 from sonic_ops.core.errors import ConfigError, SonicError
-from sonic_ops.core.files import reason_of, weights_folder, weights_part
+from sonic_ops.core.files import reason_of
 from sonic_ops.core.formats import FORMATS
 from sonic_ops.core.presets import preset_names
+from sonic_ops.core.weights import weights_folder, weights_part
 
 State = Literal["ok", "warning", "wrong"]
 

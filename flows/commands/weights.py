@@ -74,7 +74,7 @@ def check(
     sonic weights check
     sonic weights check package:sketch
     """
-    from sonic_ops.core.files import weights_folder
+    from sonic_ops.core.weights import weights_folder
     from sonic_ops.released.check import check_weights
 
     reports = check_weights(weights_folder(folder))

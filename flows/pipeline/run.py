@@ -50,7 +50,8 @@ from flows.state.row_store import Ledger
 from flows.supervisor.channel import tell
 from flows.supervisor.prefect_settings import EarlyPrefect
 from sonic_ops.core.errors import SonicError
-from sonic_ops.core.files import exists, reason_of, storage_fault, weights_notice
+from sonic_ops.core.files import exists, reason_of, storage_fault
+from sonic_ops.core.weights import weights_notice
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 1
 

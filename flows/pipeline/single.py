@@ -19,7 +19,8 @@ from flows.rows.templates import literal
 from flows.state.results import FINISHED, RowResult, sentence_of
 from flows.supervisor.channel import is_only_for_results, tell
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import exists, weights_notice
+from sonic_ops.core.files import exists
+from sonic_ops.core.weights import weights_notice
 
 EXIT_DONE, EXIT_FAILED, EXIT_WRONG = 0, 1, 2
 DENOISE_FRAMES = 20

@@ -13,8 +13,9 @@ from flows import addresses
 from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import draft_of, reason_of, weights_folder, weights_part
+from sonic_ops.core.files import draft_of, reason_of
 from sonic_ops.core.formats import CODECS
+from sonic_ops.core.weights import weights_folder, weights_part
 
 CPU_FACTS = Path("/proc/cpuinfo")
 SHORT = 12

@@ -25,7 +25,7 @@ from flows.state.results import (
     sentence_of,
 )
 from flows.state.row_store import Ledger
-from sonic_ops.core.files import weights_folder
+from sonic_ops.core.weights import weights_folder
 
 CHECKED_S = 5.0
 """How often it is said how many rows have been checked."""

@@ -21,11 +21,11 @@ from sonic_ops.core.config import (
 )
 from sonic_ops.core.constants import OUTPUT_FPS
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import PACKAGED
 from sonic_ops.core.formats import likely_format
 from sonic_ops.core.presets import VideoConfig, changed, preset_path, read_preset
 from sonic_ops.core.rates import frame_rate
 from sonic_ops.core.settings import Settings
+from sonic_ops.core.weights import PACKAGED
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -11,9 +11,10 @@ from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from flows.rows.rows import Row
 from sonic_ops.core.constants import NUMERICS
-from sonic_ops.core.files import draft_of, weights_base
+from sonic_ops.core.files import draft_of
 from sonic_ops.core.formats import format_of
 from sonic_ops.core.presets import INDEX
+from sonic_ops.core.weights import weights_base
 
 SHORT = 12
 """Digits of a fingerprint that name a work folder."""

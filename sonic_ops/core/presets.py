@@ -25,8 +25,8 @@ from sonic_ops.core.constants import (
     TOKENS_PER_SECOND,
 )
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_folder
 from sonic_ops.core.settings import Settings
+from sonic_ops.core.weights import weights_folder
 
 INDEX: Final = "model_index.json"
 """What `SonicPipeline.from_pretrained` reads of a weights folder: its class, and its preset."""

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_part
+from sonic_ops.core.weights import weights_part
 
 Shape: TypeAlias = tuple[int, ...]
 NUM_SHOWN = 3

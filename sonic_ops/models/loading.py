@@ -16,7 +16,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder, sinusoi
 
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_files, weights_folder, weights_part
+from sonic_ops.core.weights import weights_files, weights_folder, weights_part
 from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.inventory import compare, read_config, read_weights, shapes_of

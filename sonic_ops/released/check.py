@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_files, weights_part
+from sonic_ops.core.weights import weights_files, weights_part
 from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.inventory import compare, read_config, shapes_of, stored_shapes
 from sonic_ops.models.loading import (

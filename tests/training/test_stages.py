@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from flows.rows.config import load_preset
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import CHANGES, PACKAGE_WEIGHTS
+from sonic_ops.core.weights import CHANGES, PACKAGE_WEIGHTS
 from sonic_ops.models.loading import load_networks
 from sonic_ops.models.unet import AudioUNet
 from sonic_ops.released.check import check_weights

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from sonic_ops.core.files import CHANGES
+from sonic_ops.core.weights import CHANGES
 from sonic_ops.models.adapters import AudioToBucket, AudioToToken
 from sonic_ops.models.unet import AudioUNet
 from training.fit.audio_head import CONTEXT_CHANNELS

@@ -18,7 +18,7 @@ from typing import Final
 
 import torch
 
-from sonic_ops.core.files import weights_base
+from sonic_ops.core.weights import weights_base
 from training.data import dataset, samples
 from training.data.shard_workers import Kind, are_working, make_shards, shard_workers
 from training.fit import audio_head, autoencoder, unet_stage, weights

@@ -9,7 +9,7 @@ from diffusers import AutoencoderDC
 from safetensors.torch import load_file
 from torch import nn
 
-from sonic_ops.core.files import weights_base, weights_files, weights_part
+from sonic_ops.core.weights import weights_base, weights_files, weights_part
 from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.models.unet import AudioUNet
 from training.fit.autoencoder import make_autoencoder

@@ -12,7 +12,7 @@ from flows.rows.fingerprint import fingerprint_of, weights_digest
 from flows.rows.manifest import Line
 from flows.rows.rows import Row, parse_row
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_folder
+from sonic_ops.core.weights import weights_folder
 
 Print = Callable[..., str]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_notice
+from sonic_ops.core.weights import weights_notice
 from sonic_ops.models.inventory import compare
 from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.released.check import check_weights
