@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.constants import MOTION_SPAN_TOKENS, PIECE_TOKENS, SPEECH_SPAN_TOKENS
 from sonic_ops.core.errors import ConfigError
-from sonic_ops.core.files import weights_folder, weights_part
 from sonic_ops.core.presets import VideoConfig
+from sonic_ops.core.weights import weights_folder, weights_part
 from sonic_ops.interpolation.rife import FlowNet
 from sonic_ops.models.inventory import read_config
 from sonic_ops.models.loading import PORTRAIT_DECODER, build_from
