@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-import librosa
 import numpy as np
 from numpy.typing import NDArray
 
+from sonic_ops.audio.compiled import librosa
 from sonic_ops.core.constants import (
     MODEL_FPS,
     PIECE_SECONDS,
