@@ -53,7 +53,9 @@ def test_it_has_the_bits_of_its_row_in_a_manifest_and_each_finds_the_other(
     assert "denoising, step 0 of 2" in text
     assert "prefect" not in text.lower()
     assert sha256(tmp_path / "alone.mp4") == sha256(tmp_path / "row.mp4")
-    assert {p.name for p in (tmp_path / ".sonic").iterdir()} == {"leases", "receipts"}
+    assert {p.name for p in (tmp_path / ".sonic").iterdir()} == {
+        "analysis", "leases", "receipts"
+    }  # fmt: skip
     for name in ("alone", "row"):
         status, text = rendered(preset, tmp_path / f"{name}.mp4", CELLS)
         assert (status, text.count("nothing to do")) == (0, 1)

@@ -28,7 +28,6 @@ BAD: list[tuple[str, dict[str, object], str, str]] = [
     ("good", {"output": "out/twin.mp4"}, "FieldError", "id"),
     ("same-output", {"output": "out/good.mp4"}, "FieldError", "output"),
     ("wrong-type", {"seed": "seven"}, "FieldError", "seed"),
-    ("no-output", {"output": None}, "FieldError", "output"),
     ("no-folder", {"output": "text.wav/inside/a.mp4"}, "OutputNotWritableError", "output"),
     ("framing", {"framing": "tiles"}, "FieldError", "framing"),
 ]

@@ -73,7 +73,7 @@ def test_what_exists_is_not_made_again(bench: Bench, tmp_path: Path) -> None:
 
 def test_a_machine_fault_is_tried_as_often_as_the_preset_says(bench: Bench, tmp_path: Path) -> None:
     preset = bench.preset("keep", keep_work=True, max_attempts=2)
-    manifest = bench.manifest([row("a"), row("b")], tmp_path)
+    manifest = bench.manifest([row("a"), row("b", seed=9)], tmp_path)
     assert bench.run(manifest, preset).status == 0
     work = work_folder(tmp_path, "a")
     for path in [tmp_path / "a.mp4", *work.glob("latents/*"), *work.glob("segments/*")]:

@@ -16,6 +16,8 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
+from training.data.bundle import extract
+
 PACKAGE = "@sparticuz/chromium@147.0.0"
 SHA512 = "4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUHpQ=="
 FOLDER = Path(__file__).resolve().parents[2] / ".venv" / "chromium"
@@ -76,7 +78,7 @@ def _unpack(content: bytes) -> None:
             plain = brotli.decompress(file.read())
             if name.endswith(".tar.br"):
                 with tarfile.open(fileobj=BytesIO(plain)) as archive:
-                    archive.extractall(FOLDER / name.removesuffix(".tar.br"), filter="data")
+                    extract(archive, FOLDER / name.removesuffix(".tar.br"))
             else:
                 program = plain
     # Last: who finds the program finds all of it.

@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sonic_ops.core.errors import ConfigError
 from training.fit.options import PACKAGED_ENCODER, add_options, run_of
@@ -85,12 +85,19 @@ def _nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
+def extract(archive: tarfile.TarFile, folder: Path) -> None:
+    """Unpack an archive that this project made; its members stay inside `folder`."""
+    # Python 3.11.2, that of Debian 12, has no filters yet.
+    safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    archive.extractall(folder, **safely)
+
+
 def open_bundle(bundle: Path, run: Path) -> Path:
     """Unpack a bundle into the run folder and make its packages importable; the speech encoder."""
     run.mkdir(parents=True, exist_ok=True)
     if not (run / _ENCODER).exists():
         with lzma.open(bundle, "rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
-            archive.extractall(run / "draft", filter="data")
+            extract(archive, run / "draft")
         for shard in sorted((run / "draft" / _SPEECH).iterdir()):
             shard.rename(run / shard.name)
         (run / "draft" / _SITE).rename(run / _SITE)
