@@ -131,7 +131,7 @@ class CostTracker:
 
 
 def joined(spans: Sequence[Span], pause_s: float) -> list[Span]:
-    """Spans of one worker at one stage made one, if no more than `pause_s` is between them.
+    """Return spans of one worker at one stage made one, if no more than `pause_s` is between them.
 
     They come by worker and by start.
     """

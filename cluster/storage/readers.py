@@ -24,7 +24,7 @@ class LatentTrack:
         self._cache: dict[int, Tensor] = {}
 
     def read(self, start: int, stop: int) -> Tensor:
-        """Latents of the frames `[start, stop)`: (F, C, H, W)."""
+        """Return latents of the frames `[start, stop)`: (F, C, H, W)."""
         parts = [
             self._of(position)[max(start - segment.start, 0) : stop - segment.start]
             for position, segment in enumerate(self._segments)

@@ -110,7 +110,7 @@ def _videos_of_no_row(place: str, outputs: Mapping[str, object]) -> Iterator[Orp
 
 
 def _files(folder: str, depth: int | None = None) -> list[tuple[str, int]]:
-    """Addresses and sizes of all files."""
+    """Return addresses and sizes of all files."""
     found = {}
     with reached(folder) as (filesystem, path), suppress(FileNotFoundError):
         found = filesystem.find(path, maxdepth=depth, detail=True)

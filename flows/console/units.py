@@ -28,7 +28,7 @@ def clock(seconds: float) -> str:
 
 
 def hours(seconds: float) -> str:
-    """Hours of work: 0.004 h, 12.5 h, 72.0 h (3.0 days)."""
+    """Return hours of work: 0.004 h, 12.5 h, 72.0 h (3.0 days)."""
     value = seconds / 3600
     days = f" ({seconds / DAY_S:,.1f} days)" if seconds >= DAYS_FROM_S else ""
     return f"{value:.3f} h" if value < 1 else f"{value:,.1f} h{days}"

@@ -149,7 +149,7 @@ _LATENT_PIXELS, _LATENT_BYTES = 8, 4  # a side of what one latent stands for, an
 
 
 def guess(config: RenderConfig) -> Calibration:
-    """Costs out of the size of the UNet, the pictures and the kind of device."""
+    """Return costs out of the size of the UNet, the pictures and the kind of device."""
     files = list(weights_part(weights_folder(config.models.weights), "unet").glob("*.safetensors"))
     unet_bytes = sum(file.stat().st_size for file in files)
     pixels = config.portrait.resolution**2

@@ -128,7 +128,7 @@ def estimate_row(
 
 
 def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
-    """Frames that are decoded, those twice of which the tint is measured."""
+    """Return frames that are decoded, those twice of which the tint is measured."""
     if not config.media.colour_correction:
         return plan.num_frames
     from sonic_ops.picture.colour_correction import stats_frames  # late: it loads torch
@@ -137,14 +137,14 @@ def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
 
 
 def _chunks(plan: RowPlan, config: RenderConfig) -> tuple[AudioChunk, ...]:
-    """Pieces of sound that the speech encoder hears."""
+    """Return pieces of sound that the speech encoder hears."""
     overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
     piece_samples = config.audio_chunk_s * SAMPLE_RATE_HZ
     return cut_audio_chunks(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap)
 
 
 def num_branches(sampling: SamplingConfig) -> int:
-    """Guidance branches that are computed, over all steps of a window."""
+    """Return guidance branches that are computed, over all steps of a window."""
     scales = (sampling.image_guidance, sampling.audio_guidance)
     return _num_branches(*scales, sampling.guidance_interval, sampling.num_run)
 

@@ -103,7 +103,7 @@ class Estimator:
                 )
 
     def num_workers(self, plans: Iterator[RowPlan]) -> int:
-        """Workers that the preset will have on this machine."""
+        """Return workers that the preset will have on this machine."""
         cluster = self.config.cluster
         if cluster.workers is not None:
             return max(cluster.workers, 1)
@@ -119,7 +119,7 @@ class Estimator:
         return max(1, min(fit, most))
 
     def _sizes(self, planned: PlannedRow, config: RenderConfig) -> Sizes:
-        """Pixels of a row's pictures."""
+        """Return pixels of a row's pictures."""
         settings, scale_to = config.portrait, config.media.scale_to
         side = settings.resolution
         size = (side, side)
@@ -146,7 +146,7 @@ def _unknown(_: str) -> None:
 
 
 def _memory_bytes(config: RenderConfig, calibration: Calibration) -> int | None:
-    """Memory that a worker may take: of its device, or its part of that of this machine."""
+    """Return memory that a worker may take: of its device, or its part of that of this machine."""
     if config.models.device != "cpu":
         return calibration.limit_bytes or None
     if config.cluster.address is not None:

@@ -296,7 +296,7 @@ def _inspect_subtitles(row: Row, end_s: float, overwrite: bool) -> tuple[str, ..
 
 
 def _folder_problem(folder: str) -> str:
-    """Why a folder cannot be written; empty if it can."""
+    """Return why a folder cannot be written; empty if it can."""
     try:
         addresses.probe_folder(folder)
     except OSError as error:

@@ -68,7 +68,7 @@ def in_one_form(name: str, *, ignores_case: bool) -> str:
 
 @lru_cache(_KNOWN_FOLDERS)
 def _folder(folder: str) -> tuple[str, bool]:
-    """How keys of files in a folder begin, and whether its disk ignores case."""
+    """Return how keys of files in a folder begin, and whether its disk ignores case."""
     path, missing = posixpath.realpath(folder), ""
     while not posixpath.isdir(path):
         path, name = posixpath.split(path)
@@ -79,7 +79,7 @@ def _folder(folder: str) -> tuple[str, bool]:
 
 
 def _ignores_case(folder: str) -> bool:
-    """Whether another case of a name leads to the same file, asked of names that exist."""
+    """Return whether another case of a name leads to the same file, asked of names that exist."""
     with os.scandir(folder) as entries:
         paths = [entry.path for entry in islice(entries, _ASKED)]
     for path in (*paths, folder):

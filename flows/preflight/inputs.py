@@ -220,7 +220,7 @@ def inspect_portrait(
 def _video_size(
     picture: tuple[int, int], crop: Corners, settings: PortraitConfig
 ) -> tuple[int, int]:
-    """Width and height of the video as it is rendered."""
+    """Return width and height of the video as it is rendered."""
     if settings.framing == "paste":
         return backdrop_size(picture)
     left, top, right, bottom = crop

@@ -19,7 +19,7 @@ from flows.state.row_store import Ledger
 
 
 def preview_address(address: str) -> str:
-    """Where the preview of something lies: `talk.preview.mp4` beside `talk.mp4`."""
+    """Return where the preview of something lies: `talk.preview.mp4` beside `talk.mp4`."""
     name = PurePosixPath(addresses.name_of(address))
     return addresses.join(addresses.folder_of(address), f"{name.stem}.preview{name.suffix}")
 

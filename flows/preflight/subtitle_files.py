@@ -19,7 +19,7 @@ REMEDY = "Give the output another name, or the row a language, which is a part o
 
 
 def side_car_of(row: Row) -> str | None:
-    """Where the subtitles of a row are written once more; None if they are not."""
+    """Return where the subtitles of a row are written once more; None if they are not."""
     if row.subtitles is None or row.errors or format_of(row.output).is_animation:
         return None
     # Late: the plan of rows without subtitles needs no library of media.

@@ -72,7 +72,7 @@ def wave_path(values: Sequence[float]) -> str:
 
 
 def bands(spans_s: Sequence[tuple[float, float]], duration_s: float) -> tuple[tuple[int, int], ...]:
-    """Spans of time as places in a chart."""
+    """Return spans of time as places in a chart."""
     scale = WIDTH / duration_s if duration_s else 0.0
     return tuple(
         (round(start * scale), max(round((stop - start) * scale), 1)) for start, stop in spans_s

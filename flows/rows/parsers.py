@@ -70,7 +70,7 @@ def word(words: Sequence[str]) -> Callable[[object], str]:
 
 
 def name(value: object) -> str:
-    """Text, or a whole number as its digits, whatever type a table has for it."""
+    """Return text, or a whole number as its digits, whatever type a table has for it."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float | Decimal):
@@ -111,7 +111,7 @@ def whole_number(low: int, high: int) -> Callable[[object], int]:
 
 
 def seconds(value: object) -> float:
-    """Seconds, or a clock time such as 1:02:03.5, as text or as a table's own type."""
+    """Return seconds, or a clock time such as 1:02:03.5, as text or as a table's own type."""
     if isinstance(value, time):
         value = value.isoformat()
     if isinstance(value, timedelta):
@@ -123,7 +123,7 @@ def seconds(value: object) -> float:
 
 
 def fps(value: object) -> str:
-    """Frames per second, in the words of a fraction."""
+    """Return frames per second, in the words of a fraction."""
     return str(frame_rate(value.replace(",", ".") if isinstance(value, str) else value))
 
 

@@ -119,7 +119,7 @@ def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRo
 
 
 def suspected_typos(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Columns that decide nothing, but are called nearly as one that does, and that one."""
+    """Yield columns that decide nothing, but are called nearly as one that does, and that one."""
     for name in names:
         nearest = get_close_matches(name.strip().lower(), COLUMN_NAMES, n=1, cutoff=LIKE)
         if nearest and name not in COLUMN_NAMES:

@@ -101,7 +101,7 @@ class Journal:
 
 
 def folder_of(results: str) -> str:
-    """Where the journals of a results table lie."""
+    """Return where the journals of a results table lie."""
     return f"{results.removesuffix('.parquet')}.journal"
 
 

@@ -70,7 +70,7 @@ def settle(
 
 
 def _provenance(found: str) -> str:
-    """How a finished file says what made it, and what is missing of that."""
+    """Return how a finished file says what made it, and what is missing of that."""
     if not found:
         return NOT_MARKED
     return found if SIGNED in found else f"{found}, not signed"
@@ -153,7 +153,7 @@ def _lowered(work: str) -> str:
 
 
 def _zeros(work: str) -> str:
-    """Which networks gave nothing but zeros."""
+    """Return which networks gave nothing but zeros."""
     try:
         names = sorted(name for name in names_in(zeros_folder(work)) if name[0] != ".")
     except OSError:

@@ -48,13 +48,13 @@ def work_folder(row: Row, fingerprint: str, work: str | None) -> str:
 
 
 def work_folder_ending(row: Row) -> str:
-    """How the names of the work folders of a row end, whatever its content is."""
+    """Return how the names of the work folders of a row end, whatever its content is."""
     own = hashlib.sha256(os.fsencode(f"{row.id}\n{row.output}")).hexdigest()
     return f"-{own[:SHORT_OWN]}"
 
 
 def receipt_address(output: str) -> str:
-    """Where the receipt of an output is kept."""
+    """Return where the receipt of an output is kept."""
     return addresses.join(work_root(output), "receipts", f"{addresses.name_of(output)}.json")
 
 
@@ -186,7 +186,7 @@ def _read_receipt(output: str) -> dict[str, Any]:
 
 
 def stamp_of(output: str) -> dict[str, object]:
-    """Size and hash of the output; no hash if it is long, nothing if it is missing."""
+    """Return size and hash of the output; no hash if it is long, nothing if it is missing."""
     size = addresses.size_bytes(output)
     if size is None:
         return {}

@@ -161,12 +161,12 @@ def results_address(
 
 
 def report_address(results: str) -> str:
-    """Where the report of a results table lies: beside it."""
+    """Return where the report of a results table lies: beside it."""
     return f"{results.removesuffix('results.parquet')}report.html"
 
 
 def measures_address(results: str) -> str:
-    """Where the figures of all videos of a results table lie: beside it."""
+    """Return where the figures of all videos of a results table lie: beside it."""
     return f"{results.removesuffix('results.parquet')}measures.parquet"
 
 

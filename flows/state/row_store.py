@@ -108,7 +108,7 @@ class Ledger:
             ) from error
 
     def _select(self, columns: str, where: str, *values: str) -> Iterator[tuple[str, ...]]:
-        """Rows in batches, so that others may write in between."""
+        """Yield rows in batches, so that others may write in between."""
         query = (
             f"SELECT {columns}, number FROM (SELECT rows.*, earlier.result AS earlier FROM rows "
             "LEFT JOIN earlier USING (id, output, fingerprint)) "
@@ -130,7 +130,7 @@ def _key(result: RowResult) -> tuple[str, str | None, str | None]:
 
 
 def _text(value: PlannedRow | RowResult) -> str:
-    """JSON of a value and the values in it; not by `asdict`, which copies all it finds."""
+    """Return JSON of a value and the values in it; not by `asdict`, which copies all it finds."""
     return json.dumps(value, default=lambda part: {n: getattr(part, n) for n in part.__slots__})
 
 

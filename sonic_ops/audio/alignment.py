@@ -57,12 +57,12 @@ def compare_sound(path: Path, wav: Path, num_samples: int) -> Compared:
 
 
 def is_audible(wav: Path, num_samples: int) -> bool:
-    """Whether anything is heard in a WAV of `decode_audio`."""
+    """Return whether anything is heard in a WAV of `decode_audio`."""
     return any(_power(samples) > _AUDIBLE_POWER for _, samples in _excerpts(wav, num_samples))
 
 
 def correlate(excerpt_S: NDArray[np.float32], around_S: NDArray[np.float32]) -> tuple[int, float]:
-    """Where in `around_S` the excerpt is, and how alike the two are there (0 to 1)."""
+    """Return where in `around_S` the excerpt is, and how alike the two are there (0 to 1)."""
     num_places = len(around_S) - len(excerpt_S) + 1
     size = 1 << (len(around_S) + len(excerpt_S)).bit_length()
     wide_S, narrow_S = around_S.astype(np.float64), excerpt_S.astype(np.float64)

@@ -109,7 +109,7 @@ def _spans(samples_S: Samples, num_frames: int) -> Iterator[Floats]:
 
 
 def _analyse_span(samples_S: Floats) -> tuple[Floats, Flags, Floats, Floats]:
-    """Pitch, voice, loudness and its smooth swell of every hop."""
+    """Return pitch, voice, loudness and its smooth swell of every hop."""
     spans_HS = np.lib.stride_tricks.sliding_window_view(samples_S, SPAN_SAMPLES)[::HOP_SAMPLES]
     loudness_H = _loudness(spans_HS, np.ones(HOP_SAMPLES))
     swell_H = _loudness(spans_HS, np.hanning(SWELL_SAMPLES))
@@ -128,7 +128,7 @@ def _analyse_span(samples_S: Floats) -> tuple[Floats, Flags, Floats, Floats]:
 
 
 def _loudness(spans_HS: Floats, weights_S: NDArray[np.float64]) -> Floats:
-    """Decibels of the weighted samples in the middle of every span."""
+    """Return decibels of the weighted samples in the middle of every span."""
     margin = (SPAN_SAMPLES - len(weights_S)) // 2
     power_H = np.square(spans_HS[:, margin:-margin]) @ (weights_S / weights_S.sum())
     loudness_H: Floats = (10 * np.log10(power_H + 1e-10)).astype(np.float32)
@@ -149,7 +149,7 @@ def _periodicity(spans_HS: Floats, pitch_H: Floats) -> Floats:
 
 
 def _rate(swell_H: Floats, voiced_H: Flags) -> Floats:
-    """Syllables per second around every hop; at the ends the span is shorter."""
+    """Return syllables per second around every hop; at the ends the span is shorter."""
     peaks = librosa.util.peak_pick(
         swell_H,
         pre_max=NUCLEUS_APART_HOPS,

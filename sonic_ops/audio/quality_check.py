@@ -211,7 +211,7 @@ def _noting(
 
 
 def _parts(blocks: Iterable[SoundBlock]) -> Iterator[SoundBlock]:
-    """Blocks of two seconds: what is done once per block costs next to nothing."""
+    """Yield blocks of two seconds: what is done once per block costs next to nothing."""
     kept: list[SoundBlock] = []
     length = 0
     for block in blocks:

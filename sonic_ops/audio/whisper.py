@@ -42,7 +42,7 @@ def encode_mel(encoder: WhisperEncoder, mel_MT: Tensor) -> Tensor:
 
 
 def encode_chunk(encoder: WhisperEncoder, samples_S: NDArray[np.float32]) -> Tensor:
-    """Hidden states of up to 30 s of audio: S -> L K D with 1500 tokens."""
+    """Return hidden states of up to 30 s of audio: S -> L K D with 1500 tokens."""
     return encode_mel(encoder, log_mel(samples_S))
 
 
@@ -63,7 +63,7 @@ class TokenTrack:
         self._cache: dict[int, Tensor] = {}
 
     def read(self, start: int, stop: int) -> Tensor:
-        """Tokens `[start, stop)`: (stop - start, L, D), zero outside the track.
+        """Return tokens `[start, stop)`: (stop - start, L, D), zero outside the track.
 
         Sums run in the order of the chunks, so that a token does not depend on what is read.
         """

@@ -33,7 +33,7 @@ _OF_KERNEL = ("/proc/", "/sys/")
 
 
 def is_remote(address: str) -> bool:
-    """Whether the address is a URL, and not a path of this machine."""
+    """Return whether the address is a URL, and not a path of this machine."""
     return _URL.match(address) is not None and not address.startswith("file://")
 
 
@@ -122,7 +122,7 @@ def open_own(address: str) -> Iterator[IO[bytes]]:
 
 
 def exists(address: str) -> bool:
-    """Whether there is a file or folder."""
+    """Return whether there is a file or folder."""
     with reached(address) as (filesystem, path):
         return bool(filesystem.exists(path))
 

@@ -41,7 +41,7 @@ def not_finite(network: str, where: str = "") -> BrokenOutputError:
 
 
 def is_finite(tensor: "Tensor") -> bool:
-    """Whether a tensor holds neither NaN nor infinity."""
+    """Return whether a tensor holds neither NaN nor infinity."""
     # A sum is the fastest pass, and no NaN or infinity is lost in it; large numbers may overflow.
     return isfinite(float(tensor.sum())) or bool(tensor.isfinite().all())
 

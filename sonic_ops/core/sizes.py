@@ -7,7 +7,7 @@ MAX_VIDEO_SIDE = 4096
 
 
 def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Width and height of a video whose shorter side is to be `short_side`; both are even.
+    """Return width and height of a video whose shorter side is to be `short_side`; both are even.
 
     Raises FieldError if the longer one would have more than 4096 pixels.
     """

@@ -59,7 +59,7 @@ def num_frames_of(num_samples: int) -> int:
 
 
 def num_tokens_of(num_samples: int) -> int:
-    """Tokens of an audio track of `num_samples` at 16 kHz that belong to whole ticks."""
+    """Return tokens of an audio track of `num_samples` at 16 kHz that belong to whole ticks."""
     return num_samples // SAMPLES_PER_TICK * TOKENS_PER_TICK
 
 

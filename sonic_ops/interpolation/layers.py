@@ -103,7 +103,7 @@ def warp(image_NCHW: Tensor, flow_N2HW: Tensor, *, sharp: bool = False) -> Tenso
 
 
 def resized(images_NCHW: Tensor, size: torch.Size | tuple[int, ...]) -> Tensor:
-    """Images in float32 at another size."""
+    """Return images in float32 at another size."""
     if images_NCHW.shape[2:] == tuple(size):
         return images_NCHW.float()
     return functional.interpolate(

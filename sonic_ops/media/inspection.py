@@ -60,7 +60,7 @@ def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
 
 
 def track_lengths_s(path: Path) -> tuple[float, ...]:
-    """Seconds of the pictures and of every sound of a video."""
+    """Return seconds of the pictures and of every sound of a video."""
     with open_own_container(path) as container:
         tracks = [container.streams.video[0], *container.streams.audio]
         times = _times(container)
@@ -174,7 +174,7 @@ def _info(path: Path, container: InputContainer, fps: Fraction) -> VideoInfo:
 
 
 def _rate(stream: VideoStream, expected: Fraction) -> Fraction:
-    """Frames per second; Matroska keeps the time of a frame in whole nanoseconds."""
+    """Return frames per second; Matroska keeps the time of a frame in whole nanoseconds."""
     found = stream.average_rate or Fraction(0)
     return expected if abs(found - expected) < _RATE_ROUNDING * expected else found
 

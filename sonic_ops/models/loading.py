@@ -94,7 +94,7 @@ def build_network(folder: Path, part: str) -> nn.Module:
 
 
 def computed_weights(network: nn.Module) -> dict[str, Tensor]:
-    """Weights that files may leave out, since they follow from the configuration."""
+    """Return weights that files may leave out, since they follow from the configuration."""
     if isinstance(network, WhisperEncoder):
         shape = network.embed_positions.weight.shape
         return {"embed_positions.weight": sinusoids(*shape)}

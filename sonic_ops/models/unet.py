@@ -112,7 +112,7 @@ class AudioUNet(ModelMixin):  # type: ignore[misc]
     def _embedding(
         self, timestep_B: Tensor, time_ids_B3: Tensor, num_frames: int, dtype: torch.dtype
     ) -> Tensor:
-        """Time, frame rate and motion, for each frame of each branch."""
+        """Return time, frame rate and motion, for each frame of each branch."""
         unet, num_branches = self.unet, len(timestep_B)
         at = unet.time_embedding(unet.time_proj(timestep_B).to(dtype))
         ids = unet.add_time_proj(time_ids_B3.flatten()).reshape(num_branches, -1).to(at.dtype)

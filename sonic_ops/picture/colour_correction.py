@@ -168,7 +168,7 @@ def _averaged(values_NC: Numbers) -> Numbers:
 
 
 def _statistics(image_CHW: Tensor, place_HW: Tensor) -> tuple[Numbers, Numbers]:
-    """Mean and deviation of the cells that lie in a place."""
+    """Return mean and deviation of the cells that lie in a place."""
     cells_CHW = functional.avg_pool2d(image_CHW[None].double(), _CELL)[0]
     is_in_HW = functional.avg_pool2d(place_HW[None, None].double(), _CELL)[0, 0] == 1
     chosen_CN = cells_CHW[:, is_in_HW]

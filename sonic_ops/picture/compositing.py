@@ -71,7 +71,7 @@ def whole_picture(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def backdrop_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of a picture that is pasted into."""
+    """Return width and height of a picture that is pasted into."""
     width, height = (round(side * _scale(size)) // 2 * 2 for side in size)
     return width, height
 

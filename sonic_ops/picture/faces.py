@@ -68,7 +68,7 @@ def turn_of(image: Image.Image) -> int:
 
 
 def largest_first(boxes: list[Box]) -> tuple[Box, ...]:
-    """Boxes by falling area; equal areas from top left to bottom right."""
+    """Return boxes by falling area; equal areas from top left to bottom right."""
     return tuple(sorted(boxes, key=lambda box: (-box.area, box.y, box.x)))
 
 
@@ -115,7 +115,7 @@ def _blazeface(rgb_HWC: NDArray[np.uint8]) -> list[Box]:
 
 
 def _run_blazeface(square_HWC: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """Offsets (896, 16) in pixels of the square and scores (896,)."""
+    """Return offsets (896, 16) in pixels of the square and scores (896,)."""
     interpreter = _blazeface_interpreter()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], square_HWC[None])
     interpreter.invoke()
@@ -138,7 +138,7 @@ def _blazeface_interpreter() -> Interpreter:
 
 @cache
 def _anchor_centres() -> NDArray[np.float32]:
-    """Centres (896, 2) of the anchors in parts of the square, x before y."""
+    """Return centres (896, 2) of the anchors in parts of the square, x before y."""
     centres = [
         ((column + 0.5) / cells, (row + 0.5) / cells)
         for cells, num_anchors in _BLAZEFACE_GRIDS

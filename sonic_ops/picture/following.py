@@ -59,7 +59,7 @@ class PointTracker:
         return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
 
     def _find_points(self, box: Box) -> NDArray[np.float32]:
-        """Corners in the upper face: P 1 2."""
+        """Return corners in the upper face: P 1 2."""
         mask = np.zeros_like(self._first)
         top, bottom = box.y - 0.1 * box.height, box.y + _UPPER * box.height
         left, right = box.x - 0.1 * box.width, box.x + 1.1 * box.width

@@ -188,7 +188,7 @@ def face_mask(box: Box, area: float, size: tuple[int, int]) -> Image.Image:
 
 
 def render_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
-    """Width and height in multiples of 64 whose shorter side is `resolution`."""
+    """Return width and height in multiples of 64 whose shorter side is `resolution`."""
     scale = resolution / min(size)
     width, height = (round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE for side in size)
     return width, height
@@ -197,7 +197,7 @@ def render_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
 def picture_tensors(
     image: Image.Image, mask: Image.Image, resolution: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Image in [-1, 1], mask in [0, 1] and CLIP pixels of an RGB picture and its mask."""
+    """Return image in [-1, 1], mask in [0, 1] and CLIP pixels of an RGB picture and its mask."""
     size = render_size(image.size, resolution)
     image, mask = _resize(image, size), _resize(mask, size)
     face_HW = torch.from_numpy(np.asarray(mask).astype(np.float32) / 255)

@@ -10,7 +10,7 @@ from sonic_ops.core.sizes import scaled_size
 
 
 def scale(frames: Iterable[NDArray[np.uint8]], short_side: int) -> Iterator[NDArray[np.uint8]]:
-    """Frames (H W C) whose shorter side is `short_side`, by Lanczos' kernel.
+    """Yield frames (H W C) whose shorter side is `short_side`, by Lanczos' kernel.
 
     Pillow counts in whole numbers, so the bits are the same on every machine.
     """

@@ -65,7 +65,7 @@ def _without_highlights(light_HWC: Floats) -> Floats:
 
 @cache
 def _light(transfer: int) -> Floats:
-    """Light for every value of 16 bits: of the scene from 0 to 1 (HLG), or in nits (PQ)."""
+    """Return light for every value of 16 bits: of the scene from 0 to 1 (HLG), or in nits (PQ)."""
     value = np.linspace(0, 1, _LEVELS)
     if transfer == ColorTrc.ARIB_STD_B67:
         a, b, c = 0.17883277, 0.28466892, 0.55991073

@@ -119,7 +119,7 @@ def film_frames(
 
 
 def film_size(file: IO[bytes]) -> tuple[int, int] | None:
-    """Width and height as shown; None if the file is no film."""
+    """Return width and height as shown; None if the file is no film."""
     file.seek(0)
     if file.read(12)[8:] in _PHOTOS:
         return None
@@ -135,7 +135,7 @@ def is_film(file: IO[bytes]) -> bool:
 
 
 def pictures_every(file: IO[bytes], step_s: float) -> Iterator[tuple[float, Image.Image]]:
-    """Pictures in the order of the film, the first, and then one of every `step_s` seconds.
+    """Yield pictures in the order of the film, the first, and then one of every `step_s` seconds.
 
     Raises MediaError if none can be decoded.
     """
@@ -225,7 +225,7 @@ def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
 def _frames_from(
     container: InputContainer, stream: VideoStream, moment: Fraction
 ) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """Frames with their times in seconds, from one that is shown at a moment or before."""
+    """Yield frames with their times in seconds, from one that is shown at a moment or before."""
     assert stream.time_base is not None
     start = film_start(container, stream)
     for back_s in _BACK_S if container.format.name in _INDEXED else _BACK_S[1:]:
@@ -251,7 +251,7 @@ def _timed(
 
 
 def _shown_size(stream: VideoStream, frame: VideoFrame | None = None) -> tuple[int, int]:
-    """Width and height with square pixels: the side grows that is too short."""
+    """Return width and height with square pixels: the side grows that is too short."""
     shape = frame or stream.codec_context
     return _square_size(shape.width, shape.height, _pixel_shape(stream))
 

@@ -126,7 +126,7 @@ def sound_of(video: Path, scratch: Path) -> Path | None:
 
 
 def _chosen(pictures: Iterator[Bytes], num_frames: int) -> list[Bytes]:
-    """Pictures from the first to the last, evenly spaced."""
+    """Return pictures from the first to the last, evenly spaced."""
     wanted = set(np.linspace(0, max(num_frames - 1, 0), NUM_PICTURES).astype(int).tolist())
     return [picture for index, picture in enumerate(pictures) if index in wanted]
 

@@ -49,7 +49,7 @@ def shuffled(tracks: Tracks, speech: Speech | None, found: Measures) -> Measures
 
 
 def _lasting(tracks: Tracks, num_frames: int) -> Tracks:
-    """Tracks whose last frame stays for so many frames."""
+    """Return tracks whose last frame stays for so many frames."""
 
     def last(track: Floats) -> Floats:
         return np.repeat(track[-1:], num_frames, axis=0)

@@ -66,7 +66,7 @@ def _some(energy: Doubles) -> Doubles:
 
 @cache
 def _bands() -> Doubles:
-    """Triangles over the frequencies, evenly spaced in mel from 0 to 8 kHz: M Q."""
+    """Return triangles over the frequencies, evenly spaced in mel from 0 to 8 kHz: M Q."""
     top_mel = 2595 * np.log10(1 + SAMPLE_RATE_HZ / 2 / 700)
     hz = 700 * (10 ** (np.linspace(0, top_mel, _NUM_BANDS + 2) / 2595) - 1)
     low, middle, high = (

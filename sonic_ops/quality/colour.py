@@ -15,7 +15,7 @@ _KNEE: Final = 25.0**7
 
 
 def lab_of(rgb_HW3: NDArray[np.uint8]) -> Floats:
-    """CIELAB (D65) of sRGB: L from 0 to 100, a and b around 0."""
+    """Return CIELAB (D65) of sRGB: L from 0 to 100, a and b around 0."""
     unit_HW3 = rgb_HW3.astype(np.float32) / 255
     lab_HW3: Floats = cv2.cvtColor(unit_HW3, cv2.COLOR_RGB2LAB)
     return lab_HW3
@@ -52,7 +52,7 @@ def _saturating(chroma: Floats) -> Floats:
 
 
 def _polar(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    """Chroma and hue in degrees from 0 to 360."""
+    """Return chroma and hue in degrees from 0 to 360."""
     return np.hypot(a, b), np.degrees(np.arctan2(b, a)) % 360
 
 

@@ -48,7 +48,7 @@ def shapes_of(face_SS3: Bytes) -> Floats:
 
 
 def _described(grey_HW: NDArray[np.uint8]) -> Floats:
-    """Histograms of cells of 8 x 8 pixels, normed in blocks of four cells: D."""
+    """Return histograms of cells of 8 x 8 pixels, normed in blocks of four cells: D."""
     cells_YXO = _histograms(grey_HW.astype(np.float32))
     blocks = [
         cells_YXO[y : len(cells_YXO) - 1 + y, x : cells_YXO.shape[1] - 1 + x]

@@ -180,7 +180,7 @@ def _correlation(a_N: Floats, b_N: Floats) -> float:
 
 
 def _silence(mouth_N: Floats, pause_N: NDArray[np.bool_]) -> float | None:
-    """Motion of the mouth from frame to frame in pauses, against that in speech."""
+    """Return motion of the mouth from frame to frame in pauses, against that in speech."""
     moves_N, in_pause_N = np.abs(np.diff(mouth_N)), pause_N[1:] & pause_N[:-1]
     if not _MIN_PAUSE_FRAMES <= in_pause_N.sum() <= len(in_pause_N) - _MIN_PAUSE_FRAMES:
         return None

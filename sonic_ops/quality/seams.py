@@ -93,11 +93,11 @@ def _moving(changes: Sequence[KeyChange]) -> list[KeyChange]:
 
 
 def _jumps(changes: Sequence[KeyChange]) -> Floats:
-    """Logarithms of the changes against those nearby: K."""
+    """Return logarithms of the changes against those nearby: K."""
     return np.array([np.log(change.at) - np.log(change.beside).mean() for change in changes])
 
 
 def _drawn(jumps_K: Floats, rng: np.random.Generator) -> Floats:
-    """Means of key frames drawn anew: D."""
+    """Return means of key frames drawn anew: D."""
     drawn_D: Floats = jumps_K[rng.integers(len(jumps_K), size=(_DRAWS, len(jumps_K)))].mean(1)
     return drawn_D

@@ -60,7 +60,7 @@ def analyse_speech(wav: Path, num_frames: int, fps: Fraction) -> Speech:
 
 
 def _levels(samples: Samples, middles_s: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Decibels of the voice around some times that follow each other."""
+    """Return decibels of the voice around some times that follow each other."""
     starts = np.round(middles_s * SAMPLE_RATE_HZ).astype(np.int64) - _SPAN_SAMPLES // 2
     first, last = int(starts[0]), int(starts[-1]) + _SPAN_SAMPLES
     inside = np.asarray(samples[slice(max(first, 0), last)], np.float32)

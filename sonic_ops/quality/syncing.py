@@ -89,7 +89,7 @@ def _seen(video: Path, fps: Fraction) -> Iterator[Bytes]:
 
 
 def _kept(blocks: Iterable[NDArray[np.float32]], path: Path) -> NDArray[np.float32]:
-    """Embeddings in a file, read where they are needed: N E."""
+    """Return embeddings in a file, read where they are needed: N E."""
     with path.open("wb") as file:
         for block_NE in blocks:
             file.write(np.ascontiguousarray(block_NE).tobytes())

@@ -55,7 +55,7 @@ class FrameCondition:
     buckets_F2: Tensor
 
     def take(self, frames: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Tokens (T, K, E) and buckets (T, 2) of a window's frames."""
+        """Return tokens (T, K, E) and buckets (T, 2) of a window's frames."""
         row = {frame: index for index, frame in enumerate(self.frames)}
         rows = torch.tensor([row[frame] for frame in frames])
         return self.tokens_FKE[rows], self.buckets_F2[rows]
@@ -72,7 +72,7 @@ class FrameCondition:
         return cls(frames, tensors["tokens"], tensors["buckets"])
 
     def scaled(self, head_motion: float, expression: float) -> "FrameCondition":
-        """Head and expression scaled apart: the motion-decoupled controller."""
+        """Return head and expression scaled apart: the motion-decoupled controller."""
         gain = torch.tensor([head_motion, expression])
         return replace(self, buckets_F2=self.buckets_F2 * gain)
 

@@ -137,7 +137,7 @@ def in_tiles(decode: Decode, config: DecodingConfig) -> Decode:
 
 
 def _tile_spans(length: int, config: DecodingConfig) -> list[range]:
-    """Tiles of one size that cover `length` rows or columns; the last one ends with them."""
+    """Return tiles of one size that cover `length` rows or columns; the last one ends with them."""
     size, stride = min(config.tile, length), config.tile - config.tile_overlap
     starts = [min(start, length - size) for start in range(0, length - config.tile_overlap, stride)]
     return [range(start, start + size) for start in starts or [0]]

@@ -41,13 +41,13 @@ class StepPlan:
     writers: tuple[tuple[int, ...], ...]
 
     def reads(self, reader: int, owner: int) -> tuple[int, ...]:
-        """Frames of segment `owner` that the windows of segment `reader` need, ascending."""
+        """Return frames of segment `owner` that the windows of segment `reader` need, ascending."""
         ring, segment = self.rings[reader], self.segments[owner]
         seen = {frame for window in self.windows[reader] for frame in ring.frames(window)}
         return tuple(sorted(frame for frame in seen if frame in segment))
 
     def parts(self, writer: int, owner: int) -> tuple[WindowFrame, ...]:
-        """Parts that `writer` computes and `owner` fuses, in window order."""
+        """Return parts that `writer` computes and `owner` fuses, in window order."""
         return tuple(
             WindowFrame(window.index, position, frame)
             for window in self.windows[writer]

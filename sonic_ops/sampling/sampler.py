@@ -207,7 +207,7 @@ def frame_noise(seed: int, frame: int, shape_CHW: Sequence[int]) -> Tensor:
 def video_noise(
     seed: int, frames: Sequence[int], shape_CHW: Sequence[int], config: SamplingConfig
 ) -> Tensor:
-    """Noise of some frames: (F, C, H, W), of variance 1.
+    """Return noise of some frames: (F, C, H, W), of variance 1.
 
     `shared_noise` of it is common to all frames. The rest of a frame is the sum of the noise of
     `noise_span` frames from it on, which neighbours have in common too, but for one.

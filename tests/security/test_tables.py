@@ -26,16 +26,14 @@ def lines_of(path: Path) -> list[Line]:
         return list(opened.lines())
 
 
-def only_the_last_is_good(path: Path, *said: str) -> None:
+def problem_before_a_good_line(path: Path) -> str:
+    """Return what is wrong with the first of two lines; the second one is a row."""
     bad, good = lines_of(path)
-    for words in said:
-        assert bad.problem is not None
-        assert words in bad.problem
-    assert len(bad.problem or "") < 200
     assert isinstance(parse_row(bad, "/", None), BadRow)
     row = parse_row(good, "/", None)
     assert isinstance(row, Row)
     assert (row.id, row.errors) == ("good", ())
+    return bad.problem or ""
 
 
 def with_good(path: Path, text: str) -> Path:
@@ -48,24 +46,32 @@ def with_good(path: Path, text: str) -> Path:
 def test_deeply_nested_json_is_one_bad_row(tmp_path: Path, column: str, depth: int) -> None:
     cells = json.dumps(GOOD | {"id": "nested", column: "HERE"})
     nested = cells.replace('"HERE"', "[" * depth + "]" * depth)
-    only_the_last_is_good(with_good(tmp_path / "m.jsonl", nested))
+    problem = problem_before_a_good_line(with_good(tmp_path / "m.jsonl", nested))
+    assert len(problem) < 200
 
 
 def test_an_id_of_megabytes_is_one_bad_row_and_not_printed(tmp_path: Path) -> None:
     row = json.dumps(GOOD | {"id": "x" * 3_000_000})
-    only_the_last_is_good(with_good(tmp_path / "m.jsonl", row), "column id", "3,000,000")
+    problem = problem_before_a_good_line(with_good(tmp_path / "m.jsonl", row))
+    assert len(problem) < 200
+    assert "column id" in problem
+    assert "3,000,000" in problem
 
 
 @pytest.mark.parametrize("length", [5_000_000, 50_000_000])
 def test_a_line_without_end_is_one_bad_row(tmp_path: Path, length: int) -> None:
-    only_the_last_is_good(with_good(tmp_path / "m.jsonl", "x" * length), "characters")
+    problem = problem_before_a_good_line(with_good(tmp_path / "m.jsonl", "x" * length))
+    assert len(problem) < 200
+    assert "characters" in problem
 
 
 def test_a_line_of_csv_without_end_is_one_bad_row(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     good = ",".join(GOOD.values())
     path.write_text(f"{','.join(GOOD)}\nbad,{'x' * 5_000_000},a.wav,a.mp4\n{good}\n")
-    only_the_last_is_good(path, "characters")
+    problem = problem_before_a_good_line(path)
+    assert len(problem) < 200
+    assert "characters" in problem
 
 
 def test_a_quoted_cell_without_end_is_one_bad_row(tmp_path: Path) -> None:
@@ -77,12 +83,16 @@ def test_a_quoted_cell_without_end_is_one_bad_row(tmp_path: Path) -> None:
 
 def test_many_values_in_a_cell_are_one_bad_row(tmp_path: Path) -> None:
     row = json.dumps(GOOD | {"id": "wide", "more": list(range(20_000))})
-    only_the_last_is_good(with_good(tmp_path / "m.jsonl", row), "column more")
+    problem = problem_before_a_good_line(with_good(tmp_path / "m.jsonl", row))
+    assert len(problem) < 200
+    assert "column more" in problem
 
 
 def test_many_columns_are_one_bad_row(tmp_path: Path) -> None:
     row = json.dumps(GOOD | {f"column {n}": 1 for n in range(20_000)})
-    only_the_last_is_good(with_good(tmp_path / "m.jsonl", row), "cells")
+    problem = problem_before_a_good_line(with_good(tmp_path / "m.jsonl", row))
+    assert len(problem) < 200
+    assert "cells" in problem
 
 
 def test_many_columns_of_csv_are_refused_at_once(tmp_path: Path) -> None:
@@ -99,7 +109,10 @@ def test_a_large_cell_of_a_small_parquet_file_is_one_bad_row(tmp_path: Path) -> 
     rows = [GOOD | {"id": "bomb", "more": "x" * 100_000_000}, GOOD | {"more": "y"}]
     pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd")
     assert path.stat().st_size < 50_000
-    only_the_last_is_good(path, "column more", "100,000,000")
+    problem = problem_before_a_good_line(path)
+    assert len(problem) < 200
+    assert "column more" in problem
+    assert "100,000,000" in problem
 
 
 @pytest.mark.slow
