@@ -27,55 +27,62 @@ from flows.commands.options import (
 if TYPE_CHECKING:
     from flows.console.terminal import Terminal
 
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MANIFEST | PICTURE SOUND", help="Paths or URLs: a table, or two files."
+    ),
+]
+VideoOrFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", help="The video; for a manifest, the folder of outputs and results."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print what the program does, on stderr.")
+]
+JsonLines = Annotated[
+    bool, typer.Option("--json-lines", help="Print everything as JSON, one object per line.")
+]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Do not write report.html.")]
+Preview = Annotated[
+    bool, typer.Option("--preview", help="First render a few seconds of each row, in few steps.")
+]
+PreviewOnly = Annotated[
+    bool, typer.Option("--preview-only", help="Render the previews, then stop.")
+]
+Notify = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ADDRESS",
+        envvar="SONIC_NOTIFY",
+        help="For a manifest: notify a webhook, Slack, mailto:NAME@HOST or a Prefect block when "
+        "the run has ended.",
+    ),
+]
+
 
 @with_columns
 def render(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MANIFEST | PICTURE SOUND", help="Paths or URLs: a table, or two files."
-        ),
-    ],
+    inputs: Inputs,
     preset: Preset = DEFAULT_PRESET,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", help="The video; of a manifest, the folder of outputs and results."
-        ),
-    ] = None,
+    output: VideoOrFolder = None,
     work: Work = None,
     rows: Rows = None,
     limit: Limit = None,
     only_failed: OnlyFailed = False,
     settings: Settings = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print problems only.")] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print what the program does, on stderr.")
-    ] = False,
-    json_lines: Annotated[
-        bool, typer.Option("--json-lines", help="Print everything as JSON, one object per line.")
-    ] = False,
-    no_report: Annotated[
-        bool, typer.Option("--no-report", help="Do not write report.html.")
-    ] = False,
-    preview: Annotated[
-        bool,
-        typer.Option("--preview", help="First render a few seconds of each row, in few steps."),
-    ] = False,
-    preview_only: Annotated[
-        bool, typer.Option("--preview-only", help="Render the previews, then stop.")
-    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    json_lines: JsonLines = False,
+    no_report: NoReport = False,
+    preview: Preview = False,
+    preview_only: PreviewOnly = False,
     overwrite: Overwrite = False,
     confine: Confine = False,
-    notify: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ADDRESS",
-            envvar="SONIC_NOTIFY",
-            help="Of a manifest: tell a web hook, Slack, mailto:NAME@HOST, or a block of Prefect "
-            "when the run has ended.",
-        ),
-    ] = None,
+    notify: Notify = None,
     **cells: str | None,
 ) -> None:
     """Render every row of a manifest that is not finished yet, or one video.
@@ -149,18 +156,18 @@ def _check_files(inputs: list[str], output: str | None) -> None:
     kinds = [_kind(name) for name in inputs]
     if len(inputs) > 2:
         raise typer.BadParameter(
-            f"{len(inputs)} files are too many: give a manifest, or a picture and a sound"
+            f"{len(inputs)} files are too many: give a manifest, or a picture and a recording"
         )
     if kinds == ["audio", "image"]:
         raise typer.BadParameter("the picture comes first: sonic render face.png talk.wav")
     if len(inputs) == 1 and kinds[0] in ("image", "audio", "video"):
         raise typer.BadParameter(
-            f"{inputs[0]} is no manifest; one video needs a picture and a sound: "
+            f"{inputs[0]} is not a manifest; one video needs a picture and a recording: "
             "sonic render face.png talk.wav"
         )
     if len(inputs) == 1 and output is not None and _kind(output) == "video":
         raise typer.BadParameter(
-            f"of a manifest, --output is a folder, and {output} is called like a video"
+            f"for a manifest, --output is a folder, but {output} is named like a video"
         )
 
 
@@ -173,9 +180,9 @@ def _check_options(
 ) -> None:
     """Refuse what does not go together. Raises a usage error."""
     if len(inputs) == 2 and previews:
-        raise typer.BadParameter("previews are those of a manifest; for one video, use --end 3")
+        raise typer.BadParameter("--preview is for manifests; for one video, use --end 3")
     if len(inputs) == 2 and selects:
-        raise typer.BadParameter("one video has no rows to select: --rows is for manifests")
+        raise typer.BadParameter("--rows, --limit and --only-failed are for manifests")
     if len(inputs) == 1 and (given := [name for name in cells if cells[name] is not None]):
         option = f"--{given[0].replace('_', '-')}"
         raise typer.BadParameter(

@@ -93,10 +93,10 @@ def test_the_video_is_called_after_the_sound_unless_it_has_a_name(tmp_path: Path
         (["a.csv", "--seed", "3"], "--seed is for one video"),
         (["a.png", "b.wav", "c.wav"], "3 files are too many"),
         (["b.wav", "a.png"], "the picture comes first"),
-        (["a.png"], "a.png is no manifest"),
+        (["a.png"], "a.png is not a manifest"),
         (["a.csv", "-o", "a.mp4"], "--output is a folder"),
-        (["a.png", "b.wav", "--rows", "a"], "one video has no rows"),
-        (["a.png", "b.wav", "--preview"], "previews are those of a manifest"),
+        (["a.png", "b.wav", "--rows", "a"], "are for manifests"),
+        (["a.png", "b.wav", "--preview"], "--preview is for manifests"),
     ],
 )
 def test_what_does_not_go_together_is_a_usage_error(arguments: list[str], said: str) -> None:
