@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from xdist.scheduler import LoadScopeScheduling
@@ -21,6 +22,8 @@ from flows.supervisor.prefect_settings import prepare_prefect
 from tests.bare import fill_bare_path
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("busy", deadline=None)  # tests share the cores
+hypothesis.settings.load_profile("busy")
 ROOT = Path(__file__).parent.parent
 SCRATCH = Path(tempfile.mkdtemp(prefix="sonic-tests-"))
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)

@@ -48,10 +48,15 @@ def launch(
         prefect.wait()
         # Now: of two threads that import one package, one may find half of it.
         from prefect import tags
+        from prefect.settings import temporary_settings
 
         from flows.pipeline.prefect_flows import render_manifest
 
-        with open_reporter(terminal, tally, pool) as reporter, tags(*labels.tags):
+        with (
+            open_reporter(terminal, tally, pool) as reporter,
+            tags(*labels.tags),
+            temporary_settings(prefect.settings()),
+        ):
             run = ManifestRun(config, pool, reporter, ledger, journal, leases, labels.report)
             run.preset = labels.preset
             render_manifest(labels.name, run)

@@ -7,6 +7,7 @@ moment. No weights and no GPU are needed. What is not a network is as `guess` sa
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 import torch
@@ -103,6 +104,7 @@ def _calibration(
     )
 
 
+@cache
 def matrix_rate(num_threads: int) -> float:
     """Measure the operations per second of this CPU in a product of float32 matrices."""
     before = torch.get_num_threads()

@@ -29,6 +29,7 @@ _DEFAULTS = {
     "DO_NOT_TRACK": "1",
 }
 _SERVER = "prefect.server.api.server:create_app"  # of its command line
+_HEARTBEAT = "flows.heartbeat_frequency"
 _WATCHED: set[int] = set()
 _IMPORTED = ("prefect.flows", "prefect.tasks", "prefect.artifacts")
 _CHOICES = {"PREFECT_HOME", "PREFECT_API_URL", "PREFECT_PROFILE"}
@@ -76,16 +77,17 @@ def _names(path: Path, words: str) -> bool:
 
 
 @contextmanager
-def prefect_running() -> Iterator[None]:
+def prefect_running() -> Iterator[bool]:
     """Start the temporary server, and have it watched, or find the user's, which is not ours.
 
-    Raises ConfigError if none answers.
+    Yields whether it is temporary. Raises ConfigError if none answers.
     """
     with ExitStack() as stack:
         stack.enter_context(watched("Prefect's temporary server", _SERVER))
-        if not reach_prefect():
+        is_temporary = reach_prefect()
+        if not is_temporary:
             stack.close()
-        yield
+        yield is_temporary
 
 
 class EarlyPrefect:
@@ -98,6 +100,7 @@ class EarlyPrefect:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._error: BaseException | None = None
+        self._is_temporary = False
         self._stack = ExitStack()
 
     def start(self) -> None:
@@ -116,6 +119,14 @@ class EarlyPrefect:
         if self._error:
             raise self._error
 
+    def settings(self) -> dict[str, None]:
+        """Return the settings that the environment cannot give to Prefect, once it was waited for.
+
+        A temporary server has no automation that could miss a heartbeat, and each flow would wait
+        up to a second for the end of its own.
+        """
+        return {_HEARTBEAT: None} if self._is_temporary else {}
+
     def close(self) -> None:
         """Let go of the server; one that is still starting ends with this process."""
         if self._thread is None or not self._thread.is_alive():
@@ -125,7 +136,7 @@ class EarlyPrefect:
         try:
             for name in _IMPORTED:
                 import_module(name)
-            self._stack.enter_context(prefect_running())
+            self._is_temporary = self._stack.enter_context(prefect_running())
         except BaseException as error:  # raised where it is waited for
             self._error = error
 

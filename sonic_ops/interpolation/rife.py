@@ -10,6 +10,7 @@ from math import log
 from pathlib import Path
 
 import torch
+from accelerate import init_empty_weights
 from diffusers import ModelMixin
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -112,20 +113,21 @@ def warp(image_NCHW: Tensor, flow_N2HW: Tensor) -> Tensor:
     )
 
 
-def load_flownet(folder: Path = PACKAGE_WEIGHTS) -> FlowNet:
+def load_flownet(folder: Path = PACKAGE_WEIGHTS, dtype: torch.dtype = torch.float32) -> FlowNet:
     """Load the flow network of a weights folder, or the packaged one if the folder has none.
 
     Raises ConfigError if the weights do not fit.
     """
     files = sorted(folder.glob("*.safetensors")) or sorted(PACKAGE_WEIGHTS.glob("*.safetensors"))
-    flownet = FlowNet()
+    with init_empty_weights():
+        flownet = FlowNet()
     try:
         weights = {
-            key.removeprefix("module."): value.float()
+            key.removeprefix("module."): value.to(dtype, copy=True)
             for file in files
             for key, value in load_file(file).items()
         }
-        flownet.load_state_dict(weights, strict=True)
+        flownet.load_state_dict(weights, strict=True, assign=True)
     except (RuntimeError, ValueError, OSError, KeyError, SafetensorError) as error:
         raise ConfigError(
             f"The weights in {folder} are not those of RIFE 3.8",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -76,12 +77,13 @@ def stored_shapes(files: Iterable[Path]) -> tuple[dict[str, Shape], set[str]]:
     return shapes, dtypes
 
 
-def read_weights(files: Iterable[Path]) -> dict[str, Tensor]:
-    """Read the tensors of safetensors files, in float32. Raises ConfigError."""
+def read_weights(files: Iterable[Path], dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """Read the tensors of safetensors files into memory of their own. Raises ConfigError."""
     weights: dict[str, Tensor] = {}
     for path in files:
         try:
-            weights |= {name: value.float() for name, value in load_file(path).items()}
+            # Copies: the file may be replaced meanwhile, and lies at any multiple of 8 bytes.
+            weights |= {n: value.to(dtype, copy=True) for n, value in load_file(path).items()}
         except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
             raise unreadable(path, error) from error
     return weights

@@ -5,10 +5,11 @@ portrait_decoder/ in weights whose decoder is given the portrait
 """
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import diffusers
 import torch
+from accelerate import init_empty_weights
 from diffusers import EulerDiscreteScheduler
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, WhisperConfig
@@ -24,8 +25,6 @@ from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.models.temporal import fold_time
 from sonic_ops.models.unet import AudioUNet
 
-Network = TypeVar("Network", bound=nn.Module)
-
 PORTRAIT_DECODER = "portrait_decoder"
 
 
@@ -38,7 +37,7 @@ def load_networks(config: ModelsConfig) -> dict[str, Any]:
     coarse = torch.bfloat16 if half == torch.bfloat16 else torch.float32
 
     def loaded(part: str, dtype: torch.dtype = torch.float32) -> Any:
-        return _ready(_fill(build_network(folder, part), folder, part), dtype)
+        return _loaded(folder, part, dtype)
 
     # The speech side stays in float32: it runs once, and its tokens decide the lips.
     vae_dtype = getattr(torch, config.vae_dtype) if config.vae_dtype else precise
@@ -49,8 +48,8 @@ def load_networks(config: ModelsConfig) -> dict[str, Any]:
         "audio2token": loaded("audio2token"),
         "audio2bucket": loaded("audio2bucket"),
         "speech_encoder": loaded("speech_encoder"),
-        "flownet": _ready(
-            load_flownet(weights_part(folder, "rife")),
+        "flownet": load_flownet(
+            weights_part(folder, "rife"),
             getattr(torch, config.flow_dtype) if config.flow_dtype else coarse,
         ),
         "scheduler": EulerDiscreteScheduler.from_config(read_config(folder, "scheduler")),
@@ -135,21 +134,18 @@ def build_from(part: str, config: dict[str, Any]) -> nn.Module:
     return network
 
 
-def _ready(network: Network, dtype: torch.dtype) -> Network:
-    # The plain form: diffusers' own warns of precisions that these networks do not ask for.
-    return nn.Module.to(network, dtype=dtype).eval()
-
-
-def _fill(module: Network, folder: Path, part: str) -> Network:
-    """Fill a network from all safetensors files of a part."""
-    files = weights_files(folder, part)
-    stored = as_stored(module)
-    weights = computed_weights(module)
-    weights |= read_weights(files)
+def _loaded(folder: Path, part: str, dtype: torch.dtype) -> Any:
+    """Build a network around its weights: none are drawn first, and none are held twice."""
+    with init_empty_weights():
+        network = build_network(folder, part)
+    stored = as_stored(network)
+    weights = computed_weights(network)
+    weights |= read_weights(weights_files(folder, part), dtype)
     if difference := compare(shapes_of(stored), shapes_of(weights)):
         raise ConfigError(
             f"{folder / part} does not fit: {difference}",
             remedy="Use weights made for this config.json.",
         )
-    stored.load_state_dict(weights, strict=True)
-    return module
+    stored.load_state_dict(weights, strict=True, assign=True)
+    # The plain form: diffusers' own warns of precisions that these networks do not ask for.
+    return nn.Module.to(network, dtype=dtype).eval()

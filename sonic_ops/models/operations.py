@@ -7,6 +7,7 @@ T frames of a window, C channels, H, W rows and columns, K audio tokens, D chann
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +66,7 @@ class NetworkCosts:
     latent_channels: int
 
 
+@cache
 def count_costs(config: VideoConfig, portrait: PortraitConfig, weights: str) -> NetworkCosts:
     """Count the costs of a preset; of the released sizes where its weights are not here."""
     networks = _Networks(weights)

@@ -118,7 +118,9 @@ def ray_here() -> Iterator[None]:
 
 
 @pytest.fixture(
-    scope="package", params=[1, pytest.param(2, marks=pytest.mark.slow), 3], ids="{} workers".format
+    scope="package",
+    params=[*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 3],
+    ids="{} workers".format,
 )
 def ray_pool(
     request: pytest.FixtureRequest, models: ModelsConfig, ray_here: None

@@ -84,12 +84,13 @@ def assert_whole(run: Terminal, folder: Path, undisturbed: dict[str, str]) -> No
 
 
 @pytest.mark.flow
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("name", "workers"),
     [
         ("Prefect's temporary server", 0),
         pytest.param("GCS", 2, marks=pytest.mark.ray),
-        pytest.param("raylet", 2, marks=[pytest.mark.ray, pytest.mark.faults]),
+        pytest.param("raylet", 2, marks=pytest.mark.ray),
     ],
 )
 def test_a_render_goes_on_without_a_helper(

@@ -90,12 +90,17 @@ def _work(kind: str, pipe: Connection) -> None:
             touched.clear()
             Path("/proc/self/clear_refs").write_text("5")
             touched.clear()
+            before_mb = _memory_mb("VmRSS")  # of all that was there when the process began
             what = _outcome(kind, path)
             what = what or (f"touched {touched[0]}" if touched else "")
-            peak_mb = (
-                int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
-            )
-            pipe.send(what or (f"{peak_mb:.0f} MB of memory" if peak_mb > MAX_MB else ""))
+            taken_mb = _memory_mb("VmHWM") - before_mb
+            pipe.send(what or (f"{taken_mb:.0f} MB of memory" if taken_mb > MAX_MB else ""))
+
+
+def _memory_mb(name: str) -> float:
+    """Return a figure that the system keeps about this process."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) / 1024
 
 
 def _outcome(kind: str, path: Path) -> str:

@@ -1,9 +1,11 @@
 """Devices, pipes, sockets and files of the kernel never end, or are no files: no input is one."""
 
 import os
+import select
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,15 +36,35 @@ KINDS = ["pipe", "socket", "/dev/zero", "/dev/urandom", "/dev/null", "/dev/tty",
 KINDS += ["/proc/self/environ", "/proc/kmsg", "/proc/self/maps", "/sys/kernel/uevent_seqnum"]
 
 
+@pytest.fixture(scope="module")
+def reader() -> Iterator["subprocess.Popen[str]"]:
+    """A process that opens what it is told: one that waits for a pipe can only be killed."""
+    code = "from tests.security.test_special_files import refuse_lines; refuse_lines()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as started:
+        yield started
+        started.kill()
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_reader_opens_what_is_no_file(tmp_path: Path, kind: str) -> None:
-    """In a process of its own: on a build that waits for the pipe, nothing else would end it."""
-    code = (
-        "from tests.security.test_special_files import refuse_all; import sys; "
-        "refuse_all(sys.argv[1])"
-    )
-    command = [sys.executable, "-c", code, special(tmp_path, kind)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+def test_no_reader_opens_what_is_no_file(
+    tmp_path: Path, kind: str, reader: "subprocess.Popen[str]"
+) -> None:
+    assert reader.stdin
+    assert reader.stdout
+    reader.stdin.write(f"{special(tmp_path, kind)}\n")
+    reader.stdin.flush()
+    assert select.select([reader.stdout], [], [], 60)[0], "it waits for what is no file"
+    assert reader.stdout.readline() == "refused\n"
+
+
+def refuse_lines() -> None:
+    """Refuse the path on each line of standard input, and say so."""
+    for line in sys.stdin:
+        refuse_all(line.rstrip("\n"))
+        print("refused", flush=True)
 
 
 def refuse_all(path: str) -> None:

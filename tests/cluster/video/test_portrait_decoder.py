@@ -101,6 +101,7 @@ def test_one_object_in_python_gives_the_layers_of_the_worker(
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_two_workers_give_the_bits_of_this_process(
     tmp_path: Path, prepare: Prepare, layered: VideoConfig, pool: Pool, weights: ModelsConfig
