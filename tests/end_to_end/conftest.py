@@ -24,7 +24,7 @@ FAST = {
     "portrait": SIZE,
     "sampling": {"steps": 2, "window_frames": 6, "shift_frames": 2},
     "decoding": {"chunk_frames": 4, "context_frames": 1},
-    "media": {"speed": "ultrafast"},
+    "media": {"speed": "ultrafast", "interpolation": "blend"},
     "segment_frames": 5,
 }
 

@@ -82,16 +82,30 @@ def mortal_pool(
 
 
 @pytest.mark.ray
-def test_workers_killed_in_denoising_decoding_and_encoding(
-    tmp_path: Path, prepare: Prepare, models: ModelsConfig, undisturbed: Finished
+@pytest.mark.parametrize(
+    "deaths",
+    [
+        (Death("denoise", KILLED_AT),),
+        pytest.param(
+            (Death("denoise", KILLED_AT), Death("decode"), Death("encode")),
+            marks=pytest.mark.faults,
+        ),
+    ],
+    ids=len,
+)
+def test_killed_workers_are_replaced(
+    tmp_path: Path,
+    prepare: Prepare,
+    models: ModelsConfig,
+    undisturbed: Finished,
+    deaths: tuple[Death, ...],
 ) -> None:
     request = prepare(NUM_FRAMES, tmp_path / "work")
-    deaths = (Death("denoise", KILLED_AT), Death("decode"), Death("encode"))
     with mortal_pool(models, tmp_path / "deaths", *deaths) as pool:
         render(pool, request)
         retries = pool.pop_costs(request.order).retries
     assert_same_bits(request, undisturbed)
-    assert retries == {"denoise": 1, "decode": 1, "encode": 1}
+    assert retries == {death.method: 1 for death in deaths}
 
 
 @pytest.mark.ray

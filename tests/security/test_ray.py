@@ -7,7 +7,7 @@ import pytest
 
 from tests.security.measure import ROOT
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 CODE = """
 from contextlib import nullcontext

@@ -106,6 +106,7 @@ def test_a_nested_configuration_is_a_sentence(tmp_path: Path, tiny: Path) -> Non
         build_network(folder, "unet")
 
 
+@pytest.mark.slow
 def test_a_header_of_a_hundred_megabytes_stays_below_two_gigabytes(tmp_path: Path) -> None:
     names = b",".join(
         b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}' % n for n in range(500_000)

@@ -115,6 +115,7 @@ def test_weights_come_back_in_small_files(tmp_path: Path, monkeypatch: pytest.Mo
     assert torch.equal(back, torch.arange(20_000))
 
 
+@pytest.mark.slow
 def test_training_needs_only_what_the_bundle_brings() -> None:
     absent = [
         "soxr",

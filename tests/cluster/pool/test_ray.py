@@ -54,7 +54,9 @@ def ended(pool: "RayPool", number: signal.Signals) -> tuple[int, int]:
 EXPECTED = LARGE * LARGE  # the sum of 2 i + 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)]
+)
 def test_the_job_of_a_worker_that_dies_or_hangs_is_done_again_and_who_joins_gets_jobs(
     pool: "RayPool", number: signal.Signals
 ) -> None:

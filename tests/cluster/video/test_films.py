@@ -90,7 +90,7 @@ def whole(
     return latents(local_pool, work, small_video(), 1000)
 
 
-@pytest.mark.parametrize("segment_frames", [6, 3])
+@pytest.mark.parametrize("segment_frames", [pytest.param(6, marks=pytest.mark.slow), 3])
 def test_a_take_has_the_same_bits_in_any_cut(
     segment_frames: int,
     tmp_path: Path,

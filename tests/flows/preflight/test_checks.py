@@ -395,6 +395,7 @@ def write_long_wav(path: Path, num_seconds: int) -> None:
     os.truncate(path, 44 + num_bytes)
 
 
+@pytest.mark.slow
 def test_ninety_minutes_are_planned_and_not_loaded(
     check: Checked, config: RenderConfig, tmp_path: Path
 ) -> None:

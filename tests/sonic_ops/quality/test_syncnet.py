@@ -226,6 +226,7 @@ def test_the_figures_of_a_video_are_those_of_the_release(tmp_path: Path) -> None
     assert found.syncnet_offset_ms == expected.offset_ms
 
 
+@pytest.mark.slow
 def test_a_part_has_the_figures_of_its_own_time(scorer: SyncNetScorer, tmp_path: Path) -> None:
     video = make_speaker(tmp_path / "speaker.mp4", 90, late=2)
     analysis = analyse_video(video)
