@@ -189,6 +189,8 @@ def _samples(frame: AudioFrame) -> NDArray[np.floating[Any]]:
     """Return samples C S as fractions of full scale; s16 is value / 32768."""
     if frame.format.is_planar and frame.layout.nb_channels >= _MAX_PLANES:
         frame = AudioResampler(format=frame.format.packed).resample(frame)[0]
+    if frame.format.packed.name == "s64":  # which PyAV has no array for
+        frame = AudioResampler(format="dbl").resample(frame)[0]
     samples: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T

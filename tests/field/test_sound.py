@@ -44,6 +44,15 @@ def test_a_damaged_packet_is_silent_and_the_rest_keeps_its_time(name: str, tmp_p
     assert np.abs(sound[15_750:15_950]).max() < 1e-3
 
 
+@pytest.mark.parametrize("codec", ["u8", "s24le", "s32be", "s64le", "f64le", "mulaw"])
+def test_every_depth_has_the_same_sound(codec: str, tmp_path: Path) -> None:
+    source = tmp_path / "a.mka"
+    ffmpeg("-i", SPEECH, "-c:a", f"pcm_{codec}", source)
+    assert facts(source).duration_s == pytest.approx(SPEECH_S, abs=1e-3)
+    speech, sound = heard(SPEECH, tmp_path), heard(source, tmp_path)
+    assert np.corrcoef(speech, sound)[0, 1] > 0.99
+
+
 @pytest.mark.parametrize(
     ("name", "length_s"), [("chained.ogg", 1.607), ("speech_then_pause.aac", 9.033)]
 )
