@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz parity bench proof setup docs clean evaluate-sketch evaluate-speaking train-sketch train-lite train-portrait-decoder train-bundle
+.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz parity bench proof rehearsal setup docs clean evaluate-sketch evaluate-speaking train-sketch train-lite train-portrait-decoder train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -89,6 +89,10 @@ bench: $(DEV)  ## measure speed against the released pipeline, and write tests/b
 proof: $(DEV)  ## render and measure ten minutes in four modes, and write tests/bench/RESULTS.md (an hour): make proof [WORK=folder] [RECORDINGS=folder] [SECONDS=60: writes nothing]
 	@$(BIN)/python -m tests.bench.ten_minutes --work "$(or $(WORK),runs/proof)" \
 		$(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(SECONDS),--seconds $(SECONDS),--write)
+
+rehearsal: $(DEV)  ## fetch, convert, check and render `sonic` at full size with random weights (20 GB of disk, removed): make rehearsal [WORK=folder] [DTYPE=auto] [KEEP=1] [WRITE=1]
+	@$(BIN)/python -m tests.bench.rehearsal --work "$(or $(WORK),runs/rehearsal)" --dtype "$(or $(DTYPE),auto)" \
+		$(if $(KEEP),--keep) $(if $(WRITE),--write)
 
 train-sketch: $(DEV)  ## train and measure the model `sketch`: make train-sketch [BUDGET_MIN=100] [OUT=folder] [FROM=package:sketch]
 	@$(BIN)/python -m training.train "$(or $(OUT),runs/sketch)" --budget-min $(or $(BUDGET_MIN),100) $(if $(FROM),--from "$(FROM)")

@@ -137,7 +137,7 @@ class RowChecker:
             _kept(errors, "output", lambda: errors.extend(self._folder_errors(row)))
         errors.extend(self._consent_errors(row))
         ours = self._config.for_row(row)
-        errors.extend(self._resolution_errors(ours))
+        errors.extend(self._resolution_errors(row, ours))
         fingerprint = _kept(
             [], "audio", lambda: self._fingerprint(row, ours)
         )  # said by the inspection
@@ -216,14 +216,16 @@ class RowChecker:
                 field="consent",
             )
 
-    def _resolution_errors(self, ours: RenderConfig) -> Iterator[SonicError]:
+    def _resolution_errors(self, row: Row, ours: RenderConfig) -> Iterator[SonicError]:
         asked, own = ours.portrait.resolution, self._resolution
         if own is not None and asked != own:
+            in_row = row.resolution is not None
+            there = f"Write {own}, or leave the cell empty"
             yield FieldError(
                 f"the weights of the preset were not trained for a resolution of {asked}",
-                remedy=f"Write {own}, as their preset has it, or leave the cell empty; `scale_to` "
+                remedy=f"{there if in_row else f'Set portrait.resolution to {own}'}; `scale_to` "
                 "enlarges the finished video.",
-                field="resolution",
+                field="resolution" if in_row else None,
             )
 
     def _folder_errors(self, row: Row) -> Iterator[SonicError]:

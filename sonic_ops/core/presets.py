@@ -171,11 +171,10 @@ def changed(preset: Any, changes: Sequence[str]) -> Any:
 
 
 def trained_resolution(weights: str) -> int | None:
-    """Return the only resolution that weights know, that of their preset; None without one."""
+    """Return the only resolution that weights know; None if their index names none."""
     try:
         index = json.loads((weights_folder(weights) / INDEX).read_text("utf-8"))
-        preset = read_preset(preset_path(index["preset"]))
-        portrait = PipelineConfig.model_validate(preset).portrait
-        return portrait.resolution if portrait.model_resolution is None else None
-    except (OSError, ValueError, TypeError, KeyError, ConfigError):
+        only = index.get("resolution")
+    except (OSError, ValueError, AttributeError, ConfigError):
         return None
+    return only if isinstance(only, int) else None

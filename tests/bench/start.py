@@ -14,15 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from tests.bench.processes import MARK, cpu_s
 from tests.bench.tables import REPOSITORY
 
-MARK = "SONIC_BENCH_RUN"
-TICKS = os.sysconf("SC_CLK_TCK")
 EXAMPLES = REPOSITORY / "examples"
 CASES = {
     "one video, no manifest": ["ada.png", "young_man.wav", "-o", "out.mp4"],
@@ -37,17 +35,6 @@ class Moment:
 
     wall_s: float
     cpu_s: float
-
-
-def cpu_s(mark: str) -> float:
-    """CPU seconds of the processes that run now, and of the children that they have waited for."""
-    ticks = 0
-    for folder in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
-            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                ticks += sum(map(int, fields[11:15]))
-    return ticks / TICKS
 
 
 def moments(arguments: list[str], folder: Path, tree: Path) -> Iterator[tuple[str, Moment]]:

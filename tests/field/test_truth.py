@@ -1,6 +1,5 @@
 """What the program says is so: figures at a limit, resolutions, lengths of files on the disk."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -72,19 +71,22 @@ def test_a_resolution_that_the_weights_do_not_know_is_refused_with_the_right_one
         assert f"Write {own}" in error.remedy
 
 
-def test_weights_that_do_not_say_their_preset_take_any_resolution(tmp_path: Path) -> None:
+def test_a_resolution_of_the_preset_is_not_blamed_on_a_column(
+    good: Cells, write_manifest: WriteManifest
+) -> None:
+    found = sorted_rows(write_manifest(good), load_preset("sketch", ["portrait.resolution=512"]))
+    ((error,),) = (bad.errors for bad in found.bad)
+    assert error.field is None
+    assert "Set portrait.resolution to 128" in error.remedy
+
+
+def test_weights_whose_index_names_no_resolution_take_any(tmp_path: Path) -> None:
+    assert trained_resolution("package:sketch") == load_preset("sketch").portrait.resolution
+    assert trained_resolution("package:lite") is None  # its decoder takes any
     assert trained_resolution(str(tmp_path)) is None
-    (tmp_path / "unet").mkdir()
-    (tmp_path / "unet" / "config.json").write_text("{}")
-    assert trained_resolution(str(tmp_path)) is None
-    (tmp_path / "model_index.json").write_text(json.dumps({"preset": "sonic"}))
-    assert trained_resolution(str(tmp_path)) == load_sonic()
-
-
-def load_sonic() -> int:
-    from sonic_ops.core.presets import PipelineConfig, preset_path, read_preset
-
-    return PipelineConfig.model_validate(read_preset(preset_path("sonic"))).portrait.resolution
+    for index in ("{}", "[]", "{", '{"preset": "sonic"}', '{"resolution": "x"}'):
+        (tmp_path / "model_index.json").write_text(index)
+        assert trained_resolution(str(tmp_path)) is None
 
 
 MEASURED: dict[str, tuple[Cells, str, int, int]] = {

@@ -9,21 +9,15 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from sonic_ops.released.sources import SOURCES
 from tests.flows.conftest import REPOSITORY
-from tests.sonic_ops.released.conftest import make_released
-from tests.sonic_ops.released.hub import Hub, files_below, serving
+from tests.hub import Hub, serving
+from tests.released import TINY, hub_of, write_released
 from tests.tiny import make_tiny_weights
 
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    make_released(make_tiny_weights(tmp_path / "tiny"), tmp_path / "released")
-    repositories = {}
-    for source in SOURCES:
-        files = files_below(tmp_path / "released" / source.folder)
-        repositories[source.repository] = {name: files[name] for name in source.files}
-    with serving(Hub(repositories)) as hub:
+    with serving(hub_of(write_released(tmp_path / "released", TINY))) as hub:
         yield hub
 
 

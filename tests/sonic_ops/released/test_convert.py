@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.presets import trained_resolution
 from sonic_ops.core.weights import weights_notice
 from sonic_ops.models.inventory import compare
 from sonic_ops.pipeline import SonicPipeline
@@ -60,7 +61,7 @@ def edit_unet(source: Path, edit: Edit) -> None:
 def test_every_network_loads_with_the_released_numbers(released: Path, converted: Path) -> None:
     models = SonicPipeline.load(ModelsConfig(weights=str(converted)))
     unet = torch.load(released / "Sonic" / "unet.pth", weights_only=True)
-    assert all(torch.equal(models.unet.unet.state_dict()[k], v) for k, v in unet.items())
+    assert all(torch.equal(models.unet.unet.state_dict()[k], v.float()) for k, v in unet.items())
     token = torch.load(released / "Sonic" / "audio2token.pth", weights_only=True)
     assert all(torch.equal(models.audio2token.state_dict()[k], v) for k, v in token.items())
     speech = load_file(released / WHISPER / "model.safetensors")
@@ -73,9 +74,14 @@ def test_every_network_loads_with_the_released_numbers(released: Path, converted
 def test_precision_is_kept_and_the_licence_travels_along(converted: Path) -> None:
     dtypes = {r.name: r.dtypes for r in check_weights(converted)}
     assert dtypes["image_encoder"] == ("F16",)
+    assert dtypes["unet"] == ("F16",)
     assert dtypes["vae"] == ("F32",)
     assert weights_notice(str(converted)) == NOTICE
     assert weights_notice("package:sketch") is None
+
+
+def test_the_released_networks_take_any_resolution(converted: Path) -> None:
+    assert trained_resolution(str(converted)) is None
 
 
 def test_a_difference_names_what_is_missing_unknown_and_misshapen(

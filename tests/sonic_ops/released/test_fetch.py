@@ -9,7 +9,7 @@ from sonic_ops.core.errors import ConfigError, RenderError
 from sonic_ops.released.fetch import fetch, require_acceptance
 from sonic_ops.released.hub import check_space, fetch_file, list_files
 from sonic_ops.released.sources import SOURCES
-from tests.sonic_ops.released.hub import Hub, files_below
+from tests.hub import Hub, files_below
 
 SONIC, SVD_XT, _ = SOURCES
 UNET = SONIC.files[0]
@@ -57,9 +57,11 @@ def test_a_broken_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) ->
     assert unet.target.read_bytes() == content
 
 
-def test_another_run_goes_on_from_what_has_arrived(hub: Hub, tmp_path: Path) -> None:
+def test_another_run_goes_on_from_what_has_arrived(
+    hub: Hub, released: Path, tmp_path: Path
+) -> None:
     unet = list_files(SONIC, tmp_path, hub.endpoint)[0]
-    content = hub.repositories[SONIC.repository][UNET]
+    content = (released / UNET).read_bytes()
     unet.partial.parent.mkdir(parents=True)
     unet.partial.write_bytes(content[:1000])
     assert check_space([unet], tmp_path) == len(content) - 1000
