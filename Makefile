@@ -57,10 +57,13 @@ test-faults: $(DEV)  ## run all fault tests: killed and stopped processes, full 
 	@$(BIN)/python -m pytest tests/faults -m ""
 
 UI_READY := .venv/ui
+# The extra `demo` without its dependencies: by its metadata gradio takes no Pillow 13, and it works with it.
+GRADIO := gradio gradio-client groovy hf-gradio pandas pydub python-multipart safehttpx semantic-version tomlkit
 
 $(UI_READY): $(DEV)
 	@echo "installing a browser into .venv (once; 70 MB)"
 	@$(INSTALL) -e '.[dev,ui]'
+	@$(INSTALL) --no-deps $(GRADIO)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.ui.chromium
 	@touch $@
 

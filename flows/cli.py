@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import media, presets, weights
+from flows.commands import demo, media, presets, weights
 from flows.commands.options import (
     DEFAULT_PRESET,
     GROUP,
@@ -44,6 +44,7 @@ app.command(rich_help_panel=RENDER)(render)
 app.command(rich_help_panel=RENDER)(media.dub)
 app.command(rich_help_panel=RENDER)(media.join)
 app.command(rich_help_panel=RENDER)(media.mux)
+app.command(rich_help_panel=RENDER)(demo.demo)
 app.add_typer(presets.app, name="presets", rich_help_panel=KEEP)
 app.add_typer(weights.app, name="weights", rich_help_panel=KEEP)
 

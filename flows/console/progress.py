@@ -16,7 +16,6 @@ from flows.rows.planned import PlannedRow
 from flows.state.results import RowResult
 from sonic_ops.core.constants import FAILED, LOOK, READY, VERDICTS
 
-LINE_INTERVAL_S = 5.0
 FIRST_GUESS = 0.08
 """The share of a row after which its time left is said: a first step has been timed by then."""
 
@@ -120,7 +119,7 @@ class LineReporter:
         with self._lock:
             row, now = self._clocks[row_id], time.monotonic()
             begins = row.update(stage, done, total)
-            if begins or now - self._said_at.get(row_id, 0.0) >= LINE_INTERVAL_S:
+            if begins or now - self._said_at.get(row_id, 0.0) >= self._terminal.every_s:
                 self._said_at[row_id] = now
                 self._say(row_id, row)
 
@@ -132,12 +131,13 @@ class LineReporter:
             say_outcome(result, self._terminal)
 
     def _say(self, row_id: str, row: RowClock) -> None:
+        text = ", ".join(part for part in (row.text(), row.time_left()) if part)
         if self._terminal.form == "json-lines":
             stands = {"stage": row.stage, "done": row.done, "total": row.total}
-            self._terminal.tell("row", id=row_id, **stands, share=round(row.fraction, 4))
+            share = round(row.fraction, 4)
+            self._terminal.tell("row", id=row_id, **stands, share=share, text=text)
         else:
-            parts = (row.text(), row.time_left())
-            self._terminal.say(f"{row_id}: {', '.join(part for part in parts if part)}")
+            self._terminal.say(f"{row_id}: {text}")
 
 
 def say_outcome(result: RowResult, terminal: Terminal) -> None:

@@ -15,10 +15,14 @@ Form = Literal["live", "lines", "quiet", "json-lines"]
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Where text goes: lines as they are, without markup and wrapping."""
+    """Where text goes: lines as they are, without markup and wrapping.
+
+    A row that goes on is reported every `every_s` seconds.
+    """
 
     console: Console
     form: Form
+    every_s: float = 5.0
 
     def say(self, text: str) -> None:
         """Say what is good to know."""

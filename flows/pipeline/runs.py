@@ -28,8 +28,8 @@ class Run:
     """What the rows of one command share: where they are rendered, and who is told of it.
 
     With `denoise_frames`, denoising is cut into segments of at most so many frames, for a video
-    that is rendered alone: all workers have something to do, however short it is. `preset` is the
-    name of the preset, for the results.
+    that is rendered alone: all workers have something to do, however short it is. Once `stopped` is
+    set, rows end early. `preset` is the name of the preset, for the results.
     """
 
     def __init__(
@@ -39,11 +39,12 @@ class Run:
         reporter: Reporter,
         leases: Leases,
         denoise_frames: int | None = None,
+        stopped: Event | None = None,
     ) -> None:
         self.config, self.pool, self.reporter, self.leases = config, pool, reporter, leases
         self.denoise_frames = denoise_frames
         self.preset: str | None = None
-        self.stopped = Event()
+        self.stopped = stopped or Event()
 
     def finished_with(self, fingerprint: str) -> str | None:
         """Return the video of an earlier run with a fingerprint; None if there is none."""

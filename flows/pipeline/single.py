@@ -7,6 +7,7 @@ replaced, the finished video is checked and marked, and its receipt lets another
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePath
+from threading import Event
 
 from cluster.pool.prefork import prepare
 from flows import addresses
@@ -30,10 +31,16 @@ WORKER = "cluster.video.worker"
 ENDING = ".mp4"
 
 
-def render_video(cells: Mapping[str, str | None], config: RenderConfig, terminal: Terminal) -> int:
+def render_video(
+    cells: Mapping[str, str | None],
+    config: RenderConfig,
+    terminal: Terminal,
+    stopped: Event | None = None,
+) -> int:
     """Render the row with these cells; 0 if it is finished, 1 if it failed, 2 if it is wrong.
 
-    Addresses are absolute. Raises ConfigError before anything is computed.
+    Addresses are absolute. Raises ConfigError before anything is computed, and KeyboardInterrupt
+    once another thread has set `stopped`.
     """
     if is_only_for_results():
         return EXIT_FAILED
@@ -51,7 +58,7 @@ def render_video(cells: Mapping[str, str | None], config: RenderConfig, terminal
         return EXIT_DONE
     for note in outcome.notes:
         terminal.say(f"{name}: {note}")
-    result = _rendered(outcome, config, terminal)
+    result = _rendered(outcome, config, terminal, stopped or Event())
     if result.status in FINISHED:
         terminal.say(f"video: {addresses.printable(output)}")
     return EXIT_DONE if result.status in FINISHED else EXIT_FAILED
@@ -89,7 +96,9 @@ def _line(cells: Mapping[str, str | None]) -> Line:
     return Line(1, {**cells, "output": literal(str(cells["output"]))})
 
 
-def _rendered(planned: PlannedRow, config: RenderConfig, terminal: Terminal) -> RowResult:
+def _rendered(
+    planned: PlannedRow, config: RenderConfig, terminal: Terminal, stopped: Event
+) -> RowResult:
     """Render a row that has passed its checks."""
     if notice := config.models.notice or weights_notice(config.models.weights):
         terminal.say(notice)
@@ -116,7 +125,7 @@ def _rendered(planned: PlannedRow, config: RenderConfig, terminal: Terminal) -> 
         open_pool_here(config.cluster, config.models, most=most) as pool,
         open_reporter(terminal, Tally.of([planned.plan]), pool) as reporter,
     ):
-        run = Run(config, pool, reporter, leases, DENOISE_FRAMES)
+        run = Run(config, pool, reporter, leases, DENOISE_FRAMES, stopped)
         result = result_of(run, planned, attempt)
     tell(ended=result.id)
     if result.status == "elsewhere":

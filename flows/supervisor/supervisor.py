@@ -48,6 +48,7 @@ class Told:
 
     is_ready: bool = False
     is_json: bool = False
+    is_server: bool = False
     num_unfinished: int | None = None
     num_ended: int = 0
     status: int | None = None
@@ -61,6 +62,7 @@ class Told:
         facts = json.loads(line)
         self.is_ready = True
         self.is_json = facts.get("json", self.is_json)
+        self.is_server = facts.get("server", self.is_server)
         self.num_unfinished = facts.get("planned", self.num_unfinished)
         self.status = facts.get("status", self.status)
         self.stopped_by = facts.get("stopped_by", self.stopped_by)
@@ -141,7 +143,7 @@ class Supervisor:
             _say(f"{lost} stopped unexpectedly; the program continues where it was.", told)
             return None
         _say(f"sonic: {_what_happened(code, lost)} {_CONTINUE}", told)
-        if told.num_unfinished is None:
+        if told.num_unfinished is None or told.is_server:
             return 1
         self.only_results = True
         return None
@@ -174,6 +176,8 @@ def _read(pipe: int, rest: bytes, told: Told, wait_s: float) -> bytes:
 
 def last_line(told: Told) -> str:
     """Return the last line of a command that was stopped."""
+    if told.is_server:
+        return "Stopped."
     if told.num_unfinished is None:
         return f"Stopped. {_CONTINUE}"
     if not told.num_unfinished:

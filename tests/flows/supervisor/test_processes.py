@@ -59,6 +59,7 @@ def test_a_child_is_found_by_its_command_line_until_it_ends() -> None:
             ['{"planned": 2}', '{"ended": "a"}'],
             "Stopped: 1 row unfinished. Run the same command to continue.",
         ),
+        (['{"server": true}', '{"planned": 1}'], "Stopped."),
         (
             ['{"planned": 1}', '{"ended": "a"}'],
             "Stopped: all rows have ended. Run the same command to continue.",
