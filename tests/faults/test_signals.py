@@ -35,13 +35,20 @@ def said(words: str) -> Callable[[Terminal], bool]:
     return lambda run: bool(re.search(words, run.text))
 
 
+def answers_signals(run: Terminal) -> bool:
+    """Whether the command answers SIGHUP; until then a key reaches nobody, or Python alone."""
+    status = Path(f"/proc/{run.pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (signal.SIGHUP - 1) & 1)
+
+
 def has_started(run: Terminal) -> bool:
     """Whether the program has a session of its own; it goes on to import and to check."""
     return any(os.getsid(pid) == pid != run.pid for pid in run.processes())
 
 
 PHASES = {
-    "before the program": lambda run: True,
+    "before the program": answers_signals,
     "importing": has_started,
     "starting Prefect": process("prefect.server"),
     "starting Ray": process("gcs_server"),
