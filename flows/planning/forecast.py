@@ -16,6 +16,7 @@ from flows.planning.calibration import Calibration, Costs
 from flows.planning.cards import Card
 from flows.rows.config import RenderConfig
 from sonic_ops.core.formats import CODECS
+from sonic_ops.models.loading import precisions
 from sonic_ops.models.operations import LATENT, Cost, NetworkCosts, count_costs
 
 SPREAD: Final = 2.0
@@ -66,7 +67,7 @@ def _calibration(
     machine: str,
     card: Card | None = None,
 ) -> Calibration:
-    resolution, number_bytes = config.portrait.resolution, 4 if card is None else 2
+    resolution = config.portrait.resolution
     area = resolution**2 / _AREA_PIXELS
     has_network = config.media.interpolation == "flow"
     costs = Costs(
@@ -83,18 +84,28 @@ def _calibration(
         driver_row_s=0.5,
         driver_second_s=0.1 + 0.025 * area,  # most of it measures the finished video
     )
-    kept = _RUNTIME_BYTES + number_bytes * found.num_weights
+    dtypes = precisions(config.models)
 
-    def peak(cost: Cost) -> int:
-        return int(kept + _LIVE_TENSORS * number_bytes * cost.largest)
+    def number_bytes(part: str) -> int:
+        return dtypes[part].itemsize if card is None else 2
+
+    kept = _RUNTIME_BYTES + sum(n * number_bytes(part) for part, n in found.num_weights.items())
+
+    def peak(part: str, cost: Cost) -> int:
+        return int(kept + _LIVE_TENSORS * number_bytes(part) * cost.largest)
 
     latents = config.portrait.read_resolution**2 / _LATENT_PIXELS
-    stages = {"encode audio": found.chunk, "denoise": found.branch, "decode": found.decode}
+    peaks = {
+        "encode audio": peak("speech_encoder", found.chunk),
+        "denoise": peak("unet", found.branch),
+        "decode": peak("vae", found.decode),
+        "encode": peak("flownet", found.middle),
+    }
     return Calibration(
         costs,
         30.0,
         int(kept),
-        {stage: peak(cost) for stage, cost in stages.items()} | {"encode": peak(found.middle)},
+        peaks,
         _TOKEN_BYTES,
         _CONDITION_BYTES + 2 * _LATENT_BYTES * found.latent_channels * latents,
         limit_bytes=0 if card is None else int(card.memory_gb * 1e9),

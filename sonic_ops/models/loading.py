@@ -30,34 +30,37 @@ PORTRAIT_DECODER = "portrait_decoder"
 
 def load_networks(config: ModelsConfig) -> dict[str, Any]:
     """Load every network strictly, on the CPU, and the scheduler. Raises ConfigError."""
-    folder = weights_folder(config.weights)
+    folder, dtypes = weights_folder(config.weights), precisions(config)
+    flow_dtype = dtypes.pop("flownet")
+    decoder_dtype = dtypes.pop(PORTRAIT_DECODER)
+    networks: dict[str, Any] = {
+        part: _loaded(folder, part, dtype) for part, dtype in dtypes.items()
+    }
+    networks["flownet"] = load_flownet(weights_part(folder, "rife"), flow_dtype)
+    networks["scheduler"] = EulerDiscreteScheduler.from_config(read_config(folder, "scheduler"))
+    if (weights_part(folder, PORTRAIT_DECODER) / "config.json").is_file():
+        decoder = _loaded(folder, PORTRAIT_DECODER, decoder_dtype)
+        networks[PORTRAIT_DECODER] = decoder.to(memory_format=torch.channels_last)
+    return networks
+
+
+def precisions(config: ModelsConfig) -> dict[str, torch.dtype]:
+    """Return the precision in which each network computes."""
     half = getattr(torch, config.dtype)
     # Eight bits of mantissa are fewer than a picture shows.
     precise = torch.float32 if half == torch.bfloat16 else half
     coarse = torch.bfloat16 if half == torch.bfloat16 else torch.float32
-
-    def loaded(part: str, dtype: torch.dtype = torch.float32) -> Any:
-        return _loaded(folder, part, dtype)
-
+    vae = getattr(torch, config.vae_dtype) if config.vae_dtype else precise
     # The speech side stays in float32: it runs once, and its tokens decide the lips.
-    vae_dtype = getattr(torch, config.vae_dtype) if config.vae_dtype else precise
-    networks = {
-        "unet": loaded("unet", half),
-        "vae": loaded("vae", vae_dtype),
-        "image_encoder": loaded("image_encoder", precise),
-        "audio2token": loaded("audio2token"),
-        "audio2bucket": loaded("audio2bucket"),
-        "speech_encoder": loaded("speech_encoder"),
-        "flownet": load_flownet(
-            weights_part(folder, "rife"),
-            getattr(torch, config.flow_dtype) if config.flow_dtype else coarse,
-        ),
-        "scheduler": EulerDiscreteScheduler.from_config(read_config(folder, "scheduler")),
+    speech = dict.fromkeys(("audio2token", "audio2bucket", "speech_encoder"), torch.float32)
+    return {
+        "unet": half,
+        "vae": vae,
+        "image_encoder": precise,
+        **speech,
+        "flownet": getattr(torch, config.flow_dtype) if config.flow_dtype else coarse,
+        PORTRAIT_DECODER: vae,
     }
-    if (weights_part(folder, PORTRAIT_DECODER) / "config.json").is_file():
-        decoder = loaded(PORTRAIT_DECODER, vae_dtype)
-        networks[PORTRAIT_DECODER] = decoder.to(memory_format=torch.channels_last)
-    return networks
 
 
 def require_device(device: str) -> None:

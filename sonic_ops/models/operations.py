@@ -5,7 +5,7 @@ T frames of a window, C channels, H, W rows and columns, K audio tokens, D chann
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedConfig
 
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.constants import MOTION_SPAN_TOKENS, PIECE_TOKENS, SPEECH_SPAN_TOKENS
@@ -25,7 +26,7 @@ from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.weights import weights_folder, weights_part
 from sonic_ops.interpolation.rife import FlowNet
 from sonic_ops.models.inventory import read_config
-from sonic_ops.models.loading import PORTRAIT_DECODER, build_from
+from sonic_ops.models.loading import PORTRAIT_DECODER, as_stored, build_from
 from sonic_ops.models.released_sizes import RELEASED
 
 LATENT: Final = 8
@@ -62,7 +63,7 @@ class NetworkCosts:
     branch: Cost
     decode: Cost
     middle: Cost
-    num_weights: int
+    num_weights: Mapping[str, int]  # of every network that a worker holds
     latent_channels: int
 
 
@@ -75,7 +76,7 @@ def count_costs(config: VideoConfig, portrait: PortraitConfig, weights: str) -> 
     frames, depth = config.sampling.window_frames, unet["cross_attention_dim"]
     speech = networks.config("speech_encoder")
     channels, layers = speech["d_model"], speech["encoder_layers"] + 1
-    latents = unet.get("out_channels", 4)
+    latents = unet["out_channels"]
 
     def branch(network: Any) -> None:
         image, audio = [_meta(1, 1, depth)], [_meta(frames, token["context_tokens"], depth)]
@@ -133,33 +134,43 @@ def _middle_cost(config: VideoConfig, side: int) -> Cost:
 
 
 class _Networks:
-    """Builds networks without weights, one at a time."""
+    """Builds networks without weights, each of them once."""
 
     def __init__(self, weights: str) -> None:
         try:
             self._folder: Path | None = weights_folder(weights)
         except ConfigError:
             self._folder = None
-        self._num_weights: dict[str, int] = {}
+        self._built: dict[str, nn.Module] = {}
 
     @property
-    def num_weights(self) -> int:
-        """Weights of the networks that were counted."""
-        return sum(self._num_weights.values())
+    def num_weights(self) -> dict[str, int]:
+        """Weights of each network that was built."""
+        return {
+            part: sum(weight.numel() for weight in network.parameters())
+            for part, network in self._built.items()
+        }
 
     def has(self, part: str) -> bool:
         if self._folder is None:
             return part in RELEASED
         return (weights_part(self._folder, part) / "config.json").exists()
 
-    def config(self, part: str) -> dict[str, Any]:
-        return RELEASED[part] if self._folder is None else read_config(self._folder, part)
+    def config(self, part: str) -> Mapping[str, Any]:
+        """Return the whole configuration: files may leave out what is usual."""
+        config: Any = as_stored(self._network(part)).config
+        return dict(config.to_dict() if isinstance(config, PreTrainedConfig) else config)
 
     def cost(self, part: str, call: Callable[[Any], object]) -> Cost:
-        with torch.device("meta"):
-            network = build_from(part, self.config(part))
-        self._num_weights[part] = sum(weight.numel() for weight in network.parameters())
-        return _cost_of(network, call)
+        return _cost_of(self._network(part), call)
+
+    def _network(self, part: str) -> nn.Module:
+        if part not in self._built:
+            with torch.device("meta"):
+                folder = self._folder
+                known = RELEASED[part] if folder is None else read_config(folder, part)
+                self._built[part] = build_from(part, known)
+        return self._built[part]
 
 
 class _Traffic(TorchDispatchMode):

@@ -32,7 +32,11 @@ def fetch(folder: Path, say: Callable[[str], None], endpoint: str | None = None)
     missing = check_space(files, folder)
     whole = sum(file.size_bytes for file in files)
     say(f"{gigabytes(missing)} of {gigabytes(whole)} to download into {folder}")
-    num_fetched = sum(fetch_file(file, endpoint, say=say) for file in files)
+    num_fetched = 0
+    for file in files:
+        if fetch_file(file, endpoint, say=say):
+            num_fetched += 1
+            say(f"{file.target.relative_to(folder)}: {gigabytes(file.size_bytes)}")
     (folder / ORIGINS).write_text(_origins(files))
     say(f"{num_fetched} of {len(files)} files downloaded, all checksums match")
 

@@ -30,30 +30,24 @@ def cpu_s(mark: str) -> float:
     return ticks / TICKS
 
 
-def memory_bytes(mark: str) -> tuple[int, int]:
-    """Memory of all processes, and pages of files that they have mapped; shared ones count once.
+class Watch:
+    """The CPU seconds of all processes with a mark, and the most memory that they held at once.
 
-    The kernel gives up pages of files whenever it needs memory.
+    `held` is memory that is theirs, `mapped` are pages of files, which the kernel gives up whenever
+    it needs memory; what processes share counts once. Looks twice a second.
     """
-    held = mapped = 0
-    for folder in marked(mark):
-        with suppress(OSError):
-            lines = (folder / "smaps_rollup").read_text().splitlines()
-            sizes = dict(line.removesuffix(" kB").split(":") for line in lines if " kB" in line)
-            held += 1024 * (int(sizes["Pss_Anon"]) + int(sizes["Pss_Shmem"]))
-            mapped += 1024 * int(sizes["Pss_File"])
-    return held, mapped
-
-
-class MemoryWatch:
-    """The most memory that the processes with a mark have held together, twice a second."""
 
     def __init__(self, mark: str) -> None:
-        self.held = 0
-        self.mapped = 0
+        self.held_bytes = 0
+        self.mapped_bytes = 0
         self._mark = mark
+        self._cpu_s: dict[str, float] = {}  # by process, since not every one is waited for
         self._over = Event()
-        self._thread = Thread(target=self._look, daemon=True)
+        self._thread = Thread(target=self._look_often, daemon=True)
+
+    @property
+    def cpu_s(self) -> float:
+        return sum(self._cpu_s.values())
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -63,7 +57,19 @@ class MemoryWatch:
         self._over.set()
         self._thread.join()
 
-    def _look(self) -> None:
+    def _look_often(self) -> None:
         while not self._over.wait(_LOOK_EVERY_S):
-            held, mapped = memory_bytes(self._mark)
-            self.held, self.mapped = max(self.held, held), max(self.mapped, mapped)
+            self._look()
+
+    def _look(self) -> None:
+        held = mapped = 0
+        for folder in marked(self._mark):
+            with suppress(OSError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                self._cpu_s[folder.name] = sum(map(int, fields[11:13])) / TICKS
+                lines = (folder / "smaps_rollup").read_text().splitlines()
+                sizes = dict(line.removesuffix(" kB").split(":") for line in lines if " kB" in line)
+                held += 1024 * (int(sizes["Pss_Anon"]) + int(sizes["Pss_Shmem"]))
+                mapped += 1024 * int(sizes["Pss_File"])
+        self.held_bytes = max(self.held_bytes, held)
+        self.mapped_bytes = max(self.mapped_bytes, mapped)

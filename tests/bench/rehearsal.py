@@ -7,14 +7,15 @@ runs, how long it takes and how much memory it needs. Linux only, since it reads
 
 import argparse
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -28,7 +29,7 @@ from sonic_ops.media.inspection import probe_video
 from sonic_ops.models.released_sizes import RELEASED
 from sonic_ops.picture.video_frames import pictures_at
 from sonic_ops.released.sources import SOURCES
-from tests.bench.processes import MARK, MemoryWatch
+from tests.bench.processes import MARK, Watch
 from tests.bench.tables import REPOSITORY, RESULTS, origin, write_table
 from tests.hub import Hub, listing, serving
 from tests.released import TINY, Configs, hub_of, write_released
@@ -61,7 +62,9 @@ class Cost:
 
 def rehearse(work: Path, size: str, dtype: str) -> Generator[Cost]:
     """Do every step in a folder, and yield what it took. Raises SystemExit if one fails."""
-    hub = hub_of(write_released(work / "hub", SIZES[size]))
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # it takes its memory along
+        released = apart.submit(write_released, work / "hub", SIZES[size]).result()
+    hub = hub_of(released)
     _hash_files(hub)
     _write_inputs(work)
     render = [
@@ -107,9 +110,9 @@ def _measured(arguments: Sequence[str], work: Path, **environment: str) -> Cost:
     """Run a command in the folder, showing what it prints. Raises SystemExit if it fails."""
     name = "sonic " + " ".join(arguments[: 2 if arguments[0] == "weights" else 1])
     print(f"\n$ sonic {' '.join(arguments)}", flush=True)
-    mark, disk, used = uuid4().hex, _size_of(work), _cpu_s()
+    mark, disk = uuid4().hex, _size_of(work)
     started = time.monotonic()
-    with MemoryWatch(mark) as memory:
+    with Watch(mark) as used:
         status = subprocess.run(
             [sys.executable, "-m", "flows", *arguments],
             cwd=work,
@@ -120,7 +123,7 @@ def _measured(arguments: Sequence[str], work: Path, **environment: str) -> Cost:
     if status:
         raise SystemExit(f"{name} ended with {status}")
     written = _size_of(work) - disk
-    return Cost(name, wall_s, _cpu_s() - used, memory.held, memory.mapped, written)
+    return Cost(name, wall_s, used.cpu_s, used.held_bytes, used.mapped_bytes, written)
 
 
 def _require_video(work: Path) -> None:
@@ -132,11 +135,6 @@ def _require_video(work: Path) -> None:
     picture = next(pictures_at(video, [Fraction(SOUND_S, 2)]))
     if np.asarray(picture).std() < 1:
         raise SystemExit(f"{video} shows one colour")
-
-
-def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _size_of(folder: Path) -> int:

@@ -18,7 +18,10 @@ from flows.planning.imagined import Imagined
 from flows.rows.config import load_preset
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.models.operations import count_costs
+from sonic_ops.released.check import check_weights
+from sonic_ops.released.convert import convert
 from tests.flows.conftest import Cells, WriteManifest
+from tests.released import TINY, write_released
 
 INVENTORY = Path(__file__).parents[2] / "golden" / "inventory"
 DAY_S = 86_400.0
@@ -54,7 +57,33 @@ def test_operations_of_the_released_networks_are_counted_from_their_sizes() -> N
     names = ("unet", "audio2token", "audio2bucket")
     shapes = [json.loads((INVENTORY / f"{name}_keys.json").read_text()) for name in names]
     stored = sum(math.prod(shape) for keys in shapes for shape in keys.values())
-    assert 1.0 < found.num_weights / stored < 1.1  # the others are VAE and Whisper
+    assert sum(found.num_weights[name] for name in names) == stored
+    # ViT-H/14 with its projection; VAE and Whisper as `sonic weights check` counts them.
+    assert found.num_weights["image_encoder"] == 632_076_800
+    assert found.num_weights["vae"] == pytest.approx(97.7e6, rel=0.01)
+    assert found.num_weights["speech_encoder"] == pytest.approx(8.2e6, rel=0.01)
+
+
+def test_memory_of_a_plan_counts_every_network_in_its_precision() -> None:
+    here = ["models.device=cpu", "cluster.gpus_per_worker=0", "portrait.resolution=128"]
+    half, full = (
+        forecast(load_preset("sonic", [*here, f"models.dtype={dtype}"])).kept_bytes
+        for dtype in ("bfloat16", "float32")
+    )
+    assert half == pytest.approx(1e9 + 2 * 1575.7e6 + 4 * (632 + 98 + 8 + 76) * 1e6, rel=0.01)
+    assert full - half == pytest.approx(2 * 1575.7e6, rel=0.01)
+
+
+def test_converted_weights_leave_out_what_is_usual_and_are_planned_all_the_same(
+    tmp_path: Path,
+) -> None:
+    convert(write_released(tmp_path / "released", TINY), tmp_path / "sonic", lambda _: None)
+    config = load_preset("sonic", [f"models.weights={tmp_path / 'sonic'}"])
+    counted = count_costs(config, config.portrait, config.models.weights)
+    assert counted.branch.operations > 0
+    assert counted.latent_channels == 4
+    stored = sum(report.num_parameters for report in check_weights(tmp_path / "sonic"))
+    assert sum(counted.num_weights.values()) == stored
 
 
 def test_attention_costs_what_its_products_cost() -> None:

@@ -23,7 +23,9 @@ def silent(_: str) -> None:
 def test_every_file_arrives_with_its_checksum_and_a_note_of_its_origin(
     hub: Hub, released: Path, tmp_path: Path
 ) -> None:
-    fetch(tmp_path, silent, hub.endpoint)
+    said: list[str] = []
+    fetch(tmp_path, said.append, hub.endpoint)
+    assert sum(line.startswith(f"{UNET}: ") for line in said) == 1
     here = files_below(tmp_path)
     expected = files_below(released)
     assert {name: here[name] for name in expected} == expected
