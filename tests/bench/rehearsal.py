@@ -40,6 +40,7 @@ SOUND_S: Final = 1
 STEPS: Final = 2
 SIDE: Final = 128
 GB: Final = 1e9
+NEEDED_BYTES: Final = 20e9  # three times the released files, and some room
 HEAD = ("step", "wall, s", "CPU, s", "memory, GB", "mapped files, GB", "disk, GB")
 
 
@@ -67,16 +68,6 @@ def rehearse(work: Path, size: str, dtype: str) -> Generator[Cost]:
     hub = hub_of(released)
     _hash_files(hub)
     _write_inputs(work)
-    render = [
-        "render",
-        "ada.png",
-        "speech.wav",
-        "-o",
-        "ada.mp4",
-        "--preset",
-        "sonic",
-        "--no-report",
-    ]
     settings = {
         "models.device": "cpu",
         "models.dtype": dtype,
@@ -86,10 +77,16 @@ def rehearse(work: Path, size: str, dtype: str) -> Generator[Cost]:
         "sampling.steps": str(STEPS),
     }
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    preset = ["--preset", "sonic", *changes]
     with serving(hub):
         fetch = ["weights", "fetch", "--accept-licences"]
         yield _measured(fetch, work, HF_ENDPOINT=hub.endpoint)
-    for arguments in (["weights", "convert"], ["weights", "check"], [*render, *changes]):
+    for arguments in (
+        ["weights", "convert"],
+        ["weights", "check"],
+        ["plan", "--videos", "1", "--length", f"0:{SOUND_S:02}", *preset],
+        ["render", "ada.png", "speech.wav", "-o", "ada.mp4", *preset],
+    ):
         yield _measured(arguments, work)
     _require_video(work)
 
@@ -155,7 +152,13 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write RESULTS.md")
     options = parser.parse_args()
     work = options.work.resolve()
-    work.mkdir(parents=True)  # only what was made here is removed
+    if work.exists():  # only what was made here is removed
+        parser.error(f"{work} already exists: remove it, or name another folder")
+    work.mkdir(parents=True)
+    free = shutil.disk_usage(work).free
+    if options.size == "full" and free < NEEDED_BYTES:
+        work.rmdir()
+        parser.error(f"{work} has {free / GB:.0f} GB free, and {NEEDED_BYTES / GB:.0f} are needed")
     command = f"python -m tests.bench.rehearsal --size {options.size} --dtype {options.dtype}"
     source = origin(command)
     try:

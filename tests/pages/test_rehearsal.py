@@ -22,6 +22,6 @@ def test_its_first_command_fetches_what_its_hub_has(tmp_path: Path) -> None:
 def test_every_command_runs_from_the_download_to_a_video(tmp_path: Path) -> None:
     costs = list(rehearse(tmp_path, "tiny", "float32"))
     commands = ["sonic weights fetch", "sonic weights convert", "sonic weights check"]
-    assert [cost.name for cost in costs] == [*commands, "sonic render"]
+    assert [cost.name for cost in costs] == [*commands, "sonic plan", "sonic render"]
     assert all(cost.held_bytes > 100e6 for cost in costs[1:])  # each has imported torch
     assert (tmp_path / "ada.mp4").is_file()
