@@ -39,10 +39,12 @@ from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import fetched, reached, remove_folder
 from sonic_ops.core.formats import CODECS, FORMATS, VideoCodec
 from sonic_ops.core.timeline import num_output_frames_of
+from sonic_ops.media.content import Expected
 from sonic_ops.media.finishing import Finish, finish_video
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.picture.faces import Box, find_faces
 from sonic_ops.picture.portrait import portrait_tensors, prepare_portrait
+from sonic_ops.quality.analysis import analyse_video
 
 STEPS = 4  # at least, and whole rounds where steps reuse features
 WINDOWS = 2
@@ -221,7 +223,7 @@ class _Measure:
             denoise_video(self._pool, request, self._config, print_nothing)
             segments = encode_video(self._pool, request, self._config, print_nothing)
             rendered_s = time.perf_counter()
-            self._finish(Path(own), sound, request, segments)
+            analyse_video(self._finish(Path(own), sound, request, segments))
             self._finish_s += time.perf_counter() - rendered_s
         self._rows.append(self._pool.pop_costs(order))
         self._prepare_s += prepared_s - started_s
@@ -234,7 +236,7 @@ class _Measure:
 
     def _finish(
         self, folder: Path, sound: Path, request: VideoRequest, segments: list[str]
-    ) -> None:
+    ) -> Path:
         """Make the finished file, as the flow of a row does."""
         media, num_samples = self._config.media, request.num_samples
         with ExitStack() as stack:
@@ -246,9 +248,11 @@ class _Measure:
                 num_output_frames_of(num_samples, media.fps),
                 codec=media.codec,
                 fps=media.fps,
+                expected=Expected(plain=True, still=True),  # clouds and noise: no face moves
             )
-            ending = _ending_for(media.codec or USUAL_CODEC)
-            finish_video(paths, folder / f"video{ending}", finish)
+            video = folder / f"video{_ending_for(media.codec or USUAL_CODEC)}"
+            finish_video(paths, video, finish)
+            return video
 
     def _request(self, work: str, sound: Path, picture: Path, order: int) -> VideoRequest:
         """Prepare a video request as the flow of a row does."""

@@ -27,7 +27,7 @@ from sonic_ops.quality.seams import KeyChange
 from sonic_ops.quality.syncing import with_syncnet
 from sonic_ops.quality.syncnet import SyncNetScorer, load_scorer
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised when what is kept, or how it is measured, changes."""
 FOLDER: Final = "analysis"
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonic_ops.quality.frame_analysis import Tracks
+from sonic_ops.quality.measures import clear_lag_ms, spans_of
 from sonic_ops.quality.speech import Speech
 
 _SHARP_PERCENTILE: Final = 90
@@ -19,9 +20,10 @@ _HELD_SHARE: Final = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Defects:
-    """The softest second, the longest standstill in speech, and whether frames are missing.
+    """The softest second, the longest standstill in speech, the part of 30 s that is most off.
 
-    `softest_pct` compares the sharpness of a second with that of the sharpest tenth of them.
+    `softest_pct` compares the sharpness of a second with that of the sharpest tenth of them,
+    `lag_ms` is how late the lips are in that part, None where no part tells.
     """
 
     softest_pct: float | None
@@ -30,6 +32,8 @@ class Defects:
     held_at_s: float
     is_even: bool
     """Whether the frames are evenly spaced in time."""
+    lag_ms: float | None
+    lag_at_s: float
 
 
 def find_defects(tracks: Tracks, speech: Speech | None, *, is_even: bool) -> Defects:
@@ -38,7 +42,21 @@ def find_defects(tracks: Tracks, speech: Speech | None, *, is_even: bool) -> Def
     spoken_N = np.ones(len(tracks), bool) if speech is None else ~speech.pause_N
     start, stop = _longest_run(_held(tracks, spoken_N))
     fps = float(tracks.fps)
-    return Defects(softest_pct, softest_at_s, (stop - start) / fps, start / fps, is_even)
+    held_s, held_at_s = (stop - start) / fps, start / fps
+    return Defects(
+        softest_pct, softest_at_s, held_s, held_at_s, is_even, *_worst_lag(tracks, speech)
+    )
+
+
+def _worst_lag(tracks: Tracks, speech: Speech | None) -> tuple[float | None, float]:
+    """Return the largest lag of a part in milliseconds, and when that part begins."""
+    worst_ms, at = None, 0
+    for span in spans_of(tracks) if speech else ():
+        assert speech is not None
+        lag_ms = clear_lag_ms(tracks, speech, span)
+        if lag_ms is not None and (worst_ms is None or abs(lag_ms) > abs(worst_ms)):
+            worst_ms, at = lag_ms, span.start
+    return worst_ms, at / float(tracks.fps)
 
 
 def _softest(tracks: Tracks) -> tuple[float | None, float]:

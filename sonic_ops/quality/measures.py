@@ -23,6 +23,7 @@ WINDOW_S: Final = 30
 
 _CHANCES: Final = 16
 _MIN_PEAK: Final = 0.2  # below, the highest of many correlations is chance
+_CLEAR_PEAK: Final = 0.3
 _STILL: Final = 1e-6
 _MIN_PAUSE_FRAMES: Final = 10
 _MIN_PART_S: Final = 5
@@ -91,16 +92,21 @@ def measure(tracks: Tracks, speech: Speech | None, span: slice | None = None) ->
 
 def measure_parts(tracks: Tracks, speech: Speech | None) -> list[Part]:
     """Measure every 30 s; a rest of less than 5 s joins the part before it."""
+    fps = float(tracks.fps)
+    return [
+        Part(span.start / fps, span.stop / fps, measure(tracks, speech, span))
+        for span in spans_of(tracks)
+    ]
+
+
+def spans_of(tracks: Tracks) -> list[slice]:
+    """Cut a video into parts of 30 s, in output frames."""
     length = round(WINDOW_S * tracks.fps)
     starts = list(range(0, len(tracks), length))
     if len(starts) > 1 and len(tracks) - starts[-1] < _MIN_PART_S * tracks.fps:
         starts.pop()
     stops = [*starts[1:], len(tracks)]
-    fps = float(tracks.fps)
-    return [
-        Part(start / fps, stop / fps, measure(tracks, speech, slice(start, stop)))
-        for start, stop in zip(starts, stops, strict=True)
-    ]
+    return [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
 
 
 def measure_time_shifted(
@@ -142,11 +148,24 @@ def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | Non
     if len(mouth_N) < 4 * max_lag or voice_N.std() < _STILL:
         return None, None
     found_L = lagged(mouth_N, voice_N, max_lag)
+    return float(found_L[max_lag]), _lag_ms(found_L, fps, _MIN_PEAK)
+
+
+def clear_lag_ms(tracks: Tracks, speech: Speech, span: slice) -> float | None:
+    """Return how late the lips are in a span; None unless mouth and voice are much alike there."""
+    fps, mouth_N = float(tracks.fps), tracks.mouth_N[span]
+    max_lag = round(LAG_S * fps)
+    if len(mouth_N) < 4 * max_lag:
+        return None
+    return _lag_ms(lagged(mouth_N, speech.voice_db_N[span], max_lag), fps, _CLEAR_PEAK)
+
+
+def _lag_ms(found_L: Floats, fps: float, least: float) -> float | None:
+    """Return the lag of a peak that is at least so high; None if there is none."""
     peak = int(np.argmax(found_L))
-    if found_L[peak] < _MIN_PEAK or peak in (0, len(found_L) - 1):  # a limit is not a peak
-        return float(found_L[max_lag]), None
-    between = _vertex(found_L, peak)
-    return float(found_L[max_lag]), 1000 * (peak + between - max_lag) / fps
+    if found_L[peak] < least or peak in (0, len(found_L) - 1):  # a limit is not a peak
+        return None
+    return 1000 * (peak + _vertex(found_L, peak) - len(found_L) // 2) / fps
 
 
 def _chance(mouth_N: Floats, voice_N: Floats) -> float:

@@ -85,13 +85,12 @@ def _lag(lag_ms: float) -> Iterator[Finding]:
 
 
 def _parts(analysis: VideoAnalysis) -> Iterator[Finding]:
-    """Look at every 30 s: what drifts is right at first."""
-    for part in analysis.parts if len(analysis.parts) > 1 else ():
-        lag_ms, sync = part.measures.lip_lag_ms, part.measures.lip_sync or 0.0
-        if lag_ms is not None and sync >= MIN_SYNC and abs(lag_ms) > MAX_LAG_MS:
-            for finding in _lag(lag_ms):
-                yield Finding(finding.kind, f"{finding.said} from {_clock(part.start_s)} on")
-            return
+    """Look at every 30 s: what runs away is right at first, and on average."""
+    lag_ms = analysis.defects.lag_ms
+    if len(analysis.parts) > 1 and lag_ms is not None:
+        at = _clock(analysis.defects.lag_at_s)
+        for finding in _lag(lag_ms):
+            yield Finding(finding.kind, f"{finding.said} in the 30 s from {at} on")
 
 
 def _motion(analysis: VideoAnalysis) -> Iterator[Finding]:

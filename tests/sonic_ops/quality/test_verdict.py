@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from sonic_ops.core.constants import FAILED, LOOK, READY, SAMPLE_RATE_HZ
+from sonic_ops.media.encoding import EncodeSettings, encode_frames
 from sonic_ops.media.muxing import mux
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.quality.analysis import analyse_video
@@ -54,9 +55,9 @@ def take(tmp_path_factory: pytest.TempPathFactory) -> Take:
     return Take(frames, samples, portrait_of(PERSON), tmp_path_factory.mktemp("take"))
 
 
-def blurred(frames: Frames, span: slice) -> Frames:
+def blurred(frames: Frames, span: slice, sigma: float = 1.5) -> Frames:
     soft = frames.copy()
-    soft[span] = [cv2.GaussianBlur(frame, (0, 0), 1.5) for frame in frames[span]]
+    soft[span] = [cv2.GaussianBlur(frame, (0, 0), sigma) for frame in frames[span]]
     return soft
 
 
@@ -87,6 +88,37 @@ def test_frames_that_are_dropped_make_the_video_too_short(take: Take) -> None:
     verdict = take.verdict(np.delete(take.frames, slice(40, 46), 0))
     assert verdict.kind == FAILED
     assert verdict.reason.startswith("the picture is 240 ms shorter than the sound")
+    a_little = np.concatenate([take.samples, np.zeros(SAMPLE_RATE_HZ // 50, np.float32)])
+    assert take.verdict(samples=a_little).kind == READY
+
+
+def test_frames_that_are_added_make_the_video_too_long(take: Take) -> None:
+    verdict = take.verdict(np.concatenate([take.frames, take.frames[-1:-5:-1]]))
+    assert verdict.kind == FAILED
+    assert "the picture is 160 ms longer than the sound" in verdict.reason
+
+
+def test_a_video_without_sound_is_looked_at(take: Take) -> None:
+    silent = take.folder / "silent.mp4"
+    encode_frames(take.frames, silent, EncodeSettings(preset="ultrafast", gop_frames=FPS))
+    verdict = judge(analyse_video(silent, take.portrait))
+    assert (verdict.kind, "it has no sound" in verdict.reason) == (LOOK, True), verdict
+
+
+@pytest.mark.parametrize(("shift_ms", "kind"), [(0, READY), (-120, FAILED)])
+def test_sound_that_is_off_at_the_end_alone_is_found(
+    shift_ms: int, kind: str, tmp_path: Path
+) -> None:
+    frames, samples = film(PERSON, num_sentences=2)
+    num = 30 * FPS // len(frames) + 1  # more than half a minute as it should be
+    shifted = np.roll(samples, shift_ms * SAMPLE_RATE_HZ // 1000)
+    sound = np.concatenate([samples] * num + [shifted])
+    video = write_video(tmp_path / "film.mp4", np.concatenate([frames] * (num + 1)), sound)
+    analysis = analyse_video(video, portrait_of(PERSON))
+    assert abs(analysis.measures.lip_lag_ms or 0) < 40  # as a whole it is right
+    verdict = judge(analysis)
+    assert verdict.kind == kind, verdict
+    assert ("after the sound in the 30 s from 0:30 on" in verdict.reason) == (kind != READY)
 
 
 def test_frames_that_are_dropped_and_leave_gaps_are_missed(take: Take) -> None:
@@ -123,6 +155,15 @@ def test_a_blurred_part_is_found_wherever_it_is(take: Take, span: slice) -> None
     verdict = take.verdict(blurred(take.frames, span))
     assert verdict.kind == FAILED
     assert "the face is blurred at" in verdict.reason
+
+
+@pytest.mark.parametrize(("sigma", "kind"), [(0.4, READY), (0.5, LOOK)])
+def test_a_half_that_is_a_little_soft_is_looked_at_from_some_point_on(
+    take: Take, sigma: float, kind: str
+) -> None:
+    verdict = take.verdict(blurred(take.frames, slice(40, None), sigma))
+    assert verdict.kind == kind, verdict
+    assert ("the face is blurred at" in verdict.reason) == (kind != READY)
 
 
 @pytest.mark.parametrize(("num_sentences", "kinds"), [(1, {LOOK, FAILED}), (2, {FAILED})])
