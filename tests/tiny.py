@@ -124,6 +124,7 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     recipe.fill_(module, SEED, overrides or ())
     config = {"_class_name": type(module).__name__} | config
+    config.pop("_use_default_values", None)  # a set, in another order in every process
     (folder / "config.json").write_text(json.dumps(config, default=str))
     weights = {k: v.contiguous() for k, v in module.state_dict().items()}
     save_file(weights, folder / "diffusion_pytorch_model.safetensors")

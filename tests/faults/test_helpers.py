@@ -19,6 +19,7 @@ import pytest
 
 from tests.end_to_end.conftest import Bench
 from tests.faults.terminal import Terminal, terminal
+from tests.faults.test_signals import STEPS as MANY_STEPS
 from tests.faults.test_signals import digests, process, rows, said, sonic
 
 SAID_S = 15.0
@@ -76,7 +77,7 @@ def statuses(folder: Path) -> list[str]:
 
 def assert_whole(run: Terminal, folder: Path, undisturbed: dict[str, str]) -> None:
     """The command has ended well, and its videos are what they would be."""
-    assert run.wait() == 0
+    assert run.wait() == 0, run.text
     assert not run.processes()
     assert "Traceback" not in run.text
     assert set(statuses(folder)) <= {"done", "skipped"}
@@ -177,7 +178,7 @@ def test_a_helper_that_dies_again_and_again_ends_the_run_in_a_sentence(
 def test_a_program_that_is_killed_ends_in_a_sentence_with_its_table(
     bench: Bench, tmp_path: Path
 ) -> None:
-    local = bench.preset("slow", sampling=STEPS)
+    local = bench.preset("slow", sampling=MANY_STEPS)
     command = sonic("render", rows(bench, tmp_path), "--preset", local, "--json-lines")
     with terminal(*command) as run:
         run.wait_until(said('"stage": "denoise", "done": [1-9]'))
