@@ -116,7 +116,8 @@ class Supervisor:
             rest = _read(pipe, rest, told, _LOOK_S)
             if (code := reap().get(child)) is not None:
                 _read(pipe, rest, told, 0)
-                return code, None
+                # Ray ends a program that has lost it, perhaps before the loss is seen here.
+                return code, None if code == -signal.SIGKILL else told.lost_helper(child)
             if len(self._presses) > 1 or (self._presses and not told.is_ready):
                 break
             if self._presses and not is_stopping:

@@ -46,10 +46,12 @@ def undisturbed(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def kill(run: Terminal, name: str) -> float:
     """Kill a helper as soon as there is one; when that was."""
-    run.wait_until(process(HELPERS[name]))
-    time.sleep(0.2)  # until then nobody knows it
-    os.kill(run.process(HELPERS[name]), signal.SIGKILL)
-    return time.monotonic()
+    while True:
+        run.wait_until(process(HELPERS[name]))
+        time.sleep(0.2)  # until then nobody knows it
+        with suppress(ValueError, ProcessLookupError):  # it ends just now: the next one, then
+            os.kill(run.process(HELPERS[name]), signal.SIGKILL)
+            return time.monotonic()
 
 
 def free_port() -> int:
