@@ -10,12 +10,18 @@ from typing import Any
 import httpx
 
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+BUSY = 503
 user, _, password = os.environ["PREFECT_API_AUTH_STRING"].partition(":")
 api = httpx.Client(base_url=os.environ["PREFECT_API_URL"], auth=(user, password), timeout=30)
 
 
 def ask(path: str, **content: Any) -> Any:
-    return api.request("POST" if content else "GET", path, json=content).raise_for_status().json()
+    for _ in range(40):
+        answer = api.request("POST" if content else "GET", path, json=content)
+        if answer.status_code != BUSY:
+            break
+        time.sleep(0.5)  # asking again is safe: a key makes one run, however often it is sent
+    return answer.raise_for_status().json()
 
 
 def submit(manifest: str, key: str, **parameters: str) -> str:

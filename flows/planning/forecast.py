@@ -8,7 +8,7 @@ moment. No weights and no GPU are needed. What is not a network is as `guess` sa
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Final
+from typing import Final, TypeAlias
 
 import torch
 
@@ -24,8 +24,12 @@ SPREAD: Final = 2.0
 GPU_SHARE, BANDWIDTH_SHARE = 0.5, 0.7
 """What networks reach of the published rates. The authors of Sonic say that 10 s of video take 3
 minutes on a card of 24 GB (cluster/README.md); with these shares it is as much on an RTX 4090."""
-CPU_SHARE: Final = 0.6
-"""What networks reach of a matrix product on one thread, by the CPU seconds of README.md."""
+CPU_SHARE, CPU_SHARE_16 = 0.6, 0.3
+"""What networks reach of a matrix product on one thread: in float32 by the CPU seconds of
+README.md, in 16 bits by a calibration on an EPYC with AVX-512 (2026-12-01)."""
+
+Seconds: TypeAlias = Callable[[Cost, str], float]
+"""How long an amount of work takes in a network of this name."""
 
 _LIVE_TENSORS: Final = 6  # of the largest size, that a network holds at once
 _RUNTIME_BYTES: Final = 1e9
@@ -42,18 +46,21 @@ def forecast(config: RenderConfig, card: Card | None = None) -> Calibration:
     if card is not None:
         kind = f"{card.name}: {card.tflops:,.0f} TFLOP/s, {card.bandwidth_gbs:,.0f} GB/s"
         return _calibration(config, found, _roofline(card), f"{kind} ({card.source})", card)
-    rate = matrix_rate(config.cluster.threads_per_worker)
+    dtypes, num_threads = precisions(config.models), config.cluster.threads_per_worker
 
-    def on_cpu(cost: Cost) -> float:
-        return cost.operations / (CPU_SHARE * rate)
+    def on_cpu(cost: Cost, part: str) -> float:
+        dtype = dtypes[part]
+        share = CPU_SHARE if dtype.itemsize > 2 else CPU_SHARE_16
+        return cost.operations / (share * matrix_rate(num_threads, dtype))
 
+    rate = matrix_rate(num_threads, dtypes["unet"])
     return _calibration(config, found, on_cpu, f"this CPU: {rate / 1e9:,.0f} GFLOP/s")
 
 
-def _roofline(card: Card) -> Callable[[Cost], float]:
+def _roofline(card: Card) -> Seconds:
     """Divide by what the card can compute or move, whichever takes longer."""
 
-    def seconds(cost: Cost) -> float:
+    def seconds(cost: Cost, _: str) -> float:
         computing_s = cost.operations / (GPU_SHARE * card.tflops * 1e12)
         return max(computing_s, 2 * cost.moved / (BANDWIDTH_SHARE * card.bandwidth_gbs * 1e9))
 
@@ -63,7 +70,7 @@ def _roofline(card: Card) -> Callable[[Cost], float]:
 def _calibration(
     config: RenderConfig,
     found: NetworkCosts,
-    seconds: Callable[[Cost], float],
+    seconds: Seconds,
     machine: str,
     card: Card | None = None,
 ) -> Calibration:
@@ -72,13 +79,13 @@ def _calibration(
     has_network = config.media.interpolation == "flow"
     costs = Costs(
         pixels=resolution**2,
-        piece_s=seconds(found.chunk),
-        portrait_s=seconds(found.portrait),
-        frame_s=seconds(found.frame),
-        branch_s=seconds(found.branch),
+        piece_s=seconds(found.chunk, "speech_encoder"),
+        portrait_s=seconds(found.portrait, "vae"),
+        frame_s=seconds(found.frame, "audio2token"),
+        branch_s=seconds(found.branch, "unet"),
         step_frame_s=0.0005 * area,
-        decode_s=seconds(found.decode),
-        middle_s=seconds(found.middle) if has_network else 0.003 * area,
+        decode_s=seconds(found.decode, "vae"),
+        middle_s=seconds(found.middle, "flownet") if has_network else 0.003 * area,
         paste_s=0.001 * area,
         encode_s=dict.fromkeys(CODECS, 0.001 * area),
         driver_row_s=0.5,
@@ -116,17 +123,17 @@ def _calibration(
 
 
 @cache
-def matrix_rate(num_threads: int) -> float:
-    """Measure the operations per second of this CPU in a product of float32 matrices."""
+def matrix_rate(num_threads: int, dtype: torch.dtype) -> float:
+    """Measure the operations per second of this CPU in a product of matrices."""
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
-        a, b = (torch.randn(_MATRIX, _MATRIX) for _ in range(2))
+        a, b = (torch.randn(_MATRIX, _MATRIX).to(dtype) for _ in range(2))
         best_s, ends_s = float("inf"), time.monotonic() + _MEASURE_S
         while time.monotonic() < ends_s or best_s == float("inf"):
-            started_s = time.perf_counter()
+            started_s = time.thread_time()  # other work on this machine does not count
             torch.mm(a, b)
-            best_s = min(best_s, time.perf_counter() - started_s)
+            best_s = min(best_s, time.thread_time() - started_s)
     finally:
         torch.set_num_threads(before)
     return 2 * _MATRIX**3 / best_s

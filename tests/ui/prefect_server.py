@@ -117,7 +117,9 @@ def prefect_server(home: Path, auth: str = "") -> Iterator[Server]:
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "DO_NOT_TRACK": "1",
     }
-    environment.pop("PREFECT_LOGGING_LEVEL", None)
+    # What the tests have set for temporary servers of their own.
+    for name in ("LOGGING_LEVEL", "SERVER_API_AUTH_STRING", "API_AUTH_STRING"):
+        environment.pop(f"PREFECT_{name}", None)
     if auth:
         environment |= {"PREFECT_SERVER_API_AUTH_STRING": auth, "PREFECT_API_AUTH_STRING": auth}
     server = Server(url, environment, auth)

@@ -121,8 +121,8 @@ def test_a_manifest_on_demand_is_shown_with_its_rows_results_and_report(
     assert server.artifacts("progress")[0]["data"] == 100
     (row,) = json.loads(server.artifacts("table")[0]["data"])
     assert (row["id"], row["status"]) == ("asked", "done")
-    (link,) = [a for a in server.artifacts("markdown") if a["key"] == "report-asked-jsonl"]
-    assert f"file://{tmp_path}/asked.report.html" in link["data"]
+    (link,) = shown_by(server, run, "markdown")
+    assert f"file://{tmp_path}/asked.report.html" in link
     assert (tmp_path / "asked.report.html").is_file()
     runs = server.ask("/flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 50})
     (row,) = [each for each in runs if each["name"] == f"asked to {tmp_path / 'asked.mp4'}"]

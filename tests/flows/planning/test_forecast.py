@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from flows.commands.plan import plan
@@ -13,7 +14,7 @@ from flows.console.terminal import open_terminal
 from flows.console.units import clock, hours
 from flows.pipeline.run import RunRequest
 from flows.planning.cards import CARDS, card_of
-from flows.planning.forecast import SPREAD, forecast, matrix_rate
+from flows.planning.forecast import CPU_SHARE, CPU_SHARE_16, SPREAD, forecast, matrix_rate
 from flows.planning.imagined import Imagined
 from flows.rows.config import load_preset
 from sonic_ops.core.errors import ConfigError
@@ -26,7 +27,8 @@ from tests.released import TINY, write_released
 INVENTORY = Path(__file__).parents[2] / "golden" / "inventory"
 DAY_S = 86_400.0
 CPU_S = {"lite": 3.0, "sketch": 2.2, "sketch-fast": 1.5}
-"""CPU seconds per second of video, as the README says."""
+"""CPU seconds per second of video, as the README says, where networks are in float32."""
+PLAIN = ("models.dtype=float32", "models.vae_dtype=float32", "models.flow_dtype=float32")
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +39,15 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SONIC_CALIBRATION", "")
 
 
-def planned(preset: str, length: str, manifest: str | None = None, **options: object) -> str:
+def planned(
+    preset: str,
+    length: str,
+    manifest: str | None = None,
+    settings: tuple[str, ...] = (),
+    **options: object,
+) -> str:
     text = io.StringIO()
-    request = RunRequest(manifest or "/none", preset, None)
+    request = RunRequest(manifest or "/none", preset, None, settings=settings)
     imagined = None if manifest else Imagined.of(1, length)
     terminal = open_terminal("lines", Console(file=text, width=200))
     assert plan(request, terminal, imagined=imagined, **options) == 0  # type: ignore[arg-type]
@@ -129,12 +137,21 @@ def test_without_a_calibration_a_plan_is_within_a_factor_of_two(preset: str) -> 
     config = load_preset(preset)
     worker_s = [
         float(line.split()[1]) * 3600
-        for line in planned(preset, "600", workers=1).splitlines()
+        for line in planned(preset, "600", settings=PLAIN, workers=1).splitlines()
         if line.startswith("work: ")
     ]
-    rate = matrix_rate(config.cluster.threads_per_worker)
+    rate = matrix_rate(config.cluster.threads_per_worker, torch.float32)
     calm_s = worker_s[0] / 600 * rate / 75e9  # as on the processor of the README's figures
     assert CPU_S[preset] / SPREAD < calm_s < CPU_S[preset] * SPREAD
+
+
+def test_the_networks_of_a_guess_are_in_the_precision_of_the_preset() -> None:
+    plain, short = (load_preset("lite", (f"models.dtype={d}",)) for d in ("float32", "bfloat16"))
+    rates = [matrix_rate(1, dtype) for dtype in (torch.float32, torch.bfloat16)]
+    faster = rates[1] * CPU_SHARE_16 / (rates[0] * CPU_SHARE)
+    costs = [forecast(config).costs for config in (plain, short)]
+    assert costs[0].branch_s / costs[1].branch_s == pytest.approx(faster)
+    assert costs[0].piece_s == costs[1].piece_s  # Whisper is always float32
 
 
 def test_what_is_no_card_and_no_length_is_told_with_a_remedy() -> None:
