@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.tiny import make_tiny_weights
 from tests.ui.prefect_server import Server, prefect_server, statuses, write_manifest
 
 pytestmark = pytest.mark.ui
+SCHEDULED = {"type": {"any_": ["SCHEDULED"]}}
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +136,8 @@ def test_the_night_is_on_the_clock_and_never_doubled(server: Server) -> None:
     (schedule,) = known["schedules"]
     assert schedule["schedule"]["cron"] == "0 22 * * *"
     assert known["global_concurrency_limit"]["limit"] == 1
+    nights = {"deployments": {"id": {"any_": [known["id"]]}}, "flow_runs": {"state": SCHEDULED}}
+    until_s = time.monotonic() + 90  # the server looks once a minute
+    while not server.ask("/flow_runs/count", nights):
+        assert time.monotonic() < until_s, "the server has inserted no run"
+        time.sleep(1)
