@@ -94,6 +94,7 @@ def test_converted_weights_leave_out_what_is_usual_and_are_planned_all_the_same(
     assert sum(counted.num_weights.values()) == stored
 
 
+@pytest.mark.slow
 def test_attention_costs_what_its_products_cost() -> None:
     config = load_preset("sonic")
     wide = config.model_copy(

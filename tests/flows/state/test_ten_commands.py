@@ -107,6 +107,7 @@ def test_every_row_is_published_once(tmp_path: Path, seed: int) -> None:
     assert len(left) <= NUM_KILLS  # of rows that were published as their command was killed
 
 
+@pytest.mark.slow
 def test_without_leases_rows_are_published_twice(tmp_path: Path) -> None:
     """The test above can fail."""
 
