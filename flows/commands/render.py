@@ -107,6 +107,7 @@ def render(
         # First of all: what comes next takes a second to import.
         terminal.say(f"checking {inputs[0]} and {inputs[1]}")
         _render_one(inputs, output, cells, terminal, preset, settings, work, overwrite=overwrite)
+    from flows.pipeline.notify import telling
     from flows.pipeline.run import RunRequest, run
 
     request = RunRequest(
@@ -121,8 +122,6 @@ def render(
         only_results=only_results,
         **selected(rows, limit, only_failed, settings),
     )
-    from flows.pipeline.notify import telling
-
     with telling(notify or (), request.manifest, preset) as outcome:
         status = run(request, terminal, outcome.tables.append)
     raise typer.Exit(status)

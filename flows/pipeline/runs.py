@@ -116,7 +116,7 @@ class RowRun:
 
     @cached_property
     def is_pasted(self) -> bool:
-        """Whether the face is pasted back into the whole picture."""
+        """Tell whether the face is pasted back into the whole picture."""
         return self.config.portrait.framing == "paste"
 
     @property

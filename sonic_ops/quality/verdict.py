@@ -26,7 +26,7 @@ HELD_S, FROZEN_S = 0.2, 1.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a video can be used, and the reason in one sentence without its full stop."""
+    """Tell whether a video can be used, and the reason in one sentence without its full stop."""
 
     kind: str
     reason: str

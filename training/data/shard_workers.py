@@ -79,7 +79,7 @@ def shard_workers(folder: Path, kind: Kind, num_workers: int, speech: list[Path]
 
 
 def are_working(kind: Kind) -> bool:
-    """Whether any process of this one paints shards of a kind."""
+    """Tell whether any process of this one paints shards of a kind."""
     return any(child.name == _name_of(kind) for child in multiprocessing.active_children())
 
 

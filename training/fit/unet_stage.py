@@ -123,7 +123,7 @@ class Windows:
     """Layers whose names have one of these in them stay as they are."""
 
     def learns(self, name: str) -> bool:
-        """Whether a parameter is trained."""
+        """Tell whether a parameter is trained."""
         return not any(part in name for part in self.frozen)
 
 
