@@ -28,6 +28,8 @@ class DubRequest:
     folder: str
     preset: str
     length: str | None = None
+    background: str | None = None
+    background_gain: str | None = None
     work: str | None = None
     report: bool = True
     overwrite: bool = False
@@ -110,6 +112,12 @@ def _write_manifest(
     request: DubRequest, sounds: Sequence[Dub], outputs: Sequence[str], output: str
 ) -> str:
     """Write the rows beside the output, so that the same command goes on after a crash."""
+    cells = {
+        "length": request.length,
+        "background": request.background and resolve(request.background, request.folder),
+        "background_gain": request.background_gain,
+    }
+    given = {name: cell for name, cell in cells.items() if cell}
     rows = [
         {
             "id": sound.language,
@@ -118,7 +126,7 @@ def _write_manifest(
             "output": file,
             "language": sound.language,
         }
-        | ({"length": request.length} if request.length else {})
+        | given
         for sound, file in zip(sounds, outputs, strict=True)
     ]
     name = PurePosixPath(addresses.name_of(output.replace(LANGUAGE, "all"))).stem

@@ -23,6 +23,13 @@ def dub(
         str | None,
         typer.Option(help="If lengths differ: refuse, cut, hold, loop, bounce or pad."),
     ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Music and noises of the film, mixed under the speech."),
+    ] = None,
+    background_gain: Annotated[
+        str | None, typer.Option(metavar="DB", help="Gain of the background, such as -6.")
+    ] = None,
     preset: Preset = DEFAULT_PRESET,
     work: Work = None,
     no_report: Annotated[
@@ -35,6 +42,7 @@ def dub(
     \b
     sonic dub talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.mkv
     sonic dub talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.{language}.mp4
+    sonic dub talk.mp4 --audio de=de.wav --background music.wav -o talk.de.mp4
     """
     from flows.commands.dub import DubRequest
     from flows.commands.dub import dub as dub_film
@@ -47,6 +55,8 @@ def dub(
         str(Path.cwd()),
         preset,
         length=length,
+        background=background,
+        background_gain=background_gain,
         work=folder(work),
         report=not no_report,
         overwrite=overwrite,

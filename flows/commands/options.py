@@ -25,6 +25,9 @@ ROW_PANEL = "What a column of a manifest says, for one video"
 IN_ARGUMENTS = ("id", "portrait", "audio", "output", "video", "length")
 """Columns without an option: arguments say them, or `sonic dub` does, as for films."""
 
+FILE_OPTIONS = ("subtitles", "voice", "background")
+"""Columns with an option that name a file of the current folder."""
+
 Manifest = Annotated[
     str, typer.Argument(metavar="MANIFEST", help="CSV, Excel, Parquet, JSON Lines: a path or URL.")
 ]

@@ -9,6 +9,7 @@ import typer
 
 from flows.commands.options import (
     DEFAULT_PRESET,
+    FILE_OPTIONS,
     Confine,
     Limit,
     OnlyFailed,
@@ -145,9 +146,9 @@ def _render_one(
     picture, sound = map(here, files)
     target = output_of(sound, output, str(Path.cwd()))
     named = {"id": Path(target).stem, "portrait": picture, "audio": sound, "output": target}
-    subtitles = {"subtitles": folder(cells["subtitles"])}
+    stems = {name: folder(cells[name]) for name in FILE_OPTIONS}
     config = load_config(preset, settings or (), work=folder(work), overwrite=overwrite)
-    raise typer.Exit(render_video({**cells, **subtitles, **named}, config, terminal))
+    raise typer.Exit(render_video({**cells, **stems, **named}, config, terminal))
 
 
 def _check_files(inputs: list[str], output: str | None) -> None:

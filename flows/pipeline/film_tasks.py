@@ -10,6 +10,7 @@ from cluster.video import films
 from cluster.video.film_requests import Film, TrackJob
 from cluster.video.films import FilmPlan
 from flows.pipeline.runs import RowRun
+from flows.pipeline.sounds import soundtrack_of
 from flows.pipeline.tasks import (
     Audio,
     AudioContext,
@@ -27,7 +28,6 @@ from sonic_ops.film.footage import Footage
 from sonic_ops.media import film_encoding
 from sonic_ops.media.content import Expected
 from sonic_ops.media.finishing import FilmFinish, Finish
-from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.provenance.c2pa import signer_of
 
 
@@ -108,7 +108,7 @@ def _finish(row: RowRun, audio: Audio, plan: FilmPlan, source: Path | None, wav:
     times_s = tuple(track.time_s(frame) for frame in range(plan.stop))
     form = film_encoding.FilmForm(track.pixel_shape, track.display_matrix)
     return Finish(
-        track=Soundtrack(cells.audio, 0.0, row.sound_end_s, cells.language, media.loudness_lufs),
+        track=soundtrack_of(row),
         wav=wav,
         num_samples=audio.request.num_samples,
         num_output_frames=plan.stop,

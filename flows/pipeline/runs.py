@@ -132,6 +132,11 @@ class RowRun:
         return config.model_copy(update={"segment_frames": frames})
 
     @property
+    def is_driven_apart(self) -> bool:
+        """Tell whether the mouth is moved by another sound than the one that is heard."""
+        return self.row.voice is not None or self.config.audio.isolate_voice
+
+    @property
     def sound_end_s(self) -> float | None:
         """When the part of the sound ends that is used; None at its own end."""
         film = self.planned.film

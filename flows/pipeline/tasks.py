@@ -7,10 +7,11 @@ task is tried again if the machine was at fault (RenderError), never if the row 
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
 from shutil import copyfileobj
+from tempfile import TemporaryDirectory
 from typing import Concatenate, ParamSpec, TypeVar
 
 from torch import Tensor
@@ -19,13 +20,14 @@ from cluster.storage import artifacts
 from cluster.video import render as cluster_render
 from cluster.video.jobs import VideoRequest
 from flows.pipeline.runs import RowRun
+from flows.pipeline.sounds import soundtrack_of, write_driving_sound
 from flows.preflight.inputs import backdrop_of, portrait_of
 from flows.preflight.outputs import require_free
 from flows.preflight.subtitle_files import write_side_car
 from flows.rows.rows import Row, blaming
 from flows.state.outcome import Rendered
 from flows.state.receipts import announce, lease_target, write_owner
-from sonic_ops.audio import resampling
+from sonic_ops.audio.resampling import num_samples_in, write_mono
 from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.errors import DamagedFileError, RenderError
@@ -34,7 +36,6 @@ from sonic_ops.core.timeline import Segment, num_output_frames_of
 from sonic_ops.media import muxing
 from sonic_ops.media.content import Expected
 from sonic_ops.media.finishing import Finish, mux_video
-from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.media.subtitles import Cue, cut, read_subtitles
 from sonic_ops.picture.compositing import backdrop_from, backdrop_tensors
 from sonic_ops.picture.portrait import portrait_from, portrait_tensors
@@ -123,23 +124,17 @@ def _storage_faults() -> Iterator[None]:
 
 @stage
 def decode_audio(row: RowRun) -> Audio:
-    """Decode the audio of the row to a mono WAV at 16 kHz.
+    """Decode what moves the mouth to a mono WAV at 16 kHz, as long as the audio of the row.
 
     The first task of a row: the work folder says from now on whose it is.
     """
-    target, cells = row.path("sound.wav"), row.row
+    target, voice = row.path("sound.wav"), row.row.voice
     row.advance("sound")
     write_owner(row.planned.work, row.output, row.planned.fingerprint)
-
-    def decode(path: Path) -> None:
-        resampling.decode_audio(
-            cells.audio, path, start_s=cells.start or 0.0, end_s=row.sound_end_s
-        )
-
-    with blaming("audio"):
-        artifacts.write_sound(target, decode)
+    with blaming("audio" if voice is None else "voice"):
+        artifacts.write_sound(target, partial(write_driving_sound, row))
     with artifacts.fetched_whole(target):  # whole: what follows reads parts and sees no checksum
-        return Audio(row.request(resampling.num_samples_in(target)))
+        return Audio(row.request(num_samples_in(target)))
 
 
 @stage
@@ -249,8 +244,9 @@ def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -
         confine_to=config.confine_to,
     )
     with ExitStack() as stack, written(row.output, guard) as target:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="sonic-")))
         silent = stack.enter_context(artifacts.fetched_whole(video.file))
-        finish = finish_of(stack.enter_context(fetched(request.audio)))
+        finish = _heard(row, finish_of(stack.enter_context(fetched(request.audio))), scratch)
         with blaming("audio"):
             info = mux_video(silent, target, finish)
         # To finish takes long: a command that has lost the lease meanwhile must not publish.
@@ -261,12 +257,19 @@ def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -
     return Rendered(request.num_frames, info)
 
 
+def _heard(row: RowRun, finish: Finish, scratch: Path) -> Finish:
+    """Name the sound to compare the finished file with, where another one moves the mouth."""
+    if not row.is_driven_apart and finish.track.background is None:
+        return finish
+    wav = scratch / "heard.wav"
+    write_mono(finish.track.blocks(), wav, finish.track.source)
+    return replace(finish, wav=wav, voice=finish.wav)
+
+
 def _finish(row: RowRun, request: VideoRequest, wav: Path) -> Finish:
     cells, media = row.row, row.config.media
     return Finish(
-        track=Soundtrack(
-            cells.audio, cells.start or 0.0, row.sound_end_s, cells.language, media.loudness_lufs
-        ),
+        track=soundtrack_of(row),
         wav=wav,
         num_samples=request.num_samples,
         num_output_frames=num_output_frames_of(request.num_samples, media.fps),

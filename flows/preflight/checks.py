@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from flows import addresses
@@ -106,6 +106,7 @@ class RowChecker:
         self._folder_problem = remembered(_folder_problem)
         self._audio = remembered(_inspect_audio)
         self._portrait = remembered(_inspect_portrait)
+        self._stem = remembered(_inspect_stem)
 
     def outcomes(self, rows: Iterable[Row | BadRow]) -> Iterator[Outcome]:
         """Decide what to do about each row, in their order."""
@@ -163,6 +164,7 @@ class RowChecker:
     ) -> PlannedRow | BadRow:
         audio = _kept(errors, "audio", lambda: self._audio(row.audio, row.start, row.end))
         length_s = audio.duration_s if audio else 0.0
+        stems = self._inspect_stems(row, length_s, errors) if audio else ()
         shown, film = self._inspect_shown(row, config, length_s, errors)
         end_s = (row.start or 0.0) + length_s
         more = _kept(errors, "subtitles", lambda: _inspect_subtitles(row, end_s, config.overwrite))
@@ -175,12 +177,26 @@ class RowChecker:
             fingerprint,
             work_folder(row, fingerprint, self._config.work),
             plan_row(audio.duration_s, config.sampling, config.media.fps),
-            (*audio.notes, *shown.notes, *(film or ()), *(more or ())),
+            (*audio.notes, *stems, *shown.notes, *(film or ()), *(more or ())),
             shown.size,
             shown.part_size,
             (audio.rate_hz, audio.num_channels),
             film=shown.timing,
         )
+
+    def _inspect_stems(
+        self, row: Row, length_s: float, errors: list[SonicError]
+    ) -> tuple[str, ...]:
+        """Look at the voice and the background; return notes on them."""
+        notes: list[str] = []
+        for name in ("voice", "background"):
+            stem = getattr(row, name)
+            if stem is not None:
+                said = _kept(
+                    errors, name, partial(self._stem, name, stem, row.start, row.end, length_s)
+                )
+                notes.extend(said or ())
+        return tuple(notes)
 
     def _inspect_shown(
         self, row: Row, config: RenderConfig, length_s: float, errors: list[SonicError]
@@ -257,6 +273,14 @@ def _inspect_audio(audio: str, start: float | None, end: float | None) -> "Audio
     from flows.preflight.inputs import inspect_audio
 
     return inspect_audio(audio, start, end)
+
+
+def _inspect_stem(
+    column: str, stem: str, start: float | None, end: float | None, length_s: float
+) -> tuple[str, ...]:
+    from flows.preflight.stems import inspect_stem
+
+    return inspect_stem(column, stem, start, end, length_s)
 
 
 def _inspect_portrait(

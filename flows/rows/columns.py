@@ -15,6 +15,7 @@ REQUIRED = ("id", "audio")
 SHOWN = ("portrait", "video")
 """A row has one of these."""
 MAX_SEED = 2**31 - 1
+MIN_GAIN_DB, MAX_GAIN_DB = -60, 20
 LENGTHS: tuple[str, ...] = get_args(LengthPolicy)
 FRAMINGS = ("face", "full", "paste")
 MAX_RESOLUTION = 1024
@@ -51,6 +52,14 @@ COLUMNS = (
     Column("portrait", parsers.address, "the address of a picture", "ada.png"),
     Column("video", parsers.address, "the address of a film to dub", "talk.mp4"),
     Column("audio", parsers.address, "the address of a sound file", "speech.wav"),
+    Column("voice", parsers.address, "the address of a sound file", "voice.wav"),
+    Column("background", parsers.address, "the address of a sound file", "music.wav"),
+    Column(
+        "background_gain",
+        parsers.number(MIN_GAIN_DB, MAX_GAIN_DB),
+        f"a number of dB from {MIN_GAIN_DB} to {MAX_GAIN_DB}",
+        "-6",
+    ),
     Column("output", parsers.address, "the address of the video to write", "out/ada.mp4"),
     Column("seed", parsers.whole_number(0, MAX_SEED), "a whole number from 0 to 2147483647", "7"),
     Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
@@ -104,7 +113,7 @@ def _shown(value: object, length: int = 60) -> str:
     return shown if len(shown) <= length else f"{shown[:length]}..."
 
 
-INPUTS = ("portrait", "video", "audio", "subtitles")
+INPUTS = ("portrait", "video", "audio", "voice", "background", "subtitles")
 """Columns that name a file which is read."""
 
 TRUTH = "truth"

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from cluster.config import ClusterConfig
 from flows.addresses import resolve
-from flows.rows.columns import MAX_SEED
+from flows.rows.columns import MAX_GAIN_DB, MAX_SEED, MIN_GAIN_DB
 from flows.rows.rows import LIKE, Row
 from sonic_ops.core.config import (
     Count,
@@ -34,6 +34,22 @@ MAX_ROWS = 32
 """Rows in flight where nobody has asked for more: each has a thread and latents in memory."""
 
 
+class AudioConfig(Settings):
+    """What is done to the sound of a row."""
+
+    isolate_voice: bool = Field(
+        default=False,
+        description="take music out of the sound that moves the mouth (REPET-SIM), unless the row "
+        "has a `voice`; what is heard stays as it is ([what it "
+        "buys](../tests/bench/RESULTS.md#music))",
+    )
+    background_gain: Annotated[float, Field(ge=MIN_GAIN_DB, le=MAX_GAIN_DB)] = Field(
+        default=0.0,
+        description="gain in dB of the column `background`, if the row says none. A mix whose "
+        "peaks would pass -1 dB is made quieter as a whole",
+    )
+
+
 class PreviewConfig(Settings):
     """What a preview shows of its row."""
 
@@ -51,6 +67,7 @@ class RenderConfig(VideoConfig):
     models: ModelsConfig
     portrait: PortraitConfig = PortraitConfig()
     film: FilmConfig = FilmConfig()
+    audio: AudioConfig = AudioConfig()
     cluster: ClusterConfig = ClusterConfig()
     provenance: ProvenanceConfig = ProvenanceConfig()
     preview: PreviewConfig = PreviewConfig()
@@ -117,6 +134,9 @@ class RenderConfig(VideoConfig):
             update={
                 "media": self.media.model_copy(update=_given(media)),
                 "portrait": self.portrait.model_copy(update=_given(portrait)),
+                "audio": self.audio.model_copy(
+                    update=_given({"background_gain": row.background_gain})
+                ),
                 "film": self.film.model_copy(update=_given({"length": row.length})),
                 "sampling": self.sampling.model_copy(update=_given(sampling)),
                 "seed": self.seed if row.seed is None else row.seed,

@@ -39,6 +39,7 @@ def fingerprint_of(
         "device": ours.models.device.partition(":")[0],
         "threads": ours.cluster.threads_per_worker,
         "audio": digest(row.audio),
+        **_stems(row, ours, digest),
         **_shown(row, ours, digest),
         "range": [row.start or 0.0, row.end],
         "face_box": row.face_box,
@@ -55,6 +56,18 @@ def fingerprint_of(
         ),
     }
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def _stems(row: Row, config: RenderConfig, digest: Callable[[str], str]) -> dict[str, object]:
+    """Return what moves the mouth, if `audio` as it is does not, and what is heard beside it."""
+    found: dict[str, object] = {}
+    if row.voice is not None:
+        found["voice"] = digest(row.voice)
+    elif config.audio.isolate_voice:
+        found["voice"] = "isolated"
+    if row.background is not None:
+        found["background"] = [digest(row.background), config.audio.background_gain]
+    return found
 
 
 def _shown(row: Row, config: RenderConfig, digest: Callable[[str], str]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from flows import addresses
 from flows.addresses import is_remote, resolve
 from flows.rows import parsers
-from flows.rows.columns import COLUMN_NAMES, COLUMNS, REQUIRED, SHOWN, parse_cell
+from flows.rows.columns import COLUMN_NAMES, COLUMNS, INPUTS, REQUIRED, SHOWN, parse_cell
 from flows.rows.manifest import Line
 from flows.rows.templates import DEFAULT_OUTPUT, filled
 from sonic_ops.core.errors import FieldError, InputError, SonicError
@@ -59,6 +59,9 @@ class Row:
     consent: str | None
     video: str | None = None
     length: str | None = None
+    voice: str | None = None
+    background: str | None = None
+    background_gain: float | None = None
     errors: tuple[SonicError, ...] = ()
     place: str = ""
 
@@ -175,6 +178,10 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
             format_of(values["output"])
         except FieldError as error:
             errors.append(error)
+    if values["background_gain"] is not None and not values["background"]:
+        remedy = "Name a sound in `background`, or leave the cell empty."
+        problem = "background_gain is for a background, and the row has none"
+        errors.append(FieldError(problem, remedy=remedy, field="background_gain"))
     return [*errors, *name_errors(values["output"] or "")]
 
 
@@ -223,14 +230,11 @@ def name_errors(output: str) -> Iterator[SonicError]:
 
 
 def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:
-    return replace(
-        row,
-        portrait=None if row.portrait is None else resolve(row.portrait, folder),
-        video=None if row.video is None else resolve(row.video, folder),
-        audio=resolve(row.audio, folder),
-        output=output_address(row.output, folder, output_folder),
-        subtitles=None if row.subtitles is None else resolve(row.subtitles, folder),
-    )
+    cells = {name: getattr(row, name) for name in INPUTS}
+    inputs: dict[str, Any] = {
+        name: resolve(cell, folder) for name, cell in cells.items() if cell is not None
+    }
+    return replace(row, output=output_address(row.output, folder, output_folder), **inputs)
 
 
 def output_address(output: str, folder: str, output_folder: str | None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import librosa
 from filelock import FileLock
 
-__all__ = ["librosa"]
+__all__ = ["librosa", "nn_filter"]
 
 _PLACE = sha256(f"{os.environ.get('NUMBA_CACHE_DIR')} {librosa.__file__}".encode()).hexdigest()[:12]
 _LOCK = Path(tempfile.gettempdir()) / f"sonic-librosa-{os.getuid()}-{_PLACE}.lock"
@@ -21,3 +21,4 @@ _LOCK = Path(tempfile.gettempdir()) / f"sonic-librosa-{os.getuid()}-{_PLACE}.loc
 with FileLock(_LOCK):
     import librosa.core.pitch
     import librosa.util.utils
+    from librosa.decompose import nn_filter

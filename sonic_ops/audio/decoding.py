@@ -90,13 +90,14 @@ def decoded_frames(
         tally.is_cut_off = True
 
 
-def in_one_form(blocks: Iterable[SoundBlock], rate_hz: int) -> Iterator[SoundBlock]:
-    """Bring what has another sample rate or other channels into the form of the first block.
+def in_one_form(
+    blocks: Iterable[SoundBlock], rate_hz: int, form: SoundBlock | None = None
+) -> Iterator[SoundBlock]:
+    """Bring what has another rate or other channels into a form; if unset, that of the first block.
 
     `rate_hz` is what the header says: where it is higher, as with HE-AAC whose upper band begins
     later, it is the rate.
     """
-    form: SoundBlock | None = None
     stretch: _Stretch | None = None
     try:
         for block in blocks:

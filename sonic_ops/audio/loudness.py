@@ -31,6 +31,11 @@ class Loudness:
         gain_db = min(lufs - self.lufs, MAX_PEAK_DB - self.peak_db)
         return float(10 ** (gain_db / 20))
 
+    @property
+    def gain_below_peak(self) -> float:
+        """The gain that keeps the highest sample below -1 dB; 1 if it is."""
+        return float(min(10 ** ((MAX_PEAK_DB - self.peak_db) / 20), 1.0))
+
 
 def measure_loudness(blocks: Iterable[SoundBlock]) -> Loudness:
     """Measure the loudness of a track, read once. Source: EBU R 128, ITU-R BS.1770."""

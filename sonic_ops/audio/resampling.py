@@ -2,11 +2,11 @@
 
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 import soundfile
@@ -24,6 +24,9 @@ _WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sII4sI")
 _IEEE_FLOAT = 3
 _SAMPLE_BYTES = 4
 
+Filter: TypeAlias = Callable[[Iterable[NDArray[np.float32]]], Iterable[NDArray[np.float32]]]
+"""Turns parts of a mono sound at 16 kHz into others."""
+
 
 def decode_audio(
     source: str, target: Path, *, start_s: float = 0.0, end_s: float | None = None
@@ -33,8 +36,19 @@ def decode_audio(
     The mean of the channels, resampled by soxr HQ, block by block: memory does not grow with the
     length. Raises MissingFileError, AudioUnreadableError, or AudioTooShortError below one frame.
     """
+    return write_mono(read_sound(source, start_s, end_s), target, source)
+
+
+def write_mono(
+    blocks: Iterable[SoundBlock], target: Path, source: str, through: Filter | None = None
+) -> int:
+    """Write blocks as `decode_audio` does, mono samples passed `through` a filter; their number.
+
+    Raises AudioUnreadableError or AudioTooShortError, both naming the source.
+    """
+    samples = _resample(blocks)
     with draft_of(target) as draft, draft.open("wb") as file:
-        num_samples = _write_wav(file, _resample(read_sound(source, start_s, end_s)))
+        num_samples = _write_wav(file, samples if through is None else through(samples))
         if num_samples == 0:
             raise unreadable(source, "no sound comes out of it")
         if num_samples < SAMPLES_PER_FRAME:
@@ -43,6 +57,20 @@ def decode_audio(
                 remedy=f"Give at least {SAMPLES_PER_FRAME / SAMPLE_RATE_HZ} s of sound.",
             )
     return num_samples
+
+
+def fitted(
+    samples: Iterable[NDArray[np.float32]], num_samples: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the first `num_samples` samples; silence follows fewer."""
+    left = num_samples
+    for part_S in samples:
+        yield part_S[:left]
+        left -= min(len(part_S), left)
+    while left:
+        silent = min(left, SAMPLE_RATE_HZ)
+        yield np.zeros(silent, np.float32)
+        left -= silent
 
 
 def read_samples(wav: str | Path, start: int, stop: int) -> NDArray[np.float32]:

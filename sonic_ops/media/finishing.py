@@ -35,8 +35,8 @@ class Finish:
     """What the finished file is to be."""
 
     track: Soundtrack
-    wav: Path  # what `decode_audio` made of the track
-    num_samples: int  # in that
+    wav: Path  # the track as a mono WAV at 16 kHz
+    num_samples: int  # of it that the video is planned for
     num_output_frames: int
     codec: VideoCodec | None = None  # None: the usual one of the format
     subtitles: tuple[Cue, ...] = ()
@@ -45,6 +45,7 @@ class Finish:
     signer: Signer | None = None  # of the mark
     expected: Expected = MOVING_PICTURES
     film: FilmFinish | None = None  # of a film that was dubbed
+    voice: Path | None = None  # a WAV of what moved the mouth; if unset, the track did
 
     @property
     def duration_s(self) -> float:
@@ -85,7 +86,7 @@ def mux_video(silent: Path, target: Path, finish: Finish) -> VideoInfo:
 
 def _verified(target: Path, finish: Finish) -> VideoInfo:
     info, expected = _measured(target, finish), finish.expected
-    if not is_audible(finish.wav, finish.num_samples):
+    if not is_audible(finish.voice or finish.wav, finish.num_samples):
         expected = replace(expected, still=True)
     return replace(info, notes=check_pictures(target, finish.duration_s, expected))
 

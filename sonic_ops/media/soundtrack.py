@@ -17,7 +17,8 @@ from av.packet import Packet
 from sonic_ops.audio.decoding import SoundBlock, frame_of
 from sonic_ops.audio.endings import unreadable
 from sonic_ops.audio.loudness import measure_loudness
-from sonic_ops.audio.reading import can_be_copied, open_sound, read_sound
+from sonic_ops.audio.mixing import Background, read_mix
+from sonic_ops.audio.reading import can_be_copied, open_sound
 from sonic_ops.core.formats import Format
 
 AnyPacket: TypeAlias = "Packet[Any]"
@@ -38,18 +39,34 @@ _LAYOUTS = {
 
 @dataclass(frozen=True, slots=True)
 class Soundtrack:
-    """Seconds `[start_s, end_s)` of a file, and how they are to sound."""
+    """Seconds `[start_s, end_s)` of a file, what is under them, and how they are to sound.
+
+    With a background the track lasts `length_s` at least.
+    """
 
     source: str
     start_s: float = 0.0
     end_s: float | None = None
     language: str | None = None
     loudness_lufs: float | None = None  # None: as loud as it is
+    background: Background | None = None
+    length_s: float = 0.0
 
     @property
     def is_whole(self) -> bool:
         """Whether the track is used as it is."""
-        return self.start_s == 0 and self.end_s is None and self.loudness_lufs is None
+        is_all = self.start_s == 0 and self.end_s is None and self.background is None
+        return is_all and self.loudness_lufs is None
+
+    def blocks(self) -> Iterator[SoundBlock]:
+        """Read the track, before its gain. Raises MissingFileError or AudioUnreadableError."""
+        return read_mix(
+            self.source,
+            self.background,
+            start_s=self.start_s,
+            end_s=self.end_s,
+            length_s=self.length_s,
+        )
 
 
 def add_sound(
@@ -64,10 +81,7 @@ def add_sound(
             stream = output.add_stream_from_template(template)
         _tag(stream, language)
         return _copied(track.source, stream)
-    gain = 1.0
-    if track.loudness_lufs is not None:
-        gain = measure_loudness(_read(track)).gain_to(track.loudness_lufs)
-    blocks = _read(track)
+    gain, blocks = _gain(track), _read(track)
     first = next(blocks, None)
     if first is None:
         raise unreadable(track.source, "no sound comes out of it")
@@ -76,9 +90,17 @@ def add_sound(
     return _encoded(chain([first], blocks), stream, gain)
 
 
+def _gain(track: Soundtrack) -> float:
+    """Return the gain for the wished loudness, or for a mix that would be clipped."""
+    if track.loudness_lufs is not None:
+        return measure_loudness(_read(track)).gain_to(track.loudness_lufs)
+    if track.background is not None:
+        return measure_loudness(_read(track)).gain_below_peak
+    return 1.0
+
+
 def _read(track: Soundtrack) -> Iterator[SoundBlock]:
-    blocks = read_sound(track.source, track.start_s, track.end_s)
-    return (block for block in blocks if block.length_s)  # the others only mark damage
+    return (block for block in track.blocks() if block.length_s)  # the others only mark damage
 
 
 def _tag(stream: AudioStream, language: str | None) -> None:

@@ -53,6 +53,7 @@ def of(row: Row, weights: str = "w", content: str = "", **settings: object) -> s
         {"cluster": {"threads_per_worker": 2}},
         {"weights": "other"},
         {"content": "changed"},
+        {"audio": {"isolate_voice": True}},
     ],
 )
 def test_what_shows_in_the_video_moves_it(row: Row, settings: dict[str, object]) -> None:
@@ -74,6 +75,7 @@ def test_what_shows_in_the_video_moves_it(row: Row, settings: dict[str, object])
         {"checkpoint_every": 1},
         {"border_tolerance_frames": 5},
         {"overlap": 3},
+        {"audio": {"background_gain": -6}},
     ],
 )
 def test_where_it_is_rendered_does_not(row: Row, settings: dict[str, object]) -> None:
@@ -170,3 +172,17 @@ def test_a_weights_folder_is_the_same_wherever_it_is_read(
     here, home = tmp_path / "run" / "w", tmp_path / "home" / "w"
     assert [weights_folder(weights) for weights in found[:3]] == [here, here, home]
     assert found[3] == "package:sketch"  # it lies elsewhere on other machines
+
+
+def test_stems_move_it_by_their_content_and_gain(row: Row) -> None:
+    voiced, under = replace(row, voice="/in/v.wav"), replace(row, background="/in/b.wav")
+    prints = {
+        of(row),
+        of(voiced),
+        of(replace(row, voice="/in/w.wav")),
+        of(under),
+        of(replace(under, background_gain=-6.0)),
+    }
+    assert len(prints) == 5
+    assert of(under, audio={"background_gain": -6}) == of(replace(under, background_gain=-6.0))
+    assert of(voiced, audio={"isolate_voice": True}) == of(voiced)
