@@ -1,7 +1,7 @@
 """Films of a drawn person who moves and talks, with the truth of every frame."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -90,12 +90,14 @@ def write_film(
     fps: Fraction = Fraction(25),
     times_s: Sequence[Fraction] | None = None,
     pix_fmt: str = "yuv420p",
+    options: Mapping[str, str] | None = None,
     **context: Any,
 ) -> Path:
     """Encode a scene, lossless, at a rate or at its own times."""
     height, width, _ = scene.pictures[0].shape
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"qp": "0", "g": "25"})
+        lossless = {"qp": "0", "g": "25"} | dict(options or {})
+        stream = container.add_stream("libx264", rate=fps, options=lossless)
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.time_base = TICK
         for name, value in context.items():
@@ -131,3 +133,43 @@ def write_turned(path: Path, scene: Scene, degrees: int) -> Path:
                 packet.stream = stream
                 target.mux(packet)
     return path
+
+
+def write_damaged(path: Path, scene: Scene, numbers: Iterable[int]) -> Path:
+    """Encode a scene, and make noise of the packets of some frames."""
+    write_film(path, scene)
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    content, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    for number in numbers:
+        start, size = packets[number]
+        assert start is not None
+        content[start + 4 : start + size] = rng.bytes(size - 4)
+    path.write_bytes(content)
+    return path
+
+
+def cropped(scene: Scene, left: int, top: int, width: int, height: int) -> Scene:
+    """A part of a scene; beyond its border all is grey."""
+    made = []
+    for picture in scene.pictures:
+        room = np.full((3 * SIZE[1], 3 * SIZE[0], 3), 120, np.uint8)
+        room[SIZE[1] : 2 * SIZE[1], SIZE[0] : 2 * SIZE[0]] = picture
+        x, y = SIZE[0] + left, SIZE[1] + top
+        made.append(np.ascontiguousarray(room[y : y + height, x : x + width]))
+    return replace(scene, pictures=tuple(made))
+
+
+def beside(one: Scene, other: Scene) -> Scene:
+    """Two scenes at once, side by side; the poses are those of the first."""
+    pairs = zip(one.pictures, other.pictures, strict=True)
+    return replace(one, pictures=tuple(np.ascontiguousarray(np.hstack(pair)) for pair in pairs))
+
+
+def faded(scene: Scene, num_frames: int) -> Scene:
+    """A scene that comes out of the dark."""
+    shares = (min(n / num_frames, 1.0) for n in range(len(scene.pictures)))
+    made = (
+        np.rint(p * share).astype(np.uint8) for p, share in zip(scene.pictures, shares, strict=True)
+    )
+    return replace(scene, pictures=tuple(made))

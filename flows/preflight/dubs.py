@@ -19,9 +19,12 @@ from sonic_ops.film.lengths import lengths_of
 from sonic_ops.picture.faces import find_faces
 from sonic_ops.picture.video_frames import pictures_at
 
-LOOKED_S = 600
 MOMENTS = 20
-"""How much of a film is looked at, and at how many moments at most."""
+"""At how many moments a film is looked at, at most."""
+SURE_S = 600
+"""Length up to which a film that shows no face at these moments is taken for one without."""
+IN_TURN_S = 20
+"""Length up to which a film is decoded from moment to moment; a longer one is sought in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +81,20 @@ def _check_colours(facts: FilmFacts) -> None:
 def _look(row: Row, film_s: float) -> list[str]:
     """Look for faces at some moments. Raises NoFaceError if a short film shows none."""
     assert row.video is not None
-    looked_s = min(film_s, LOOKED_S)
-    num = max(min(MOMENTS, int(looked_s * 4)), 1)
-    moments = [Fraction((n + 0.5) * looked_s / num).limit_denominator(1000) for n in range(num)]
+    num = max(min(MOMENTS, int(film_s * 4)), 1)
+    moments = [Fraction((n + 0.5) * film_s / num).limit_denominator(1000) for n in range(num)]
+    runs = [moments] if film_s <= IN_TURN_S else [[moment] for moment in moments]
     counts = []
     with open_address(row.video) as file:
         try:
-            counts = [len(find_faces(picture)) for picture in pictures_at(file, moments)]
+            for run in runs:
+                counts += [len(find_faces(picture)) for picture in pictures_at(file, run)]
         except ImageUnreadableError as error:
             raise VideoUnreadableError(
                 error.message, remedy="Export the film once more.", field="video"
             ) from error
     seen = sum(count > 0 for count in counts)
-    if not seen and film_s <= LOOKED_S:
+    if not seen and film_s <= SURE_S:
         raise NoFaceError(
             f"No face was found in the film at {num} moments that were looked at",
             remedy="Give a film that shows a face from the front.",

@@ -40,8 +40,7 @@ class AudioConfig(Settings):
     isolate_voice: bool = Field(
         default=False,
         description="take music out of the sound that moves the mouth (REPET-SIM), unless the row "
-        "has a `voice`; what is heard stays as it is ([what it "
-        "buys](../tests/bench/RESULTS.md#music))",
+        "has a `voice`; what is heard stays as it is",
     )
     background_gain: Annotated[float, Field(ge=MIN_GAIN_DB, le=MAX_GAIN_DB)] = Field(
         default=0.0,

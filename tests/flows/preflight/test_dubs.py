@@ -1,5 +1,6 @@
 """A row that dubs a film: each mistake gets one sentence with its column and a remedy."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -181,6 +182,18 @@ def test_films_that_cannot_be_dubbed(make: Callable[[Path], None], said: str, fi
     assert error.remedy
 
 
+def test_two_faces_are_told(files: Files) -> None:
+    both = films.beside(films.talking(25), films.talking(25, "ben"))
+    films.write_film(files.folder / "two.mp4", both)
+    said = "2 faces in the film: the largest of each shot is dubbed"
+    found = files.check(video="two.mp4")
+    assert isinstance(found, PlannedRow)
+    assert said in found.notes
+    chosen = files.check(video="two.mp4", face="2")
+    assert isinstance(chosen, PlannedRow)
+    assert said not in chosen.notes
+
+
 def test_a_film_that_is_not_there(files: Files) -> None:
     error = files.problem(video="none.mp4")
     assert (error.field, "none.mp4" in error.message) == ("video", True)
@@ -195,3 +208,26 @@ def test_another_film_renders_again(files: Files) -> None:
     assert isinstance(one, PlannedRow)
     assert isinstance(other, PlannedRow)
     assert one.fingerprint != other.fingerprint
+
+
+@pytest.mark.slow
+def test_three_hours_are_planned_and_not_loaded(files: Files) -> None:
+    """Its packets are those of a second, again and again: they are counted, a few decoded."""
+    hours, path = 3, files.folder / "long.mp4"
+    with av.open(str(files.folder / "talk.mp4")) as source, av.open(str(path), "w") as target:
+        template = source.streams.video[0]
+        packets = [p for p in source.demux(template) if p.size]
+        times = [(p.pts or 0, p.dts or 0) for p in packets]
+        stream = target.add_stream_from_template(template)
+        second = round(1 / template.time_base) if template.time_base else 0
+        for number in range(3600 * hours):
+            for packet, (pts, dts) in zip(packets, times, strict=True):
+                packet.stream, packet.time_base = stream, template.time_base
+                packet.pts, packet.dts = pts + number * second, dts + number * second
+                target.mux_one(packet)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = files.check(video="long.mp4", length="pad")
+    assert isinstance(found, PlannedRow), found
+    assert found.film is not None
+    assert float(Fraction(found.film.film_s)) == pytest.approx(3600 * hours, abs=0.1)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 300_000
