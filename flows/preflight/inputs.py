@@ -20,7 +20,6 @@ from sonic_ops.core.sizes import scaled_size
 from sonic_ops.media.subtitles import cut, read_subtitles
 from sonic_ops.picture.compositing import Backdrop, backdrop_size, prepare_backdrop
 from sonic_ops.picture.faces import Box, turn_of
-from sonic_ops.picture.landmarks import portrait_warnings
 from sonic_ops.picture.portrait import (
     Corners,
     Portrait,
@@ -29,6 +28,7 @@ from sonic_ops.picture.portrait import (
     prepare_portrait,
     render_size,
 )
+from sonic_ops.picture.portrait_warnings import portrait_warnings
 
 MIN_SOUND_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 LISTENED_S = 600

@@ -21,10 +21,6 @@ _ROUNDS = 2
 _UPPER_LIP, _LOWER_LIP, _TOP, _CHIN, _NOSE = 13, 14, 10, 152, 1
 _LIDS = ((159, 145), (386, 374))
 _SIDES = (234, 454)
-_SURE = 0.5
-_MOST_TURN = 0.45  # about 20 degrees
-_MOST_OPEN = 0.12
-_FEWEST_PIXELS = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +75,6 @@ def read_landmarks(rgb_HWC: NDArray[np.uint8], box: Box) -> Landmarks:
         x, y = (float(v) for v in (points.max(0) + points.min(0)) / 2)
         side = max(_MARGIN * float(np.ptp(points, axis=0).max()), 1.0)
     return Landmarks(points, score)
-
-
-def portrait_warnings(rgb_HWC: NDArray[np.uint8], box: Box) -> list[str]:
-    """Say what the embedded models have not learnt about a portrait; empty for most."""
-    warnings = []
-    if min(box.width, box.height) < _FEWEST_PIXELS:
-        size = f"{box.width:.0f} x {box.height:.0f}"
-        warnings.append(f"the face has only {size} pixels: a larger one gives a better video")
-    marks = read_landmarks(rgb_HWC, box)
-    if marks.score < _SURE:
-        warnings.append("eyes, nose and mouth are hard to see: the mouth may not move as it should")
-        return warnings
-    if abs(marks.turn) > _MOST_TURN:
-        warnings.append("the head is turned away: one that looks at the camera speaks better")
-    if marks.mouth_opening > _MOST_OPEN:
-        warnings.append("the mouth is wide open: a portrait with a closed one speaks better")
-    return warnings
 
 
 def _run(cut_HWC: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:

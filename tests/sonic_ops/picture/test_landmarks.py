@@ -1,7 +1,6 @@
 """FaceMesh reads mouths and lids of faces whose truth is known."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonic_ops.picture.faces import find_faces
-from sonic_ops.picture.landmarks import Landmarks, portrait_warnings, read_landmarks
+from sonic_ops.picture.landmarks import Landmarks, read_landmarks
 from training.people.faces import NEUTRAL
 from training.people.heads.painter import HeadPainter
 from training.people.motion import BLINK, YAW
 from training.people.mouth import JAW
-
-EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @cache
@@ -54,31 +51,3 @@ def test_points_are_in_pixels_of_the_picture() -> None:
     large = read(np.asarray(Image.fromarray(rest).resize((384, 384))))
     assert large.face_height == pytest.approx(2 * small.face_height, rel=0.05)
     assert small.score > 0.9
-
-
-def warned(picture: Image.Image) -> list[str]:
-    (box,) = find_faces(picture)
-    return portrait_warnings(np.asarray(picture), box)
-
-
-def turned(yaw: float = 0.0, jaw: float = 0.0) -> Image.Image:
-    pose = NEUTRAL.copy()
-    pose[YAW], pose[JAW] = yaw, jaw
-    return Image.fromarray(head().paint(pose))
-
-
-def test_portraits_outside_what_the_models_know_are_told() -> None:
-    assert warned(turned()) == warned(turned(jaw=0.3)) == []
-    assert warned(turned(yaw=3)) == [
-        "the head is turned away: one that looks at the camera speaks better"
-    ]
-    assert warned(turned(jaw=1)) == [
-        "the mouth is wide open: a portrait with a closed one speaks better"
-    ]
-    (small,) = warned(turned().resize((72, 72), Image.Resampling.LANCZOS))
-    assert small.startswith("the face has only 3")
-
-
-@pytest.mark.parametrize("name", ["ada", "ben"])
-def test_the_examples_need_no_warning(name: str) -> None:
-    assert warned(Image.open(EXAMPLES / f"{name}.png").convert("RGB")) == []
