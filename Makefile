@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz parity bench proof rehearsal setup docs clean evaluate-sketch evaluate-speaking train-sketch train-lite train-portrait-decoder train-bundle
+.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz chaos soak parity bench proof rehearsal setup docs lock clean evaluate-sketch evaluate-speaking train-sketch train-lite train-portrait-decoder train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -83,6 +83,12 @@ types: $(DEV)
 fuzz: $(DEV)  ## read files that are nearly right, and say what breaks: make fuzz [KIND=csv] [COUNT=300] [SEED=0]
 	@$(BIN)/python -m tests.fuzz --kind "$(KIND)" --count "$(or $(COUNT),300)" --seed "$(or $(SEED),0)"
 
+chaos: $(DEV)  ## render on three nodes and an object store while everything fails: make chaos [MINUTES=5 of each seed] [SEED="0"] [WRITE=1]
+	@$(BIN)/python -m tests.faults.chaos --minutes "$(or $(MINUTES),5)" --seeds $(or $(SEED),0) $(if $(WRITE),--write)
+
+soak: $(DEV)  ## render many rows while workers are killed, and see what the processes hold: make soak [MINUTES=10] [SEED=0] [WRITE=1]
+	@$(BIN)/python -m tests.bench.soak --minutes "$(or $(MINUTES),10)" --seed "$(or $(SEED),0)" $(if $(WRITE),--write)
+
 parity: $(DEV)  ## compare with golden cases of the released model: make parity [CASES=folder]
 	@$(BIN)/python -m tests.parity "$(or $(CASES),tests/golden/parity)"
 
@@ -123,6 +129,12 @@ evaluate-speaking: $(DEV)  ## measure how heads and photographs speak: make eval
 
 docs: $(DEV)  ## rewrite the pages generated from the code
 	@$(BIN)/python -m tests.pages
+
+lock: $(DEV)  ## rewrite requirements.lock from pyproject.toml and constraints.txt, with the hashes of all files
+	@$(INSTALL) uv==0.13.9
+	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --constraint constraints.txt \
+		$(foreach extra,c2pa cluster dev training ui,--extra $(extra)) --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 clean:  ## remove .venv and caches
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

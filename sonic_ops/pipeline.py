@@ -6,7 +6,6 @@ Shape letters: F frames, T frames of a window, C channels, H, W rows and columns
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +27,7 @@ from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.finite import in_words, locating, require_finite
 from sonic_ops.core.presets import INDEX, PipelineConfig, preset_path, read_preset
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.core.timeline import (
     Ring,
     cut_audio_chunks,
@@ -324,8 +324,8 @@ def read_audio(audio: str | Path | Samples) -> Samples:
     """Read a track as mono float32 samples at 16 kHz. Raises InputError."""
     if isinstance(audio, np.ndarray):
         return audio.astype(np.float32, copy=False)
-    with tempfile.TemporaryDirectory() as folder:
-        wav = Path(folder) / "audio.wav"
+    with scratch_folder() as folder:
+        wav = folder / "audio.wav"
         decode_audio(str(audio), wav)
         return read_samples(wav, 0, num_samples_in(wav))
 

@@ -38,6 +38,7 @@ from sonic_ops.core.constants import MODEL_FPS, TOKENS_PER_FRAME
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import fetched, reached, remove_folder
 from sonic_ops.core.formats import CODECS, FORMATS, VideoCodec
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.core.timeline import num_output_frames_of
 from sonic_ops.media.content import Expected
 from sonic_ops.media.finishing import Finish, finish_video
@@ -213,8 +214,8 @@ class _Measure:
 
     def _row(self, size: Round, order: int) -> None:
         work = addresses.join(self._folder, f"work-{order}")
-        with tempfile.TemporaryDirectory(prefix="sonic-calibration-") as own:
-            sound, picture = Path(own) / "voice.wav", Path(own) / "picture.png"
+        with scratch_folder() as own:
+            sound, picture = own / "voice.wav", own / "picture.png"
             write_inputs(sound, picture, size, order)
             started_s = time.perf_counter()
             request = self._request(work, sound, picture, order)

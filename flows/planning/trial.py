@@ -1,6 +1,5 @@
 """The rows that a calibration renders, and the worker that renders them."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from PIL import Image
 from cluster.video.worker import RenderWorker
 from sonic_ops.core.config import MediaConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.interpolation.flow import output_frames
 from sonic_ops.media.encoding import ENCODERS, encode_frames, settings_of
 from sonic_ops.picture.compositing import paste, prepare_backdrop
@@ -71,8 +71,8 @@ class CalibrationWorker(RenderWorker):
     def compress(self, num_frames: int, side: int, media: MediaConfig) -> float:
         """Encode so many frames of that size; the seconds it took."""
         pictures, muxer = iter(_pictures(num_frames, side)), ENCODERS[media.codec or "h264"].muxer
-        with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / f"video.{muxer}"
+        with scratch_folder() as folder:
+            target = folder / f"video.{muxer}"
             return _seconds(partial(encode_frames, pictures, target, settings_of(media)))
 
     def device_bytes(self) -> int:

@@ -25,6 +25,7 @@ from flows.supervisor.processes import (
     send,
 )
 from flows.supervisor.watchdog import dismiss, end_with_us
+from sonic_ops.core.scratch import remove_abandoned
 
 GRACE_S = 3.0
 """How long the program may write its results after the first Ctrl-C."""
@@ -107,6 +108,7 @@ class Supervisor:
             os.close(pipe)
             dismiss(watchdog)
             end_descendants(KILL_S)
+            remove_abandoned()
         return self._decide(told, code, lost)
 
     def _wait(self, child: int, pipe: int, told: Told) -> tuple[int | None, str | None]:

@@ -3,7 +3,6 @@
 Shape letters: S samples.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from sonic_ops.audio.reading import first_sound_s
 from sonic_ops.audio.resampling import decode_audio, read_samples
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
+from sonic_ops.core.scratch import scratch_folder
 
 EXCERPT_SAMPLES = 4 * SAMPLE_RATE_HZ
 SEARCHED_SAMPLES = 60 * SAMPLE_RATE_HZ  # of each third, so that the cost has a bound
@@ -39,8 +39,8 @@ def compare_sound(path: Path, wav: Path, num_samples: int) -> Compared:
     The largest offset of the loudest excerpts of the first, second and last third of its
     `num_samples`, unless all of them are silent, or sound unlike the file.
     """
-    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
-        heard = Path(scratch) / "heard.wav"
+    with scratch_folder() as scratch:
+        heard = scratch / "heard.wav"
         decode_audio(str(path), heard)
         lead = round(first_sound_s(str(path)) * SAMPLE_RATE_HZ)
         excerpts = _excerpts(wav, num_samples)

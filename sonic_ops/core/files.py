@@ -9,7 +9,6 @@ import posixpath
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 from sonic_ops.core.errors import MissingFileError, RenderError
 from sonic_ops.core.hosts import require_public
 from sonic_ops.core.near_names import meant
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.core.shown import without_secrets
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -157,8 +157,8 @@ def fetched(address: str) -> Iterator[Path]:
         _opened_here(path).close()
         yield Path(path)
         return
-    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
-        local = Path(scratch) / posixpath.basename(path_of(path))
+    with scratch_folder() as scratch:
+        local = scratch / posixpath.basename(path_of(path))
         with reached(address):
             filesystem.get_file(path, str(local))
         yield local
@@ -170,8 +170,8 @@ def written(address: str, check: Callable[[], None] | None = None) -> Iterator[P
 
     `check` may forbid that at the last moment, by raising.
     """
-    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
-        path = Path(scratch) / posixpath.basename(address)
+    with scratch_folder() as scratch:
+        path = scratch / posixpath.basename(address)
         yield path
         publish(path, address, check)
 
@@ -268,9 +268,10 @@ def _opened_from_web(filesystem: AbstractFileSystem, url: str) -> IO[bytes]:
                 file.seek(0)
                 return file
     file.close()
-    with tempfile.NamedTemporaryFile(prefix="sonic-") as copy:
-        filesystem.get_file(url, copy.name)
-        return Path(copy.name).open("rb")  # without a name, it is gone when it is closed
+    with scratch_folder() as scratch:
+        copy = scratch / "copy"
+        filesystem.get_file(url, str(copy))
+        return copy.open("rb")  # without a name, it is gone when it is closed
 
 
 def _sync(path: Path) -> None:

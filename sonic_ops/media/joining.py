@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import cast
 
 import av
@@ -22,6 +21,7 @@ from sonic_ops.audio.reading import read_sound
 from sonic_ops.core.errors import FieldError, VideoUnreadableError
 from sonic_ops.core.files import fetched
 from sonic_ops.core.formats import VideoCodec, format_of
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.media.inspection import VideoInfo, verify_video
 from sonic_ops.media.muxing import Chapter, mux, stitch
 from sonic_ops.media.soundtrack import Soundtrack
@@ -65,14 +65,14 @@ def join_videos(
     made with AI once if a part is. Raises InputError: a file is missing or unreadable, or the
     pictures of two parts differ in codec, size or rate.
     """
-    with ExitStack() as stack, TemporaryDirectory(prefix="sonic-") as scratch:
+    with ExitStack() as stack, scratch_folder() as scratch:
         files = [stack.enter_context(fetched(part.video)) for part in parts]
         facts = [_facts(part, file) for part, file in zip(parts, files, strict=True)]
         _require_alike(parts, facts)
         codec, _, _, fps = facts[0].form
         _check_format(codec, target)
         starts_s = _starts_s(facts, fps)
-        silent, sound = Path(scratch, "silent.mp4"), Path(scratch, "sound.wav")
+        silent, sound = scratch / "silent.mp4", scratch / "sound.wav"
         stitch(files, silent, fps)
         _write_sound(parts, facts, fps, sound)
         track = Soundtrack(str(sound), language=language, loudness_lufs=loudness_lufs)

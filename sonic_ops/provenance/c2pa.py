@@ -1,6 +1,5 @@
 """A C2PA manifest in a finished file: who says that it was made with AI, signed with a key."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import sonic_ops
 from sonic_ops.core.config import ProvenanceConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import draft_of
+from sonic_ops.core.scratch import scratch_folder
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """Media made by a trained model. Source: IPTC NewsCodes, digital source type."""
@@ -60,8 +60,8 @@ class Signer:
 
     def check(self) -> None:
         """Sign a picture of one pixel. Raises ConfigError if that fails."""
-        with tempfile.TemporaryDirectory(prefix="sonic-") as folder:
-            picture = Path(folder) / "picture.gif"
+        with scratch_folder() as folder:
+            picture = folder / "picture.gif"
             Image.new("P", (1, 1)).save(picture)
             self.sign(picture)
 

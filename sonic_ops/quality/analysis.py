@@ -3,7 +3,6 @@
 Shape letters: N output frames, F model frames, B bins of a curve, H, W rows and columns.
 """
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,6 +19,7 @@ from sonic_ops.audio.prosody import pauses
 from sonic_ops.audio.resampling import SampleFile, decode_audio, num_samples_in
 from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import AudioTooShortError, AudioUnreadableError
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.media.inspection import probe_video
 from sonic_ops.quality.baselines import shuffled, still
 from sonic_ops.quality.defects import Defects, find_defects
@@ -81,8 +81,8 @@ class VideoAnalysis:
 def analyse_video(video: Path, portrait_HW3: Bytes | None = None) -> VideoAnalysis:
     """Go through a video once, picture and sound. Raises VerifyError."""
     info = probe_video(video)
-    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
-        wav = sound_of(video, Path(scratch))
+    with scratch_folder() as scratch:
+        wav = sound_of(video, scratch)
         speech = None if wav is None else analyse_speech(wav, info.num_frames, info.fps)
         rest_N = None if speech is None else speech.at_rest()
         analyser = FrameAnalyser(info.fps, pause_N=rest_N, portrait_HW3=portrait_HW3)

@@ -5,7 +5,6 @@ are kept in files, so memory grows by some 200 bytes per frame.
 Shape letters: N embeddings, E numbers of each, L shifts of the sound.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from sonic_ops.audio.resampling import SampleFile, num_samples_in
 from sonic_ops.core.constants import SAMPLES_PER_TICK
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.models.syncnet import EMBEDDED, NUM_FACES
 from sonic_ops.quality.analysis import VideoAnalysis, sound_of
 from sonic_ops.quality.crops import SEEN_FPS, Bytes, crop, resampled, squares_of
@@ -49,8 +49,8 @@ def with_syncnet(analysis: VideoAnalysis, video: Path, scorer: SyncNetScorer) ->
 
     Raises VerifyError if the video cannot be decoded.
     """
-    with tempfile.TemporaryDirectory(prefix="sonic-") as scratch:
-        embedded = _embedded(video, Path(scratch), scorer)
+    with scratch_folder() as scratch:
+        embedded = _embedded(video, scratch, scorer)
     if embedded is None:
         embedded = _Embedded(np.zeros((0, 1)), Verdict(), Verdict())
     return replace(

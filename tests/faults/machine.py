@@ -36,19 +36,27 @@ kill %1
 exit $status
 """
 
+# Room for more networks of nodes; the program makes them.
+NODES = """
+mkdir -p /run/netns && mount -t tmpfs netns /run/netns
+exec "$@"
+"""
+
 
 def alone(script: str, *arguments: str) -> str:
     """Run a script of bash in a machine of its own; what it prints."""
+    command, env = machine(script, *arguments)
+    ran = subprocess.run(
+        command, env=env, stdout=subprocess.PIPE, text=True, check=True, timeout=600
+    )
+    return ran.stdout
+
+
+def machine(script: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment that run a script of bash in a machine of its own."""
     spaces = ["--net", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child"]
     spaces += ["--map-root-user"] if os.getuid() else []
     # Of its own, too: what this process has told its own Ray.
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    ran = subprocess.run(
-        ["unshare", *spaces, "bash", "-c", ALONE + script, "alone", *arguments],
-        env=env | {"PATH": f"{BIN}:{SYSTEM_PATH}", "RAY_AUTH_MODE": "disabled"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=600,
-    )
-    return ran.stdout
+    command = ["unshare", *spaces, "bash", "-c", ALONE + script, "alone", *arguments]
+    return command, env | {"PATH": f"{BIN}:{SYSTEM_PATH}", "RAY_AUTH_MODE": "disabled"}

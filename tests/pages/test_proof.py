@@ -128,7 +128,9 @@ def test_what_a_render_left_is_read(tmp_path: Path) -> None:
     assert found.nearby is None  # no segment begins in it
 
 
-@pytest.mark.parametrize("name", ["ten-minutes", "drift", "ablation", "speed", "fast", "rehearsal"])
+@pytest.mark.parametrize(
+    "name", ["ten-minutes", "drift", "ablation", "speed", "fast", "rehearsal", "chaos", "soak"]
+)
 def test_results_have_a_place_for_every_table(name: str) -> None:
     text = RESULTS.read_text("utf-8")
     assert "| new |" in replaced(text, name, ["| new |"], "RESULTS.md")
