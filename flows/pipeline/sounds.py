@@ -3,13 +3,13 @@
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from flows.pipeline.runs import RowRun
 from flows.rows.rows import blaming
 from sonic_ops.audio.mixing import Background
 from sonic_ops.audio.reading import read_sound
 from sonic_ops.audio.resampling import decode_audio, fitted, write_mono
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.media.soundtrack import Soundtrack
 
 
@@ -39,8 +39,8 @@ def write_driving_sound(row: RowRun, target: Path) -> None:
     cells = row.row
     span = (cells.start or 0.0, row.sound_end_s)
     if cells.voice is not None:
-        with TemporaryDirectory(prefix="sonic-") as scratch, blaming("audio"):
-            num = decode_audio(cells.audio, Path(scratch) / "a.wav", start_s=span[0], end_s=span[1])
+        with scratch_folder() as scratch, blaming("audio"):
+            num = decode_audio(cells.audio, scratch / "a.wav", start_s=span[0], end_s=span[1])
         write_mono(
             read_sound(cells.voice, *span), target, cells.voice, partial(fitted, num_samples=num)
         )

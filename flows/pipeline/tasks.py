@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
 from shutil import copyfileobj
-from tempfile import TemporaryDirectory
 from typing import Concatenate, ParamSpec, TypeVar
 
 from torch import Tensor
@@ -32,6 +31,7 @@ from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.errors import DamagedFileError, RenderError
 from sonic_ops.core.files import fetched, open_address, storage_fault, written
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.core.timeline import Segment, num_output_frames_of
 from sonic_ops.media import muxing
 from sonic_ops.media.content import Expected
@@ -244,7 +244,7 @@ def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -
         confine_to=config.confine_to,
     )
     with ExitStack() as stack, written(row.output, guard) as target:
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="sonic-")))
+        scratch = stack.enter_context(scratch_folder())
         silent = stack.enter_context(artifacts.fetched_whole(video.file))
         finish = _heard(row, finish_of(stack.enter_context(fetched(request.audio))), scratch)
         with blaming("audio"):
