@@ -179,6 +179,17 @@ def test_a_frozen_mouth_does_not_follow_the_speech(
     assert num_sentences == 1 or "the mouth does not follow the speech" in verdict.reason
 
 
+@pytest.mark.parametrize("person", [9, 18])
+def test_a_frozen_mouth_that_agrees_by_chance_is_looked_at(person: int, tmp_path: Path) -> None:
+    frames, samples = film(person, first_sentence=person)
+    mouth = slice(76, 109), slice(38, 90)
+    frames[:, *mouth] = frames[0][mouth]
+    verdict = judge(
+        analyse_video(write_video(tmp_path / "film.mp4", frames, samples), portrait_of(person))
+    )
+    assert verdict == Verdict(LOOK, "the mouth hardly moves while somebody speaks")
+
+
 def test_another_person_is_not_the_one_of_the_portrait(take: Take) -> None:
     verdict = take.verdict(portrait=portrait_of(OTHER))
     assert verdict.kind == FAILED
