@@ -135,7 +135,7 @@ def test_missing_column(sonic: Sonic, preset: str, tmp_path: Path) -> None:
 
 
 def test_every_shipped_preset_is_right() -> None:
-    assert preset_names() == ["lite", "sketch", "sketch-fast", "sonic", "sonic-fast"]
+    assert preset_names() == ["lite", "lite-hd", "sketch", "sketch-fast", "sonic", "sonic-fast"]
     for name in preset_names():
         assert load_preset(name).models.weights
 
