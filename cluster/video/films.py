@@ -4,9 +4,10 @@ Every take is a video of its own for the sampler: no window, halo or interpolati
 Only addresses and numbers come back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 
 from cluster.pool.base import Pool
 from cluster.storage import artifacts
@@ -16,10 +17,11 @@ from cluster.video.progress import OnProgress, Progress
 from cluster.video.render import cancelling, denoise_video, in_turn
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
+from sonic_ops.core.errors import NoFaceError
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import Segment, cut_segments, num_frames_of
 from sonic_ops.film.takes import Take, plan_takes
-from sonic_ops.film.tracking import FilmTrack
+from sonic_ops.film.track import REASONS, TOO_SHORT, FilmTrack
 from sonic_ops.media.film_encoding import FilmForm
 from sonic_ops.sampling.decoding import frames_read
 
@@ -53,9 +55,15 @@ def track_film(pool: Pool, request: VideoRequest, job: TrackJob) -> FilmTrack:
 def plan_film(
     pool: Pool, request: VideoRequest, film: Film, track: FilmTrack, settings: PortraitConfig
 ) -> FilmPlan:
-    """Write the takes of a film, each with its portrait."""
+    """Write the takes of a film, each with its portrait. Raises NoFaceError if there is none."""
     silences_s = _silences(pool, request, track.duration_s)
     takes = plan_takes(track, settings.expand, track.duration_s, silences_s)
+    if not takes:
+        raise NoFaceError(
+            f"No face of the film can be dubbed: {REASONS[TOO_SHORT]} at a time",
+            remedy="Give a film that shows a face from the front for longer.",
+            field="video",
+        )
     requests, jobs = [], []
     for take in takes:
         work = f"{request.work}/takes/{take.index:04}"
@@ -72,6 +80,15 @@ def plan_film(
         for _ in in_turn(pool, submitted):
             pass
     return FilmPlan(film, track, tuple(takes), tuple(requests), len(track.ticks_N))
+
+
+def take_files(work: str) -> Iterator[str]:
+    """Yield the files of the takes that were planned in a work folder."""
+    for index in count():
+        file = f"{work}/takes/{index:04}/take{_TENSORS}"
+        if not artifacts.existing([file]):
+            return
+        yield file
 
 
 def _silences(pool: Pool, request: VideoRequest, film_s: float) -> list[tuple[float, float]]:

@@ -1,5 +1,6 @@
 """`sonic plan`: what a manifest will take, before anything of it is rendered."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 
@@ -75,6 +76,8 @@ def plan(
     elif checked.num_planned:
         terminal.console.print(_table(ledger, estimator, price, checked.num_planned))
         terminal.say(work_in_words(row.plan for row in ledger.planned()))
+        for line in islice(_films(ledger), SHOWN):
+            terminal.say(line)
         for line in _total_lines(checked.estimate, estimator, num_workers, price):
             terminal.say(line)
     else:
@@ -106,6 +109,17 @@ def _table(ledger: Ledger, estimator: Estimator, price: float | None, num_rows: 
     if num_rows > SHOWN:
         table.add_row(f"and {num_rows - SHOWN:,} more")
     return table
+
+
+def _films(ledger: Ledger) -> Iterator[str]:
+    """Say of each film that is dubbed how many frames and shots it has, as far as was looked."""
+    for row in ledger.planned():
+        if (film := row.film) is not None:
+            shots = "shot" if film.num_shots == 1 else "shots"
+            yield (
+                f"{row.row.id}: a film of {film.num_frames:,} frames, with a face in about "
+                f"{film.faces:.0%} of them, and {film.num_shots} {shots} or more"
+            )
 
 
 def _total_lines(
@@ -157,7 +171,7 @@ def _rows_in_flight(estimator: Estimator, num_workers: int) -> int:
 def _row_facts(row: PlannedRow, estimate: RowEstimate, price: float | None) -> dict[str, object]:
     facts = {"id": row.row.id, "output": row.row.output} | asdict(row.plan)
     facts |= {"num_unet_calls": row.plan.num_unet_calls, "worker_s": estimate.worker_s}
-    facts |= asdict(estimate)
+    facts |= asdict(estimate) | ({} if row.film is None else {"film": asdict(row.film)})
     return facts | ({} if price is None else {"price": price * estimate.worker_s / HOUR_S})
 
 

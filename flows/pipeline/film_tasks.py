@@ -1,17 +1,22 @@
 """The tasks of a row that dubs a film. As in `tasks.py`, paths and numbers travel between them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from cluster.storage import artifacts
 from cluster.video import films
 from cluster.video.film_requests import Film, TrackJob
 from cluster.video.films import FilmPlan
+from flows import addresses
 from flows.pipeline.runs import RowRun
 from flows.pipeline.sounds import soundtrack_of
 from flows.pipeline.tasks import (
+    SOUND,
     Audio,
     AudioContext,
     Stitched,
@@ -22,13 +27,22 @@ from flows.pipeline.tasks import (
 )
 from flows.rows.rows import blaming
 from flows.state.outcome import Rendered
+from sonic_ops.audio.resampling import decode_audio
+from sonic_ops.core.errors import InputError
 from sonic_ops.core.formats import format_of
+from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.core.timeline import Segment
 from sonic_ops.film.footage import Footage
+from sonic_ops.film.takes import Take
+from sonic_ops.film.track import FilmTrack
 from sonic_ops.media import film_encoding
 from sonic_ops.media.content import Expected
 from sonic_ops.media.finishing import FilmFinish, Finish
 from sonic_ops.provenance.c2pa import signer_of
+from sonic_ops.quality.dubs import Dub, shots_of, summary
+
+FILM: Final = "film.mp4"
+TRACK: Final = "track.safetensors"
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ def prepare_film(row: RowRun) -> Film:
     assert timing is not None
     assert cells.video is not None
     with blaming("video"):
-        address = artifacts.write_video(row.path("film.mp4"), partial(copy_file, cells.video))
+        address = artifacts.write_video(row.path(FILM), partial(copy_file, cells.video))
     stop_s = None if timing.stop_s is None else Fraction(timing.stop_s)
     footage = Footage(Fraction(timing.film_s), stop_s, row.config.film.length)
     return Film(address, footage)
@@ -57,7 +71,7 @@ def prepare_film(row: RowRun) -> Film:
 def track_film(row: RowRun, audio: Audio, film: Film) -> FilmPlan:
     """Find the shots of the film, follow a face in each, and plan what is made of it."""
     cells, request = row.row, audio.request
-    job = TrackJob(film, row.path("track.safetensors"), cells.face_box, cells.face)
+    job = TrackJob(film, row.path(TRACK), cells.face_box, cells.face)
     with blaming("video"):
         track = films.track_film(row.pool, request, job)
         return films.plan_film(row.pool, request, film, track, row.config.portrait)
@@ -100,7 +114,34 @@ def mux_film(row: RowRun, audio: Audio, plan: FilmPlan, video: Stitched) -> Rend
     with artifacts.all_fetched([plan.film.address]) as (film,):
         can_be_named = str(row.row.video).lower().endswith((".mp4", ".mov", ".m4v"))
         source = film if can_be_named else None
-        return publish(row, video, partial(_finish, row, audio, plan, source))
+        done = publish(row, video, partial(_finish, row, audio, plan, source))
+    said = (summary(shots_of(plan.track, plan.takes)), *_damage(row, plan))
+    return replace(done, video=replace(done.video, notes=(*done.video.notes, *said)))
+
+
+def _damage(row: RowRun, plan: FilmPlan) -> Iterator[str]:
+    """Say how many pictures of a film could not be decoded, if it is shown once and whole."""
+    timing, num_found = row.planned.film, len(plan.track.ticks_N)
+    assert timing is not None
+    if timing.stop_s is None and num_found < timing.num_frames:
+        lost = f"{timing.num_frames - num_found} of {timing.num_frames} pictures of the film"
+        yield f"{lost} cannot be decoded: those before them stand"
+
+
+@contextmanager
+def opened_dub(work: str) -> Iterator[Dub]:
+    """Give what the shots of a finished film are measured by, from the work folder of its row."""
+    track = FilmTrack.from_tensors(artifacts.read_tensors(addresses.join(work, TRACK)))
+    takes = [Take.from_tensors(artifacts.read_tensors(file)) for file in films.take_files(work)]
+    both = [addresses.join(work, name) for name in (SOUND, FILM)]
+    with artifacts.all_fetched(both) as (new, film), scratch_folder() as folder:
+        old = folder / "old.wav"
+        try:
+            decode_audio(str(film), old)
+        except InputError:  # a film may have no sound
+            yield Dub(track, takes, new)
+        else:
+            yield Dub(track, takes, new, old)
 
 
 def _finish(row: RowRun, audio: Audio, plan: FilmPlan, source: Path | None, wav: Path) -> Finish:

@@ -17,6 +17,7 @@ from flows.pipeline.copying import copied
 from flows.pipeline.film_tasks import (
     denoise_film,
     mux_film,
+    opened_dub,
     paste_film,
     prepare_film,
     stitch_film,
@@ -181,7 +182,8 @@ def _settled(run: Run, planned: PlannedRow, outcome: object, spent: Spent) -> Ro
     elif isinstance(outcome, Rendered):
         from flows.report.judging import judged  # late: it loads what measures videos
 
-        result = judged(replace(done(planned, outcome, spent), **_made_with(run, planned)))
+        dub = None if planned.film is None else opened_dub(planned.work)
+        result = judged(replace(done(planned, outcome, spent), **_made_with(run, planned)), dub)
         result = settle(planned, result, spent, run.leases, keep_work=run.config.keep_work)
     else:
         assert isinstance(outcome, BaseException)

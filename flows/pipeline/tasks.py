@@ -44,6 +44,8 @@ from sonic_ops.provenance.c2pa import signer_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
+SOUND = "sound.wav"
+"""What moves the mouth, in the work folder of a row."""
 PLAIN_PORTRAIT = 0.02
 """The deviation of a portrait, of values from -1 to 1, that shows nothing."""
 
@@ -128,7 +130,7 @@ def decode_audio(row: RowRun) -> Audio:
 
     The first task of a row: the work folder says from now on whose it is.
     """
-    target, voice = row.path("sound.wav"), row.row.voice
+    target, voice = row.path(SOUND), row.row.voice
     row.advance("sound")
     write_owner(row.planned.work, row.output, row.planned.fingerprint)
     with blaming("audio" if voice is None else "voice"):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
+
+import numpy as np
 
 from flows.rows.config import RenderConfig
 from flows.rows.planned import FilmTiming
@@ -15,7 +18,8 @@ from sonic_ops.core.errors import (
 from sonic_ops.core.files import open_address
 from sonic_ops.core.formats import format_of
 from sonic_ops.film.footage import FilmFacts, film_facts
-from sonic_ops.film.lengths import lengths_of
+from sonic_ops.film.lengths import lengths_of, moment
+from sonic_ops.film.shots import CutDetector
 from sonic_ops.picture.faces import find_faces
 from sonic_ops.picture.video_frames import pictures_at
 
@@ -44,18 +48,24 @@ def inspect_dub(row: Row, config: RenderConfig, sound_s: float) -> DubFacts:
     with open_address(row.video) as file:
         facts = film_facts(file)
     _check_colours(facts)
-    film_s = facts.film_s if row.end is None else min(facts.film_s, Fraction(row.end))
+    film_s = facts.film_s if row.end is None else min(facts.film_s, moment(row.end))
     shown = lengths_of(config.film.length, film_s, sound_s)
     stop_s = shown.stop_s
     if stop_s is None and film_s < facts.film_s:
         stop_s = film_s
+    seen = _look(row, float(film_s))
     timing = FilmTiming(
-        str(facts.film_s), None if stop_s is None else str(stop_s), shown.sound_end_s
+        str(facts.film_s),
+        None if stop_s is None else str(stop_s),
+        shown.sound_end_s,
+        facts.num_frames,
+        seen.faces,
+        seen.num_shots,
     )
     notes = [shown.note] if shown.note else []
     if facts.is_interlaced:
         notes.append("the film is interlaced: both fields are edited as one picture")
-    notes.extend(_look(row, float(film_s)))
+    notes.extend(seen.notes)
     side = config.portrait.resolution
     return DubFacts(facts.size, (side, side), timing, tuple(notes))
 
@@ -78,17 +88,27 @@ def _check_colours(facts: FilmFacts) -> None:
         )
 
 
-def _look(row: Row, film_s: float) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The share of some moments with a face, the shots they are of at least, and notes."""
+
+    faces: float
+    num_shots: int
+    notes: tuple[str, ...]
+
+
+def _look(row: Row, film_s: float) -> _Seen:
     """Look for faces at some moments. Raises NoFaceError if a short film shows none."""
     assert row.video is not None
     num = max(min(MOMENTS, int(film_s * 4)), 1)
     moments = [Fraction((n + 0.5) * film_s / num).limit_denominator(1000) for n in range(num)]
     runs = [moments] if film_s <= IN_TURN_S else [[moment] for moment in moments]
-    counts = []
+    counts, num_shots, cuts = [], 0, CutDetector()
     with open_address(row.video) as file:
         try:
-            for run in runs:
-                counts += [len(find_faces(picture)) for picture in pictures_at(file, run)]
+            for picture in chain.from_iterable(pictures_at(file, run) for run in runs):
+                counts.append(len(find_faces(picture)))
+                num_shots += cuts.is_cut(np.asarray(picture.convert("RGB")))
         except ImageUnreadableError as error:
             raise VideoUnreadableError(
                 error.message, remedy="Export the film once more.", field="video"
@@ -108,4 +128,4 @@ def _look(row: Row, film_s: float) -> list[str]:
         )
     if max(counts) > 1 and row.face is None and row.face_box is None:
         notes.append(f"{max(counts)} faces in the film: the largest of each shot is dubbed")
-    return notes
+    return _Seen(seen / len(counts), num_shots, tuple(notes))

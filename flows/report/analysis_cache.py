@@ -22,6 +22,7 @@ from sonic_ops.core.formats import format_of
 from sonic_ops.picture.portrait import load_portrait
 from sonic_ops.quality.analysis import Curves, VideoAnalysis, analyse_video
 from sonic_ops.quality.defects import Defects
+from sonic_ops.quality.dubs import Shot
 from sonic_ops.quality.measures import Measures, Part
 from sonic_ops.quality.seams import KeyChange
 from sonic_ops.quality.syncing import with_syncnet
@@ -150,7 +151,13 @@ def _analysis_from(content: Mapping[str, Any]) -> VideoAnalysis:
         ),
         "defects": Defects(**content["defects"]),
         "parts": tuple(parts),
+        "shots": tuple(_shot_from(shot) for shot in content.get("shots", ())),
         "curves": Curves(**curves),
     }
     pictures = {name: base64.b64decode(content[name]) for name in _PICTURES}
     return VideoAnalysis(**{**content, **known, **pictures})
+
+
+def _shot_from(shot: Mapping[str, Any]) -> Shot:
+    kept = ((reason, seconds) for reason, seconds in shot["kept"])
+    return Shot(**{**shot, "kept": tuple(kept)})

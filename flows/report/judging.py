@@ -1,6 +1,6 @@
 """Give every finished video a verdict, by what is measured of it."""
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
 from flows import addresses
@@ -8,20 +8,24 @@ from flows.report.analysis_cache import analyse, can_be_analysed, store_analysis
 from flows.state.results import FINISHED, RowResult
 from sonic_ops.core.constants import FAILED, LOOK
 from sonic_ops.core.errors import RenderError, SonicError
-from sonic_ops.core.files import reason_of
+from sonic_ops.core.files import fetched, reason_of
 from sonic_ops.quality.analysis import VideoAnalysis
+from sonic_ops.quality.dubs import Dub, measure_shots
 from sonic_ops.quality.verdict import Verdict, judge
 
 
-def judged(result: RowResult) -> RowResult:
+def judged(result: RowResult, dub: AbstractContextManager[Dub] | None = None) -> RowResult:
     """Measure the video of a finished row and add the verdict; the report reuses what is measured.
 
-    A video that cannot be measured stays rendered: a person has to look at it.
+    A `dub` is measured by its shots, while its work is there. A video that cannot be measured
+    stays rendered: a person has to look at it.
     """
     analysis, problem = None, ""
     if can_be_analysed(result):
         try:
             analysis = analyse(result)
+            if dub is not None:
+                analysis = _with_shots(result, analysis, dub)
             with suppress(OSError, RenderError):  # the report measures the video again
                 store_analysis(result, analysis)
         except Exception as error:  # whatever a decoder or a store says: the video is there
@@ -30,6 +34,14 @@ def judged(result: RowResult) -> RowResult:
     if verdict is None:
         return result
     return replace(result, verdict=verdict.kind, reason=verdict.reason)
+
+
+def _with_shots(
+    result: RowResult, analysis: VideoAnalysis, dub: AbstractContextManager[Dub]
+) -> VideoAnalysis:
+    assert result.output is not None
+    with fetched(result.output) as video, dub as known:
+        return replace(analysis, shots=tuple(measure_shots(video, known)))
 
 
 def verdict_of(

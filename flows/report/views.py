@@ -19,6 +19,7 @@ from flows.state.results import RowResult
 from sonic_ops.core.constants import VERDICTS
 from sonic_ops.quality.analysis import VideoAnalysis
 from sonic_ops.quality.catalogue import ENTRIES, Entry
+from sonic_ops.quality.dubs import Shot
 from sonic_ops.quality.measures import Measures, Part
 from sonic_ops.quality.verdict import Verdict
 
@@ -82,6 +83,8 @@ class RowView:
     entries: tuple[Entry, ...] = ()
     """The figures that are shown."""
     parts: tuple[tuple[str, ...], ...] = ()
+    shots: tuple[tuple[str, ...], ...] = ()
+    """Of a dubbed film: when, seconds dubbed and not and why, mouth against both voices."""
     stages: tuple[StageBar, ...] = ()
     timeline: Timeline | None = None
 
@@ -138,6 +141,7 @@ def view_of(
         parts=()
         if analysis is None or len(analysis.parts) < 2
         else _parts(analysis.parts, entries),
+        shots=() if analysis is None else _shots(analysis.shots),
         stages=tuple(stages),
         timeline=timeline,
     )
@@ -274,4 +278,20 @@ def _parts(parts: Sequence[Part], entries: Sequence[Entry]) -> tuple[tuple[str, 
             *(shown(getattr(part.measures, e.name), e.digits) for e in entries),
         )
         for part in parts
+    )
+
+
+def _shots(shots: Sequence[Shot]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            f"{shot.start_s:.1f} to {shot.stop_s:.1f} s",
+            f"{shot.dubbed_s:.1f}",
+            f"{shot.kept_s:.1f}",
+            ", ".join(f"{reason} {seconds:.1f} s" for reason, seconds in shot.kept) or "-",
+            shown(shot.sync, 2),
+            shown(shot.lag_ms, 0),
+            shown(shot.old, 2),
+            shown(shot.leak, 2),
+        )
+        for shot in shots
     )

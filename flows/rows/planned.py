@@ -11,12 +11,17 @@ from sonic_ops.core.constants import SAMPLE_RATE_HZ
 class FilmTiming:
     """How long a film is, and where film and sound end, in seconds; times of films are fractions.
 
-    None: at their own end.
+    None: at their own end. `num_frames` are those of the whole file; `faces` is the share of the
+    moments that were looked at in which there is a face, `num_shots` how many shots they are of at
+    least.
     """
 
     film_s: str
     stop_s: str | None = None
     sound_end_s: float | None = None
+    num_frames: int = 0
+    faces: float = 1.0
+    num_shots: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,8 @@ class TokenTrack:
             tokens = self._tokens(chunk.index)
             if out is None:
                 out = tokens.new_zeros(stop - start, *tokens.shape[1:])
+            if not span:  # all that is asked for is outside: its form alone is of use
+                continue
             share = torch.tensor([chunk.share(token) for token in span])[:, None, None]
             part = tokens[span.start - chunk.first_token : span.stop - chunk.first_token]
             out[span.start - start : span.stop - start] += share * part

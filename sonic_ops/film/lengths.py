@@ -15,6 +15,14 @@ _LONGER: Final = {
 }
 
 
+_TICK: Final = 1_000_000
+
+
+def moment(time_s: float) -> Fraction:
+    """Return seconds without the error of a float: 0.8 is not after frame 20 of 25 a second."""
+    return Fraction(time_s).limit_denominator(_TICK)
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """When film and sound end, in seconds; None: at their own end."""
@@ -26,7 +34,8 @@ class Shown:
 
 def lengths_of(policy: LengthPolicy, film_s: Fraction, sound_s: float) -> Shown:
     """Decide what is shown. Raises LengthsDifferError if the policy allows nothing."""
-    longer_s = Fraction(sound_s) - film_s
+    sounds_s = moment(sound_s)
+    longer_s = sounds_s - film_s
     if abs(longer_s) <= SAME_S:
         return Shown()
     said = f"the film has {float(film_s):.2f} s and the sound {sound_s:.2f} s"
@@ -35,9 +44,9 @@ def lengths_of(policy: LengthPolicy, film_s: Fraction, sound_s: float) -> Shown:
     if policy == "pad":
         return Shown(note=f"{said}: silence follows the sound")
     if longer_s < 0:
-        return Shown(stop_s=Fraction(sound_s), note=f"{said}: the rest of the film is left out")
+        return Shown(stop_s=sounds_s, note=f"{said}: the rest of the film is left out")
     if policy == "cut":
         end_s = float(film_s)
         return Shown(sound_end_s=end_s, note=f"{said}: the rest of the sound is left out")
     how = {"hold": "its last picture stands", "loop": "it begins anew", "bounce": "it turns round"}
-    return Shown(stop_s=Fraction(sound_s), note=f"{said}: {how[policy]}")
+    return Shown(stop_s=sounds_s, note=f"{said}: {how[policy]}")

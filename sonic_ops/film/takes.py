@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sonic_ops.core.constants import MODEL_FPS
-from sonic_ops.film.tracking import EDITED, TOO_SHORT, FilmTrack
+from sonic_ops.film.track import EDITED, SILENT, TOO_SHORT, FilmTrack
 from sonic_ops.picture.faces import Box
 
 CAMERA_HZ: Final = 1.0
@@ -145,10 +145,11 @@ def plan_takes(
 
 
 def untouched(track: FilmTrack, takes: list[Take]) -> NDArray[np.int64]:
-    """Return why each frame stays as it is; EDITED for those of takes."""
+    """Return why each frame stays as it is; EDITED for those that something is pasted into."""
     reasons_N = np.where(track.takes_N >= 0, TOO_SHORT, track.reasons_N)
     for take in takes:
-        reasons_N[take.start : take.stop] = EDITED
+        is_kept_N = take.weights_N == 0
+        reasons_N[take.start : take.stop] = np.where(is_kept_N, SILENT, EDITED)
     return reasons_N
 
 

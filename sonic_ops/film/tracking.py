@@ -5,20 +5,29 @@ frame in which it was found; where the face is in another frame is a similarity 
 Shape letters: N frames of the film, K takes, P points, H, W rows and columns.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
 from typing import Any, Final
 
+import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from sonic_ops.core.errors import NoFaceError
 from sonic_ops.film.shots import CutDetector
+from sonic_ops.film.track import (
+    EDITED,
+    LOST,
+    MIN_FACE,
+    NO_FACE,
+    PROFILE,
+    REASONS,
+    TOO_SMALL,
+    FilmTrack,
+)
 from sonic_ops.picture.faces import Box, find_faces
 from sonic_ops.picture.following import PointTracker
 from sonic_ops.picture.landmarks import read_landmarks
@@ -26,8 +35,6 @@ from sonic_ops.picture.video_frames import FilmFrame
 
 LOOKED_SIDE: Final = 1280
 """Pixels of the long side in which a film is looked at."""
-MIN_FACE: Final = (50, 80)
-"""Width and height of a face in pixels; smaller ones stay as they are."""
 BRIDGED_S: Final = 0.4
 _CHECKED_S: Final = 0.4
 _SURE: Final = 0.35
@@ -38,96 +45,12 @@ _MAX_TURN: Final = 0.28
 """How far the tip of the nose may be beside the middle of the eyes, in distances of the eyes."""
 _EYES: Final = (33, 133, 362, 263)
 _NEAR: Final = 0.5
-
-EDITED, NO_FACE, TOO_SMALL, LOST, PROFILE, TOO_SHORT = range(6)
-REASONS: Final = {
-    NO_FACE: "no face is seen",
-    TOO_SMALL: f"the face is smaller than {MIN_FACE[0]} x {MIN_FACE[1]} pixels",
-    LOST: "the face is covered, or moves too fast to be followed",
-    PROFILE: "the face is in profile",
-    TOO_SHORT: "the face is seen for less than half a second",
-}
-"""Why frames of a film stay as they are."""
+_SAME_LIGHT: Final = 0.1
+_MOST_POINTS: Final = 512
+"""Landmarks of so many frames of a take are kept, however long it is."""
 
 Floats = NDArray[np.float64]
 Choose = Callable[[Sequence[Box]], Box]
-
-
-@dataclass(frozen=True, slots=True)
-class FilmTrack:
-    """Every frame of a film: when, in which shot and take, and where the face is.
-
-    Time n is `ticks_N[n] / tick_hz` seconds. `reasons_N` is EDITED where there is a take.
-    `points_KP2` are the landmarks of each take in its anchor, the median of all its frames.
-    """
-
-    ticks_N: NDArray[np.int64]
-    tick_hz: int
-    shots_N: NDArray[np.int64]
-    takes_N: NDArray[np.int64]  # -1 without one
-    reasons_N: NDArray[np.int64]
-    moved_N23: Floats  # from the anchor of the take, in pixels of the film as it is shown
-    openings_N: Floats  # of the mouth, in heights of the face; NaN without a face
-    sharpness_N: Floats
-    boxes_K4: Floats
-    points_KP2: Floats
-    size: tuple[int, int]
-    end_tick: int
-    num_faces: int = 1  # the most that were seen at once
-    pixel_shape: Fraction | None = None
-    display_matrix: tuple[int, ...] | None = None
-
-    def time_s(self, frame: int) -> Fraction:
-        """When a frame is shown."""
-        return Fraction(int(self.ticks_N[frame]), self.tick_hz)
-
-    @property
-    def times_s(self) -> Floats:
-        """When frames are shown, as numbers."""
-        return self.ticks_N / self.tick_hz
-
-    @property
-    def duration_s(self) -> float:
-        """How long the film is, its last frame included."""
-        return self.end_tick / self.tick_hz
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the track as tensors for a file."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        found = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
-        # A file may hold no NaN.
-        found["openings_N"] = torch.from_numpy(np.nan_to_num(self.openings_N, nan=-1.0))
-        numbers = [self.tick_hz, *self.size, self.end_tick, self.num_faces]
-        ratio = self.pixel_shape or Fraction(0)
-        form = [ratio.numerator, ratio.denominator, *(self.display_matrix or ())]
-        return found | {
-            "numbers": torch.tensor(numbers, dtype=torch.int64),
-            "form": torch.tensor(form, dtype=torch.int64),
-        }
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "FilmTrack":
-        """Restore the track from tensors."""
-        tick_hz, width, height, end_tick, num_faces = tensors["numbers"].tolist()
-        arrays: dict[str, Any] = {name: tensors[name].numpy() for name in _ARRAYS}
-        openings = arrays["openings_N"]
-        arrays["openings_N"] = np.where(openings < 0, np.nan, openings)
-        up, down, *matrix = tensors["form"].tolist()
-        return cls(
-            tick_hz=tick_hz,
-            size=(width, height),
-            end_tick=end_tick,
-            num_faces=num_faces,
-            pixel_shape=Fraction(up, down) if up else None,
-            display_matrix=tuple(matrix) or None,
-            **arrays,
-        )
-
-
-_ARRAYS = (
-    "ticks_N", "shots_N", "takes_N", "reasons_N", "moved_N23", "openings_N", "sharpness_N",
-    "boxes_K4", "points_KP2",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -149,10 +72,28 @@ class _Take:
     def __init__(self, number: int, picture_HW3: NDArray[np.uint8], box: Box) -> None:
         self.number, self.box = number, box
         self.tracker = PointTracker(picture_HW3, box)
+        self.seen_at, self._light = box, _light(picture_HW3, box)
         self.points: list[Floats] = []
         self.lost: list[_Seen] = []
+        self._num_points, self._step = 0, 1
         self.checked_s = Fraction(-1)
         self.is_doubted = False
+
+    def lit(self, picture_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a picture in the light of the anchor: points are not followed through a fade."""
+        gain = self._light / max(_light(picture_HW3, self.seen_at), 1.0)
+        if abs(gain - 1) <= _SAME_LIGHT:
+            return picture_HW3
+        return np.asarray(cv2.convertScaleAbs(picture_HW3, alpha=gain))
+
+    def add_points(self, points_P2: Floats) -> None:
+        """Keep the landmarks of a frame; of a long take, those of every second, fourth... frame."""
+        if self._num_points % self._step == 0:
+            self.points.append(points_P2)
+            if len(self.points) > _MOST_POINTS:
+                del self.points[1::2]
+                self._step *= 2
+        self._num_points += 1
 
 
 class FilmTracker:
@@ -225,8 +166,8 @@ class FilmTracker:
         self._takes.append(self._take)
 
     def _follow(self, take: _Take, picture_HW3: NDArray[np.uint8], seen: _Seen) -> None:
-        found = take.tracker.follow(picture_HW3)
-        box = _moved_box(take.box, found.moved)
+        found = take.tracker.follow(take.lit(picture_HW3))
+        box = moved_box(take.box, found.moved)
         marks = read_landmarks(picture_HW3, box)
         is_there = found.share >= _SURE and self._is_face(take, picture_HW3, box, marks.score, seen)
         turn = _turn(marks.points)
@@ -240,7 +181,8 @@ class FilmTracker:
         _bridge(take, self._seen, seen)
         seen.take, seen.reason = take.number, EDITED
         back = np.linalg.inv(np.vstack([found.moved, [0, 0, 1]]))[:2]
-        take.points.append(np.float64(marks.points) @ back[:, :2].T + back[:, 2])
+        take.add_points(np.float64(marks.points) @ back[:, :2].T + back[:, 2])
+        take.seen_at = box
         seen.opening, seen.sharpness = marks.mouth_opening, _sharpness(picture_HW3, box)
 
     def _is_face(
@@ -314,11 +256,19 @@ def _in_film(moved: Any, scale: float) -> Floats:
     return matrix
 
 
-def _moved_box(box: Box, moved: Any) -> Box:
+def moved_box(box: Box, moved: Any) -> Box:
+    """Return where a box is after a similarity."""
     grown = float(np.hypot(*moved[:, 0]))
     middle = moved @ np.array([box.x + box.width / 2, box.y + box.height / 2, 1])
     width, height = grown * box.width, grown * box.height
     return Box(float(middle[0]) - width / 2, float(middle[1]) - height / 2, width, height)
+
+
+def _light(picture_HW3: NDArray[np.uint8], box: Box) -> float:
+    """Return the mean level in a box, as far as it is in the picture."""
+    left, top = max(int(box.x), 0), max(int(box.y), 0)
+    part = picture_HW3[top : int(box.y + box.height), left : int(box.x + box.width)]
+    return float(part.mean()) if part.size else 0.0
 
 
 def _corners(box: Box) -> tuple[float, float, float, float]:
@@ -342,8 +292,6 @@ def _turn(points: NDArray[np.float32]) -> float:
 
 def _sharpness(picture_HW3: NDArray[np.uint8], box: Box) -> float:
     """Return the variance of the Laplacian in a box."""
-    import cv2
-
     left, top = max(int(box.x), 0), max(int(box.y), 0)
     part = picture_HW3[top : int(box.y + box.height), left : int(box.x + box.width)]
     if min(part.shape[:2]) < 3:

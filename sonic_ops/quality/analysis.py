@@ -23,6 +23,7 @@ from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.media.inspection import probe_video
 from sonic_ops.quality.baselines import shuffled, still
 from sonic_ops.quality.defects import Defects, find_defects
+from sonic_ops.quality.dubs import Shot
 from sonic_ops.quality.frame_analysis import FrameAnalyser, Shown, Tracks, frames_of
 from sonic_ops.quality.measures import Measures, Part, length_error_ms, measure, measure_parts
 from sonic_ops.quality.seams import KeyChange, key_changes
@@ -74,6 +75,8 @@ class VideoAnalysis:
     thumb: bytes
     poster: bytes
     sheet: bytes
+    shots: tuple[Shot, ...] = ()
+    """Of a film that was dubbed."""
     syncnet: str = ""
     """The hash of the weights that SyncNet was asked with; empty if it was not asked."""
 

@@ -52,11 +52,15 @@ def analyse_speech(wav: Path, num_frames: int, fps: Fraction) -> Speech:
     samples = SampleFile(str(wav))
     prosody = analyse_prosody(samples, max(num_frames_of(num_samples_in(wav)), 1))
     middles_s = np.asarray((np.arange(num_frames) + 0.5) / float(fps), np.float64)
-    level_N = np.concatenate(
-        [_levels(samples, middles_s[n : n + _BLOCK]) for n in range(0, num_frames, _BLOCK)]
-    )
+    return Speech(voice_levels(samples, middles_s), _paused(prosody, middles_s), prosody)
+
+
+def voice_levels(samples: Samples, times_s: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return decibels of the voice at rising times, at most 40 below the loudest."""
+    blocks = range(0, len(times_s), _BLOCK)
+    level_N = np.concatenate([_levels(samples, times_s[n : n + _BLOCK]) for n in blocks])
     floor = float(np.percentile(level_N, _LOUD_PERCENTILE)) - _RANGE_DB
-    return Speech(np.maximum(level_N, floor), _paused(prosody, middles_s), prosody)
+    return np.asarray(np.maximum(level_N, floor), np.float32)
 
 
 def _levels(samples: Samples, middles_s: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sonic_ops.core.constants import FAILED, LOOK, READY, VERDICTS
+from sonic_ops.film.track import LOST, PROFILE, REASONS, TOO_SHORT, TOO_SMALL
 from sonic_ops.quality.analysis import VideoAnalysis
 
 MAX_LAG_MS: Final = 40.0
@@ -25,6 +26,11 @@ SOFT_PCT, BLURRED_PCT = 60.0, 40.0
 LIKE, UNLIKE = 0.88, 0.8
 MAX_SILENCE: Final = 0.5
 HELD_S, FROZEN_S = 0.2, 1.0
+MAX_LEAK: Final = 0.3
+"""Of the film's own voice in a dubbed mouth."""
+NOTED_S: Final = 0.5
+_UNWISHED: Final = frozenset(REASONS[reason] for reason in (TOO_SMALL, LOST, PROFILE, TOO_SHORT))
+"""Why frames stay as they are though there is a face, and something is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,10 @@ class Finding:
 
 def judge(analysis: VideoAnalysis) -> Verdict:
     """Compare the figures of a video with their bars; what is worst is said first."""
-    found = [finding for check in _CHECKS for finding in check(analysis)]
+    checks = _FILM_CHECKS if analysis.shots else _CHECKS
+    found = [finding for check in checks for finding in check(analysis)]
+    if not found and analysis.shots:
+        return Verdict(READY, "the mouth follows the new voice in every shot that was dubbed")
     if not found:
         return Verdict(READY, "sync, length, colours, sharpness and face are within their bars")
     found.sort(key=lambda finding: VERDICTS.index(finding.kind))
@@ -128,6 +137,30 @@ def _face(analysis: VideoAnalysis) -> Iterator[Finding]:
         yield Finding(kind, f"the face is unlike that of the portrait (likeness {like:.2f})")
 
 
+def _shots(analysis: VideoAnalysis) -> Iterator[Finding]:
+    """Look at every shot of a dubbed film: its mouth, and what was left as it is."""
+    for number, shot in enumerate(analysis.shots, 1):
+        where = f"in shot {number}, at {_clock(shot.start_s)}"
+        if shot.sync is not None and shot.sync < MIN_SYNC:
+            kind = FAILED if shot.sync < NO_SYNC else LOOK
+            said = f"the mouth hardly follows the new voice {where} (r = {shot.sync:.2f})"
+            yield Finding(kind, said)
+        elif shot.lag_ms is not None:
+            yield from (Finding(f.kind, f"{f.said} {where}") for f in _lag(shot.lag_ms))
+        if shot.leak is not None and shot.leak > MAX_LEAK:
+            said = f"the mouth follows the film's own voice too {where} (r = {shot.leak:.2f})"
+            yield Finding(LOOK, said)
+        for reason, seconds in shot.kept:
+            if reason in _UNWISHED and seconds >= NOTED_S:
+                yield Finding(LOOK, f"{seconds:.1f} s are not dubbed {where}: {reason}")
+
+
+def _sound(analysis: VideoAnalysis) -> Iterator[Finding]:
+    if analysis.length_error_ms is None:
+        yield Finding(LOOK, "it has no sound")
+
+
+_FILM_CHECKS: Final = (_sound, _shots)
 _CHECKS: Final[tuple[Callable[[VideoAnalysis], Iterator[Finding]], ...]] = (
     _file, _sync, _parts, _motion, _picture, _face,
 )  # fmt: skip

@@ -31,7 +31,8 @@ from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.film.camera import draw
 from sonic_ops.film.footage import Footage
 from sonic_ops.film.takes import Take, chained
-from sonic_ops.film.tracking import FilmTrack, track_film
+from sonic_ops.film.track import FilmTrack
+from sonic_ops.film.tracking import track_film
 from sonic_ops.media.film_encoding import stitch_film
 from sonic_ops.picture.video_frames import film_frames
 from tests import films

@@ -13,6 +13,7 @@ from tests.flows.conftest import REPOSITORY
 
 pytestmark = pytest.mark.flow
 
+TALKS, DUBS = ("de", "es", "fr"), ("film-de", "film-es")
 RECIPES = sorted((REPOSITORY / "examples").glob("*/**/*.csv"))
 
 
@@ -24,6 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ran(bench: Bench, folder: Path) -> Ran:
     rows = [row for recipe in RECIPES for row in shortened(recipe, folder)]
+    columns = dict.fromkeys(key for row in rows for key in row)
+    rows = [columns | row for row in rows]
     signer = write_signer(folder)
     files = {"key": str(signer.key), "certificate": str(signer.certificate)}
     preset = bench.preset("recipes", provenance={"label": "AI generated"} | files)
@@ -31,26 +34,31 @@ def ran(bench: Bench, folder: Path) -> Ran:
 
 
 def shortened(recipe: Path, folder: Path) -> list[dict[str, object]]:
-    """The rows of a recipe, each 0.24 s long, with its video in another folder."""
+    """The rows of a recipe, 0.24 s long or a film of 0.8 s, with their videos in another folder."""
     rows: list[dict[str, object]] = []
     with recipe.open(newline="") as file:
         for row in csv.DictReader(file):
             named = {
                 k: str(recipe.parent / row[k])
-                for k in ("portrait", "audio", "subtitles")
+                for k in ("portrait", "video", "audio", "background", "subtitles")
                 if row.get(k)
             }
             output = str(folder / Path(row["output"]).name)
-            rows.append(row | named | {"output": output, "end": "0.24"})
-    columns = {"language", "subtitles", "framing", "consent"}
-    return [dict.fromkeys(columns) | row for row in rows]
+            end = "0.8" if "video" in row else "0.24"
+            rows.append(row | named | {"output": output, "end": end})
+    return rows
 
 
 def test_every_row_of_every_recipe_is_rendered(ran: Ran) -> None:
-    assert {recipe.parent.name for recipe in RECIPES} == {"lecture", "dubbing", "inbox"}
+    assert {recipe.parent.name for recipe in RECIPES} == {
+        "lecture",
+        "dubbing",
+        "dubbing-film",
+        "inbox",
+    }
     assert ran.status == 0, ran.text
     assert {line["status"] for line in ran.results.values()} == {"done"}
-    assert set(ran.results) == {"slide-1", "slide-2", "de", "es", "fr", "monday"}
+    assert set(ran.results) == {"slide-1", "slide-2", *TALKS, *DUBS, "monday"}
 
 
 def test_a_slide_that_moves_goes_on_beside_the_face(ran: Ran, folder: Path) -> None:
@@ -68,6 +76,14 @@ def bars(video: Path) -> list[int]:
     """The width of the dark bar at the top of every output frame."""
     with av.open(str(video)) as container:
         return [int((f.to_ndarray()[6, :1280] < 160).sum()) for f in container.decode(video=0)]
+
+
+def test_a_film_is_dubbed_in_two_languages(ran: Ran, folder: Path) -> None:
+    for name, language in zip(DUBS, ("deu", "spa"), strict=True):
+        dub = probe_video(folder / f"{name}.mp4")
+        assert (dub.width, dub.height, dub.num_frames) == (640, 360, 20)
+        assert (dub.language, dub.num_subtitles) == (language, 1)
+        assert "dubbed" in ran.results[name]["notes"]
 
 
 def test_slides_stay_whole_and_languages_are_named(ran: Ran, folder: Path) -> None:

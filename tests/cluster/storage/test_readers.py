@@ -21,6 +21,8 @@ from tests.cluster.conftest import Prepare
 
 NUM_TOKENS = 430
 PIECE_TOKENS = 100
+OUTSIDE = ((442, 460), (-20, -10))
+"""What a film asks for that goes on after its sound."""
 
 
 def made(
@@ -53,7 +55,15 @@ def test_a_token_is_the_mean_of_its_pieces_whatever_is_read(
                 expected += share * own[token - chunk.first_token]
         assert torch.allclose(whole[token], expected, atol=1e-6)
     track = token_track(chunks, files, NUM_TOKENS)
-    for start, stop in ((-24, 30), (90, 130), (180, 181), (395, 456), (10, 40), (430, 440)):
+    for start, stop in (
+        (-24, 30),
+        (90, 130),
+        (180, 181),
+        (395, 456),
+        (10, 40),
+        (430, 440),
+        *OUTSIDE,
+    ):
         padded = torch.cat([torch.zeros(24, 2, 3), whole, torch.zeros(30, 2, 3)])
         assert torch.equal(track.read(start, stop), padded[start + 24 : stop + 24])
 

@@ -9,7 +9,8 @@ import pytest
 from sonic_ops.core.errors import NoFaceError
 from sonic_ops.film.choice import chooser
 from sonic_ops.film.takes import Take, plan_takes, untouched
-from sonic_ops.film.tracking import EDITED, NO_FACE, FilmTrack, track_film
+from sonic_ops.film.track import EDITED, NO_FACE, FilmTrack
+from sonic_ops.film.tracking import track_film
 from sonic_ops.picture.video_frames import film_frames
 from tests import films
 
