@@ -302,6 +302,9 @@ def test_500_rows_open_in_two_seconds_and_stay_fluid(many: str, open_page: OpenP
     assert opened_s < OPENS_S
     assert changed_s / len(COLUMNS) < CHANGES_S
     page.locator("#search").fill("")
+    box = page.get_by_role("button", name="row-001", exact=True).bounding_box()
+    assert box
+    assert box["height"] < 40, "an id is broken into lines of two letters"
     page.screenshot(path=SCREENS / "500-rows.png")
     before_s = processor_s(page)
     page.get_by_label("grid").check()
