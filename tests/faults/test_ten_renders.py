@@ -8,14 +8,16 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.conftest import Bench
-from tests.faults.test_helpers import statuses
+from tests.faults.test_helpers import free_port, statuses, wait_for_server
 from tests.faults.test_signals import digests, sonic
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 
@@ -27,11 +29,24 @@ LEASE_S = 60.0
 PATIENCE_S = 1800.0
 
 
+@pytest.fixture
+def prefect(tmp_path: Path) -> Iterator[str]:
+    """One server of Prefect for all commands: the machine has no room for ten."""
+    port, home = free_port(), str(tmp_path / "home")
+    app = ["--factory", "prefect.server.api.server:create_app", "--log-level", "error"]
+    start = [sys.executable, "-m", "uvicorn", *app, "--port", str(port)]
+    with subprocess.Popen(start, env=os.environ | {"PREFECT_HOME": home}) as server:
+        wait_for_server(f"http://127.0.0.1:{port}/api/health")
+        yield f"http://127.0.0.1:{port}/api"
+        server.kill()
+
+
 class Renders:
     """The commands, each begun again until it finds nothing to do."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, url: str) -> None:
         self._command, self._folder = command, folder
+        self._env = os.environ | {"PREFECT_API_URL": url}
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self.num_runs = 0
         for number in range(NUM_COMMANDS):
@@ -41,7 +56,7 @@ class Renders:
         self.num_runs += 1
         with (self._folder / f"{number}-{self.num_runs}.log").open("wb") as log:
             self._running[number] = subprocess.Popen(
-                self._command, stdout=log, stderr=log, cwd=REPOSITORY
+                self._command, stdout=log, stderr=log, cwd=REPOSITORY, env=self._env
             )
 
     def look(self) -> bool:
@@ -71,14 +86,14 @@ class Renders:
         return lines
 
 
-def test_every_row_is_rendered_once(bench: Bench, tmp_path: Path) -> None:
+def test_every_row_is_rendered_once(bench: Bench, tmp_path: Path, prefect: str) -> None:
     base: dict[str, object] = {"portrait": str(FACE), "audio": str(SPEECH), "end": 0.4}
     rows = [base | {"id": f"{n}", "seed": n, "output": f"{n}.mp4"} for n in range(NUM_ROWS)]
     manifest = bench.manifest(rows, tmp_path / "rows")
     preset = bench.preset("shared", lease_s=LEASE_S)
     (tmp_path / "logs").mkdir()
     command = sonic("render", manifest, "--preset", preset, "--json-lines", "--no-report")
-    renders, chance = Renders(command, tmp_path / "logs"), random.Random(20)
+    renders, chance = Renders(command, tmp_path / "logs", prefect), random.Random(20)
     kills_at = sorted(chance.sample(range(1, NUM_ROWS - 5), NUM_KILLS))  # finished rows
     until_s = time.monotonic() + PATIENCE_S
     while renders.look():
@@ -94,8 +109,6 @@ def test_every_row_is_rendered_once(bench: Bench, tmp_path: Path) -> None:
     assert set(rendered.values()) == {1}
     # One that was killed may have published a row before it could say so.
     assert len(rendered) >= NUM_ROWS - NUM_KILLS
-    assert len(digests(tmp_path / "rows")) == len(set(digests(tmp_path / "rows").values()))
-    assert statuses(tmp_path / "rows") == ["done"] * NUM_ROWS or set(
-        statuses(tmp_path / "rows")
-    ) <= {"done", "skipped"}
+    assert len(set(digests(tmp_path / "rows").values())) == NUM_ROWS
+    assert set(statuses(tmp_path / "rows")) <= {"done", "skipped"}
     print(f"{renders.num_runs} runs, {len(rendered)} rows rendered once, {len(ended)} ended")

@@ -15,7 +15,8 @@ import pytest
 from flows.rows import manifest
 from flows.rows.manifest import Line, open_manifest
 from flows.rows.rows import BadRow, Row, parse_row
-from sonic_ops.core.errors import ManifestError
+from sonic_ops.core.errors import ConfigError, ManifestError
+from sonic_ops.core.presets import read_preset
 from tests.security.measure import peak_mb
 
 GOOD = {"id": "good", "portrait": "a.png", "audio": "a.wav", "output": "a.mp4"}
@@ -48,6 +49,14 @@ def test_deeply_nested_json_is_one_bad_row(tmp_path: Path, column: str, depth: i
     nested = cells.replace('"HERE"', "[" * depth + "]" * depth)
     problem = problem_before_a_good_line(with_good(tmp_path / "m.jsonl", nested))
     assert len(problem) < 200
+
+
+@pytest.mark.parametrize("text", ["- " * 20_000, "[" * 20_000, "{a: " * 20_000, "? " * 20_000])
+def test_deeply_nested_yaml_is_one_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "preset.yaml"
+    path.write_text(f"{text}x")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_preset(path)
 
 
 def test_an_id_of_megabytes_is_one_bad_row_and_not_printed(tmp_path: Path) -> None:

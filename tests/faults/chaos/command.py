@@ -58,6 +58,10 @@ class Command:
         """Everything it has said in all its runs."""
         return self._log.read_text("utf-8", "replace")
 
+    def num_ended(self) -> int:
+        """Rows that have ended, as all its runs have said."""
+        return self.text().count('"row-ended"')
+
     def num_jobs_again(self) -> int:
         """Jobs that were run again because their workers were lost."""
         counted = _AGAIN.findall(self.text())

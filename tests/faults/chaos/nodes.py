@@ -16,7 +16,7 @@ DISK_BYTES = 64 << 20
 """The disk of temporary files of a node."""
 NOTICED_S = 3.0
 """How long a node is dead before it is started again."""
-START_S = 120.0
+START_S = 300.0
 _MARK = "SONIC_CHAOS_NODE"
 
 
@@ -124,27 +124,27 @@ class Cluster:
 
     def start(self) -> None:
         """Start all, and wait for them. Raises TimeoutError."""
-        for node in self.nodes:
-            node.end()
-        for node in self.nodes:
-            node.start()
-            until_s = time.monotonic() + START_S
-            while node.look() or not node.is_up():
-                if time.monotonic() > until_s:
-                    raise TimeoutError(f"node {node.number} of Ray did not start")
-                time.sleep(0.2)
+        until_s = time.monotonic() + START_S
+        while not all(node.is_up() for node in self.nodes):
+            if time.monotonic() > until_s:
+                raise TimeoutError("the nodes of Ray did not start")
+            self.look_after()
+            time.sleep(0.2)
+        self.num_restarts = 0
 
     def look_after(self) -> None:
         """Start again what has died."""
         head, *others = self.nodes
         if head.look():
             self.num_restarts += 1
-            self.start()
-            return
-        for node in others:
-            if node.look():
-                self.num_restarts += 1
-                node.start()
+            for node in others:
+                node.end()
+            head.start()
+        elif head.is_up():
+            for node in others:
+                if node.look():
+                    self.num_restarts += 1
+                    node.start()
 
     def workers(self) -> list[int]:
         """The processes of all workers."""
