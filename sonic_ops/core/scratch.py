@@ -6,6 +6,7 @@ ends. The next process that needs one removes those that nobody holds.
 
 import fcntl
 import os
+import platform
 import shutil
 import stat
 import tempfile
@@ -14,7 +15,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-_PREFIX, _UNLOCKED = "sonic-work-", ".sonic-new-"
+_UNLOCKED = ".sonic-new-"
+_PREFIX = f"sonic-work-{platform.node()}-"  # locks of some network disks are unknown elsewhere
 
 
 @contextmanager

@@ -37,22 +37,23 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_a_killed_process_left_is_removed_and_nothing_else(
     tmp_path: Path, temporary: Path
 ) -> None:
-    foreign = temporary / "sonic-work-of-somebody"
+    foreign = temporary / f"{scratch._PREFIX}of-somebody"
     foreign.mkdir(mode=0o755)
-    (temporary / "sonic-work-link").symlink_to(tmp_path, target_is_directory=True)
+    link = temporary / f"{scratch._PREFIX}link"
+    link.symlink_to(tmp_path, target_is_directory=True)
     command = [sys.executable, "-c", WRITE, str(tmp_path / "video")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"written\n"
         remove_abandoned()
-        (used,) = set(temporary.iterdir()) - {foreign, temporary / "sonic-work-link"}
+        (used,) = set(temporary.iterdir()) - {foreign, link}
         assert (used / "video").stat().st_size == 1000
         os.kill(process.pid, signal.SIGKILL)
     assert (used / "video").exists()
     with written(str(tmp_path / "other")) as path:
         assert not used.exists()
         path.touch()
-    assert {path.name for path in temporary.iterdir()} == {foreign.name, "sonic-work-link"}
+    assert set(temporary.iterdir()) == {foreign, link}
     assert (tmp_path / "other").exists()
 
 
