@@ -17,6 +17,7 @@ GRACE_S = 5.0
 def end_with_us(pid: int, grace_s: float = GRACE_S) -> subprocess.Popen[bytes]:
     """End the process `pid` when this one ends without having done so itself.
 
+    If it leads a process group, all of the group ends: what it has just started nobody else knows.
     `grace_s` is how long it may take to end on its own.
     """
     program = [sys.executable, "-I", "-S", __file__, str(pid), str(grace_s)]
@@ -33,11 +34,13 @@ def dismiss(watchdog: subprocess.Popen[bytes]) -> None:
 
 
 def _end(pid: int, grace_s: float) -> None:
-    with suppress(ProcessLookupError):
-        if grace_s:
+    if grace_s:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
             time.sleep(grace_s)
-        os.kill(pid, signal.SIGKILL)
+    for kill in (os.killpg, os.kill):
+        with suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

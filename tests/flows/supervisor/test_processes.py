@@ -33,6 +33,32 @@ def test_orphans_in_sessions_of_their_own_are_ended_too() -> None:
     assert not any(map(processes.is_running, map(int, pids.split())))
 
 
+KILLED = """
+import os, signal, subprocess, time
+from flows.supervisor.watchdog import end_with_us
+if not (program := os.fork()):
+    os.setsid()
+    print(subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL).pid, flush=True)
+    signal.pause()
+end_with_us(program, grace_s=0)
+time.sleep(1)
+os.kill(program, signal.SIGKILL)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_program_has_just_started_ends_too() -> None:
+    """The server that it waits for, for example, before it has a watchdog of its own."""
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, check=False
+    )
+    started = int(killed.stdout)
+    until_s = time.monotonic() + 30
+    while processes.is_running(started):
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+
+
 def test_a_child_is_found_by_its_command_line_until_it_ends() -> None:
     with subprocess.Popen(["sleep", "1000.25"]) as child:
         parent = os.getpid()
