@@ -1,10 +1,12 @@
 """Put what the model made into a frame of the film, in the frame's own samples.
 
 What is outside of the region keeps every bit. Colours are drawn to those of the film by a smooth
-difference that is measured in a ring around the region. Every frame is done by itself.
+difference that is measured in a ring around the region, and grain is that of the ring. Every frame
+is done by itself.
 Shape letters: H, W rows and columns, C the three planes of a frame.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
@@ -13,6 +15,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from sonic_ops.film.camera import draw
+from sonic_ops.film.grain import grain_like
 from sonic_ops.film.takes import Take, chained
 from sonic_ops.picture.compositing import colour_cast
 from sonic_ops.picture.video_frames import FilmFrame
@@ -20,6 +23,7 @@ from sonic_ops.picture.video_frames import FilmFrame
 _FEATHER: Final = 1 / 20  # of the square root of the region's area
 _RING: Final = 1 / 12
 _MAX_CAST: Final = 0.12  # of the range of a sample
+_SAME_LIGHT: Final = 1.25  # how much brighter or darker the film may be without a change of light
 _HD_HEIGHT: Final = 720
 _LUMA: Final = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}
 """Shares of red and blue in luma, by the number of the matrix in H.273: BT.709, BT.2020."""
@@ -35,8 +39,8 @@ def composite(film: FilmFrame, frame: int, take: Take, made_HW3: NDArray[np.uint
     """Return a frame of the film with what was made for it; `frame` is its number in the film."""
     weight = float(take.weights_N[frame - take.start])
     to_raw, raw = film.to_raw, film.raw
-    place = chained(to_raw, take.moved_N23[frame - take.start])
-    region_P2 = take.region_P2 @ place[:, :2].T + place[:, 2]
+    moved = chained(to_raw, take.moved_N23[frame - take.start])
+    region_P2 = take.region_P2 @ moved[:, :2].T + moved[:, 2]
     left, top, right, bottom = _window(region_P2, raw)
     if right - left < 4 or bottom - top < 4:
         return raw
@@ -45,9 +49,10 @@ def composite(film: FilmFrame, frame: int, take: Take, made_HW3: NDArray[np.uint
     way = chained(to_raw, take.made_to_film(frame))
     made_HWC = _laid(made_HW3, way, (left, top), size)
     planes, peak = planes_of(raw), _peak(raw)
-    made = _to_planes(made_HWC, raw, planes)
+    made = _lit(_to_planes(made_HWC, raw, planes), planes, (left, top), ring_HW, peak)
+    place = _Place((left, top), inside_HW, ring_HW, weight, frame)
     for index, made_hw in enumerate(made):
-        _blend(planes[index], made_hw, (left, top), inside_HW * weight, ring_HW, raw, peak, index)
+        _blend(planes[index], made_hw, place, raw, peak, index)
     return _with_planes(raw, planes)
 
 
@@ -165,30 +170,62 @@ def _smaller(values_HW: Floats, raw: VideoFrame) -> Floats:
     return np.asarray(cv2.resize(values_HW, size, interpolation=cv2.INTER_AREA))
 
 
+def _lit(
+    made: list[Floats], planes: Planes, corner: tuple[int, int], ring_HW: Floats, peak: int
+) -> list[Floats]:
+    """Make what was made as dark or bright as the film beside it, if it fades or a lamp goes on.
+
+    Smaller differences are a cast, which `_blend` takes away.
+    """
+    left, top = corner
+    height, width = made[0].shape
+    film_HW, is_beside = planes[0][top : top + height, left : left + width], ring_HW > 0
+    if not is_beside.any():
+        return made
+    black = 16 / 256 * (peak + 1)
+    film, own = (max(float(np.median(p[is_beside])) - black, 1.0) for p in (film_HW, made[0]))
+    ratio = film / own
+    if 1 / _SAME_LIGHT < ratio < _SAME_LIGHT:
+        return made
+    zeros = (black, (peak + 1) / 2, (peak + 1) / 2)
+    return [
+        np.asarray(zero + ratio * (plane - zero), np.float32)
+        for plane, zero in zip(made, zeros, strict=False)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a frame is changed, in samples of luma, how much, and the number of the frame."""
+
+    corner: tuple[int, int]
+    inside_HW: Floats
+    ring_HW: Floats
+    weight: float
+    frame: int
+
+
 def _blend(
-    plane: NDArray[Any],
-    made: Floats,
-    corner: tuple[int, int],
-    inside_HW: Floats,
-    ring_HW: Floats,
-    raw: VideoFrame,
-    peak: int,
-    index: int,
+    plane: NDArray[Any], made: Floats, place: _Place, raw: VideoFrame, peak: int, index: int
 ) -> None:
     """Blend what was made into a plane; samples outside of the region keep their bits."""
     across, down = _steps(raw, index)
-    left, top = corner[0] // across, corner[1] // down
+    left, top = place.corner[0] // across, place.corner[1] // down
     part = plane[top : top + made.shape[0], left : left + made.shape[1]]
     size = (part.shape[1], part.shape[0])
     inside, ring = (
         cv2.resize(weights, size, interpolation=cv2.INTER_AREA) if index else weights
-        for weights in (inside_HW, ring_HW)
+        for weights in (place.inside_HW, place.ring_HW)
     )
     if index:  # a sample of colour is used where all of its luma is inside
         ring = (ring > 0.99).astype(np.float32)
     made = made[: part.shape[0], : part.shape[1]]
-    difference = made - part.astype(np.float32)
+    film = part.astype(np.float32)
+    difference = made - film
     cast = colour_cast(difference[..., None], ring[..., None], _MAX_CAST * peak)
     difference -= cast.reshape(difference.shape)
+    if index == 0:  # colours have little grain, and codecs leave nothing of it
+        difference += grain_like(film, ring, made, inside, peak, place.frame)
+    inside = inside * place.weight
     blended = np.rint(part + inside * difference).clip(0, peak)
     part[...] = np.where(inside > 0, blended, part).astype(part.dtype)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sonic_ops.film.camera import made_mask, see
 from sonic_ops.film.choice import chooser
 from sonic_ops.film.compositing import composite, planes_of
+from sonic_ops.film.grain import noise_level
 from sonic_ops.film.takes import Take, chained, plan_takes
 from sonic_ops.film.tracking import track_film
 from sonic_ops.picture.video_frames import FilmFrame, film_frames
@@ -88,6 +90,44 @@ def test_the_mask_covers_the_mouth_and_not_the_eyes(seen: tuple[Take, FilmFrame]
 
     assert is_made(painter.mouth_centre(pose))
     assert not is_made(painter.eye_centre(pose))
+
+
+def grainy(scene: films.Scene, deviation: float) -> films.Scene:
+    rng = np.random.default_rng(3)
+    noisy = (p + rng.normal(0, deviation, p.shape[:2])[..., None] for p in scene.pictures)
+    made = tuple(np.rint(p).clip(0, 255).astype(np.uint8) for p in noisy)
+    return replace(scene, pictures=made)
+
+
+def test_what_is_made_has_the_grain_of_the_film(tmp_path: Path) -> None:
+    """A smooth mouth is put into a film with grain, and into one without."""
+    smooth = films.write_film(tmp_path / "smooth.mp4", films.talking(20))
+    take, plain = take_of(smooth)
+    made = np.asarray(see(take, FRAME, plain.shown()))
+    grain = films.write_film(tmp_path / "grain.mp4", grainy(films.talking(20), 5.0))
+    with grain.open("rb") as file:
+        film = list(film_frames(file))[FRAME]
+    both = (film.raw, composite(film, FRAME, take, made))
+    before, after = (planes_of(frame)[0].astype(np.float32) for frame in both)
+    deep = cv2.erode((~outside(take, film)).astype(np.uint8), np.ones((9, 9), np.uint8))
+    assert 0.75 < noise_level(after, deep) / noise_level(before, deep) < 1.25
+    again = planes_of(composite(film, FRAME, take, made))[0]
+    np.testing.assert_array_equal(again, after)
+    clean = planes_of(composite(plain, FRAME, take, made))[0].astype(np.float32)
+    assert noise_level(clean, deep) < 0.3 * noise_level(after, deep)
+
+
+def test_a_mouth_does_not_shine_in_a_fade(tmp_path: Path) -> None:
+    bright = films.write_film(tmp_path / "bright.mp4", films.talking(20))
+    take, film = take_of(bright)
+    made = np.asarray(see(take, FRAME, film.shown()))
+    dark = films.write_film(tmp_path / "dark.mp4", films.faded(films.talking(20), 3 * FRAME))
+    with dark.open("rb") as file:
+        faint = list(film_frames(file))[FRAME]
+    before, after = (planes_of(f)[0] for f in (faint.raw, composite(faint, FRAME, take, made)))
+    inside = ~outside(take, faint)
+    assert before[inside].mean() < 0.6 * planes_of(film.raw)[0][inside].mean()
+    assert after[inside].mean() == pytest.approx(before[inside].mean(), abs=6)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
