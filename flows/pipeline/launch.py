@@ -1,6 +1,7 @@
 """Opens what a render needs, once per run: the pool, the terminal, the flow."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 from flows.console.live import Tally, open_reporter
 from flows.console.terminal import Terminal
@@ -11,6 +12,10 @@ from flows.state.leases import Leases
 from flows.state.row_store import Ledger
 from flows.supervisor.channel import watched
 from flows.supervisor.prefect_settings import EarlyPrefect
+
+_FEW_S, _FEW_ROWS = 15.0, 16
+"""Seconds of work that one process ends before Ray has started two workers and they have: on two
+cores `python -m tests.bench.start` saw the first UNet call after 6 s without Ray, and 13 s with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,7 @@ def launch(
     from cluster.video.pools import open_pool
     from flows.pipeline.runs import ManifestRun
 
-    most = most_workers(
-        (row.plan for row in ledger.planned()),
-        segment_frames=config.segment_frames,
-        rows_in_flight=config.rows_in_flight or MAX_ROWS,
-    )
+    most = most_workers_of(ledger, config)
     tally = Tally.of(row.plan for row in ledger.planned())
     with open_pool(config.cluster, config.models, most=most, watch=watched) as pool:
         prefect.wait()
@@ -60,3 +61,16 @@ def launch(
             run = ManifestRun(config, pool, reporter, ledger, journal, leases, labels.report)
             run.preset = labels.preset
             render_manifest(labels.name, run)
+
+
+def most_workers_of(ledger: Ledger, config: RenderConfig) -> int:
+    """Count the workers that have something to do; 1 for less work than starting Ray takes."""
+    costs = [row.planned_worker_s for row in islice(ledger.planned(), _FEW_ROWS + 1)]
+    is_little = len(costs) <= _FEW_ROWS and None not in costs
+    if is_little and sum(cost or 0 for cost in costs) < _FEW_S:
+        return 1
+    return most_workers(
+        (row.plan for row in ledger.planned()),
+        segment_frames=config.segment_frames,
+        rows_in_flight=config.rows_in_flight or MAX_ROWS,
+    )
