@@ -39,6 +39,7 @@ __all__ = [
     "fetched_whole",
     "names_in",
     "read_tensors",
+    "remove",
     "remove_folder",
     "retry_on_corrupt",
     "version_of",

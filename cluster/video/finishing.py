@@ -26,9 +26,14 @@ class Finishing:
         self.segments, self.sources = segments, sources
         self.todo = {segment.index for segment in todo}
         self.decoded: dict[int, tuple[Ref, ...]] = {}
+        self.latents: dict[int, Ref] = {}
+        """The latents that may still be on their way, by their segment."""
 
     def encode(self, segment: Segment) -> Ref:
-        """Encode a segment; the ref of its address."""
+        """Encode a segment; the ref of its address.
+
+        Of a segment after it that is not in `todo`, the first picture is decoded alone.
+        """
         frames, _ = self._decode(segment)
         following = self._first_after(segment)
         self.decoded.pop(segment.index)
@@ -54,7 +59,7 @@ class Finishing:
         )[0]
 
     def _first_after(self, segment: Segment) -> Ref | None:
-        """Return the first picture of the next segment, decoded alone if the rest exists."""
+        """Return the first picture of the next segment, decoded alone if the rest is not to do."""
         if segment.index + 1 == len(self.segments):
             return None
         following = self.segments[segment.index + 1]
@@ -83,6 +88,7 @@ class Finishing:
             self.config.low_memory,
             request.low_memory_note("decode", segment),
         )
+        refs = [self.latents[s.index] for s in around if s.index in self.latents]
         return self.pool.submit(
-            "decode", job, affinity=(request.order, segment.index), num_returns=2
+            "decode", job, *refs, affinity=(request.order, segment.index), num_returns=2
         )

@@ -4,9 +4,10 @@
 denoising in step k leads from k to k + 1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from cluster.pool.base import Affinity, Pool, Ref
+from cluster.storage import artifacts
 from cluster.video.film_requests import SourceJob
 from cluster.video.jobs import (
     ConditionJob,
@@ -21,15 +22,17 @@ from cluster.video.jobs import (
 from cluster.video.resume import PlanStep, RemainingWork
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import num_tokens_of
+from sonic_ops.sampling.conditioning import tokens_read
 
 Address = Callable[[int, int], str]
 """(step, segment) -> where its file is."""
 
 
 class Graph:
-    """The jobs that lead from one checkpoint of all segments to the next.
+    """The jobs that lead from the noise, or from files, to the finished latents.
 
-    What travels is kept only until it is handed to the job that takes it.
+    What travels is kept only until it is handed to the job that takes it. After the steps `stops`
+    a segment is written to a file, from which its next step reads it.
     """
 
     def __init__(
@@ -39,39 +42,42 @@ class Graph:
         config: VideoConfig,
         plan: PlanStep,
         remaining: RemainingWork,
+        stops: Collection[int],
         address: Address,
     ) -> None:
         self.pool, self.request, self.config = pool, request, config
         self.sampling = config.sampling
         self.plan, self.remaining, self.address = plan, remaining, address
+        self.stops = frozenset(stops)
         self.segments = plan(0).segments
         self.num_tokens = num_tokens_of(request.num_samples)
         shown = (request.portrait, request.seed, self.sampling.condition_noise)
         self.portrait = pool.submit("condition_portrait", *shown, affinity=self._affinity(0))[0]
         self.audio_condition: dict[int, Ref] = {}
+        self.chunks = request.chunks
+        self.encoded = artifacts.existing(job.target for job in self.chunks)
+        self.tokens: dict[int, Ref] = {}  # of the audio chunks that nobody has encoded
         self.sources: dict[int, Ref] = {}
-        self.stored: dict[int, Ref] = {}
+        self.stored: dict[tuple[int, int], Ref] = {}  # step, segment
         self.halos: dict[tuple[int, int, int], Ref] = {}  # step, owner, reader
         self.parts: dict[tuple[int, int, int], Ref] = {}  # step, writer, owner
-        self.go_to(0, 0)
-
-    def go_to(self, start: int, stop: int) -> None:
-        """Turn to the steps between the checkpoints after `start` and after `stop` steps."""
-        assert not self.halos
-        assert not self.parts
-        self.start, self.stop = start, stop
         self.made: set[tuple[int, int]] = set()
         self.denoised: set[tuple[int, int]] = set()
 
     def make(self, step: int, owner: int) -> None:
-        """Submit all that leads to (step, owner), and hand that to its readers, or store it."""
+        """Submit all that leads to (step, owner), and hand that to its readers."""
         if (step, owner) in self.made:
             return
         self.made.add((step, owner))
-        if step == self.start:
-            self._read(step, owner)
-        else:
+        if owner in self.remaining.made[step]:
             self._fuse(step, owner)
+        if step in self.stops and step < self.sampling.num_run:
+            self._read(step, owner)
+
+    def take_stored(self) -> dict[tuple[int, int], Ref]:
+        """Return the files asked for since the last call, by (step, segment)."""
+        stored, self.stored = self.stored, {}
+        return stored
 
     def _denoise(self, step: int, writer: int) -> None:
         """Submit the windows of a segment in a step."""
@@ -105,19 +111,19 @@ class Graph:
             self.parts[step, writer, owner] = ref
 
     def _fuse(self, step: int, owner: int) -> None:
-        """Submit the fusion that makes (step, owner); what is stored is handed out by no one."""
+        """Submit the fusion that makes (step, owner); what is stored is read from its file."""
         plan, segment = self.plan(step - 1), self.segments[owner]
         writers = plan.writers[owner]
         for writer in writers:
             self._denoise(step - 1, writer)
         parts = tuple(plan.parts(writer, owner) for writer in writers)
         halos = [self.parts.pop((step - 1, writer, owner)) for writer in writers]
-        if step == self.stop:
+        if step in self.stops:
             store = StoreJob(
                 segment, parts, step, self.address(step, owner), self.sampling, self._start(owner)
             )
             arguments = (store, self.portrait, self._source(owner), *halos)
-            self.stored[owner] = self.pool.submit(
+            self.stored[step, owner] = self.pool.submit(
                 "store", *arguments, affinity=self._affinity(owner), persistent=True
             )[0]
         else:
@@ -136,7 +142,7 @@ class Graph:
             self._scatter(step, owner, "start", start, self.portrait, self._source(owner))
         else:
             job = ResumeJob(segment, step, self.address(step, owner), readers)
-            self._scatter(step, owner, "resume", job, self.stored.pop(owner, None))
+            self._scatter(step, owner, "resume", job, self.stored.get((step, owner)))
 
     def _start(self, owner: int, readers: Readers = ()) -> StartJob:
         request = self.request
@@ -180,10 +186,9 @@ class Graph:
         if index not in self.audio_condition:
             segment, ring = self.segments[index], self.plan(0).rings[index]
             reach = segment.stop + self.sampling.window_frames - 1
-            chunks = self.request.chunks
             job = ConditionJob(
-                chunks=tuple(job.chunk for job in chunks),
-                tokens=tuple(job.target for job in chunks),
+                chunks=tuple(job.chunk for job in self.chunks),
+                tokens=tuple(job.target for job in self.chunks),
                 num_tokens=self.num_tokens,
                 frames=ring.around(segment.start, reach),
                 sampling=self.sampling,
@@ -194,10 +199,33 @@ class Graph:
                 "condition_frames",
                 job,
                 self.portrait,
+                *self._tokens(job),
                 affinity=self._affinity(index),
                 persistent=True,
             )[0]
         return self.audio_condition[index]
+
+    def _tokens(self, condition: ConditionJob) -> list[Ref]:
+        """Return the audio chunks that a condition reads and that were not encoded before."""
+        read: set[int] = set()
+        for tokens in tokens_read([condition.first_frame + frame for frame in condition.frames]):
+            first = max(min(tokens.start, self.num_tokens - 1), 0)
+            last = max(tokens.stop, first + 1)
+            read.update(
+                job.chunk.index
+                for job in self.chunks
+                if job.chunk.rise.start < last and job.chunk.fall.stop > first
+            )
+        missing = [i for i in sorted(read) if self.chunks[i].target not in self.encoded]
+        for index in missing:
+            if index not in self.tokens:
+                self.tokens[index] = self.pool.submit(
+                    "encode_chunk",
+                    self.chunks[index],
+                    affinity=(self.request.order, index),
+                    persistent=True,
+                )[0]
+        return [self.tokens[index] for index in missing]
 
     def _affinity(self, segment: int) -> Affinity:
         """Prefer one worker for all jobs of a segment."""

@@ -17,12 +17,21 @@ from cluster.video.finishing import Finishing
 from cluster.video.jobs import BlendJob, ColourStatsJob, PausesJob, VideoRequest
 from cluster.video.overlapped import blend_sources_of
 from cluster.video.progress import OnProgress, Progress
+from cluster.video.streaming import OnEncoded, Streaming
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import Segment, cut_segments, pad_segments, window_grid
 from sonic_ops.picture.colour_correction import ColourStats, correction_of, joined, stats_frames
 from sonic_ops.sampling.halo import Grid, plan_apart, plan_step
 
-__all__ = ["OnProgress", "Progress", "denoise_video", "encode_audio", "encode_video", "split_video"]
+__all__ = [
+    "OnProgress",
+    "Progress",
+    "denoise_video",
+    "encode_audio",
+    "encode_video",
+    "split_video",
+    "stream_video",
+]
 
 T = TypeVar("T")
 
@@ -63,16 +72,38 @@ def denoise_video(
         existing = artifacts.existing(targets)
         missing = [segment for segment in segments if request.latents(segment) not in existing]
         if missing and config.fusion == "every_step":
-            Denoising(
-                pool,
-                request,
-                config,
-                lambda step: plan_step(segments, _grid(config, step), config.sampling.padding_mode),
-                target=request.latents,
-                wanted=frozenset(segment.index for segment in missing),
-            ).run(on_progress)
+            _denoise_together(pool, request, config, segments, missing, on_progress)
         elif missing:
             _denoise_apart(pool, request, config, segments, missing, on_progress)
+    return targets
+
+
+def stream_video(
+    pool: Pool,
+    request: VideoRequest,
+    config: VideoConfig,
+    on_progress: OnProgress,
+    segments: tuple[Segment, ...],
+    on_encoded: OnEncoded,
+) -> list[str]:
+    """Denoise as `denoise_video` does, and encode each segment as early as possible.
+
+    The audio is encoded where that is missing, as the segments need it. This is for
+    `fusion: every_step` without a correction of colours, which needs all latents.
+    Raises SonicError.
+    """
+    targets = [request.latents(segment) for segment in segments]
+    existing = artifacts.existing(targets)
+    missing = [segment for segment in segments if request.latents(segment) not in existing]
+    with (
+        Streaming(pool, request, config, segments, on_encoded) as streaming,
+        cancelling(pool, request),
+    ):
+        if missing:
+            _denoise_together(
+                pool, request, config, segments, missing, on_progress, streaming=streaming
+            )
+        streaming.end()
     return targets
 
 
@@ -146,6 +177,28 @@ def split_video(pool: Pool, request: VideoRequest, config: VideoConfig) -> tuple
     return cut_segments(
         request.num_frames, config.segment_frames, pauses=pauses, tolerance=tolerance
     )
+
+
+def _denoise_together(
+    pool: Pool,
+    request: VideoRequest,
+    config: VideoConfig,
+    segments: tuple[Segment, ...],
+    missing: list[Segment],
+    on_progress: OnProgress,
+    streaming: Streaming | None = None,
+) -> None:
+    """Denoise segments that exchange frames after every step."""
+    Denoising(
+        pool,
+        request,
+        config,
+        lambda step: plan_step(segments, _grid(config, step), config.sampling.padding_mode),
+        target=request.latents,
+        wanted=frozenset(segment.index for segment in missing),
+        on_final=streaming.follow if streaming else None,
+        num_first=streaming.num_first if streaming else 1,
+    ).run(on_progress)
 
 
 def _denoise_apart(

@@ -62,7 +62,7 @@ from sonic_ops.sampling.decoding import (
 from sonic_ops.sampling.fusion import blend, fuse
 from sonic_ops.sampling.halo import WindowFrame, fusion_order
 
-KEPT_SEGMENTS = 16
+KEPT_SEGMENTS = 32
 """Segments whose conditions a worker keeps in memory from one step to the next."""
 
 KEPT_PORTRAITS = 16
@@ -125,7 +125,7 @@ class RenderWorker(FilmJobs):
                 self._conditions.pop(next(iter(self._conditions)))
         return self._conditions[key]
 
-    def condition_frames(self, job: ConditionJob, portrait: PortraitCondition) -> str:
+    def condition_frames(self, job: ConditionJob, portrait: PortraitCondition, *_: str) -> str:
         """Project the tokens of some frames, and scale head and expression; the file's address.
 
         A file, because the audio condition of all frames is too large to keep in memory.
@@ -229,7 +229,7 @@ class RenderWorker(FilmJobs):
 
         return artifacts.write_tensors(job.target, latents)
 
-    def decode(self, job: DecodeJob, *, low_memory: bool = False) -> tuple[Frames, Frames]:
+    def decode(self, job: DecodeJob, *_: str, low_memory: bool = False) -> tuple[Frames, Frames]:
         """Decode frames to pictures (F, H, W, 3) or layers; return them and the first one alone."""
         is_low = _is_low(job, forced=low_memory)
         track, span = LatentTrack(job.segments, job.latents), range(job.start, job.stop)

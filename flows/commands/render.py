@@ -27,6 +27,7 @@ from flows.commands.options import (
 
 if TYPE_CHECKING:
     from flows.console.terminal import Terminal
+    from flows.rows.config import RenderConfig
 
 Inputs = Annotated[
     list[str],
@@ -53,6 +54,13 @@ Preview = Annotated[
 ]
 PreviewOnly = Annotated[
     bool, typer.Option("--preview-only", help="Render the previews, then stop.")
+]
+Live = Annotated[
+    bool,
+    typer.Option(
+        "--live",
+        help="Watch each video while it renders: an HLS playlist, VIDEO.live/index.m3u8.",
+    ),
 ]
 Notify = Annotated[
     list[str] | None,
@@ -83,6 +91,7 @@ def render(
     preview_only: PreviewOnly = False,
     overwrite: Overwrite = False,
     confine: Confine = False,
+    live: Live = False,
     notify: Notify = None,
     **cells: str | None,
 ) -> None:
@@ -107,7 +116,8 @@ def render(
     if len(inputs) == 2:
         # First of all: what comes next takes a second to import.
         terminal.say(f"checking {inputs[0]} and {inputs[1]}")
-        _render_one(inputs, output, cells, terminal, preset, settings, work, overwrite=overwrite)
+        config = _config_of_one(preset, settings, work, overwrite=overwrite, live=live)
+        _render_one(inputs, output, cells, terminal, config)
     from flows.pipeline.notify import telling
     from flows.pipeline.run import RunRequest, run
 
@@ -120,6 +130,7 @@ def render(
         previews="only" if preview_only else "first" if preview else "none",
         overwrite=overwrite,
         confine=confine,
+        live=live,
         only_results=only_results,
         **selected(rows, limit, only_failed, settings),
     )
@@ -133,22 +144,24 @@ def _render_one(
     output: str | None,
     cells: Mapping[str, str | None],
     terminal: "Terminal",
-    preset: str,
-    settings: list[str] | None,
-    work: str | None,
-    *,
-    overwrite: bool,
+    config: "RenderConfig",
 ) -> NoReturn:
     """Render one video and end the command."""
     from flows.pipeline.single import output_of, render_video
-    from flows.rows.config import load_config
 
     picture, sound = map(here, files)
     target = output_of(sound, output, str(Path.cwd()))
     named = {"id": Path(target).stem, "portrait": picture, "audio": sound, "output": target}
     stems = {name: folder(cells[name]) for name in FILE_OPTIONS}
-    config = load_config(preset, settings or (), work=folder(work), overwrite=overwrite)
     raise typer.Exit(render_video({**cells, **stems, **named}, config, terminal))
+
+
+def _config_of_one(
+    preset: str, settings: list[str] | None, work: str | None, *, overwrite: bool, live: bool
+) -> "RenderConfig":
+    from flows.rows.config import load_config
+
+    return load_config(preset, settings or (), work=folder(work), overwrite=overwrite, live=live)
 
 
 def _check_files(inputs: list[str], output: str | None) -> None:

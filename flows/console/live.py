@@ -94,6 +94,10 @@ class LiveReporter:
         with self._lock:
             self._rows[row_id].update(stage, done, total)
 
+    def say(self, text: str) -> None:
+        """Say what is good to know, above the table."""
+        self._terminal.say(text)
+
     def finish(self, result: RowResult) -> None:
         """Take the row out of the table and say what became of it."""
         with self._lock:

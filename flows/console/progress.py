@@ -91,6 +91,9 @@ class Reporter(Protocol):
     def advance(self, row_id: str, stage: str, done: int, total: int) -> None:
         """Report that a stage has finished `done` of `total`."""
 
+    def say(self, text: str) -> None:
+        """Say what is good to know."""
+
     def finish(self, result: RowResult) -> None:
         """Report that a row has ended."""
 
@@ -122,6 +125,10 @@ class LineReporter:
             if begins or now - self._said_at.get(row_id, 0.0) >= self._terminal.every_s:
                 self._said_at[row_id] = now
                 self._say(row_id, row)
+
+    def say(self, text: str) -> None:
+        """Say what is good to know."""
+        self._terminal.say(text)
 
     def finish(self, result: RowResult) -> None:
         """Say what became of the row."""

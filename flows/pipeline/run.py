@@ -63,7 +63,7 @@ Previews: TypeAlias = Literal["none", "first", "only"]
 class RunRequest:
     """Describe what the user asked for; addresses are absolute.
 
-    `work` and `overwrite` speak before the preset.
+    `work`, `overwrite` and `live` speak before the preset.
 
     `confine`: no output may be outside the output folder, or that of the manifest.
 
@@ -81,6 +81,7 @@ class RunRequest:
     only_results: bool = False
     overwrite: bool = False
     confine: bool = False
+    live: bool = False
     ids: tuple[str, ...] = ()
     limit: int | None = None
     only_failed: bool = False
@@ -191,7 +192,11 @@ def validate(request: RunRequest, terminal: Terminal) -> int:
 def config_of(request: RunRequest) -> RenderConfig:
     """Load the preset of a request with the overrides of the request. Raises ConfigError."""
     config = load_config(
-        request.preset, request.settings, work=request.work, overwrite=request.overwrite
+        request.preset,
+        request.settings,
+        work=request.work,
+        overwrite=request.overwrite,
+        live=request.live,
     )
     if not request.confine or config.confine_to is not None:
         return config
@@ -346,7 +351,3 @@ def _failed(results: str) -> frozenset[tuple[str, str | None]]:
     """Return the rows whose last result is a failure, by id and output."""
     last = {(r.id, r.output): r.status for r in chain(read_results(results), journaled(results))}
     return frozenset(key for key, status in last.items() if status == "failed")
-
-
-def _nothing() -> None:
-    pass

@@ -23,6 +23,10 @@ from flows.state.results import RowResult
 from flows.state.row_store import Ledger
 from flows.supervisor.channel import tell
 
+LIVE_FRAMES = 10
+"""Frames of a segment to denoise of a video that is watched: little is computed before the first
+picture that this one does not need."""
+
 
 class Run:
     """What the rows of one command share: where they are rendered, and who is told of it.
@@ -126,6 +130,8 @@ class RowRun:
         That holds if frames are fused at every step, and if no colours are measured by segments.
         """
         config, frames = self.config, self.run.denoise_frames
+        if config.live:
+            frames = LIVE_FRAMES
         if frames is None or config.fusion != "every_step" or config.media.colour_correction:
             return config
         frames = min(config.segment_frames, max(frames, 2 * config.border_tolerance_frames + 1))

@@ -18,6 +18,7 @@ from torch import Tensor
 from cluster.storage import artifacts
 from cluster.video import render as cluster_render
 from cluster.video.jobs import VideoRequest
+from flows.pipeline.live import published
 from flows.pipeline.runs import RowRun
 from flows.pipeline.sounds import soundtrack_of, write_driving_sound
 from flows.preflight.inputs import backdrop_of, portrait_of
@@ -176,7 +177,12 @@ def copy_file(address: str, path: Path) -> None:
 
 @stage
 def encode_audio_context(row: RowRun, audio: Audio) -> AudioContext:
-    """Encode the whole track with Whisper, once for all segments."""
+    """Encode the whole track with Whisper, once for all segments.
+
+    If the video is watched, each chunk is encoded when a segment needs it.
+    """
+    if row.config.live:
+        return AudioContext(tuple(job.target for job in audio.request.chunks))
     return AudioContext(
         tuple(cluster_render.encode_audio(row.pool, audio.request, row.on_progress))
     )
@@ -196,12 +202,18 @@ def denoise(
     context: AudioContext,
     portrait: PortraitFiles,
 ) -> Latents:
-    """Denoise all segments on the workers; overlaps are fused at every step."""
+    """Denoise all segments on the workers; overlaps are fused at every step.
+
+    If the video is watched, its segments are also encoded, and published at once.
+    """
     assert context.tokens
     assert portrait.portrait == audio.request.portrait
-    files = cluster_render.denoise_video(
-        row.pool, audio.request, row.config, row.on_progress, segments
-    )
+    where = (row.pool, audio.request, row.config, row.on_progress, segments)
+    if row.config.live:
+        with published(row) as on_encoded:
+            files = cluster_render.stream_video(*where, on_encoded)
+    else:
+        files = cluster_render.denoise_video(*where)
     return Latents(audio, segments, tuple(files))
 
 

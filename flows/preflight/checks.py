@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from flows import addresses
 from flows.preflight.claims import Claims
+from flows.preflight.live import require_watchable
 from flows.preflight.outputs import look_at_output, require_inside
 from flows.preflight.subtitle_files import check_side_car
 from flows.rows.columns import TRUTH
@@ -139,6 +140,8 @@ class RowChecker:
         errors.extend(self._consent_errors(row))
         ours = self._config.for_row(row)
         errors.extend(self._resolution_errors(row, ours))
+        if ours.live:
+            _kept(errors, "output", lambda: require_watchable(row, ours))
         fingerprint = _kept(
             [], "audio", lambda: self._fingerprint(row, ours)
         )  # said by the inspection

@@ -93,6 +93,11 @@ class RenderConfig(VideoConfig):
         description="folder that no output may leave, by an absolute path, `..`, a link or another "
         "store; `--confine` sets it to the folder of `--output`, else of the manifest",
     )
+    live: bool = Field(
+        default=False,
+        description="publish finished segments as an HLS playlist beside the output while the row "
+        "renders, as `--live` does. Changes no bit",
+    )
     work: str | None = Field(
         default=None,
         description="folder for work in progress: any fsspec URL, such as `s3://bucket/work`. "
@@ -112,7 +117,8 @@ class RenderConfig(VideoConfig):
         sampling, num_steps = self.sampling, self.preview.steps
         few = (n for n in range(num_steps, sampling.steps) if int(n * sampling.strength))
         steps = next(few, sampling.steps)
-        return self.model_copy(update={"sampling": sampling.model_copy(update={"steps": steps})})
+        sampling = sampling.model_copy(update={"steps": steps})
+        return self.model_copy(update={"sampling": sampling, "live": False})
 
     def for_row(self, row: Row) -> "RenderConfig":
         """Return the configuration with the overrides of a row."""
@@ -182,11 +188,11 @@ def load_preset(preset: str, changes: Sequence[str] = ()) -> RenderConfig:
 
 
 def load_config(
-    preset: str, settings: Sequence[str], *, work: str | None, overwrite: bool
+    preset: str, settings: Sequence[str], *, work: str | None, overwrite: bool, live: bool = False
 ) -> RenderConfig:
-    """Read a preset as `load_preset` does; `work` and `overwrite` are those of the command."""
+    """Read a preset as `load_preset` does; `work`, `overwrite`, `live` are those of the command."""
     config = load_preset(preset, settings)
-    said = {"work": work, "overwrite": overwrite or None}
+    said = {"work": work, "overwrite": overwrite or None, "live": live or None}
     return config.model_copy(update={key: said[key] for key in said if said[key] is not None})
 
 

@@ -8,6 +8,8 @@ from sonic_ops.core.errors import FieldError
 
 VideoCodec = Literal["h264", "hevc", "prores", "vp9", "av1"]
 CODECS: tuple[VideoCodec, ...] = get_args(VideoCodec)
+WATCHED_CODECS: tuple[VideoCodec, ...] = ("h264", "hevc", "av1")
+"""What players of HLS take."""
 
 _PCM = frozenset({"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"})
 

@@ -82,7 +82,7 @@ def stitch(segments: Sequence[Path], target: Path, fps: Fraction = OUTPUT_FPS) -
                         f"The segment {segment} has other encoding parameters than those before it",
                         remedy="Delete the segments of this row and render it again.",
                     )
-                for packet in _segment_packets(container, stream, num_frames, fps):
+                for packet in segment_packets(container, stream, num_frames, fps):
                     output.mux(packet)
                     num_frames += 1
 
@@ -147,7 +147,7 @@ def _form(stream: VideoStream) -> tuple[str, int, int, bytes]:
     return context.name, context.width, context.height, bytes(context.extradata or b"")
 
 
-def _segment_packets(
+def segment_packets(
     container: InputContainer, stream: VideoStream, first_frame: int, fps: Fraction
 ) -> Iterator[AnyPacket]:
     """Yield the packets of a segment whose first frame becomes frame `first_frame` of `stream`.

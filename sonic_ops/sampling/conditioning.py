@@ -4,7 +4,7 @@ Shape letters: F frames, S tokens in a frame's span, L encoder layers, D channel
 K audio tokens, E channels of the context, C, H, W latents (or pixels where it is said).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -123,6 +123,17 @@ def condition_frames(
     tokens_FKE = torch.cat([tokens for tokens, _ in projected])[rows]
     buckets_F2 = torch.cat([buckets for _, buckets in projected])[rows]
     return FrameCondition(wanted, tokens_FKE, buckets_F2)
+
+
+def tokens_read(frames: Sequence[int]) -> Iterator[range]:
+    """Yield the tokens of the track that `condition_frames` reads, block by block."""
+    before = max(SPEECH_BEFORE_TOKENS, MOTION_BEFORE_TOKENS)
+    after = max(
+        SPEECH_SPAN_TOKENS - SPEECH_BEFORE_TOKENS, MOTION_SPAN_TOKENS - MOTION_BEFORE_TOKENS
+    )
+    for block in sorted({frame // BLOCK_FRAMES for frame in frames}):
+        span = _block_frames(block)
+        yield range(TOKENS_PER_FRAME * span.start - before, TOKENS_PER_FRAME * span.stop + after)
 
 
 def speech_spans(read: ReadTokens, start: int, stop: int) -> Tensor:
