@@ -35,6 +35,7 @@ from sonic_ops.film.track import FilmTrack
 from sonic_ops.film.tracking import track_film
 from sonic_ops.media.film_encoding import stitch_film
 from sonic_ops.picture.video_frames import film_frames
+from sonic_ops.quality.dubs import leak_of
 from tests import films
 from training.people.faces import Pose
 from training.people.motion import Clip, animate
@@ -192,13 +193,13 @@ def main(seconds: float, preset: str) -> None:
     voices_r = float(np.corrcoef(jaws(new, num), jaws(old, num))[0, 1])
     new_r = float(np.corrcoef(np.nan_to_num(mouth), jaws(new, num))[0, 1])
     # Two voices are alike by chance: what the old one explains beyond the new one is a leak.
-    leak = (old_r - new_r * voices_r) / np.sqrt((1 - new_r**2) * (1 - voices_r**2))
+    leak = leak_of(old_r, new_r, voices_r)
     own = done.plan.track.openings_N
     rows = {
         "mouth against the new voice, r": r,
         "its lag, ms": lag_ms,
         "mouth against the old voice, r": old_r,
-        "the same, without what both voices share": float(leak),
+        "the same, without what both voices share": leak,
         "the film's own mouth against its voice, r": correlation(own, jaws(old, num))[0],
         "new voice against the old one, r": voices_r,
         "spread of the mouth in silence / the film's": float(
