@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from flows import addresses
 from flows.preflight.claims import Claims
 from flows.preflight.live import require_watchable
 from flows.preflight.outputs import look_at_output, require_inside
+from flows.preflight.remembered import Remembered
 from flows.preflight.subtitle_files import check_side_car
 from flows.rows.columns import TRUTH
 from flows.rows.config import RenderConfig
@@ -273,9 +274,9 @@ def left_out(row: Row | BadRow, fingerprint: str | None = None) -> RowResult:
 # Inspections load the libraries of the mathematics: late, so that a run with nothing to do is over
 # in a moment.
 def _inspect_audio(audio: str, start: float | None, end: float | None) -> "AudioFacts":
-    from flows.preflight.inputs import inspect_audio
+    from flows.preflight.inputs import AudioFacts, inspect_audio
 
-    return inspect_audio(audio, start, end)
+    return _kept_facts().found(inspect_audio, AudioFacts, audio, start, end)
 
 
 def _inspect_stem(
@@ -293,9 +294,15 @@ def _inspect_portrait(
     settings: PortraitConfig,
     scale_to: int | None,
 ) -> "PortraitFacts":
-    from flows.preflight.inputs import inspect_portrait
+    from flows.preflight.inputs import PortraitFacts, inspect_portrait
 
-    return inspect_portrait(portrait, face_box, face, settings, scale_to)
+    where = (portrait, face_box, face, settings, scale_to)
+    return _kept_facts().found(inspect_portrait, PortraitFacts, *where)
+
+
+@cache
+def _kept_facts() -> Remembered:
+    return Remembered()
 
 
 def _inspect_dub(row: Row, config: RenderConfig, length_s: float) -> "DubFacts":

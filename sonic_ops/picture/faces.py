@@ -61,7 +61,11 @@ def find_faces(image: Image.Image) -> tuple[Box, ...]:
 def turn_of(image: Image.Image) -> int:
     """Find by how many degrees to turn a picture so that its face is upright."""
     rgb_HWC = np.asarray(image.convert("RGB"))
-    scores = [_best_score(np.rot90(rgb_HWC, quarters)) for quarters in range(4)]
+    upright = _best_score(rgb_HWC)
+    if upright + _TURNED_MARGIN >= 1:  # no score is higher
+        return 0
+    turned = (_best_score(np.rot90(rgb_HWC, quarters)) for quarters in (1, 2, 3))
+    scores = [upright, *turned]
     best = int(np.argmax(scores))
     is_clear = scores[best] > max(_TURNED_MIN_SCORE, scores[0] + _TURNED_MARGIN)
     return 90 * best if is_clear else 0
