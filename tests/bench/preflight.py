@@ -1,7 +1,8 @@
 """`python -m tests.bench.preflight --rows 100000`: what the preflight of a long manifest takes.
 
-Rows share 40 sounds and 10 portraits, as lectures do; with `--distinct`, each has its own. CPU seconds and peak memory of this process;
-with `--existing` every output is there and was rendered.
+Rows share 40 sounds and 10 portraits, as lectures do; with `--distinct`, each has its own, and the
+preflight is done twice. CPU seconds and peak memory of this process; with `--existing` every output
+is there and was rendered.
 """
 
 import argparse
