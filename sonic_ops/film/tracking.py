@@ -31,6 +31,7 @@ from sonic_ops.film.track import (
 from sonic_ops.picture.faces import Box, find_faces
 from sonic_ops.picture.following import PointTracker
 from sonic_ops.picture.landmarks import read_landmarks
+from sonic_ops.picture.portrait_warnings import mouth_is_hidden
 from sonic_ops.picture.video_frames import FilmFrame
 
 LOOKED_SIDE: Final = 1280
@@ -170,6 +171,7 @@ class FilmTracker:
         box = moved_box(take.box, found.moved)
         marks = read_landmarks(picture_HW3, box)
         is_there = found.share >= _SURE and self._is_face(take, picture_HW3, box, marks.score, seen)
+        is_there = is_there and not mouth_is_hidden(picture_HW3, box, marks)
         turn = _turn(marks.points)
         if not is_there or turn > _MAX_TURN:
             seen.reason = LOST if not is_there else PROFILE

@@ -1,5 +1,6 @@
 """Shots are told apart, and a face is followed to a small part of its width."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from sonic_ops.core.errors import NoFaceError
 from sonic_ops.film.choice import chooser
 from sonic_ops.film.takes import Take, plan_takes, untouched
-from sonic_ops.film.track import EDITED, NO_FACE, FilmTrack
+from sonic_ops.film.track import EDITED, LOST, NO_FACE, FilmTrack
 from sonic_ops.film.tracking import track_film
 from sonic_ops.picture.video_frames import film_frames
 from tests import films
@@ -108,6 +109,20 @@ def test_a_film_without_a_face_is_refused(tmp_path: Path) -> None:
     path = films.write_film(tmp_path / "empty.mp4", films.landscape(10))
     with pytest.raises(NoFaceError, match="no face is seen in all of its 10 frames"):
         track(path)
+
+
+def test_frames_with_a_covered_mouth_stay_as_they_are(tmp_path: Path) -> None:
+    scene = films.talking(60)
+    mask = np.full((80, 120, 3), (170, 205, 230), np.uint8)
+    pictures = [picture.copy() for picture in scene.pictures]
+    for picture, pose in zip(pictures[20:40], scene.poses[20:40], strict=True):
+        x, y = np.array(films.painter("ada").mouth_centre(pose)) * films.UNIT
+        left, top = int(x + (films.SIZE[0] - films.SIDE) / 2) - 60, int(y) - 40
+        picture[top : top + 80, left : left + 120] = mask
+    found = track(films.write_film(tmp_path / "film.mp4", replace(scene, pictures=tuple(pictures))))
+    assert (found.reasons_N[21:40] == LOST).all()
+    assert (found.reasons_N[:20] == EDITED).all()
+    assert (found.reasons_N[45:] == EDITED).all()
 
 
 def test_times_are_those_of_the_film(tmp_path: Path) -> None:
