@@ -115,18 +115,14 @@ class Denoising:
                 is_final = stop == self.num_steps
                 if is_final:
                     front = wanted[end] if end < len(wanted) else len(self.segments)
-                stored = self._submit(needed, range(start + 1, stop + 1))
+                for step in range(start + 1, stop + 1):
+                    for index in sorted(needed[step]):
+                        self.graph.make(step, index)
+                stored = self.graph.take_stored()
                 if is_final:
                     self.on_final(front, {index: ref for (_, index), ref in stored.items()})
                 works = (self._work(step, index, needed) for step, index in stored)
                 yield Block(front, tuple(zip(stored.values(), works, strict=True)))
-
-    def _submit(self, needed: list[frozenset[int]], steps: range) -> dict[tuple[int, int], Ref]:
-        """Submit what is needed of some steps; return the files to write, by (step, segment)."""
-        for step in steps:
-            for index in sorted(needed[step]):
-                self.graph.make(step, index)
-        return self.graph.take_stored()
 
     def _work(self, stop: int, index: int, needed: list[frozenset[int]]) -> int:
         """Return the frame-steps of a segment that lead to its file after `stop` steps."""

@@ -72,7 +72,7 @@ def denoise_video(
         existing = artifacts.existing(targets)
         missing = [segment for segment in segments if request.latents(segment) not in existing]
         if missing and config.fusion == "every_step":
-            _denoise_together(pool, request, config, segments, missing, on_progress)
+            _together(pool, request, config, segments, missing).run(on_progress)
         elif missing:
             _denoise_apart(pool, request, config, segments, missing, on_progress)
     return targets
@@ -100,9 +100,8 @@ def stream_video(
         cancelling(pool, request),
     ):
         if missing:
-            _denoise_together(
-                pool, request, config, segments, missing, on_progress, streaming=streaming
-            )
+            together = _together(pool, request, config, segments, missing, streaming)
+            together.run(on_progress)
         streaming.end()
     return targets
 
@@ -179,17 +178,16 @@ def split_video(pool: Pool, request: VideoRequest, config: VideoConfig) -> tuple
     )
 
 
-def _denoise_together(
+def _together(
     pool: Pool,
     request: VideoRequest,
     config: VideoConfig,
     segments: tuple[Segment, ...],
     missing: list[Segment],
-    on_progress: OnProgress,
     streaming: Streaming | None = None,
-) -> None:
-    """Denoise segments that exchange frames after every step."""
-    Denoising(
+) -> Denoising:
+    """Plan to denoise segments that exchange frames after every step."""
+    return Denoising(
         pool,
         request,
         config,
@@ -198,7 +196,7 @@ def _denoise_together(
         wanted=frozenset(segment.index for segment in missing),
         on_final=streaming.follow if streaming else None,
         num_first=streaming.num_first if streaming else 1,
-    ).run(on_progress)
+    )
 
 
 def _denoise_apart(
