@@ -20,7 +20,7 @@ from flows.rows.config import RenderConfig
 from flows.rows.manifest import open_manifest
 from flows.rows.plan import work_in_words
 from flows.rows.planned import PlannedRow
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from sonic_ops.core.errors import ConfigError
 
 SHOWN = 50
@@ -44,7 +44,7 @@ def plan(
     They are those of the manifest, or imagined ones. `price` is that of an hour of a worker; `gpu`
     names the card of a machine that is not this one. Raises ManifestError and ConfigError.
     """
-    config, ledger = config_of(request), Ledger()
+    config, store = config_of(request), RowStore()
     if gpu is None:
         estimator = Estimator(
             config, load_calibration(config, calibration, forecast), is_here=imagined is None
@@ -54,7 +54,7 @@ def plan(
         config = config.model_copy(update={"models": models})
         estimator = Estimator(config, forecast(config, card), is_here=False)
     if imagined is not None:
-        checked = sorted_into(ledger, imagined.rows(config), estimator, terminal)
+        checked = sorted_into(store, imagined.rows(config), estimator, terminal)
     else:
         with open_manifest(request.manifest) as manifest:
             known = _weights_if_here(config, terminal)
@@ -62,21 +62,21 @@ def plan(
                 manifest,
                 request.output_folder,
                 estimator,
-                ledger,
+                store,
                 terminal,
                 selection=request.selection,
                 weights_sha256=known,
             )
-    say_problems(checked, estimator, ledger, terminal)
-    num_workers = workers or estimator.num_workers(row.plan for row in ledger.planned())
+    say_problems(checked, estimator, store, terminal)
+    num_workers = workers or estimator.num_workers(row.plan for row in store.planned())
     if terminal.form == "json-lines":
-        for row in ledger.planned():
+        for row in store.planned():
             terminal.tell("row", **_row_facts(row, estimator.row(row), price))
         terminal.tell("total", **_total_facts(checked.estimate, estimator, num_workers, price))
     elif checked.num_planned:
-        terminal.console.print(_table(ledger, estimator, price, checked.num_planned))
-        terminal.say(work_in_words(row.plan for row in ledger.planned()))
-        for line in islice(_films(ledger), SHOWN):
+        terminal.console.print(_table(store, estimator, price, checked.num_planned))
+        terminal.say(work_in_words(row.plan for row in store.planned()))
+        for line in islice(_films(store), SHOWN):
             terminal.say(line)
         for line in _total_lines(checked.estimate, estimator, num_workers, price):
             terminal.say(line)
@@ -94,13 +94,13 @@ def _weights_if_here(config: RenderConfig, terminal: Terminal) -> str:
         return ""
 
 
-def _table(ledger: Ledger, estimator: Estimator, price: float | None, num_rows: int) -> Table:
+def _table(store: RowStore, estimator: Estimator, price: float | None, num_rows: int) -> Table:
     """Make the table of estimates, one line per row shown."""
     names = ["row", "seconds", "frames", "windows", "UNet calls", "worker time", "memory"]
     table = Table(*names, *["price"] * (price is not None), box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in islice(ledger.planned(), SHOWN):
+    for row in islice(store.planned(), SHOWN):
         estimate, plan = estimator.row(row), row.plan
         cells = [f"{plan.num_frames:,}", f"{plan.num_windows:,}", f"{plan.num_unet_calls:,}"]
         cells += [clock(estimate.worker_s), size_in_words(estimate.peak_bytes)]
@@ -111,9 +111,9 @@ def _table(ledger: Ledger, estimator: Estimator, price: float | None, num_rows: 
     return table
 
 
-def _films(ledger: Ledger) -> Iterator[str]:
+def _films(store: RowStore) -> Iterator[str]:
     """Say of each film that is dubbed how many frames and shots it has, as far as was looked."""
-    for row in ledger.planned():
+    for row in store.planned():
         if (film := row.film) is not None:
             shots = "shot" if film.num_shots == 1 else "shots"
             yield (

@@ -159,7 +159,7 @@ def say_outcome(result: RowResult, terminal: Terminal) -> None:
 
 def outcome_in_words(result: RowResult) -> str:
     """Summarise the result of a row in one line."""
-    if result.status == "elsewhere":
+    if result.status == "locked":
         return f"{result.id}: left to another command: {result.notes}"
     if result.status == "failed":
         where = f" ({result.place})" if result.place else ""

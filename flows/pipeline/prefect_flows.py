@@ -49,9 +49,9 @@ def render_manifest(manifest: str, run: ManifestRun) -> None:
 
     What another command renders is looked at once more at the end: it may be gone by then.
     """
-    rows = _Shared(chain(run.ledger.planned(), run.ledger.planned("elsewhere")))
+    rows = _Shared(chain(run.store.planned(), run.store.planned("locked")))
     num_threads = run.config.num_rows_in_flight(run.pool.num_workers)
-    shown = Shown(manifest, sum(1 for _ in run.ledger.planned()))
+    shown = Shown(manifest, sum(1 for _ in run.store.planned()))
     threads = ThreadPoolExecutor(num_threads, thread_name_prefix="row")
     try:
         working = [
@@ -74,7 +74,7 @@ def render_manifest(manifest: str, run: ManifestRun) -> None:
 def _close(threads: ThreadPoolExecutor, manifest: str, run: ManifestRun) -> None:
     """Wait for the rows in flight, and show on Prefect's pages what became of all."""
     threads.shutdown(cancel_futures=True)
-    show_results(manifest, run.ledger.results)
+    show_results(manifest, run.store.results)
     if run.report:
         show_report(manifest, run.report)
 

@@ -37,13 +37,13 @@ from flows.pipeline.tasks import (
 )
 from flows.planning.calibration import machine_name
 from flows.rows.planned import PlannedRow
-from flows.state.outcome import Rendered, Spent, done, elsewhere, failed, settle, skipped
+from flows.state.outcome import Rendered, RunCosts, done, failed, locked, settle, skipped
 from flows.state.receipts import finished_result, lease_target
 from flows.state.results import RowResult
 from sonic_ops import __version__
 from sonic_ops.core.errors import (
     DamagedFileError,
-    InWorkElsewhereError,
+    LockedError,
     NoWorkersError,
     RenderError,
 )
@@ -141,17 +141,17 @@ def result_of(run: Run, planned: PlannedRow, attempt: Attempt) -> RowResult:
             row, started_s = RowRun(run, planned), time.monotonic()
             with _counted(run, planned) as costs:
                 outcome = attempt(row)
-            spent = Spent(time.monotonic() - started_s, row.num_failures, costs[0])
-            return _settled(run, planned, outcome, spent)
-    except InWorkElsewhereError as error:
-        return elsewhere(planned, error)
+            run_costs = RunCosts(time.monotonic() - started_s, row.num_failures, costs[0])
+            return _settled(run, planned, outcome, run_costs)
+    except LockedError as error:
+        return locked(planned, error)
     except OSError as error:
-        return failed(planned, storage_fault(error), Spent(num_failures=tries))
+        return failed(planned, storage_fault(error), RunCosts(num_failures=tries))
 
 
 @contextmanager
 def _leased(run: Run, output: str) -> Iterator[None]:
-    """Hold the lease of an output. Raises InWorkElsewhereError and OSError."""
+    """Hold the lease of an output. Raises LockedError and OSError."""
     target = lease_target(output)
     retry(lambda: run.leases.take(target), run.config.max_attempts)
     try:
@@ -171,23 +171,23 @@ def _counted(run: Run, planned: PlannedRow) -> Iterator[list[RowCosts]]:
         costs.append(run.pool.pop_costs(planned.row.number))
 
 
-def _settled(run: Run, planned: PlannedRow, outcome: object, spent: Spent) -> RowResult:
+def _settled(run: Run, planned: PlannedRow, outcome: object, run_costs: RunCosts) -> RowResult:
     """Say what became of a row that was rendered."""
     if isinstance(outcome, NoWorkersError):
         raise outcome
     if run.stopped.is_set() and not isinstance(outcome, Rendered):
         raise KeyboardInterrupt  # the run was stopped, the row has not failed
-    if isinstance(outcome, InWorkElsewhereError):
-        result = elsewhere(planned, outcome)
+    if isinstance(outcome, LockedError):
+        result = locked(planned, outcome)
     elif isinstance(outcome, Rendered):
         from flows.report.judging import judged  # late: it loads what measures videos
 
         dub = None if planned.film is None else opened_dub(planned.work)
-        result = judged(replace(done(planned, outcome, spent), **_made_with(run, planned)), dub)
-        result = settle(planned, result, spent, run.leases, keep_work=run.config.keep_work)
+        result = judged(replace(done(planned, outcome, run_costs), **_made_with(run, planned)), dub)
+        result = settle(planned, result, run_costs, run.leases, keep_work=run.config.keep_work)
     else:
         assert isinstance(outcome, BaseException)
-        result = failed(planned, outcome, spent)
+        result = failed(planned, outcome, run_costs)
     run.reporter.finish(result)
     return result
 

@@ -46,7 +46,7 @@ from flows.state.results import (
     results_address,
     write_results,
 )
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from flows.supervisor.channel import tell
 from flows.supervisor.prefect_settings import EarlyPrefect
 from sonic_ops.core.errors import SonicError
@@ -103,7 +103,7 @@ class _Rows:
 
     manifest: Manifest
     estimator: Estimator
-    ledger: Ledger
+    store: RowStore
     checked: Checked
     target: str
     prefect: EarlyPrefect
@@ -134,7 +134,7 @@ def results_of(request: RunRequest, terminal: Terminal) -> list[RowResult]:
     """Render a manifest and return the result of every row. Raises as `run`."""
     with _prepared(request, terminal) as (rows, leases):
         _run(request, rows, leases, terminal)
-        return list(rows.ledger.results())
+        return list(rows.store.results())
 
 
 @contextmanager
@@ -146,38 +146,38 @@ def _prepared(request: RunRequest, terminal: Terminal) -> Iterator[tuple[_Rows, 
         open_leases(config.lease_s) as leases,
         closing(EarlyPrefect()) as prefect,
     ):
-        ledger, estimator = Ledger(), Estimator(config, load_calibration(config))
+        store, estimator = RowStore(), Estimator(config, load_calibration(config))
         folder, report = request.output_folder, request.report
         checked = check(
             manifest,
             folder,
             estimator,
-            ledger,
+            store,
             terminal,
             report=report,
             selection=request.selection,
         )
         target = _results_target(request, checked)
         require_own_tables(target, overwrite=config.overwrite)
-        say_problems(checked, estimator, ledger, terminal)
-        yield _Rows(manifest, estimator, ledger, checked, target, prefect), leases
+        say_problems(checked, estimator, store, terminal)
+        yield _Rows(manifest, estimator, store, checked, target, prefect), leases
 
 
 def validate(request: RunRequest, terminal: Terminal) -> int:
     """Only check the rows of a manifest; 0 if all of them can be rendered or are, 1 if not."""
     with open_manifest(request.manifest) as manifest:
-        ledger = Ledger()
+        store = RowStore()
         config = config_of(request)
         estimator = Estimator(config, load_calibration(config))
         checked = check(
             manifest,
             request.output_folder,
             estimator,
-            ledger,
+            store,
             terminal,
             selection=request.selection,
         )
-    say_problems(checked, estimator, ledger, terminal)
+    say_problems(checked, estimator, store, terminal)
     for name, notes in checked.notes:
         terminal.say(f"{name}: {notes}")
     num_left_out = len(checked.left_out)
@@ -217,38 +217,38 @@ def _run_previews(request: RunRequest, rows: _Rows, leases: Leases, terminal: Te
     if not rows.checked.num_planned:
         terminal.say("no previews: no row is left to render")
         return True
-    config, ledger = rows.estimator.config.for_previews(), Ledger()
+    config, store = rows.estimator.config.for_previews(), RowStore()
     estimator = Estimator(config, rows.estimator.calibration)
-    outcomes = check_previews(rows.ledger, config, weights_of(config))
-    checked = sorted_into(ledger, outcomes, estimator, terminal)
+    outcomes = check_previews(rows.store, config, weights_of(config))
+    checked = sorted_into(store, outcomes, estimator, terminal)
     say_bad(checked, terminal)
     folder = addresses.folder_of(rows.target)
     target = results_address(request.manifest, folder, ending=PREVIEWS_ENDING)
     require_own_tables(target, overwrite=config.overwrite)
     previews = replace(
-        rows, estimator=estimator, ledger=ledger, checked=checked, target=target, are_previews=True
+        rows, estimator=estimator, store=store, checked=checked, target=target, are_previews=True
     )
     return FINISHED.issuperset(_run_rows(request, previews, leases, terminal))
 
 
 def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Terminal) -> Counter[str]:
     """Render what is planned and write the results; how many rows came out how."""
-    ledger, estimator, target = rows.ledger, rows.estimator, rows.target
+    store, estimator, target = rows.store, rows.estimator, rows.target
     journal = Journal(target, leases)
     tell(planned=rows.checked.num_planned)
     try:
         if rows.checked.num_planned and not request.only_results:
             for earlier in chain(read_results(target), journaled(target)):
                 if earlier.status in FINISHED:
-                    ledger.note_finished(earlier)
-            said = work_in_words(row.plan for row in ledger.planned())
+                    store.note_finished(earlier)
+            said = work_in_words(row.plan for row in store.planned())
             terminal.say("previews: " * rows.are_previews + said)
-            say_estimate(rows.checked, estimator, ledger, terminal)
+            say_estimate(rows.checked, estimator, store, terminal)
             _render(request, rows, journal, leases, terminal)
     finally:
         counts = _finish(rows, journal)
     say_summary(counts, rows, terminal)
-    print_estimate_error(estimator, ledger, terminal)
+    print_estimate_error(estimator, store, terminal)
     if request.report:
         _report(target, counts, terminal, overwrite=estimator.config.overwrite)
     return counts
@@ -279,18 +279,18 @@ def _render(
     tags = (f"preset:{preset}", *["preview"] * rows.are_previews)
     report = report_address(rows.target) if request.report else None
     labels = Labels(rows.name, tags, report, preset)
-    launch(labels, config, rows.ledger, journal, leases, terminal, rows.prefect)
+    launch(labels, config, rows.store, journal, leases, terminal, rows.prefect)
 
 
 def _finish(rows: _Rows, journal: Journal) -> Counter[str]:
     """Write the table, with what other runs say of rows that this one did not end."""
     counts: Counter[str] = Counter()
-    ledger, target = rows.ledger, rows.target
+    store, target = rows.store, rows.target
 
     def lines() -> Iterator[ResultLine]:
         counts.clear()
         of_manifest = rows.manifest.lines()
-        for result in ledger.results():
+        for result in store.results():
             is_left_out = result.row in rows.checked.left_out and result.status not in FINISHED
             counts[NOT_SELECTED if is_left_out else result.status] += 1
             line = next(line for line in of_manifest if line.number == result.row)
@@ -302,7 +302,7 @@ def _finish(rows: _Rows, journal: Journal) -> Counter[str]:
             # Journals are newer than the table, and what is said last counts.
             for result in chain(read_results(target), journaled(target)):
                 if result.status in ("done", "failed"):
-                    ledger.remember(result)
+                    store.remember(result)
             write_results(target, lines)
             journal.close(ended)
     except OSError as error:
@@ -315,21 +315,21 @@ def say_summary(counts: Counter[str], rows: _Rows, terminal: Terminal) -> None:
     if counts["skipped"] == counts.total():
         rows_are = "previews are" if rows.are_previews else "rows are"
         terminal.say(f"nothing to do: all {counts.total()} {rows_are} finished")
-    for folder in _folders(rows.ledger):
+    for folder in _folders(rows.store):
         terminal.say(f"{'previews' if rows.are_previews else 'videos'}: {folder}")
     terminal.say(f"results: {rows.target}")
     if counts["skipped"] != counts.total():
-        shown = ("done", "skipped", "failed", "elsewhere", "waiting", NOT_SELECTED)
+        shown = ("done", "skipped", "failed", "locked", "waiting", NOT_SELECTED)
         terminal.say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))
-    say_verdicts(rows.ledger.results, terminal)
-    if counts["elsewhere"]:
+    say_verdicts(rows.store.results, terminal)
+    if counts["locked"]:
         terminal.say("another command is at work on some rows; run this again when it has ended")
 
 
-def _folders(ledger: Ledger) -> Sequence[str]:
+def _folders(store: RowStore) -> Sequence[str]:
     """Return the folders of finished videos, at most as many as a message names."""
     folders: dict[str, None] = {}
-    for result in ledger.results():
+    for result in store.results():
         if result.status in FINISHED and result.output and len(folders) < SAID:
             folders[addresses.folder_of(result.output)] = None
     return sorted(folders)

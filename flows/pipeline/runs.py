@@ -20,7 +20,7 @@ from flows.state.journal import Journal
 from flows.state.leases import Leases
 from flows.state.receipts import lease_target
 from flows.state.results import RowResult
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from flows.supervisor.channel import tell
 
 LIVE_FRAMES = 10
@@ -66,24 +66,24 @@ class ManifestRun(Run):
         config: RenderConfig,
         pool: Pool,
         reporter: Reporter,
-        ledger: Ledger,
+        store: RowStore,
         journal: Journal,
         leases: Leases,
         report: str | None = None,
     ) -> None:
         super().__init__(config, pool, reporter, leases)
-        self.ledger, self.journal, self.report = ledger, journal, report
+        self.store, self.journal, self.report = store, journal, report
 
     def finished_with(self, fingerprint: str) -> str | None:
         """Return the video that an earlier run of the manifest has finished."""
-        return self.ledger.finished_with(fingerprint)
+        return self.store.finished_with(fingerprint)
 
     def record(self, result: RowResult) -> None:
         """Take the result of a row; one that was rendered survives this process. Raises OSError."""
-        self.ledger.record(result)
+        self.store.record(result)
         if result.status in ("done", "failed"):
             self.journal.record(result)
-        if result.status != "elsewhere":
+        if result.status != "locked":
             tell(ended=result.id)
 
 
@@ -173,7 +173,7 @@ class RowRun:
     def advance(self, stage: str, done: int = 0, total: int = 1) -> None:
         """Show progress; here a row ends early if the user has stopped the run.
 
-        Raises InWorkElsewhereError if another command has taken the row over.
+        Raises LockedError if another command has taken the row over.
         """
         if self.run.stopped.is_set():
             raise KeyboardInterrupt

@@ -25,7 +25,7 @@ from flows.pipeline.run import EXIT_DONE, RunRequest, run
 from flows.rows.manifest import ENDINGS, PACKED_ENDINGS
 from flows.state.leases import open_leases
 from flows.state.results import FINISHED, read_results, report_address
-from sonic_ops.core.errors import InWorkElsewhereError, ManifestError, RenderError, SonicError
+from sonic_ops.core.errors import LockedError, ManifestError, RenderError, SonicError
 from sonic_ops.core.files import exists, names_in, printable
 
 TAKEN = ".sonic/taken"
@@ -161,7 +161,7 @@ def _take(manifest: str, preset: str, output: str | None) -> tuple[str, list[str
         try:
             leases.take(addresses.join(addresses.folder_of(manifest), TAKEN, name))
             return render_one(manifest, preset, output)
-        except InWorkElsewhereError:
+        except LockedError:
             return None
         except SonicError as error:
             get_run_logger().error("%s: %s. %s", name, error, error.remedy)

@@ -128,6 +128,6 @@ def _rendered(
         run = Run(config, pool, reporter, leases, DENOISE_FRAMES, stopped)
         result = result_of(run, planned, attempt)
     tell(ended=result.id)
-    if result.status == "elsewhere":
+    if result.status == "locked":
         terminal.warn(f"{result.notes}. {result.remedy}")
     return result

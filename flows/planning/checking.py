@@ -24,7 +24,7 @@ from flows.state.results import (
     results_address,
     sentence_of,
 )
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from sonic_ops.core.weights import weights_folder
 
 CHECKED_S = 5.0
@@ -59,7 +59,7 @@ def check(
     manifest: Manifest,
     output_folder: str | None,
     estimator: Estimator,
-    ledger: Ledger,
+    store: RowStore,
     terminal: Terminal,
     *,
     report: bool = True,
@@ -67,7 +67,7 @@ def check(
     on_work: Callable[[], None] = lambda: None,
     weights_sha256: str | None = None,
 ) -> Checked:
-    """Run the preflight of a manifest and sort its rows into the ledger.
+    """Run the preflight of a manifest and sort its rows into the store.
 
     If the hash of the weights is not given, they are hashed. Raises ConfigError if its results, or
     with `report` its report, would replace other files.
@@ -87,7 +87,7 @@ def check(
         selection=selection,
         on_work=on_work,
     )
-    checked = sorted_into(ledger, outcomes, estimator, terminal, selection)
+    checked = sorted_into(store, outcomes, estimator, terminal, selection)
     if selection is not None:
         selection.require_found(str(line.cells.get("id")) for line in manifest.lines())
     return checked
@@ -99,7 +99,7 @@ def weights_of(config: RenderConfig) -> str:
 
 
 def sorted_into(
-    ledger: Ledger,
+    store: RowStore,
     outcomes: Iterable[Outcome],
     estimator: Estimator,
     terminal: Terminal,
@@ -114,31 +114,31 @@ def sorted_into(
             terminal.say(f"{checked.num_rows:,} rows checked")
         match outcome:
             case PlannedRow() if not selection.take():
-                _leave_out(left_out(outcome.row, outcome.fingerprint), checked, ledger)
+                _leave_out(left_out(outcome.row, outcome.fingerprint), checked, store)
             case RowResult(status="waiting"):
-                _leave_out(outcome, checked, ledger)
+                _leave_out(outcome, checked, store)
             case PlannedRow():
-                _plan(outcome, checked, estimator, ledger)
+                _plan(outcome, checked, estimator, store)
             case RowResult():
-                ledger.record(outcome)
+                store.record(outcome)
                 checked.an_output = checked.an_output or outcome.output
             case BadRow():
-                ledger.record(rejected(outcome))
+                store.record(rejected(outcome))
                 checked.num_bad += 1
                 checked.bad += [outcome] if len(checked.bad) < SAID else []
     return checked
 
 
-def _leave_out(result: RowResult, checked: Checked, ledger: Ledger) -> None:
+def _leave_out(result: RowResult, checked: Checked, store: RowStore) -> None:
     """Note a row that is not selected."""
-    ledger.record(result)
+    store.record(result)
     checked.left_out.add(result.row)
 
 
-def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: Ledger) -> None:
+def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, store: RowStore) -> None:
     """Note a row to render, what it will take, and whether it fits."""
     estimate = estimator.row(planned)
-    ledger.plan(replace(planned, planned_worker_s=estimate.worker_s))
+    store.plan(replace(planned, planned_worker_s=estimate.worker_s))
     checked.num_planned += 1
     checked.an_output = checked.an_output or planned.row.output
     checked.estimate.add(estimate)
@@ -151,7 +151,7 @@ def _plan(planned: PlannedRow, checked: Checked, estimator: Estimator, ledger: L
 
 
 def say_problems(
-    checked: Checked, estimator: Estimator, ledger: Ledger, terminal: Terminal
+    checked: Checked, estimator: Estimator, store: RowStore, terminal: Terminal
 ) -> None:
     """Print all errors of all rows, and which rows do not fit this machine."""
     say_bad(checked, terminal)
@@ -159,7 +159,7 @@ def say_problems(
         terminal.warn(f"{checked.num_unfit} rows will hardly fit into this machine:")
     for name, problem in checked.unfit:
         terminal.warn(f"  {name}: {problem}")
-    num_workers = estimator.num_workers(row.plan for row in ledger.planned())
+    num_workers = estimator.num_workers(row.plan for row in store.planned())
     for problem in estimator.run_problems(checked.estimate, checked.an_output, num_workers):
         terminal.warn(problem)
 
@@ -177,11 +177,11 @@ def say_bad(checked: Checked, terminal: Terminal) -> None:
 
 
 def say_estimate(
-    checked: Checked, estimator: Estimator, ledger: Ledger, terminal: Terminal
+    checked: Checked, estimator: Estimator, store: RowStore, terminal: Terminal
 ) -> None:
     """Print the estimated cost, but only if it comes from a measured calibration."""
     if estimator.calibration.is_measured:
-        num_workers = estimator.num_workers(row.plan for row in ledger.planned())
+        num_workers = estimator.num_workers(row.plan for row in store.planned())
         wall_s = checked.estimate.wall_s(num_workers, estimator.calibration.start_s)
         terminal.say(
             f"planned: {hours(checked.estimate.worker_s)} of a worker, {clock(wall_s)} on "
@@ -189,10 +189,10 @@ def say_estimate(
         )
 
 
-def print_estimate_error(estimator: Estimator, ledger: Ledger, terminal: Terminal) -> None:
+def print_estimate_error(estimator: Estimator, store: RowStore, terminal: Terminal) -> None:
     """Print how far the plan was off, over the rows that this run rendered alone."""
     planned_s = worker_s = 0.0
-    for result in ledger.results():
+    for result in store.results():
         if result.status == "done" and result.planned_worker_s and result.worker_s is not None:
             planned_s += result.planned_worker_s
             worker_s += result.worker_s

@@ -15,7 +15,7 @@ from flows.preflight.subtitle_files import side_car_of
 from flows.rows.config import RenderConfig
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import Row, name_errors
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 
 
 def preview_address(address: str) -> str:
@@ -33,7 +33,7 @@ def preview_of(planned: PlannedRow, seconds: float) -> Row:
     )
 
 
-def check_previews(rows: Ledger, config: RenderConfig, weights_sha256: str) -> Iterator[Outcome]:
+def check_previews(rows: RowStore, config: RenderConfig, weights_sha256: str) -> Iterator[Outcome]:
     """Decide what to do about the previews of the rows that will be rendered.
 
     `config` is that of previews. No file is replaced that a row reads or writes.

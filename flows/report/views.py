@@ -34,7 +34,7 @@ DRIFT: Final = (
     "head_motion",
     "syncnet_confidence",
 )
-STATES: Final = (*VERDICTS, "elsewhere", "waiting")
+STATES: Final = (*VERDICTS, "locked", "waiting")
 """What a row can be, the worst first."""
 PICTURES: Final = (".gif", ".webp")
 

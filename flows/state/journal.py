@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from flows import addresses
 from flows.state.leases import Leases, holder_of
 from flows.state.results import RowResult, result_from
-from sonic_ops.core.errors import InWorkElsewhereError
+from sonic_ops.core.errors import LockedError
 from sonic_ops.core.files import names_in, open_own, reached, remove
 
 ENDING = ".jsonl"
@@ -57,7 +57,7 @@ class Journal:
     def alone(self) -> Iterator[None]:
         """One run at a time takes journals into the table and removes them; the others wait.
 
-        Raises InWorkElsewhereError after `TABLE_WAIT_S`, and OSError.
+        Raises LockedError after `TABLE_WAIT_S`, and OSError.
         """
         table = addresses.join(self._folder, "table")
         self._wait_for(table)
@@ -94,7 +94,7 @@ class Journal:
         while True:
             try:
                 return self._leases.take(table)
-            except InWorkElsewhereError:
+            except LockedError:
                 if time.monotonic() > until_s:
                     raise
                 time.sleep(TABLE_PAUSE_S)

@@ -19,7 +19,7 @@ from threading import Event, Lock, Thread
 from uuid import uuid4
 
 from flows import addresses
-from sonic_ops.core.errors import InWorkElsewhereError
+from sonic_ops.core.errors import LockedError
 from sonic_ops.core.files import names_in, remove, written
 
 LEASE = ".lease"
@@ -60,19 +60,19 @@ class Leases:
     def take(self, target: str) -> None:
         """Take the lease of a target; one that is ours is kept.
 
-        Raises InWorkElsewhereError, and OSError, after which it may be tried again.
+        Raises LockedError, and OSError, after which it may be tried again.
         """
         found = _found(target)
         newest = max(found, default=0)
         holder = read_holder(found[newest]) if found else None
         if found and holder is None and is_being_made(found[newest], self._lease_s):
-            raise in_work_elsewhere(None)
+            raise locked_by(None)
         is_ours = holder is not None and holder.owner == self.owner
         if holder and not is_ours and not holder.is_stale:
-            raise in_work_elsewhere(holder)
+            raise locked_by(holder)
         generation = newest if is_ours else newest + 1
         if not is_ours and not addresses.create(_address(target, generation), self._content()):
-            raise in_work_elsewhere(None)
+            raise locked_by(None)
         with self._lock:
             self._generations[target] = generation
             self._renewed_s[target] = time.monotonic()
@@ -98,9 +98,9 @@ class Leases:
         return renewed_s is not None and time.monotonic() - renewed_s <= self._lease_s
 
     def check(self, target: str) -> None:
-        """Raise InWorkElsewhereError if a lease was lost: this process was silent for too long."""
+        """Raise LockedError if a lease was lost: this process was silent for too long."""
         if not self.holds(target):
-            raise in_work_elsewhere(None)
+            raise locked_by(None)
 
     def renew(self) -> None:
         """Say that this process still works on everything it holds."""
@@ -177,10 +177,10 @@ def is_being_made(address: str, lease_s: float) -> bool:
     return addresses.size_bytes(address) == 0 and addresses.age_s(address) < lease_s
 
 
-def in_work_elsewhere(holder: Holder | None) -> InWorkElsewhereError:
+def locked_by(holder: Holder | None) -> LockedError:
     """Make the error of a row that another command renders."""
     who = f", process {holder.pid} on {holder.machine}" if holder else ""
-    return InWorkElsewhereError(
+    return LockedError(
         f"Another command is rendering this row{who}",
         remedy="Run the same command again after the other one has ended.",
     )

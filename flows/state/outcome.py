@@ -12,7 +12,7 @@ from flows.state.leases import Leases
 from flows.state.receipts import lease_target, write_receipt
 from flows.state.results import BUG_REMEDY, NOT_MARKED, RowResult, sentence_of
 from sonic_ops.core.constants import FAILED
-from sonic_ops.core.errors import InWorkElsewhereError, SonicError
+from sonic_ops.core.errors import LockedError, SonicError
 from sonic_ops.core.files import names_in, reason_of, remove_folder, written
 from sonic_ops.core.shown import without_secrets
 from sonic_ops.media.inspection import VideoInfo
@@ -20,7 +20,7 @@ from sonic_ops.provenance.c2pa import SIGNED
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class RunCosts:
     """What a row has cost: its time, the tries that a machine failed, and its jobs."""
 
     wall_s: float = 0.0
@@ -36,9 +36,9 @@ class Rendered:
     video: VideoInfo
 
 
-def done(planned: PlannedRow, rendered: Rendered, spent: Spent) -> RowResult:
+def done(planned: PlannedRow, rendered: Rendered, run_costs: RunCosts) -> RowResult:
     """Make the result of a row whose video is finished."""
-    offset_s, base = rendered.video.audio_offset_s, _base(planned, spent)
+    offset_s, base = rendered.video.audio_offset_s, _base(planned, run_costs)
     return replace(
         base,
         notes=_joined(base.notes, *rendered.video.notes),
@@ -49,19 +49,19 @@ def done(planned: PlannedRow, rendered: Rendered, spent: Spent) -> RowResult:
         height=rendered.video.height,
         audio_offset_ms=None if offset_s is None else 1000 * offset_s,
         provenance=_provenance(rendered.video.provenance),
-        attempts=spent.num_failures + 1,
+        attempts=run_costs.num_failures + 1,
     )
 
 
 def settle(
-    planned: PlannedRow, result: RowResult, spent: Spent, leases: Leases, *, keep_work: bool
+    planned: PlannedRow, result: RowResult, run_costs: RunCosts, leases: Leases, *, keep_work: bool
 ) -> RowResult:
     """Write the receipt of a finished row and remove its work folder.
 
     Who has lost the lease of the row leaves the folder to the command that has it now.
     """
     try:
-        write_receipt(result, spent.account)
+        write_receipt(result, run_costs.account)
         if not keep_work and leases.holds(lease_target(planned.row.output)):
             remove_folder(planned.work)
     except (OSError, SonicError) as error:
@@ -82,30 +82,30 @@ def skipped(planned: PlannedRow, known: RowResult) -> RowResult:
     return replace(known, row=row.number, id=row.id, place=row.place, status="skipped")
 
 
-def elsewhere(planned: PlannedRow, error: InWorkElsewhereError) -> RowResult:
+def locked(planned: PlannedRow, error: LockedError) -> RowResult:
     """Return the result of a row that another command renders."""
-    result = replace(_base(planned, Spent()), status="elsewhere", peak_memory_mb=None, wall_s=None)
+    result = replace(_base(planned, RunCosts()), status="locked", peak_memory_mb=None, wall_s=None)
     return replace(result, notes=_joined(result.notes, error.message), remedy=error.remedy)
 
 
-def failed(planned: PlannedRow, error: BaseException, spent: Spent) -> RowResult:
+def failed(planned: PlannedRow, error: BaseException, run_costs: RunCosts) -> RowResult:
     """Return the result of a failed row; its work folder stays for the next try."""
     if isinstance(error, SonicError):
         said, remedy = sentence_of(error), error.remedy
     else:
         said, remedy = _noted(planned, error), BUG_REMEDY
     return replace(
-        _base(planned, spent),
+        _base(planned, run_costs),
         verdict=FAILED,
         reason=said,
         error_class=type(error).__name__,
         error=said,
         remedy=remedy,
-        attempts=max(spent.num_failures, 1),
+        attempts=max(run_costs.num_failures, 1),
     )
 
 
-def _base(planned: PlannedRow, spent: Spent) -> RowResult:
+def _base(planned: PlannedRow, run_costs: RunCosts) -> RowResult:
     return RowResult(
         row=planned.row.number,
         id=planned.row.id,
@@ -113,13 +113,16 @@ def _base(planned: PlannedRow, spent: Spent) -> RowResult:
         output=planned.row.output,
         portrait=planned.row.shown,
         place=planned.row.place,
-        wall_s=spent.wall_s,
-        worker_s=spent.account.worker_s,
+        wall_s=run_costs.wall_s,
+        worker_s=run_costs.account.worker_s,
         planned_worker_s=planned.planned_worker_s,
         peak_memory_mb=peak_memory_mb(),
         fingerprint=planned.fingerprint,
         notes=_joined(
-            *planned.notes, _retries(spent.account), _lowered(planned.work), _zeros(planned.work)
+            *planned.notes,
+            _retries(run_costs.account),
+            _lowered(planned.work),
+            _zeros(planned.work),
         ),
     )
 

@@ -16,7 +16,10 @@ from sonic_ops.core.errors import ManifestError, SonicError
 from sonic_ops.core.files import exists, open_own, printable, storage_fault, written
 from sonic_ops.core.shown import without_secrets
 
-Status: TypeAlias = Literal["done", "skipped", "failed", "elsewhere", "waiting"]
+Status: TypeAlias = Literal["done", "skipped", "failed", "locked", "waiting"]
+
+_OLD_STATUS: Final = {"elsewhere": "locked"}
+"""What version 0.1.0 called them."""
 
 RESULTS_ENDING: Final = ".results.parquet"
 PREVIEWS_ENDING: Final = ".preview-results.parquet"
@@ -125,6 +128,7 @@ ResultLine: TypeAlias = tuple[RowResult, Mapping[str, object]]
 def result_from(content: Mapping[str, Any]) -> RowResult:
     """Restore a result that an earlier run wrote, perhaps of another version. Raises TypeError."""
     known = {name: content[name] for name in SCHEMA.names if name in content}
+    known["status"] = _OLD_STATUS.get(str(known.get("status")), known.get("status"))
     for name in _ADDRESSES:
         known[name] = known.get(name) and addresses.local_path(known[name])
     return RowResult(**known)

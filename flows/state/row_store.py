@@ -34,7 +34,7 @@ BEGIN;
 _BATCH_ROWS = 256
 
 
-class Ledger:
+class RowStore:
     """Rows by their number in the manifest: what is planned, and what became of them."""
 
     def __init__(self) -> None:
@@ -169,5 +169,5 @@ def _result_of(planned: str | None, result: str | None) -> RowResult:
 
 def _newest(own: RowResult, earlier: RowResult) -> RowResult:
     """Prefer the results of this run to those of others."""
-    told = {"waiting": {"failed"}, "elsewhere": {"failed", "done"}}.get(own.status, set())
+    told = {"waiting": {"failed"}, "locked": {"failed", "done"}}.get(own.status, set())
     return replace(earlier, row=own.row) if earlier.status in told else own

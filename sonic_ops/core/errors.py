@@ -20,7 +20,7 @@ SonicError
     OutOfMemoryError
     VerifyError
   BrokenOutputError      NaN, or a video without picture or sound: never retried
-  InWorkElsewhereError   another command renders the row: left to it
+  LockedError   another command renders the row: left to it
     DamagedFileError     the file is removed and made again
 """
 
@@ -145,7 +145,7 @@ class BrokenOutputError(SonicError):
     then = "The row fails and is not tried again; nothing of it is published, the others render."
 
 
-class InWorkElsewhereError(SonicError):
+class LockedError(SonicError):
     """Another command renders the row."""
 
     then = "The row is left to that command."

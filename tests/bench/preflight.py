@@ -25,7 +25,7 @@ from flows.rows.config import load_preset
 from flows.rows.manifest import open_manifest
 from flows.state.receipts import write_receipt
 from flows.state.results import RowResult
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from tests.bench.speech import EXAMPLES
 
 SOUNDS, PORTRAITS = 40, 10
@@ -49,15 +49,15 @@ def write_manifest(folder: Path, num_rows: int, *, distinct: bool = False) -> Pa
     return manifest
 
 
-def checked(manifest: Path) -> tuple[Ledger, float]:
+def checked(manifest: Path) -> tuple[RowStore, float]:
     """The rows that are planned, and the seconds of CPU."""
-    config, ledger = load_preset("sketch"), Ledger()
+    config, store = load_preset("sketch"), RowStore()
     before = resource.getrusage(resource.RUSAGE_SELF)
     with open_manifest(str(manifest)) as lines:
         estimator = Estimator(config, load_calibration(config))
-        check(lines, None, estimator, ledger, open_terminal())
+        check(lines, None, estimator, store, open_terminal())
     after = resource.getrusage(resource.RUSAGE_SELF)
-    return ledger, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return store, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
@@ -70,17 +70,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["XDG_CACHE_HOME"] = f"{scratch}/cache"  # what inspections find is kept there
         manifest = write_manifest(Path(scratch), options.rows, distinct=options.distinct)
-        ledger, cpu_s = checked(manifest)
+        store, cpu_s = checked(manifest)
         if options.distinct:
             print(f"{options.rows:,} rows for the first time: {cpu_s:.1f} s of CPU")
-            ledger, cpu_s = checked(manifest)
+            store, cpu_s = checked(manifest)
         if options.existing:
-            for planned in ledger.planned():
+            for planned in store.planned():
                 row = planned.row
                 Path(row.output).write_bytes(row.id.encode())
                 known = RowResult(row.number, row.id, "done", output=row.output)
                 write_receipt(known, RowCosts())
-            ledger, cpu_s = checked(manifest)
+            store, cpu_s = checked(manifest)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{options.rows:,} rows: {cpu_s:.1f} s of CPU, {peak_mb:.0f} MB at most")
 

@@ -12,7 +12,7 @@ from flows.addresses import create
 from flows.console.terminal import open_terminal
 from flows.pipeline.run import RunRequest, run
 from flows.state.leases import Leases
-from sonic_ops.core.errors import InWorkElsewhereError
+from sonic_ops.core.errors import LockedError
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, SPEECH
 from tests.s3 import s3_server
@@ -62,7 +62,7 @@ def test_a_lease_in_an_object_store_is_for_one(store: s3fs.S3FileSystem) -> None
     first, second = Leases(3600.0), Leases(3600.0)
     target = "s3://bucket/out/.sonic/leases/b.mp4"
     first.take(target)
-    with pytest.raises(InWorkElsewhereError):
+    with pytest.raises(LockedError):
         second.take(target)
     first.renew()
     first.check(target)

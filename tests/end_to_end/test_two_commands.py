@@ -74,7 +74,7 @@ def test_a_row_is_in_one_pair_of_hands_and_survives_them(
 
     beside = bench.run(manifest, preset)
     assert beside.status == 1
-    assert statuses(beside.results) == {"a": "skipped", "b": "elsewhere", "c": "done"}
+    assert statuses(beside.results) == {"a": "skipped", "b": "locked", "c": "done"}
     assert f"process {program} on " in beside.results["b"]["notes"]
     assert {result.id for result in journaled(results)} == {"a"}
 

@@ -17,7 +17,7 @@ from flows.state.journal import Journal
 from flows.state.leases import open_leases
 from flows.state.receipts import read_owner, write_owner, write_receipt
 from flows.state.results import RowResult, write_results
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from sonic_ops.core.errors import DamagedFileError, InputError, SonicError
 from sonic_ops.core.files import open_address, printable
 from sonic_ops.core.presets import read_preset
@@ -121,10 +121,10 @@ def test_no_receipt_or_owner_has_a_secret(tmp_path: Path, result: RowResult) -> 
 
 
 def test_what_other_runs_have_written_is_found_again(result: RowResult) -> None:
-    ledger = Ledger()
-    ledger.record(replace(result, status="waiting"))
-    ledger.remember(RowResult(**result.to_write()))  # type: ignore[arg-type]
-    assert [row.status for row in ledger.results()] == ["failed"]
+    store = RowStore()
+    store.record(replace(result, status="waiting"))
+    store.remember(RowResult(**result.to_write()))  # type: ignore[arg-type]
+    assert [row.status for row in store.results()] == ["failed"]
 
 
 @pytest.mark.parametrize("form", ["lines", "json-lines", "quiet"])

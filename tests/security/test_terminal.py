@@ -28,7 +28,7 @@ EVIL = {
 
 @pytest.mark.parametrize("evil", EVIL.values(), ids=EVIL)
 @pytest.mark.parametrize("form", ["lines", "quiet", "json-lines"])
-@pytest.mark.parametrize("status", ["failed", "done", "elsewhere"])
+@pytest.mark.parametrize("status", ["failed", "done", "locked"])
 def test_no_field_of_a_row_moves_a_terminal(evil: str, form: Any, status: Any) -> None:
     printed = io.StringIO()
     console = Console(file=printed, force_terminal=True, width=80)

@@ -4,16 +4,16 @@ from cluster.pool.accounts import CostTracker, Span, joined
 
 
 def test_seconds_are_summed_by_method() -> None:
-    ledger = CostTracker()
+    store = CostTracker()
     for method, seconds in (("denoise", 2.0), ("fuse", 0.5), ("denoise", 1.0)):
-        ledger.ran((3, 0), method, seconds, low_memory=False)
-    account = ledger.pop_costs(3)
+        store.ran((3, 0), method, seconds, low_memory=False)
+    account = store.pop_costs(3)
     assert account.seconds == {"denoise": 3.0, "fuse": 0.5}
     assert account.worker_s == 3.5
 
 
 def test_jobs_of_one_stage_that_follow_each_other_are_one_span() -> None:
-    ledger = CostTracker()
+    store = CostTracker()
     for worker, method, stop_s in (
         (0, "encode_chunk", 1.0),
         (0, "denoise", 2.0),
@@ -21,9 +21,9 @@ def test_jobs_of_one_stage_that_follow_each_other_are_one_span() -> None:
         (0, "fuse", 3.1),
         (0, "denoise", 9.0),
     ):
-        ledger.ran((1, 0), method, 1.0, low_memory=False, worker=worker, stop_s=stop_s)
+        store.ran((1, 0), method, 1.0, low_memory=False, worker=worker, stop_s=stop_s)
     assert [
-        (s.worker, s.stage, round(s.start_s, 1), s.stop_s) for s in ledger.pop_costs(1).spans
+        (s.worker, s.stage, round(s.start_s, 1), s.stop_s) for s in store.pop_costs(1).spans
     ] == [
         (0, "encode audio", 0.0, 1.0),
         (0, "denoise", 1.0, 3.1),
@@ -33,11 +33,11 @@ def test_jobs_of_one_stage_that_follow_each_other_are_one_span() -> None:
 
 
 def test_spans_of_a_long_row_stay_few_and_lose_no_time() -> None:
-    ledger = CostTracker()
+    store = CostTracker()
     for index in range(5000):
         stop_s = 3.0 * index + 1
-        ledger.ran((1, 0), "denoise", 1.0, low_memory=False, worker=index % 2, stop_s=stop_s)
-    spans = ledger.pop_costs(1).spans
+        store.ran((1, 0), "denoise", 1.0, low_memory=False, worker=index % 2, stop_s=stop_s)
+    spans = store.pop_costs(1).spans
     assert len(spans) <= 500
     assert (spans[0].start_s, max(span.stop_s for span in spans)) == (0.0, 3.0 * 4999 + 1)
 
@@ -48,13 +48,13 @@ def test_an_overlap_is_joined_to_its_end() -> None:
 
 
 def test_more_workers_than_spans_are_kept_show_the_first_of_them() -> None:
-    ledger = CostTracker()
+    store = CostTracker()
     for turn in range(2):
         for worker in range(170):
             for index, method in enumerate(("encode_chunk", "denoise", "decode")):
                 stop_s = 100.0 * turn + index + 1
-                ledger.ran((1, 0), method, 1.0, low_memory=False, worker=worker, stop_s=stop_s)
-    account = ledger.pop_costs(1)
+                store.ran((1, 0), method, 1.0, low_memory=False, worker=worker, stop_s=stop_s)
+    account = store.pop_costs(1)
     assert len(account.spans) == 500
     assert {span.worker for span in account.spans} == set(range(167))
     assert account.spans[0] == Span(0, "encode audio", 0.0, 101.0)
@@ -62,10 +62,10 @@ def test_more_workers_than_spans_are_kept_show_the_first_of_them() -> None:
 
 
 def test_a_worker_that_goes_to_and_fro_between_stages_loses_no_time() -> None:
-    ledger = CostTracker()
+    store = CostTracker()
     for index in range(2000):
         method, stop_s = ("denoise", "decode")[index % 2], 2.0 * index + 1
-        ledger.ran((1, 0), method, 1.0, low_memory=False, stop_s=stop_s)
-    spans = ledger.pop_costs(1).spans
+        store.ran((1, 0), method, 1.0, low_memory=False, stop_s=stop_s)
+    spans = store.pop_costs(1).spans
     assert len(spans) <= 500
     assert max(span.stop_s for span in spans) == 2.0 * 1999 + 1

@@ -15,7 +15,7 @@ from flows.pipeline.run import RunRequest
 from flows.planning.calibration import save_calibration
 from flows.planning.estimator import Estimator, machine_memory_bytes
 from flows.rows.config import RenderConfig
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from tests.flows.conftest import FACE, Cells, WriteManifest, sorted_rows
 from tests.flows.planning.test_estimate import CALIBRATION, ONES, costing
 
@@ -135,9 +135,9 @@ def test_a_portrait_that_has_gone_since_it_was_checked_is_planned_all_the_same(
     with Image.open(FACE) as image:
         image.convert("RGB").resize((256, 128)).save(picture, exif=turned)
     cells = {"portrait": str(picture), "framing": framing, "face_box": "20 20 90 90"}
-    ledger = Ledger()
-    ledger.plan(sorted_rows(write_manifest(good | cells), config).planned[0])
+    store = RowStore()
+    store.plan(sorted_rows(write_manifest(good | cells), config).planned[0])
     picture.unlink()
-    (row,) = ledger.planned()
+    (row,) = store.planned()
     assert row.picture_size == (128, 256)
     assert Estimator(config, CALIBRATION).row(row).worker_s > 0

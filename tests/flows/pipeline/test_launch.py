@@ -8,7 +8,7 @@ import pytest
 from flows.pipeline.launch import most_workers_of
 from flows.rows.config import RenderConfig
 from flows.rows.planned import PlannedRow
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
 
@@ -29,8 +29,8 @@ def planned(config: RenderConfig, good: Cells, write_manifest: WriteManifest) ->
 def test_a_little_work_starts_no_second_worker(
     costs_s: list[float | None], num_workers: int, planned: PlannedRow, config: RenderConfig
 ) -> None:
-    ledger, numbers = Ledger(), count(1)
+    store, numbers = RowStore(), count(1)
     for cost_s in costs_s:
         row = replace(planned.row, number=next(numbers))
-        ledger.plan(replace(planned, row=row, planned_worker_s=cost_s))
-    assert most_workers_of(ledger, config) == num_workers
+        store.plan(replace(planned, row=row, planned_worker_s=cost_s))
+    assert most_workers_of(store, config) == num_workers

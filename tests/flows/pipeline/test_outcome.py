@@ -8,12 +8,12 @@ import pytest
 from flows.rows.config import RenderConfig
 from flows.rows.planned import PlannedRow
 from flows.state.leases import Leases
-from flows.state.outcome import Rendered, Spent, done, failed, settle
+from flows.state.outcome import Rendered, RunCosts, done, failed, settle
 from flows.state.receipts import lease_target, write_owner
 from sonic_ops.media.inspection import VideoInfo
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
-SPENT = Spent(wall_s=1.0, num_failures=0)
+SPENT = RunCosts(wall_s=1.0, num_failures=0)
 
 
 @pytest.fixture

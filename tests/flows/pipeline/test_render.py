@@ -18,7 +18,7 @@ from flows.rows.config import RenderConfig
 from flows.state.journal import Journal
 from flows.state.leases import Leases, holder_of
 from flows.state.receipts import lease_target
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from sonic_ops.core.errors import NoWorkersError
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
@@ -59,17 +59,17 @@ def test_without_workers_a_run_ends_once_and_its_rows_wait(
     config = config.model_copy(update={"rows_in_flight": 1})
     others = [{"id": name, "output": str(tmp_path / f"{name}.mp4")} for name in "bc"]
     manifest = write_manifest(good, *(good | other for other in others))
-    planned, ledger, worker = sorted_rows(manifest, config).planned, Ledger(), Deserted()
+    planned, store, worker = sorted_rows(manifest, config).planned, RowStore(), Deserted()
     for row in planned:
-        ledger.plan(row)
+        store.plan(row)
     leases = Leases(LONG_S)
     journal = Journal(str(tmp_path / "m.results.parquet"), leases)
     pool = LocalPool(ClusterConfig(workers=0), worker)
     reporter = LineReporter(open_terminal(console=Console(file=StringIO())))
-    run = ManifestRun(config, pool, reporter, ledger, journal, leases)
+    run = ManifestRun(config, pool, reporter, store, journal, leases)
     with pytest.raises(NoWorkersError, match="no worker for"):
         render_manifest(manifest, run)
     assert run.stopped.is_set()
     assert worker.num_asked == 1
-    assert [result.status for result in ledger.results()] == ["waiting"] * 3
+    assert [result.status for result in store.results()] == ["waiting"] * 3
     assert holder_of(lease_target(planned[0].row.output)) is None

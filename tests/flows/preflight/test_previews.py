@@ -13,7 +13,7 @@ from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow
 from flows.state.receipts import announce, write_owner, write_receipt
 from flows.state.results import RowResult, rejected
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
 
 SECONDS, STEPS = 0.8, 4
@@ -31,12 +31,12 @@ def planned(config: RenderConfig, good: Cells, write_manifest: WriteManifest) ->
 
 
 def previews_of(manifest: str, config: RenderConfig) -> list[Outcome]:
-    found, ledger = sorted_rows(manifest, config), Ledger()
+    found, store = sorted_rows(manifest, config), RowStore()
     for planned in found.planned:
-        ledger.plan(planned)
+        store.plan(planned)
     for bad in found.bad:
-        ledger.record(rejected(bad))
-    return list(check_previews(ledger, config.for_previews(), "w"))
+        store.record(rejected(bad))
+    return list(check_previews(store, config.for_previews(), "w"))
 
 
 def problems_of(manifest: str, config: RenderConfig) -> list[str]:

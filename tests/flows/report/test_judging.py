@@ -58,7 +58,7 @@ def test_a_video_that_is_measured_is_judged_although_nothing_can_be_kept(tmp_pat
 
 
 def test_rows_that_have_not_ended_have_no_verdict() -> None:
-    for status in ("waiting", "elsewhere"):
+    for status in ("waiting", "locked"):
         assert judged(row(1, None, status=status)).verdict is None
 
 

@@ -10,7 +10,7 @@ from flows.rows.config import RenderConfig
 from flows.state.journal import Journal, folder_of, journaled
 from flows.state.leases import Leases
 from flows.state.results import RowResult
-from flows.state.row_store import Ledger
+from flows.state.row_store import RowStore
 from sonic_ops.core.files import names_in
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows, unreadable
 
@@ -104,17 +104,17 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_empty(tmp_path: Path) ->
 
 
 @pytest.fixture
-def ledger(config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> Ledger:
-    """A ledger with one row to render."""
-    ledger = Ledger()
+def store(config: RenderConfig, good: Cells, write_manifest: WriteManifest) -> RowStore:
+    """A store with one row to render."""
+    store = RowStore()
     for planned in sorted_rows(write_manifest(good), config).planned:
-        ledger.plan(planned)
-    return ledger
+        store.plan(planned)
+    return store
 
 
-def told(ledger: Ledger, **cells: object) -> RowResult:
+def told(store: RowStore, **cells: object) -> RowResult:
     """What another run says of the one row."""
-    (planned,) = ledger.planned()
+    (planned,) = store.planned()
     content = {"output": planned.row.output, "fingerprint": planned.fingerprint}
     return RowResult(7, planned.row.id, **content | cells)  # type: ignore[arg-type]
 
@@ -124,46 +124,46 @@ def test_planned_rows_come_back_as_they_were(
 ) -> None:
     boxed = {"id": "boxed", "output": str(tmp_path / "b.mp4"), "face_box": [10, 10, 90, 90.5]}
     rows = sorted_rows(write_manifest(good, good | boxed | {"seed": 3}), config).planned
-    ledger = Ledger()
+    store = RowStore()
     for planned in rows:
-        ledger.plan(planned)
-    assert tuple(ledger.planned()) == rows
+        store.plan(planned)
+    assert tuple(store.planned()) == rows
 
 
-def test_a_row_that_was_not_reached_is_waiting(ledger: Ledger) -> None:
-    (result,) = ledger.results()
+def test_a_row_that_was_not_reached_is_waiting(store: RowStore) -> None:
+    (result,) = store.results()
     assert (result.row, result.id, result.status) == (1, "good", "waiting")
 
 
-def test_what_an_earlier_run_said_counts_until_this_one_says_something(ledger: Ledger) -> None:
-    ledger.remember(told(ledger, status="failed", error="it failed"))
-    (result,) = ledger.results()
+def test_what_an_earlier_run_said_counts_until_this_one_says_something(store: RowStore) -> None:
+    store.remember(told(store, status="failed", error="it failed"))
+    (result,) = store.results()
     assert (result.row, result.status, result.error) == (1, "failed", "it failed")
-    ledger.record(replace(told(ledger, status="done"), row=1))
-    (result,) = ledger.results()
+    store.record(replace(told(store, status="done"), row=1))
+    (result,) = store.results()
     assert result.status == "done"
 
 
-def test_what_was_said_of_another_form_of_the_row_does_not_count(ledger: Ledger) -> None:
-    ledger.remember(told(ledger, status="failed", fingerprint="another"))
-    (result,) = ledger.results()
+def test_what_was_said_of_another_form_of_the_row_does_not_count(store: RowStore) -> None:
+    store.remember(told(store, status="failed", fingerprint="another"))
+    (result,) = store.results()
     assert result.status == "waiting"
 
 
-def test_a_video_of_another_form_of_the_row_hides_nothing(ledger: Ledger) -> None:
-    ledger.remember(told(ledger, status="done", fingerprint="another"))
-    ledger.remember(told(ledger, status="failed", error="first"))
-    ledger.remember(told(ledger, status="failed", error="last"))
-    ledger.remember(told(ledger, status="done", fingerprint="another"))
-    (result,) = ledger.results()
+def test_a_video_of_another_form_of_the_row_hides_nothing(store: RowStore) -> None:
+    store.remember(told(store, status="done", fingerprint="another"))
+    store.remember(told(store, status="failed", error="first"))
+    store.remember(told(store, status="failed", error="last"))
+    store.remember(told(store, status="done", fingerprint="another"))
+    (result,) = store.results()
     assert (result.status, result.error) == ("failed", "last")
 
 
-def test_a_row_in_work_elsewhere_is_done_if_that_command_says_so(ledger: Ledger) -> None:
-    own = told(ledger, status="elsewhere")
-    ledger.record(replace(own, row=1))
-    ledger.remember(replace(own, status="done", video_s=2.0))
-    ledger.remember(replace(own, status="failed"))
-    (result,) = ledger.results()
+def test_a_row_locked_by_is_done_if_that_command_says_so(store: RowStore) -> None:
+    own = told(store, status="locked")
+    store.record(replace(own, row=1))
+    store.remember(replace(own, status="done", video_s=2.0))
+    store.remember(replace(own, status="failed"))
+    (result,) = store.results()
     assert (result.row, result.status, result.video_s) == (1, "done", 2.0)
-    assert [planned.row.id for planned in ledger.planned("elsewhere")] == ["good"]
+    assert [planned.row.id for planned in store.planned("locked")] == ["good"]

@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 
 from flows.state.leases import Leases, holder_of, open_leases
-from sonic_ops.core.errors import InWorkElsewhereError
+from sonic_ops.core.errors import LockedError
 from sonic_ops.core.files import names_in
 from tests.flows.conftest import REPOSITORY, unreadable
 
@@ -31,7 +31,7 @@ def names_beside(target: str) -> frozenset[str]:
 def test_a_lease_is_for_one_until_it_is_given_back(target: str) -> None:
     first, second = Leases(LONG_S), Leases(LONG_S)
     first.take(target)
-    with pytest.raises(InWorkElsewhereError, match=f"process {os.getpid()} on "):
+    with pytest.raises(LockedError, match=f"process {os.getpid()} on "):
         second.take(target)
     first.check(target)
     first.release(target)
@@ -63,7 +63,7 @@ def test_names_that_begin_alike_are_not_mixed_up(target: str) -> None:
     holder = holder_of(target)
     assert holder is not None
     assert holder.owner == first.owner
-    with pytest.raises(InWorkElsewhereError):
+    with pytest.raises(LockedError):
         first.take(others[0])
 
 
@@ -72,7 +72,7 @@ def test_who_was_silent_for_too_long_loses_the_lease(target: str) -> None:
     silent.take(target)
     other.take(target)
     silent.renew()
-    with pytest.raises(InWorkElsewhereError):
+    with pytest.raises(LockedError):
         silent.check(target)
     silent.release(target)
     other.renew()
@@ -91,7 +91,7 @@ def test_a_renewed_lease_is_kept(target: str) -> None:
     assert before is not None
     assert after is not None
     assert after.renewed_s > before.renewed_s
-    with pytest.raises(InWorkElsewhereError):
+    with pytest.raises(LockedError):
         second.take(target)
 
 
@@ -103,7 +103,7 @@ def test_of_many_who_find_a_stale_lease_one_takes_it_over(target: str) -> None:
         start.wait()
         try:
             leases.take(target)
-        except InWorkElsewhereError:
+        except LockedError:
             return False
         return True
 
@@ -140,7 +140,7 @@ def test_an_empty_lease_is_somebodys_who_is_just_making_it(tmp_path: Path) -> No
     lease = tmp_path / "a.mp4.7.lease"
     lease.touch()
     leases = Leases(LONG_S)
-    with pytest.raises(InWorkElsewhereError):
+    with pytest.raises(LockedError):
         leases.take(str(tmp_path / "a.mp4"))
     then = lease.stat().st_mtime - LONG_S - 60
     os.utime(lease, (then, then))
@@ -161,7 +161,7 @@ def test_a_lease_that_cannot_be_read_is_neither_taken_over_nor_lost(tmp_path: Pa
     lease.unlink()
     lease.write_bytes(content)
     owner.renew()
-    with pytest.raises(InWorkElsewhereError):
+    with pytest.raises(LockedError):
         other.take(target)
 
 

@@ -16,6 +16,7 @@ from flows.state.results import (
     read_results,
     rejected,
     report_address,
+    result_from,
     results_address,
     write_results,
 )
@@ -115,3 +116,7 @@ def test_a_table_that_cannot_be_written_is_said(tmp_path: Path) -> None:
             str(tmp_path / "file" / "r.parquet"), lambda: [(RowResult(1, "a", "done"), {})]
         )
     assert "run the same command again" in caught.value.remedy
+
+
+def test_a_status_of_version_0_1_0_is_known() -> None:
+    assert result_from({"row": 1, "id": "a", "status": "elsewhere"}).status == "locked"

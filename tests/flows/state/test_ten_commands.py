@@ -19,7 +19,7 @@ import pytest
 
 from flows.state import leases
 from flows.state.leases import LEASE, Leases, open_leases
-from sonic_ops.core.errors import InWorkElsewhereError
+from sonic_ops.core.errors import LockedError
 from sonic_ops.core.files import names_in
 
 NUM_COMMANDS, NUM_MACHINES, NUM_ROWS, NUM_KILLS = 10, 3, 200, 8
@@ -58,7 +58,7 @@ def _render(folder: Path, row: int, held: Leases, take: Take) -> None:
                 (folder / "published" / f"{row}-{uuid4().hex}").touch()
         finally:
             held.release(target)
-    except InWorkElsewhereError:
+    except LockedError:
         pass
 
 
