@@ -115,7 +115,7 @@ class RayPool:
     def wake(self) -> None:
         self._events.put(lambda: None)
 
-    # What the crew asks for
+    # What the supervisor asks for
 
     def start(self, avoid: Set[str]) -> Process:
         process = Process(node="", handle=self._new_actor(avoid))

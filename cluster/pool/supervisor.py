@@ -61,7 +61,7 @@ class WorkerBackend(Protocol):
         ...
 
     def ping(self, process: Process) -> None:
-        """Ask for an answer. `Crew.answered` is called later."""
+        """Ask for an answer. `WorkerSupervisor.answered` is called later."""
         ...
 
     def nodes(self) -> set[str]:

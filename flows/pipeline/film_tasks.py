@@ -25,7 +25,7 @@ from flows.pipeline.tasks import (
     stage,
     subtitles_of,
 )
-from flows.rows.rows import blaming
+from flows.rows.rows import in_column
 from flows.state.outcome import Rendered
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.core.errors import InputError
@@ -60,7 +60,7 @@ def prepare_film(row: RowRun) -> Film:
     timing, cells = row.planned.film, row.row
     assert timing is not None
     assert cells.video is not None
-    with blaming("video"):
+    with in_column("video"):
         address = artifacts.write_video(row.path(FILM), partial(copy_file, cells.video))
     stop_s = None if timing.stop_s is None else Fraction(timing.stop_s)
     footage = Footage(Fraction(timing.film_s), stop_s, row.config.film.length)
@@ -72,7 +72,7 @@ def track_film(row: RowRun, audio: Audio, film: Film) -> FilmPlan:
     """Find the shots of the film, follow a face in each, and plan what is made of it."""
     cells, request = row.row, audio.request
     job = TrackJob(film, row.path(TRACK), cells.face_box, cells.face)
-    with blaming("video"):
+    with in_column("video"):
         track = films.track_film(row.pool, request, job)
         return films.plan_film(row.pool, request, film, track, row.config.portrait)
 

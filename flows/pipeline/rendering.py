@@ -37,7 +37,7 @@ from flows.pipeline.tasks import (
 )
 from flows.planning.calibration import machine_name
 from flows.rows.planned import PlannedRow
-from flows.state.outcome import Rendered, RunCosts, done, failed, locked, settle, skipped
+from flows.state.outcome import Rendered, RunCosts, done, failed, finish_work, locked, skipped
 from flows.state.receipts import finished_result, lease_target
 from flows.state.results import RowResult
 from sonic_ops import __version__
@@ -184,7 +184,7 @@ def _settled(run: Run, planned: PlannedRow, outcome: object, run_costs: RunCosts
 
         dub = None if planned.film is None else opened_dub(planned.work)
         result = judged(replace(done(planned, outcome, run_costs), **_made_with(run, planned)), dub)
-        result = settle(planned, result, run_costs, run.leases, keep_work=run.config.keep_work)
+        result = finish_work(planned, result, run_costs, run.leases, keep_work=run.config.keep_work)
     else:
         assert isinstance(outcome, BaseException)
         result = failed(planned, outcome, run_costs)

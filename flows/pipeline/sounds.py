@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from flows.pipeline.runs import RowRun
-from flows.rows.rows import blaming
+from flows.rows.rows import in_column
 from sonic_ops.audio.mixing import Background
 from sonic_ops.audio.reading import read_sound
 from sonic_ops.audio.resampling import decode_audio, fitted, write_mono
@@ -39,7 +39,7 @@ def write_driving_sound(row: RowRun, target: Path) -> None:
     cells = row.row
     span = (cells.start or 0.0, row.sound_end_s)
     if cells.voice is not None:
-        with scratch_folder() as scratch, blaming("audio"):
+        with scratch_folder() as scratch, in_column("audio"):
             num = decode_audio(cells.audio, scratch / "a.wav", start_s=span[0], end_s=span[1])
         write_mono(
             read_sound(cells.voice, *span), target, cells.voice, partial(fitted, num_samples=num)

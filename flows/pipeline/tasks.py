@@ -24,7 +24,7 @@ from flows.pipeline.sounds import soundtrack_of, write_driving_sound
 from flows.preflight.inputs import backdrop_of, portrait_of
 from flows.preflight.outputs import require_free
 from flows.preflight.subtitle_files import write_side_car
-from flows.rows.rows import Row, blaming
+from flows.rows.rows import Row, in_column
 from flows.state.outcome import Rendered
 from flows.state.receipts import announce, lease_target, write_owner
 from sonic_ops.audio.resampling import num_samples_in, write_mono
@@ -134,7 +134,7 @@ def decode_audio(row: RowRun) -> Audio:
     target, voice = row.path(SOUND), row.row.voice
     row.advance("sound")
     write_owner(row.planned.work, row.output, row.planned.fingerprint)
-    with blaming("audio" if voice is None else "voice"):
+    with in_column("audio" if voice is None else "voice"):
         artifacts.write_sound(target, partial(write_driving_sound, row))
     with artifacts.fetched_whole(target):  # whole: what follows reads parts and sees no checksum
         return Audio(row.request(num_samples_in(target)))
@@ -159,7 +159,7 @@ def prepare_portrait(row: RowRun) -> PortraitFiles:
     def copy_video(path: Path) -> None:
         copy_file(cells.shown, path)
 
-    with blaming("portrait"):
+    with in_column("portrait"):
         artifacts.write_tensors(target, portrait)
         if not row.is_pasted:
             return PortraitFiles(target, None)
@@ -261,7 +261,7 @@ def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -
         scratch = stack.enter_context(scratch_folder())
         silent = stack.enter_context(artifacts.fetched_whole(video.file))
         finish = _heard(row, finish_of(stack.enter_context(fetched(request.audio))), scratch)
-        with blaming("audio"):
+        with in_column("audio"):
             info = mux_video(silent, target, finish)
         # To finish takes long: a command that has lost the lease meanwhile must not publish.
         row.run.leases.check(lease_target(row.output))
@@ -310,6 +310,6 @@ def subtitles_of(row: Row, request: VideoRequest) -> tuple[Cue, ...]:
     if row.subtitles is None:
         return ()
     start_s = row.start or 0.0
-    with blaming("subtitles"):
+    with in_column("subtitles"):
         cues = read_subtitles(row.subtitles, row.language).cues
     return cut(cues, start_s, start_s + request.num_samples / SAMPLE_RATE_HZ)

@@ -25,7 +25,7 @@ from flows.rows.fingerprint import fingerprint_of
 from flows.rows.manifest import Manifest
 from flows.rows.plan import plan_row
 from flows.rows.planned import PlannedRow
-from flows.rows.rows import BadRow, FaceBox, Row, blaming, parse_row
+from flows.rows.rows import BadRow, FaceBox, Row, in_column, parse_row
 from flows.rows.selection import NOT_SELECTED, Selection
 from flows.state.receipts import work_folder
 from flows.state.results import RowResult
@@ -343,7 +343,7 @@ def _folder_problem(folder: str) -> str:
 def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T | None:
     """Return the result of an inspection; add what it raises to the errors, with its column."""
     try:
-        with blaming(column):
+        with in_column(column):
             return inspect()
     except InputError as error:
         errors.append(error)

@@ -97,7 +97,7 @@ def _name_of(row: Row | BadRow) -> str:
 
 
 @contextmanager
-def blaming(column: str) -> Iterator[None]:
+def in_column(column: str) -> Iterator[None]:
     """Name the column in an InputError that names none."""
     try:
         yield

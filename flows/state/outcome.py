@@ -53,7 +53,7 @@ def done(planned: PlannedRow, rendered: Rendered, run_costs: RunCosts) -> RowRes
     )
 
 
-def settle(
+def finish_work(
     planned: PlannedRow, result: RowResult, run_costs: RunCosts, leases: Leases, *, keep_work: bool
 ) -> RowResult:
     """Write the receipt of a finished row and remove its work folder.

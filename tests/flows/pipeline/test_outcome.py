@@ -8,7 +8,7 @@ import pytest
 from flows.rows.config import RenderConfig
 from flows.rows.planned import PlannedRow
 from flows.state.leases import Leases
-from flows.state.outcome import Rendered, RunCosts, done, failed, settle
+from flows.state.outcome import Rendered, RunCosts, done, failed, finish_work
 from flows.state.receipts import lease_target, write_owner
 from sonic_ops.media.inspection import VideoInfo
 from tests.flows.conftest import Cells, WriteManifest, sorted_rows
@@ -50,7 +50,7 @@ def test_who_has_lost_the_lease_leaves_the_work_to_others(
     rendered = Rendered(
         25, VideoInfo(64, 64, 25, Fraction(25), 1.0, 1.0, "h264", "aac", "yuv420p", True, True)
     )
-    result = settle(planned, done(planned, rendered, SPENT), SPENT, leases, keep_work=False)
+    result = finish_work(planned, done(planned, rendered, SPENT), SPENT, leases, keep_work=False)
     assert (result.status, result.notes) == ("done", "")
     assert Path(planned.work).exists() == stays
 
