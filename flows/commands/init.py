@@ -1,6 +1,7 @@
 """`sonic init`: a manifest from a folder of recordings, with comments that explain its columns."""
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -64,7 +65,8 @@ def rows_of(folder: Path, portrait: Path | None = None) -> list[Found]:
     """Find the recordings of a folder with what belongs to each. Raises SonicError."""
     if not folder.is_dir():
         raise MissingFileError(f"There is no folder {folder}", remedy="Correct the path.")
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+    files = (path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+    names = sorted(files, key=_in_order)
     sounds = _of(names, SOUNDS) or _of(names, FILMS)
     if not sounds:
         raise MissingFileError(
@@ -98,6 +100,12 @@ def _path(name: str, folder: Path, home: Path) -> str:
     if not name or folder.absolute() == home.absolute():
         return name
     return str(folder.absolute() / name)
+
+
+def _in_order(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Sort as people count: talk2 comes before talk10."""
+    parts = re.split(r"(\d+)", Path(name).stem)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
 def _of(names: Iterable[str], endings: set[str]) -> list[str]:

@@ -45,6 +45,11 @@ def test_the_manifest_of_a_folder_can_be_rendered_and_explains_every_column(
     )
 
 
+def test_recordings_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", "talk10.wav", "talk2.wav", "1 intro.wav", "talk.wav", "x.png")
+    assert [row.id for row in rows_of(folder)] == ["1 intro", "talk", "talk2", "talk10"]
+
+
 def test_a_manifest_elsewhere_names_the_files_of_the_folder(tmp_path: Path) -> None:
     folder, target = fill(tmp_path / "in", "a, b.wav", "x.png"), tmp_path / "m.csv"
     init(folder, target, None, print)
