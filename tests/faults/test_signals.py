@@ -22,7 +22,8 @@ from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 LINE_S = 5.0
 GONE_S = 10.0
 STOPPED = re.compile(r"Stopped: (\d rows? unfinished|all rows have ended)[^\r\n]*command[^\r\n]*")
-STEPS = {"steps": 60, "window_frames": 6, "shift_frames": 2}
+STEPS = {"steps": 180, "window_frames": 6, "shift_frames": 2}
+"""More than 5 s of them: progress is said that often."""
 
 
 def process(words: str) -> Callable[[Terminal], bool]:
