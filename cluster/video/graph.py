@@ -21,8 +21,7 @@ from cluster.video.jobs import (
 )
 from cluster.video.resume import PlanStep, RemainingWork
 from sonic_ops.core.presets import VideoConfig
-from sonic_ops.core.timeline import num_tokens_of
-from sonic_ops.sampling.conditioning import tokens_read
+from sonic_ops.core.timeline import num_tokens_of, tokens_read
 
 Address = Callable[[int, int], str]
 """(step, segment) -> where its file is."""

@@ -40,15 +40,24 @@ from typing import Literal, TypeAlias
 from sonic_ops.core.constants import (
     FADE_TOKENS,
     MODEL_FPS,
+    MOTION_BEFORE_TOKENS,
+    MOTION_SPAN_TOKENS,
     OUTPUT_FPS,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_TICK,
     SAMPLES_PER_TOKEN,
     SHIFT_FRAMES,
+    SPEECH_BEFORE_TOKENS,
+    SPEECH_SPAN_TOKENS,
     TICKS_PER_FRAME,
+    TOKENS_PER_FRAME,
     TOKENS_PER_TICK,
     WINDOW_FRAMES,
 )
+
+BLOCK_FRAMES = 25
+"""Frames that the adapters see at once. Blocks lie on a fixed grid, because the last bits of a
+matrix product depend on its size, and no cut of the video may change them."""
 
 PaddingMode: TypeAlias = Literal["circular", "reflect"]
 
@@ -289,3 +298,19 @@ def _change(before: range, after: range) -> range:
     middle = (before.stop + after.start) // 2 // SAMPLES_PER_TOKEN
     half = min(FADE_TOKENS, (before.stop - after.start) // SAMPLES_PER_TOKEN) // 2
     return range(middle - half, middle + half)
+
+
+def block_frames(block: int) -> range:
+    """Return the frames that the adapters see at once."""
+    return range(block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES)
+
+
+def tokens_read(frames: Sequence[int]) -> Iterator[range]:
+    """Yield the tokens of the track that the adapters read for some frames, block by block."""
+    before = max(SPEECH_BEFORE_TOKENS, MOTION_BEFORE_TOKENS)
+    after = max(
+        SPEECH_SPAN_TOKENS - SPEECH_BEFORE_TOKENS, MOTION_SPAN_TOKENS - MOTION_BEFORE_TOKENS
+    )
+    for block in sorted({frame // BLOCK_FRAMES for frame in frames}):
+        span = block_frames(block)
+        yield range(TOKENS_PER_FRAME * span.start - before, TOKENS_PER_FRAME * span.stop + after)

@@ -21,7 +21,6 @@ from sonic_ops.film.track import EDITED, REASONS, FilmTrack
 from sonic_ops.film.tracking import LOOKED_SIDE, moved_box
 from sonic_ops.picture.landmarks import read_landmarks
 from sonic_ops.picture.video_frames import FilmFrame, film_frames
-from sonic_ops.quality.speech import voice_levels
 
 MIN_SAID_S: Final = 1.5
 """Shots in which less is dubbed say nothing of a mouth."""
@@ -154,6 +153,9 @@ class _Voice(Curve):
     """How loud the voice of a WAV is."""
 
     def __init__(self, wav: Path) -> None:
+        # librosa takes seconds to import, and commands need only the words of this module.
+        from sonic_ops.quality.speech import voice_levels
+
         times = np.arange(max(num_samples_in(wav) / SAMPLE_RATE_HZ, _GRID_S), step=_GRID_S)
         super().__init__(times, voice_levels(SampleFile(str(wav)), times))
 

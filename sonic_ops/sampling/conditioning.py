@@ -4,7 +4,7 @@ Shape letters: F frames, S tokens in a frame's span, L encoder layers, D channel
 K audio tokens, E channels of the context, C, H, W latents (or pixels where it is said).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,14 +22,11 @@ from sonic_ops.core.constants import (
     TOKENS_PER_FRAME,
 )
 from sonic_ops.core.finite import in_words, require_finite
+from sonic_ops.core.timeline import BLOCK_FRAMES, block_frames
 from sonic_ops.models.networks import SonicNetworks
 from sonic_ops.models.unet import AudioUNet, CachedFeatures
 from sonic_ops.picture.portrait import Portrait
 from sonic_ops.sampling.sampler import Denoiser
-
-BLOCK_FRAMES = 25
-"""Frames that the adapters see at once. Blocks lie on a fixed grid, because the last bits of a
-matrix product depend on its size, and no cut of the video may change them."""
 
 ReadTokens = Callable[[int, int], Tensor]
 """Tokens `[start, stop)` of the track, (stop - start, L, D); zero outside the track."""
@@ -118,22 +115,11 @@ def condition_frames(
     wanted = tuple(sorted(set(frames)))
     blocks = sorted({frame // BLOCK_FRAMES for frame in wanted})
     projected = [_project_block(models, read, block, image_11E) for block in blocks]
-    row = {frame: i for i, frame in enumerate(f for b in blocks for f in _block_frames(b))}
+    row = {frame: i for i, frame in enumerate(f for b in blocks for f in block_frames(b))}
     rows = torch.tensor([row[frame] for frame in wanted])
     tokens_FKE = torch.cat([tokens for tokens, _ in projected])[rows]
     buckets_F2 = torch.cat([buckets for _, buckets in projected])[rows]
     return FrameCondition(wanted, tokens_FKE, buckets_F2)
-
-
-def tokens_read(frames: Sequence[int]) -> Iterator[range]:
-    """Yield the tokens of the track that `condition_frames` reads, block by block."""
-    before = max(SPEECH_BEFORE_TOKENS, MOTION_BEFORE_TOKENS)
-    after = max(
-        SPEECH_SPAN_TOKENS - SPEECH_BEFORE_TOKENS, MOTION_SPAN_TOKENS - MOTION_BEFORE_TOKENS
-    )
-    for block in sorted({frame // BLOCK_FRAMES for frame in frames}):
-        span = _block_frames(block)
-        yield range(TOKENS_PER_FRAME * span.start - before, TOKENS_PER_FRAME * span.stop + after)
 
 
 def speech_spans(read: ReadTokens, start: int, stop: int) -> Tensor:
@@ -156,14 +142,10 @@ def _spans(read: ReadTokens, start: int, stop: int, before: int, span: int) -> T
     return read(first, last).unfold(0, span, TOKENS_PER_FRAME).movedim(-1, 1)
 
 
-def _block_frames(block: int) -> range:
-    return range(block * BLOCK_FRAMES, (block + 1) * BLOCK_FRAMES)
-
-
 def _project_block(
     models: SonicNetworks, read: ReadTokens, block: int, image_11E: Tensor
 ) -> tuple[Tensor, Tensor]:
-    span = _block_frames(block)
+    span = block_frames(block)
     start, stop = span.start, span.stop
     device = models.compute_device
     tokens_FKE = models.audio2token(speech_spans(read, start, stop).to(device))

@@ -93,6 +93,15 @@ def test_help_loads_nothing_that_takes_long() -> None:
     assert not {"numpy", "pydantic", "pyarrow", "fsspec", "torch", "prefect", "ray"} & set(loaded)
 
 
+def test_the_driver_imports_no_networks_and_no_librosa() -> None:
+    """Each takes seconds, which workers and the report spend while the driver goes on."""
+    told = "import sys, flows.pipeline.launch, flows.pipeline.prefect_flows; print(*sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", told], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert {"diffusers", "transformers", "librosa", "numba"}.isdisjoint(found)
+
+
 def test_a_manifest_is_required(sonic: Sonic) -> None:
     status, _, problem = sonic("render")
     assert status == 2
