@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from flows.planning.estimate import num_branches
 from flows.planning.trial import PASTED_SIDES, CalibrationWorker, Round, write_inputs
 from flows.rows.config import RenderConfig
 from flows.supervisor.channel import watched
-from flows.supervisor.prefect_settings import prepare_prefect, reach_prefect
+from flows.supervisor.prefect_settings import EarlyPrefect
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.core.constants import MODEL_FPS, TOKENS_PER_FRAME
 from sonic_ops.core.errors import ConfigError
@@ -84,14 +84,13 @@ def calibrate(
     steps = {"steps": STEPS + -STEPS % config.sampling.cache_interval, "strength": 1.0}
     config = config.model_copy(update={"sampling": config.sampling.model_copy(update=steps)})
     started_s = time.monotonic() if started_s is None else started_s
-    with _scratch(config.cluster.address, work) as folder:
-        prepare_prefect()
-        reach_prefect()
-        say(f"Prefect answers after {time.monotonic() - started_s:.1f} s")
+    with _scratch(config.cluster.address, work) as folder, closing(EarlyPrefect()) as prefect:
+        prefect.start()  # beside the workers, as in a render
         make = CalibrationWorker
         with open_pool(config.cluster, config.models, make_worker=make, watch=watched) as pool:
+            prefect.wait()
             start_s = time.monotonic() - started_s
-            say(f"the first worker was ready after {start_s:.1f} s")
+            say(f"Prefect and the first worker were ready after {start_s:.1f} s")
             measured = _measured(pool, config, folder, budget_s, say)
             ended_s = time.monotonic()
         return replace(measured, start_s=start_s + time.monotonic() - ended_s)

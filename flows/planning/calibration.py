@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from flows import addresses
 from flows.caches import cache_folder
@@ -57,6 +57,10 @@ class Costs:
     encode_s: Mapping[str, float]
     driver_row_s: float
     driver_second_s: float
+
+
+START_S: Final = 20.0
+"""A guess of what start and end of a run take: 12 to 16 s on two idle cores, more on busy ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ def guess(config: RenderConfig) -> Calibration:
     stages = ("encode audio", "denoise", "decode", "encode")
     return Calibration(
         costs,
-        30.0,
+        START_S,
         kept_bytes,
         dict.fromkeys(stages, peak_bytes),
         _WORK_TOKEN_BYTES,
