@@ -45,7 +45,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def _about(preset: RenderConfig, evaluation_set: EvaluationSet) -> dict[str, object]:
-    """What decides the figures; how many clips there are does not."""
+    """Return what decides the figures; how many clips there are does not."""
     return {
         "weights": weights_digest(weights_folder(preset.models.weights)),
         "painter": painter_digest(),

@@ -74,7 +74,7 @@ def _train(options: argparse.Namespace) -> PortraitDecoder:
 
 
 def _albums(out: Path, num_people: int) -> list[Album]:
-    """An album of each kind."""
+    """Return an album of each kind."""
     albums = []
     for kind in KINDS:
         seeds = people(1_000_000, num_people, held_out=False)

@@ -13,7 +13,7 @@ from training.fit.stages import TRAINING, Run, Stage, painting, run_stage
 
 
 def train(run: Run, evaluate: Callable[[], None]) -> Path:
-    """All stages and the measures as one flow; the folder of the weights."""
+    """Run all stages and the measures as one flow; return the folder of the weights."""
     prepare_prefect()
     reach_prefect()
     # Prefect takes its settings when it is imported.

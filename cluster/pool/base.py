@@ -27,12 +27,12 @@ class Pool(Protocol):
 
     @property
     def num_workers(self) -> int:
-        """Workers that there are or will be: how much work is worth having under way."""
+        """Return workers that there are or will be: how much work is worth having under way."""
         ...
 
     @property
     def num_busy(self) -> int:
-        """Workers that run a job at this moment."""
+        """Count the workers that run a job at this moment."""
         ...
 
     def submit(

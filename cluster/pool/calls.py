@@ -103,7 +103,7 @@ def _error_of(method: str, error: Exception, kept_bytes: int) -> SonicError:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory is what was missing; of the CPU and of CUDA's libraries torch only says so."""
+    """Tell whether memory ran out; of the CPU and of CUDA's libraries torch only says so."""
     said = isinstance(error, RuntimeError) and any(word in str(error) for word in _NO_MEMORY)
     return said or isinstance(error, MemoryError | torch.OutOfMemoryError)
 

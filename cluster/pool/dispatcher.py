@@ -153,12 +153,12 @@ class Dispatcher:
 
     @property
     def num_workers(self) -> int:
-        """Workers that are there now."""
+        """Count the workers that are there now."""
         return len(self._workers)
 
     @property
     def num_busy(self) -> int:
-        """Workers that have a job now."""
+        """Count the workers that have a job now."""
         with self._changed:
             return sum(worker.job is not None for worker in self._workers)
 

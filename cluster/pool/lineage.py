@@ -56,7 +56,7 @@ class Job:
 
     @property
     def inputs(self) -> "Iterator[Job]":
-        """The jobs that make the arguments."""
+        """Return the jobs that make the arguments."""
         return (argument.job for argument in self.arguments if isinstance(argument, Ref))
 
 

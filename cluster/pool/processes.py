@@ -69,7 +69,7 @@ class ProcessPool:
 
     @property
     def num_busy(self) -> int:
-        """Workers that run a job at this moment."""
+        """Count the workers that run a job at this moment."""
         return self._dispatcher.num_busy
 
     def open(self) -> None:

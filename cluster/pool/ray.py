@@ -86,7 +86,7 @@ class RayPool:
 
     @property
     def processes(self) -> tuple[Process, ...]:
-        """The workers that have their weights."""
+        """Return the workers that have their weights."""
         return self._supervisor.processes
 
     # What the dispatcher asks for

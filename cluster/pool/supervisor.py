@@ -99,12 +99,12 @@ class WorkerSupervisor:
 
     @property
     def processes(self) -> tuple[Process, ...]:
-        """Those at work."""
+        """Return the processes at work."""
         return tuple(process for process in self._processes if process.has_begun)
 
     @property
     def size(self) -> int:
-        """Those at work, and those that have been asked for."""
+        """Count those at work, and those that have been asked for."""
         return len(self._processes)
 
     def wait_for_first(self) -> None:

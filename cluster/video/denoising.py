@@ -167,7 +167,7 @@ class Denoising:
 
     @cached_property
     def _reach(self) -> int:
-        """How many segments away a step reads or writes."""
+        """Return how many segments away a step reads or writes."""
         num_segments = len(self.segments)
         plans = map(self.plan, range(self.num_steps))
         apart = (

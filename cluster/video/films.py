@@ -40,7 +40,7 @@ class FilmPlan:
 
     @property
     def fps(self) -> Fraction:
-        """Frames per second, on the average."""
+        """Return frames per second, on the average."""
         return Fraction(len(self.track.ticks_N), 1) * self.track.tick_hz / self.track.end_tick
 
 

@@ -55,12 +55,12 @@ class VideoRequest:
 
     @property
     def first_frame(self) -> int:
-        """The frame of the track that the first frame of this timeline is."""
+        """Return the frame of the track that the first frame of this timeline is."""
         return 0 if self.take is None else self.take.first_frame
 
     @property
     def chunks(self) -> tuple["AudioChunkJob", ...]:
-        """The audio chunks of the track, and the files of their tokens."""
+        """Return the audio chunks of the track, and the files of their tokens."""
         overlap = PIECE_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
         work = self.work if self.take is None else self.take.tokens_work
         return tuple(
@@ -72,7 +72,7 @@ class VideoRequest:
 
     @property
     def pauses(self) -> str:
-        """The file of the pauses in the speech."""
+        """Return the file of the pauses in the speech."""
         return f"{self.work}/pauses{_TENSORS}"
 
     def checkpoints(self, step: int | None = None) -> str:
@@ -97,7 +97,7 @@ class VideoRequest:
 
     @property
     def correction(self) -> str:
-        """The file of the colour correction of the whole video."""
+        """Return the file of the colour correction of the whole video."""
         return f"{self.work}/tints/correction{_TENSORS}"
 
     def padded(self, segment: Segment) -> str:

@@ -47,7 +47,7 @@ class Streaming(AbstractContextManager["Streaming"]):
 
     @property
     def num_first(self) -> int:
-        """How many segments of latents the first encoded segment needs."""
+        """Return how many segments of latents the first encoded segment needs."""
         return sum(source.start < self._need(self._segments[0]) for source in self._sources)
 
     def follow(self, front: int, refs: dict[int, Ref]) -> None:

@@ -83,7 +83,7 @@ class RenderWorker(FilmJobs):
 
     @cached_property
     def pipe(self) -> SonicPipeline:
-        """The networks, and the steps of the method."""
+        """Return the networks, and the steps of the method."""
         return SonicPipeline.load(self._config)
 
     def load(self) -> str:

@@ -104,15 +104,12 @@ def render(
     sonic render lectures.csv --preset sonic --output /data/lectures --preview
     sonic render lectures.csv --only-failed --set sampling.steps=12
     """
-    from flows.console.terminal import form_of, open_terminal
     from flows.supervisor.channel import is_only_for_results
 
     only_results = is_only_for_results()
     _check_files(inputs, output)
     _check_options(inputs, cells, preview or preview_only, bool(rows or limit or only_failed))
-    terminal = open_terminal(form_of(quiet=quiet, json_lines=json_lines))
-    if verbose:
-        log_to_stderr()
+    terminal = _terminal(quiet=quiet, verbose=verbose, json_lines=json_lines)
     if len(inputs) == 2:
         # First of all: what comes next takes a second to import.
         terminal.say(f"checking {inputs[0]} and {inputs[1]}")
@@ -137,6 +134,15 @@ def render(
     with telling(notify or (), request.manifest, preset) as outcome:
         status = run(request, terminal, outcome.tables.append)
     raise typer.Exit(status)
+
+
+def _terminal(*, quiet: bool, verbose: bool, json_lines: bool) -> "Terminal":
+    """Open the terminal in the form that is asked for."""
+    from flows.console.terminal import form_of, open_terminal
+
+    if verbose:
+        log_to_stderr()
+    return open_terminal(form_of(quiet=quiet, json_lines=json_lines))
 
 
 def _render_one(

@@ -58,7 +58,7 @@ class RowClock:
 
     @property
     def fraction(self) -> float:
-        """The share of the row's time that has passed, by the usual shares of its stages."""
+        """Return the share of the row's time that has passed, by the usual shares of its stages."""
         names = list(STAGES)
         before = sum(STAGES[name].share for name in names[: names.index(self.stage)])
         return before + STAGES[self.stage].share * min(self.done / self.total, 1.0)

@@ -7,7 +7,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def size_in_words(size_bytes: float) -> str:
-    """Bytes: 512 B, 1.2 MB."""
+    """Format bytes: 512 B, 1.2 MB."""
     power = 0
     while size_bytes >= 1000 and power + 1 < len(_UNITS):
         size_bytes /= 1000
@@ -16,7 +16,7 @@ def size_in_words(size_bytes: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds: 42 s, 3:05, 1:02:03, 2.5 days."""
+    """Format seconds: 42 s, 3:05, 1:02:03, 2.5 days."""
     if seconds >= DAYS_FROM_S:
         return f"{seconds / DAY_S:,.1f} days"
     whole = round(seconds)

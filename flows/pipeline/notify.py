@@ -59,13 +59,13 @@ class Message:
 
     @property
     def subject(self) -> str:
-        """The message in a few words."""
+        """Return the message in a few words."""
         counted = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
         return f"sonic: {self.name}: {counted or self.state}"
 
     @property
     def body(self) -> str:
-        """The message for people."""
+        """Return the message for people."""
         named = [
             f"{row.id}: {row.verdict}: {row.reason}. {row.remedy}".strip() for row in self.rows
         ]

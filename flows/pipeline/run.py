@@ -34,7 +34,7 @@ from flows.rows.manifest import Manifest, open_manifest
 from flows.rows.plan import work_in_words
 from flows.rows.rows import passed_through
 from flows.rows.selection import NOT_SELECTED, Selection
-from flows.state.journal import Journal, journaled
+from flows.state.journal import Journal, failed_rows, journaled
 from flows.state.leases import Leases, open_leases
 from flows.state.results import (
     FINISHED,
@@ -89,10 +89,10 @@ class RunRequest:
 
     @property
     def selection(self) -> Selection | None:
-        """The rows that are asked for; None for all of them."""
+        """Return the rows that are asked for; None for all of them."""
         if not (self.ids or self.limit or self.only_failed):
             return None
-        failed = _failed(results_address(self.manifest, self.output_folder))
+        failed = failed_rows(results_address(self.manifest, self.output_folder))
         ids = frozenset(self.ids) or None
         return Selection(ids, self.limit, failed if self.only_failed else None)
 
@@ -111,7 +111,7 @@ class _Rows:
 
     @property
     def name(self) -> str:
-        """How Prefect's pages call them."""
+        """Return how Prefect's pages call them."""
         return addresses.printable(self.manifest.address) + " (previews)" * self.are_previews
 
 
@@ -311,7 +311,7 @@ def _finish(rows: _Rows, journal: Journal) -> Counter[str]:
 
 
 def say_summary(counts: Counter[str], rows: _Rows, terminal: Terminal) -> None:
-    """Where everything is, and how many rows came out how."""
+    """Say where everything is, and how many rows came out how."""
     if counts["skipped"] == counts.total():
         rows_are = "previews are" if rows.are_previews else "rows are"
         terminal.say(f"nothing to do: all {counts.total()} {rows_are} finished")
@@ -345,9 +345,3 @@ def _results_target(request: RunRequest, checked: Checked) -> str:
         folder = addresses.folder_of(output) if output else str(Path.cwd())
         return results_address(request.manifest, folder)
     return target
-
-
-def _failed(results: str) -> frozenset[tuple[str, str | None]]:
-    """Return the rows whose last result is a failure, by id and output."""
-    last = {(r.id, r.output): r.status for r in chain(read_results(results), journaled(results))}
-    return frozenset(key for key, status in last.items() if status == "failed")

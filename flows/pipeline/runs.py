@@ -125,7 +125,7 @@ class RowRun:
 
     @property
     def cutting(self) -> RenderConfig:
-        """The configuration that denoising is cut by; any cut gives the same bits.
+        """Return the configuration that denoising is cut by; any cut gives the same bits.
 
         That holds if frames are fused at every step, and if no colours are measured by segments.
         """
@@ -144,7 +144,7 @@ class RowRun:
 
     @property
     def sound_end_s(self) -> float | None:
-        """When the part of the sound ends that is used; None at its own end."""
+        """Return when the part of the sound ends that is used; None at its own end."""
         film = self.planned.film
         return self.row.end if film is None or film.sound_end_s is None else film.sound_end_s
 
@@ -182,5 +182,5 @@ class RowRun:
 
     @property
     def on_progress(self) -> Callable[[Progress], None]:
-        """What the cluster calls as the work goes on."""
+        """Return what the cluster calls as the work goes on."""
         return lambda progress: self.advance(progress.stage, progress.done, progress.total)

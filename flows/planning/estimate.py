@@ -53,7 +53,7 @@ class Sizes:
 
 
 def sound_second_bytes(codec: str, form: tuple[int, int]) -> float:
-    """Bytes of a second of sound in a finished file, by the samples and channels of its source."""
+    """Estimate the bytes of a second of sound in a finished file, from its source's form."""
     rate_hz, num_channels = form
     exact = _SAMPLE_BYTES.get(codec)
     return exact * rate_hz if exact else num_channels * _CHANNEL_BYTES if codec else 0.0
@@ -75,12 +75,12 @@ class RowEstimate:
 
     @property
     def worker_s(self) -> float:
-        """Seconds of workers."""
+        """Return the seconds of workers."""
         return sum(self.stages_s.values())
 
     @property
     def peak_bytes(self) -> int:
-        """The most memory that a worker holds."""
+        """Return the most memory that a worker holds."""
         return max(self.memory_bytes.values())
 
 

@@ -34,7 +34,7 @@ class Round:
 
     @property
     def video_s(self) -> float:
-        """Seconds of a video."""
+        """Return the seconds of video."""
         return self.num_frames * SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from flows import addresses
 from flows.preflight.claims import Claims
 from flows.preflight.live import require_watchable
-from flows.preflight.outputs import look_at_output, require_inside
+from flows.preflight.outputs import folder_problem, look_at_output, require_inside
 from flows.preflight.remembered import Remembered
 from flows.preflight.subtitle_files import check_side_car
 from flows.rows.columns import TRUTH
@@ -105,7 +105,7 @@ class RowChecker:
         self._resolution = trained_resolution(config.models.weights)
         remembered = lru_cache(KEPT_INSPECTIONS)
         self._digest = remembered(addresses.sha256_of)
-        self._folder_problem = remembered(_folder_problem)
+        self.folder_problem = remembered(folder_problem)
         self._audio = remembered(_inspect_audio)
         self._portrait = remembered(_inspect_portrait)
         self._stem = remembered(_inspect_stem)
@@ -250,7 +250,7 @@ class RowChecker:
 
     def _folder_errors(self, row: Row) -> Iterator[SonicError]:
         folder = addresses.folder_of(row.output)
-        if reason := self._folder_problem(folder):
+        if reason := self.folder_problem(folder):
             yield OutputNotWritableError(
                 f"the folder {folder} cannot be written ({reason})",
                 remedy="Choose a folder that you may write to, or change its permissions.",
@@ -329,15 +329,6 @@ def _inspect_subtitles(row: Row, end_s: float, overwrite: bool) -> tuple[str, ..
         return ("an animation has neither sound nor subtitles",)
     check_side_car(row, overwrite=overwrite)
     return inspect_subtitles(row.subtitles, row.language, row.start, end_s)
-
-
-def _folder_problem(folder: str) -> str:
-    """Return why a folder cannot be written; empty if it can."""
-    try:
-        addresses.probe_folder(folder)
-    except OSError as error:
-        return str(error)
-    return ""
 
 
 def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T | None:

@@ -146,3 +146,12 @@ def _no_file(output: str, kind: Kind) -> SonicError:
     return OutputNotWritableError(
         f"{output} is {what}", remedy="Give the address of a file.", field="output"
     )
+
+
+def folder_problem(folder: str) -> str:
+    """Return why a folder cannot be written; empty if it can."""
+    try:
+        addresses.probe_folder(folder)
+    except OSError as error:
+        return str(error)
+    return ""

@@ -108,7 +108,7 @@ class RenderConfig(VideoConfig):
     )
 
     def num_rows_in_flight(self, num_workers: int) -> int:
-        """Rows rendered at the same time: the gaps of a row that is short are filled by others."""
+        """Count the rows rendered at the same time: others fill the gaps of a short one."""
         alone = self.cluster.workers == 0
         return self.rows_in_flight or (1 if alone else min(max(num_workers, 2), MAX_ROWS))
 

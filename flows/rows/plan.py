@@ -22,7 +22,7 @@ class RowPlan:
 
     @property
     def num_unet_calls(self) -> int:
-        """One call is one window of one step, with all its guidance branches."""
+        """Count the UNet calls: one window of one step, with all its guidance branches."""
         return self.num_windows * self.num_steps
 
 
@@ -46,7 +46,7 @@ def plan_row(duration_s: float, sampling: SamplingConfig, fps: Fraction = OUTPUT
 
 
 def most_workers(plans: Iterable[RowPlan], *, segment_frames: int, rows_in_flight: int) -> int:
-    """Workers that can have something to do: one per segment of the longest rows in flight."""
+    """Count the workers with something to do: one per segment of the longest rows in flight."""
     longest = nlargest(rows_in_flight, (plan.num_frames for plan in plans))
     return sum(len(cut_segments(num_frames, segment_frames)) for num_frames in longest)
 

@@ -67,12 +67,12 @@ class Row:
 
     @property
     def shown(self) -> str:
-        """The picture or film that shows the face."""
+        """Return the picture or film that shows the face."""
         return self.video or self.portrait or ""
 
     @property
     def name(self) -> str:
-        """How messages call the row: by its line in the manifest, and its id."""
+        """Return how messages call the row: by its line in the manifest, and its id."""
         return _name_of(self)
 
 
@@ -88,7 +88,7 @@ class BadRow:
 
     @property
     def name(self) -> str:
-        """How messages call the row: by its line in the manifest, and its id."""
+        """Return how messages call the row: by its line in the manifest, and its id."""
         return _name_of(self)
 
 
@@ -238,7 +238,7 @@ def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:
 
 
 def output_address(output: str, folder: str, output_folder: str | None) -> str:
-    """Where a video goes: the manifest's address, or inside the folder the user asked for."""
+    """Find where a video goes: the manifest's address, or the folder the user asked for."""
     output = addresses.local_path(output)
     if output_folder is None or is_remote(output) or output.startswith(("/", "~/")):
         return resolve(output, folder)

@@ -38,7 +38,7 @@ class Selection:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many rows were taken as are asked for."""
+        """Return whether as many rows were taken as are asked for."""
         return self.limit is not None and self.num_taken >= self.limit
 
     def take(self) -> bool:

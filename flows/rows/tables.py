@@ -69,7 +69,7 @@ class ParquetReader:
     unit = "row"
 
     def notes(self, file: IO[bytes]) -> Iterable[str]:
-        """Nothing is worth a note."""
+        """Return an empty note."""
         file.close()
         return ()
 
@@ -156,7 +156,7 @@ class ExcelReader:
     unit = "row"
 
     def notes(self, file: IO[bytes]) -> Iterable[str]:
-        """Nothing is worth a note."""
+        """Return an empty note."""
         file.close()
         return ()
 

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -17,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from flows import addresses
 from flows.state.leases import Leases, holder_of
-from flows.state.results import RowResult, result_from
+from flows.state.results import RowResult, read_results, result_from
 from sonic_ops.core.errors import LockedError
 from sonic_ops.core.files import names_in, open_own, reached, remove
 
@@ -55,7 +56,7 @@ class Journal:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """One run at a time takes journals into the table and removes them; the others wait.
+        """Let one run at a time take journals into the table and remove them; the others wait.
 
         Raises LockedError after `TABLE_WAIT_S`, and OSError.
         """
@@ -125,3 +126,9 @@ def _append(path: Path, line: bytes) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def failed_rows(results: str) -> frozenset[tuple[str, str | None]]:
+    """Return the rows whose last result is a failure, by id and output."""
+    last = {(r.id, r.output): r.status for r in chain(read_results(results), journaled(results))}
+    return frozenset(key for key, status in last.items() if status == "failed")

@@ -40,7 +40,7 @@ class Holder:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the lease may be taken over."""
+        """Return whether the lease may be taken over."""
         if self.home == _home() and not _runs(self.pid):
             return True
         return time.time() - self.renewed_s > self.lease_s

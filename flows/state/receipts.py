@@ -164,7 +164,7 @@ def received_fingerprint(output: str) -> object:
 
 
 def received_timings(output: str) -> dict[str, Any]:
-    """Where the time of the last finished render of an output went; empty if that is not known."""
+    """Return where the time of an output's last finished render went; empty if unknown."""
     timings = _read_receipt(output).get("timings")
     return timings if isinstance(timings, dict) else {}
 

@@ -35,7 +35,7 @@ class SoundBlock:
 
     @property
     def length_s(self) -> float:
-        """Seconds of sound."""
+        """Return the seconds of sound."""
         return float(self.samples.shape[1] / self.sample_rate_hz)
 
     def silence(self, num_samples: int, *, is_missing: bool) -> "SoundBlock":

@@ -33,7 +33,7 @@ class Loudness:
 
     @property
     def gain_below_peak(self) -> float:
-        """The gain that keeps the highest sample below -1 dB; 1 if it is."""
+        """Return the gain that keeps the highest sample below -1 dB; 1 if it is."""
         return float(min(10 ** ((MAX_PEAK_DB - self.peak_db) / 20), 1.0))
 
 

@@ -27,7 +27,7 @@ class Format:
 
     @property
     def is_animation(self) -> bool:
-        """Whether it is a picture that moves, without sound."""
+        """Return whether it is a picture that moves, without sound."""
         return not self.video
 
     def codec(self, wished: VideoCodec | None) -> VideoCodec:

@@ -87,7 +87,7 @@ class VideoConfig(Settings):
 
     @property
     def deciding(self) -> frozenset[str]:
-        """The keys that show in the video."""
+        """Return the keys that show in the video."""
         idle = {"checkpoint_every"}
         if self.fusion == "every_step":
             idle |= {"overlap", "border_tolerance_frames"}

@@ -63,7 +63,7 @@ PaddingMode: TypeAlias = Literal["circular", "reflect"]
 
 
 def num_frames_of(num_samples: int) -> int:
-    """Frames of an audio track of `num_samples` at 16 kHz; an odd tick at the end makes none."""
+    """Count the frames of `num_samples` at 16 kHz; an odd tick at the end makes none."""
     return (num_samples // SAMPLES_PER_TICK) // TICKS_PER_FRAME
 
 
@@ -161,7 +161,7 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """The name of its files, which says the frames: another cut means other files."""
+        """Return the name of its files, which says the frames: another cut means other files."""
         return f"{self.start:07}-{self.stop:07}"
 
     def output_frames(
@@ -249,12 +249,12 @@ class AudioChunk:
 
     @property
     def first_token(self) -> int:
-        """The token of the track that the first one of the chunk is."""
+        """Return the token of the track that the first one of the chunk is."""
         return self.start // SAMPLES_PER_TOKEN
 
     @property
     def num_tokens(self) -> int:
-        """How many of its tokens count, from its first one on: the encoder gives 30 s of them."""
+        """Count the tokens to keep, from its first one on: the encoder gives 30 s of them."""
         return self.fall.stop - self.first_token
 
     def share(self, token: int) -> float:

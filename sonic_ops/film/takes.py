@@ -70,7 +70,7 @@ class Take:
 
     @property
     def num_frames(self) -> int:
-        """Frames of the model."""
+        """Return the frames of the model."""
         return len(self.sources_F)
 
     def to_camera(self, frame: int) -> Floats:

@@ -55,17 +55,17 @@ class FilmTrack:
     display_matrix: tuple[int, ...] | None = None
 
     def time_s(self, frame: int) -> Fraction:
-        """When a frame is shown."""
+        """Return when a frame is shown."""
         return Fraction(int(self.ticks_N[frame]), self.tick_hz)
 
     @property
     def times_s(self) -> Floats:
-        """When frames are shown, as numbers."""
+        """Return when frames are shown, as numbers."""
         return self.ticks_N / self.tick_hz
 
     @property
     def duration_s(self) -> float:
-        """How long the film is, its last frame included."""
+        """Return how long the film is, its last frame included."""
         return self.end_tick / self.tick_hz
 
     def tensors(self) -> dict[str, Tensor]:

@@ -180,7 +180,7 @@ def _rate(stream: VideoStream, expected: Fraction) -> Fraction:
 
 
 def _is_constant(shown: Sequence[Fraction], fps: Fraction, stream: VideoStream) -> bool:
-    """Whether frame n is shown at n / `fps` s, as nearly as Matroska can say, which counts ms."""
+    """Tell whether frame n is shown at n / `fps` s, to the millisecond that Matroska counts in."""
     assert stream.time_base is not None, "every stream that is read has one"
     is_exact = (1 / fps) % stream.time_base == 0
     allowed_s = 0 if is_exact else stream.time_base / 2
@@ -188,7 +188,7 @@ def _is_constant(shown: Sequence[Fraction], fps: Fraction, stream: VideoStream) 
 
 
 def _times(container: InputContainer) -> dict[int, list[tuple[Fraction, Fraction]]]:
-    """When each packet that is whole starts and how long it lasts, in seconds, by stream."""
+    """Return when each packet that is whole starts and how long it lasts, in seconds, by stream."""
     times: dict[int, list[tuple[Fraction, Fraction]]] = defaultdict(list)
     for packet in container.demux():
         if packet.pts is None or packet.is_corrupt or packet.size <= _EMPTY_TEXT_BYTES:

@@ -54,7 +54,7 @@ class Soundtrack:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the track is used as it is."""
+        """Return whether the track is used as it is."""
         is_all = self.start_s == 0 and self.end_s is None and self.background is None
         return is_all and self.loudness_lufs is None
 

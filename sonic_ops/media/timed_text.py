@@ -38,7 +38,7 @@ class TimedText:
 
     @property
     def text(self) -> str:
-        """The text without blank lines, which would end it in files."""
+        """Return the text without blank lines, which would end it in files."""
         text = _SEPARATORS.sub("\n", "\n".join(self.lines)).replace("\0", "")
         return _MANY_BLANK.sub("\n", text.strip())
 

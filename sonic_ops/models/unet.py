@@ -121,7 +121,7 @@ class AudioUNet(ModelMixin):  # type: ignore[misc]
 
     @property
     def _upsampler(self) -> nn.Module:
-        """What leads from the second finest level, where deep features end, to the finest."""
+        """Return what leads from the second finest level, where deep features end, upwards."""
         upsampler: nn.Module = self.unet.up_blocks[-2].upsamplers[0]
         return upsampler
 

@@ -85,7 +85,7 @@ def _yunet(rgb_HWC: NDArray[np.uint8], side: int) -> list[Box]:
 def _yunet_rows(
     rgb_HWC: NDArray[np.uint8], side: int, min_score: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Rows of x, y, width, height, five landmarks and score, in a picture scaled by a factor."""
+    """Return rows of x, y, width, height, five landmarks and score, and the picture's scale."""
     small_HWC, scale = _shrink(rgb_HWC, side)
     height, width = small_HWC.shape[:2]
     model = str(WEIGHTS / "yunet_2023mar.onnx")

@@ -37,24 +37,24 @@ class Landmarks:
 
     @property
     def mouth_opening(self) -> float:
-        """The gap between the lips, in heights of the face."""
+        """Return the gap between the lips, in heights of the face."""
         return self._distance(_UPPER_LIP, _LOWER_LIP) / self.face_height
 
     @property
     def eye_opening(self) -> float:
-        """The gap between the lids, the mean of both eyes, in heights of the face."""
+        """Return the gap between the lids, the mean of both eyes, in heights of the face."""
         gaps = [self._distance(upper, lower) for upper, lower in _LIDS]
         return sum(gaps) / len(gaps) / self.face_height
 
     @property
     def turn(self) -> float:
-        """How far the head is turned: 0 looks at us, 0.45 is about 20 degrees, -1 to 1."""
+        """Return how far the head is turned: 0 looks at us, 0.45 is about 20 degrees, -1 to 1."""
         left, right = (self._distance(_NOSE, side) for side in _SIDES)
         return (left - right) / (left + right)
 
     @property
     def nose(self) -> NDArray[np.float32]:
-        """The tip of the nose (x, y)."""
+        """Return the tip of the nose (x, y)."""
         return np.asarray(self.points[_NOSE])
 
     def _distance(self, a: int, b: int) -> float:

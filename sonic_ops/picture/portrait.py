@@ -45,12 +45,12 @@ class Portrait:
 
     @property
     def shown_image(self) -> Tensor:
-        """The picture in [-1, 1] in the size of the frames, for decoders that warp it."""
+        """Return the picture in [-1, 1] in the size of the frames, for decoders that warp it."""
         return self.image_CHW if self.larger_CHW is None else self.larger_CHW
 
     @property
     def shown_face(self) -> Tensor:
-        """The mask of the face in the size of the frames."""
+        """Return the mask of the face in the size of the frames."""
         size = self.shown_image.shape[1:]
         return functional.interpolate(
             self.face_HW[None, None], size=size, mode="bilinear", align_corners=False

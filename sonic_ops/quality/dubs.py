@@ -51,7 +51,7 @@ class Shot:
 
     @property
     def kept_s(self) -> float:
-        """Seconds that stay as they are."""
+        """Return seconds that stay as they are."""
         return sum(seconds for _, seconds in self.kept)
 
 

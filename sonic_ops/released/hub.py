@@ -38,7 +38,7 @@ class HubFile:
 
     @property
     def partial(self) -> Path:
-        """What is there of it until it is whole; its name changes with the content."""
+        """Return what is there of it until it is whole; its name changes with the content."""
         return self.target.with_name(f".{self.target.name}.{self.checksum[:12]}.partial")
 
 
@@ -68,7 +68,7 @@ def list_files(source: Source, folder: Path, endpoint: str | None = None) -> lis
 
 
 def check_space(files: Sequence[HubFile], folder: Path) -> int:
-    """Bytes that are still to be fetched. Raises ConfigError if the disk has no room for them."""
+    """Count the bytes still to be fetched. Raises ConfigError if the disk has no room for them."""
     missing = sum(file.size_bytes - _num_here(file) for file in files)
     free = disk_usage(_existing(folder)).free
     if missing > free:

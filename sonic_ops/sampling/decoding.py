@@ -99,7 +99,7 @@ def decode_frame(decode: Decode, read: Read, frame: int) -> Tensor:
 
 
 def as_pictures(frames_FCHW: Tensor) -> NDArray[np.uint8]:
-    """Frames in [0, 1] as pixels (F, H, W, C), truncated and not rounded: so the released model."""
+    """Return frames in [0, 1] as bytes (F, H, W, C), truncated as the released model does."""
     return np.asarray((frames_FCHW * 255).to(torch.uint8).movedim(1, -1).contiguous())
 
 

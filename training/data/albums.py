@@ -46,7 +46,7 @@ class Album:
 
     @classmethod
     def joined(cls, folders: Sequence[Path]) -> "Album":
-        """All people of some albums."""
+        """Return all people of some albums."""
         parts = [load_arrays(folder) for folder in folders]
         return cls(**{key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
 

@@ -30,7 +30,7 @@ def altered(pictures: Pictures, rng: np.random.Generator) -> Pictures:
 
 
 def draw_place(rng: np.random.Generator, size: int) -> Array:
-    """A map of pixels, 2 x 3: a little larger or smaller, turned, moved, and mirrored or not."""
+    """Draw a map of pixels, 2 x 3: a little scaled, turned, moved, and mirrored or not."""
     scale, angle = np.exp(rng.normal(0, 0.12)), rng.normal(0, 0.06)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = turn @ np.diag([rng.choice([-1.0, 1.0]), 1.0])
@@ -40,7 +40,7 @@ def draw_place(rng: np.random.Generator, size: int) -> Array:
 
 
 def placed(picture: Array, place: Array) -> Array:
-    """A square picture, its pixels moved."""
+    """Return a square picture, its pixels moved."""
     size, border = picture.shape[:2], cv2.BORDER_REFLECT_101
     return np.asarray(
         cv2.warpAffine(picture, place, size, flags=cv2.INTER_CUBIC, borderMode=border)
@@ -48,12 +48,12 @@ def placed(picture: Array, place: Array) -> Array:
 
 
 def moved(points: Array, place: Array) -> Array:
-    """Where points (... x 2) of a picture are afterwards."""
+    """Return where points (... x 2) of a picture are afterwards."""
     return np.asarray(points @ place[:, :2].T + place[:, 2])
 
 
 def draw_colours(rng: np.random.Generator) -> Callable[[Array], Array]:
-    """A change of colours: channels in another order, brighter or darker."""
+    """Return a change of colours: channels in another order, brighter or darker."""
     order = rng.permutation(3) if rng.random() < 0.3 else np.arange(3)
     gamma = np.exp(rng.normal(0, 0.25)) if rng.random() < 0.5 else 1.0
     table = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)

@@ -108,7 +108,7 @@ def open_bundle(bundle: Path, run: Path) -> Path:
 
 
 def write_parts(folder: Path, target: Path, name: str) -> list[Path]:
-    """A folder as `name.tar.00`, `name.tar.01`, ...: `cat name.tar.* | tar x` gives it back."""
+    """Write a folder as `name.tar.00`, ...: `cat name.tar.* | tar x` gives it back."""
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as archive:
         archive.add(folder, name, filter=_nobody)

@@ -56,20 +56,20 @@ class Speech:
     """Clips x 2: head, expression."""
 
     def frames(self, clip: int, first: int, num_frames: int) -> Array:
-        """Rows of `num_frames` frames of a clip, 12.5 per second, from token `first`."""
+        """Return rows of `num_frames` frames of a clip, 12.5 per second, from token `first`."""
         return np.asarray(self.starts[clip] + first + TOKENS_PER_FRAME * np.arange(num_frames))
 
     def amplitudes_at(self, rows: Array) -> Array:
-        """The amplitudes of the clips of the rows: rows x 2."""
+        """Return the amplitudes of the clips of the rows: rows x 2."""
         return np.asarray(self.amplitudes[np.searchsorted(self.starts, rows, side="right") - 1])
 
     def poses(self, rows: Array, gains: tuple[float, float] = (1.0, 1.0)) -> Array:
-        """The poses at rows of clips, head and expression stronger by `gains`: rows x 15."""
+        """Return the poses at rows of clips, head and expression stronger by `gains`: rows x 15."""
         head, expression = (self.amplitudes_at(rows) * np.asarray(gains, np.float32)).T
         return perform(self.tracks[rows], head, expression)
 
     def windows(self, rows: torch.Tensor, before: int, span: int) -> torch.Tensor:
-        """Tokens [row - before, row - before + span) of each row."""
+        """Return tokens [row - before, row - before + span) of each row."""
         around = torch.arange(-before, span - before, device=rows.device)
         return self.features[rows[..., None] + around]
 
@@ -121,7 +121,7 @@ def write_features(shard: Path, encoder_folder: Path) -> None:
 
 
 def _token_track(clip: Clip, num_tokens: int) -> Array:
-    """The stored track at every token, taken at the middle of its frame's showing time."""
+    """Return the stored track at every token, taken at the middle of its frame's showing time."""
     steps = STEPS_PER_TOKEN * (np.arange(-BEFORE, num_tokens + AFTER) + 1)
     return clip.stored[np.clip(steps, 0, len(clip.stored) - 1)]
 
@@ -143,7 +143,7 @@ def read_speech(folders: list[Path], *, load_features: bool = True) -> Speech:
 
 
 def draw_gains(rng: np.random.Generator) -> tuple[float, float]:
-    """How much stronger than the voice tells a person moves: head, expression.
+    """Return how much stronger than the voice tells a person moves: head, expression.
 
     Drawn apart, from stillness to more than double, so that a renderer may scale them apart.
     """
@@ -154,7 +154,7 @@ def draw_gains(rng: np.random.Generator) -> tuple[float, float]:
 
 
 def draw_reference(pose: Array, rng: np.random.Generator) -> Array:
-    """A pose as a portrait has it: mostly looking at us with the mouth shut and open eyes."""
+    """Draw the pose of a portrait: mostly looking at us with the mouth shut and open eyes."""
     reference = pose.copy()
     reference[YAW : SHIFT_Y + 1] *= 0.5
     if rng.random() < 0.65:
@@ -169,7 +169,7 @@ Chooser = Callable[[np.random.Generator], Array]
 
 
 def single_frames(speech: Speech, num_frames: int) -> Chooser:
-    """Frames from anywhere: each another clip and moment."""
+    """Return frames from anywhere: each another clip and moment."""
 
     def choose(rng: np.random.Generator) -> Array:
         clips = rng.integers(len(speech.starts), size=num_frames)
@@ -266,6 +266,6 @@ def save_arrays(target: Path, **arrays: Array) -> None:
 
 
 def load_arrays(folder: Path, *, lazy: bool = False) -> dict[str, Array]:
-    """The arrays of a shard; lazy ones stay on the disk until they are read."""
+    """Return the arrays of a shard; lazy ones stay on the disk until they are read."""
     mode: Literal["r"] | None = "r" if lazy else None
     return {path.stem: np.load(path, mmap_mode=mode) for path in sorted(folder.glob("*.npy"))}

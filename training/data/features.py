@@ -34,7 +34,7 @@ _FLOOR, _SILENT_MEL = 2.0, -1.5
 
 
 def load_encoder(folder: Path) -> WhisperEncoder:
-    """The frozen speech encoder; its sinusoids are not stored."""
+    """Return the frozen speech encoder; its sinusoids are not stored."""
     config = WhisperConfig.from_pretrained(folder)
     encoder = WhisperEncoder(config)
     state = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
@@ -53,20 +53,20 @@ def token_rows(encoder: WhisperEncoder, mel_MT: torch.Tensor, num_tokens: int) -
 
 
 def tokens_of(samples: NDArray[np.float32]) -> int:
-    """How many tokens a clip of at most 30 s has."""
+    """Return how many tokens a clip of at most 30 s has."""
     assert len(samples) <= PIECE_SAMPLES
     return min(len(samples) * TOKENS_PER_SECOND // SAMPLE_RATE_HZ, PIECE_TOKENS)
 
 
 def pack_mel(mel_MT: torch.Tensor, num_tokens: int) -> NDArray[np.uint8]:
-    """The mel frames of a clip in 1 byte each: 2 L, M. What follows them is silence."""
+    """Return the mel frames of a clip in 1 byte each: 2 L, M. What follows them is silence."""
     spoken = mel_MT[:, : _MEL_FRAMES_PER_TOKEN * num_tokens].T
     packed = ((spoken - _LOWEST_MEL) / _MEL_STEP).round().clamp(0, 255)
     return np.asarray(packed.byte().numpy())
 
 
 def unpack_mel(packed: NDArray[np.uint8]) -> torch.Tensor:
-    """The log-mel of the whole piece, M T; where there is speech, exact to half a step of 0.03."""
+    """Return the log-mel of the piece, M T; in speech, exact to half a step of 0.03."""
     spoken = torch.from_numpy(packed.astype(np.float32).T) * _MEL_STEP + _LOWEST_MEL
     missing = PIECE_TOKENS * _MEL_FRAMES_PER_TOKEN - spoken.shape[1]
     silence = max(float(spoken.max()) - _FLOOR, _SILENT_MEL)

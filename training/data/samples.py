@@ -35,7 +35,7 @@ _ENCODED_TOGETHER: Final = {"cpu": 26, "cuda": 416}
 
 
 def finished(folder: Path, kind: str) -> list[Path]:
-    """The finished shards of a kind, by number: later ones never move the rows of earlier ones."""
+    """List the finished shards of a kind by number: later ones move no rows of earlier ones."""
     found = [path for path in folder.glob(f"{kind}-[0-9]*") if path.suffix != ".draft"]
     return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
@@ -117,7 +117,7 @@ class GrowingSamples:
         self.looked = -_LOOK_EVERY_S
 
     def __call__(self) -> Samples:
-        """The samples as they are now; waits for the first shard.
+        """Return the samples as they are now; waits for the first shard.
 
         Raises RenderError if there is none and nobody makes any.
         """

@@ -36,13 +36,13 @@ class Sitter:
     smile: float = 0.0
 
     def paint(self, pose: Array, *, is_portrait: bool = False) -> Array:
-        """The picture at a pose; a portrait smiles more than a person who speaks."""
+        """Return the picture at a pose; a portrait smiles more than a person who speaks."""
         if isinstance(self.painter, Portraitist):
             return self.painter.paint(pose)
         return self.painter.paint(pose, self.smile * (1 if is_portrait else _KEPT))
 
     def mouth_centre(self, pose: Array) -> Array:
-        """Where the mouth is at a pose."""
+        """Return where the mouth is at a pose."""
         centre = np.array(self.painter.mouth_centre(pose), np.float32)
         is_drawn = isinstance(self.painter, Portraitist)
         return centre * (self.painter.size / UNITS) if is_drawn else centre
@@ -61,7 +61,7 @@ def draw_sitter(world: World, seed: int, rng: np.random.Generator, *, size: int)
 
 
 def head_box(head: HeadPainter) -> tuple[float, float, float, float]:
-    """Where YuNet puts its box around a head that looks at us."""
+    """Return where YuNet puts its box around a head that looks at us."""
     (x, eye_y), (_, mouth_y) = head.eye_centre(NEUTRAL), head.mouth_centre(NEUTRAL)
     half = _HALF_WIDTH * head.eye_distance
     reach = mouth_y - eye_y

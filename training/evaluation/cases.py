@@ -48,7 +48,7 @@ class Case:
         return len(self.truth_FHW3)
 
     def portrait(self) -> Portrait:
-        """The portrait as the renderer prepares it, with the face where it was painted."""
+        """Return the portrait as the renderer prepares it, with the face where it was painted."""
         left, top, right, bottom = self.box
         box = Box(left, top, right - left, bottom - top)
         image = Image.fromarray(self.portrait_HW3)
@@ -57,7 +57,7 @@ class Case:
 
 
 def centred(identity: Identity) -> Framing:
-    """The renderer's crop of a detected face."""
+    """Return the renderer's crop of a detected face."""
     left, top, right, bottom = identity.face_box()
     side = 2 * min(right - left, bottom - top)
     return Framing(zoom=UNITS / side, x=(left + right) / 2, y=(top + bottom) / 2)
@@ -95,19 +95,19 @@ def make_case(
 
 
 def frame_steps(num_frames: int, num_steps: int) -> NDArray[Any]:
-    """The step of a track that each frame shows: the middle of its output frame."""
+    """Return the step of a track that each frame shows: the middle of its output frame."""
     steps = _STEPS_PER_FRAME * np.arange(num_frames) + STEPS_PER_TOKEN
     return np.minimum(steps, num_steps - 1)
 
 
 def frame_at(phone: Phone) -> float:
-    """The middle of a phone, in frames."""
+    """Return the middle of a phone, in frames."""
     middle_s = (phone.start_s + phone.stop_s) / 2
     return (middle_s * STEPS_PER_SECOND - STEPS_PER_TOKEN) / _STEPS_PER_FRAME
 
 
 def cut(spoken: Utterance, seconds: float) -> Utterance:
-    """The first seconds of an utterance."""
+    """Return the first seconds of an utterance."""
     num_samples = int(seconds * SAMPLE_RATE_HZ)
     phones = tuple(phone for phone in spoken.phones if phone.start_s < seconds)
     return Utterance(spoken.samples[:num_samples], phones)
@@ -126,6 +126,6 @@ def held_out_speech(first_seed: int, num_clips: int, seconds: float) -> list[Utt
 
 
 def silence(seconds: float, *, floor: float, seed: int) -> Utterance:
-    """No speech; `floor` is the level of the noise of the room, 0 for digital silence."""
+    """Make silence; `floor` is the level of the noise of the room, 0 for digital silence."""
     noise = np.random.default_rng(seed).standard_normal(int(seconds * SAMPLE_RATE_HZ))
     return Utterance((floor * noise).astype(np.float32), ())

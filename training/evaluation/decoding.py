@@ -37,7 +37,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: list[float]) -> "Figure":
-        """The figure of values, one for each person."""
+        """Return the figure of values, one for each person."""
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         return cls(float(np.mean(values)), 1.96 * spread / len(values) ** 0.5)
 
@@ -46,7 +46,7 @@ class Figure:
 
 
 def measure(networks: SonicNetworks, folder: Path, num_people: int) -> str:
-    """The table, in Markdown; albums and a sheet of pictures of each kind go into `folder`."""
+    """Return the table, in Markdown; albums and a sheet of each kind go into `folder`."""
     lines = [
         f"{num_people} people of each kind, {NUM_FRAMES} frames each; mean over people and 95 %",
         "",
@@ -72,7 +72,7 @@ def _album(folder: Path, kind: Kind, num_people: int) -> Album:
 
 @torch.inference_mode()
 def _found(networks: SonicNetworks, album: Album) -> dict[str, list[Array]]:
-    """What each decoder shows of each person: F H W 3 in bytes."""
+    """Return what each decoder shows of each person: F H W 3 in bytes."""
     found: dict[str, list[Array]] = {name: [] for name in DECODERS}
     for pictures in album.pictures:
         pixels = to_tensor(pictures)
@@ -126,7 +126,7 @@ def _region(middles: Array, half_width: float, half_height: float) -> Array:
 
 
 def _edges(pictures: Array) -> Array:
-    """How much each pixel differs from those around it: F H W."""
+    """Return how much each pixel differs from those around it: F H W."""
     greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in pictures]
     return np.stack([np.abs(cv2.Laplacian(grey, cv2.CV_32F)) for grey in greys])
 

@@ -90,6 +90,6 @@ class Evaluation:
 
 
 def copy_curves(run: Path, out: Path) -> None:
-    """The curves of a training run, beside its table."""
+    """Write the curves of a training run beside its table."""
     for curve in sorted(run.glob("*/curve.png")):
         shutil.copyfile(curve, out / f"curve-{curve.parent.name}.png")

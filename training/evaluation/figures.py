@@ -126,7 +126,7 @@ def save_figures(figures: Figures, path: Path) -> None:
 
 
 def load_figures(path: Path) -> Figures:
-    """The figures that `save_figures` wrote."""
+    """Return the figures that `save_figures` wrote."""
     with np.load(path) as arrays:
         known = json.loads(str(arrays["known"]))
         tracks = {name: arrays[name] for name in arrays.files if name.endswith("_FK")}

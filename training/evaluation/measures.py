@@ -39,12 +39,12 @@ def lagged_correlation(read_F: Floats, true_F: Floats, max_lag: int) -> Floats:
 
 
 def peak_lag(correlations_L: Floats) -> int:
-    """The lag of the highest correlation, 0 in the middle."""
+    """Return the lag of the highest correlation, 0 in the middle."""
     return int(np.argmax(correlations_L)) - len(correlations_L) // 2
 
 
 def closure_frames(true_F: Floats, middles: Sequence[float], shut: float) -> NDArray[np.int64]:
-    """The frame at which each closure shows: the most shut one within a frame of its middle.
+    """Return the frame at which each closure shows: the most shut one within a frame of its middle.
 
     `middles` are in frames. A closure that falls between two frames shows in none, and is left out.
     """
@@ -64,13 +64,13 @@ def head_motion(pose_FK: Floats, reach_K: Floats) -> float:
 
 
 def count_blinks(lids_F: Floats, *, shut: float = 0.5) -> int:
-    """How often the lids come down past `shut`; lids that are shut at first are no blink."""
+    """Return how often the lids come down past `shut`; lids that are shut at first are no blink."""
     down = lids_F > shut
     return int((down[1:] & ~down[:-1]).sum())
 
 
 def flicker(pictures_FHW3: Bytes, mask_HW: NDArray[np.bool_]) -> float:
-    """Mean change from frame to frame inside a mask, in grey levels."""
+    """Return mean change from frame to frame inside a mask, in grey levels."""
     inside = pictures_FHW3[:, mask_HW].astype(np.float32)
     return float(np.abs(np.diff(inside, axis=0)).mean())
 
@@ -86,7 +86,7 @@ def psnr_db(a_FHW3: Bytes, b_FHW3: Bytes, weight_HW: Floats | None = None) -> fl
 def still_pixels(
     pictures_FHW3: Bytes, portrait_HW3: Bytes, *, tolerance: int = 4
 ) -> NDArray[np.bool_]:
-    """True where no picture is further than `tolerance` grey levels from the portrait: H W."""
+    """Return where no picture is over `tolerance` grey levels from the portrait: H W."""
     change = np.abs(pictures_FHW3.astype(np.int16) - portrait_HW3).max((0, -1))
     return np.asarray(change <= tolerance)
 
@@ -94,7 +94,7 @@ def still_pixels(
 def interval(
     figures_NK: Floats, statistic: Statistic, *, seed: int = 0, draws: int = 2000
 ) -> tuple[float, float, float]:
-    """The statistic and its 95 % confidence interval, by drawing clips again.
+    """Return the statistic and its 95 % confidence interval, by drawing clips again.
 
     A clip with a NaN has nothing to say. Percentile bootstrap, Efron, Ann. Statist. 7 (1979).
     """
@@ -109,11 +109,11 @@ def interval(
 
 
 def mean(figures_NK: Floats) -> float:
-    """The mean of the first figure."""
+    """Return the mean of the first figure."""
     return float(figures_NK[:, 0].mean())
 
 
 def ratio(figures_NK: Floats) -> float:
-    """The sum of the first figure against the sum of the second, NaN against nothing."""
+    """Return the sum of the first figure against the sum of the second, NaN against nothing."""
     whole = figures_NK[:, 1].sum()
     return float(figures_NK[:, 0].sum() / whole) if whole else float("nan")

@@ -24,17 +24,17 @@ Size = Callable[[Floats], float]
 
 
 def head_px(pose_FK: Floats) -> float:
-    """How far the head moves, in pixels."""
+    """Return how far the head moves, in pixels."""
     return measures.head_motion(pose_FK[:, HEAD], REACH)
 
 
 def brow_px(pose_FK: Floats) -> float:
-    """How far the brows move, in pixels."""
+    """Return how far the brows move, in pixels."""
     return float(pose_FK[:, BROWS].std() * BROW_REACH)
 
 
 def mouth_size(pose_FK: Floats) -> float:
-    """How much the mouth opens and shuts."""
+    """Return how much the mouth opens and shuts."""
     return float(pose_FK[:, OPENING].std())
 
 
@@ -54,7 +54,7 @@ def life_lines(people: Results) -> list[Line]:
 
 
 def silence_lines(silent: Results) -> list[Line]:
-    """What a face does while nothing is said."""
+    """Return what a face does while nothing is said."""
     return [
         line_of(
             "silence: mouth opening, mean",
@@ -76,7 +76,7 @@ def silence_lines(silent: Results) -> list[Line]:
 
 
 def scaling_lines(results: Results) -> list[Line]:
-    """What `head_motion` and `expression` do to what they should move, and to the other."""
+    """Return what `head_motion` and `expression` do to what they should move, and to the other."""
     people = {t: f for t, f in results.items() if t.group == PEOPLE and t.seed == 0}
     return [
         *_factor_lines("head_motion", people, {"head": (head_px, True), "brows": (brow_px, False)}),
@@ -107,7 +107,7 @@ def _factor_lines(name: str, people: Results, sizes: Mapping[str, tuple[Size, bo
 
 
 def _ratio(name: str, pairs: Sequence[tuple[Figures, Figures]], size: Size, bar: Bar) -> Line:
-    """The ratio as it was rendered, and as it is read from the truth at the same factor."""
+    """Return the ratio as it was rendered, and as it is read from the truth at the same factor."""
     read, painted, decoded = (
         np.array([[size(getattr(f, part)) for f in pair] for pair in pairs])
         for part in ("read_FK", "painted_FK", "decoded_FK")

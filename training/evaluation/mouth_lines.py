@@ -23,7 +23,7 @@ READ_SHUT: Final = 0.15
 def correlation_lines(
     results: Results, name: str, mean: Bar | None, worst: Bar | None = None
 ) -> list[Line]:
-    """How the mouth follows the true jaw: over all clips, and in the worst render."""
+    """Return how the mouth follows the true jaw: over all clips, and in the worst render."""
     lowest = [
         min(_agreement(f, getattr(f, part))[0] for f in results.values())
         for part in ("read_FK", "painted_FK", "decoded_FK")
@@ -72,14 +72,14 @@ def _closed(f: Figures, pose_FK: Floats) -> list[float]:
 
 
 def _closed_elsewhere(f: Figures, pose_FK: Floats) -> list[float]:
-    """Frames without a closure that were read as closed, and all of them."""
+    """Return frames without a closure that were read as closed, and all of them."""
     frames = measures.closure_frames(f.true_FK[:, OPENING], f.closures, SHUT)
     others = np.delete(pose_FK[:, OPENING], frames)
     return [float((others < READ_SHUT).sum()), float(len(others))]
 
 
 def _shuffled(people: Results) -> Line:
-    """The mouth against the tracks of all other clips."""
+    """Return the mouth against the tracks of all other clips."""
     tracks = {take.index: f.true_FK[:, OPENING] for take, f in people.items()}
 
     def foreign(f: Figures, pose_FK: Floats) -> list[float]:

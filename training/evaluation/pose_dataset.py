@@ -38,7 +38,7 @@ Floats = NDArray[np.float32]
 
 
 def known_reader(folder: Path) -> PoseReader:
-    """The reader for people as they are painted now; trained once, then kept in a folder."""
+    """Return the reader for people as they are painted now; trained once, then kept in a folder."""
     path = folder / f"reader-{painter_digest()}.safetensors"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def known_reader(folder: Path) -> PoseReader:
 
 @cache
 def painter_digest() -> str:
-    """A hash of some pictures in any poses: it changes when people are painted otherwise."""
+    """Return a hash of some pictures in any poses: it changes when people are painted otherwise."""
     poses = np.random.default_rng(0).standard_normal((50, NUM_CHANNELS)).astype(np.float32)
     dataset = paint_poses(_people(20), poses, 2, seed=1)
     return hashlib.sha256(dataset.portraits.tobytes() + dataset.pictures.tobytes()).hexdigest()[:12]

@@ -34,7 +34,7 @@ Floats = NDArray[np.float32]
 
 
 def readable(poses_FK: Floats) -> Floats:
-    """The channels of a pose that the reader reads: F NUM_READ."""
+    """Return the channels of a pose that the reader reads: F NUM_READ."""
     opening = poses_FK[:, JAW] * (1 - poses_FK[:, PRESS])
     columns = [opening[:, None], poses_FK[:, YAW : SHIFT_Y + 1], poses_FK[:, [BLINK, BROW]]]
     return np.concatenate(columns, 1).astype(np.float32)
@@ -63,13 +63,13 @@ class PoseReader(nn.Module):
 
     @torch.inference_mode()
     def read(self, pictures_FHW3: Bytes, portrait_HW3: Bytes) -> Floats:
-        """The poses of a person's pictures: F NUM_READ."""
+        """Return the poses of a person's pictures: F NUM_READ."""
         portraits = np.broadcast_to(portrait_HW3, pictures_FHW3.shape)
         return np.asarray(self(beside(pictures_FHW3, portraits)).numpy())
 
 
 def beside(pictures_BHW3: Bytes, portraits_BHW3: Bytes) -> Tensor:
-    """The middle of pictures and portraits in [-1, 1]: B 6 96 96."""
+    """Return the middle of pictures and portraits in [-1, 1]: B 6 96 96."""
     both = np.concatenate([pictures_BHW3, portraits_BHW3], -1)[:, _SEEN, _SEEN]
     return torch.from_numpy(np.ascontiguousarray(both)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -81,7 +81,7 @@ def save_reader(reader: PoseReader, path: Path) -> None:
 
 
 def load_reader(path: Path) -> PoseReader:
-    """The reader that `save_reader` wrote."""
+    """Return the reader that `save_reader` wrote."""
     reader = PoseReader()
     reader.load_state_dict(load_file(path))
     return reader.eval()

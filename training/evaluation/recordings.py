@@ -24,7 +24,7 @@ _PAUSE: Final = "pau"
 
 
 def read_recordings(folder: Path) -> list[tuple[str, Utterance]]:
-    """The name of every recording, its sound and its phones.
+    """Return the name of every recording, its sound and its phones.
 
     `folder` holds `NAME.wav` files and a file `transcription` with lines `words (NAME)`, as
     CMU Sphinx has them. Raises ConfigError, MissingFileError, AudioUnreadableError.
@@ -71,7 +71,7 @@ def _listen(decoder: Any, sound: bytes) -> None:
 
 
 def _phone(part: Any) -> Phone:
-    """A phone by its ARPAbet name in lower case; silence and noises are pauses."""
+    """Return a phone by its ARPAbet name in lower case; silence and noises are pauses."""
     name = part.name.lower()
     start_s = part.start / _FRAMES_PER_SECOND
     stop_s = start_s + part.duration / _FRAMES_PER_SECOND

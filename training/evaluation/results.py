@@ -52,17 +52,17 @@ class Line:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the bar is met; None without a bar."""
+        """Return whether the bar is met; None without a bar."""
         return self.bar.holds(self.value) if self.bar else None
 
 
 def of(results: Results, group: str) -> Results:
-    """The results of a group at its natural motion."""
+    """Return the results of a group at its natural motion."""
     return {t: f for t, f in results.items() if t.group == group and not t.is_scaled}
 
 
 def per_clip(results: Results, figure: Figure) -> Floats:
-    """Figures of each clip, the mean over its seeds: N K."""
+    """Return figures of each clip, the mean over its seeds: N K."""
     indices = sorted({take.index for take in results})
     return np.array(
         [
@@ -82,7 +82,7 @@ def line_of(
     painted: Figure | None = None,
     decoded: Figure | None = None,
 ) -> Line:
-    """A statistic of a figure over clips; `painted` and `decoded` give the ceilings."""
+    """Return a statistic of a figure over clips; `painted` and `decoded` give the ceilings."""
     value, low, high = measures.interval(per_clip(results, figure), statistic)
     ceilings = [statistic(per_clip(results, part)) if part else None for part in (painted, decoded)]
     return Line(measure, value, low, high, bar, *ceilings)
@@ -95,7 +95,7 @@ def read_line(
     statistic: measures.Statistic = measures.mean,
     bar: Bar | None = None,
 ) -> Line:
-    """A line whose figure is a function of a read pose: of the render, and of both ceilings."""
+    """Return a line whose figure comes from a read pose: of the render, and of both ceilings."""
     return line_of(
         measure,
         results,

@@ -12,7 +12,7 @@ Bytes = NDArray[np.uint8]
 
 
 def contact_sheet(case: Case, pictures_FHW3: Bytes) -> Bytes:
-    """Frames from the whole clip: the truth above the render, the portrait in front of both."""
+    """Save frames of the whole clip: the truth above the render, the portrait before both."""
     frames = np.linspace(0, len(pictures_FHW3) - 1, NUM_COLUMNS).round().astype(int)
     rows = [
         np.concatenate([case.portrait_HW3, *pictures[frames]], 1)

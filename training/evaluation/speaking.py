@@ -101,7 +101,7 @@ def speaking(
 
 
 def track_of(spoken: Utterance, seed: int) -> Array:
-    """The true poses at the frames of a clip: F 15."""
+    """Return the true poses at the frames of a clip: F 15."""
     clip = animate(spoken, np.random.default_rng(seed))
     steps = frame_steps(len(spoken.samples) // SAMPLES_PER_FRAME, len(clip.stored))
     head, expression = draw_gains(np.random.default_rng([seed, 1]))
@@ -119,7 +119,7 @@ def _subjects(number: int, track: Array, photographs: Sequence[Path]) -> Iterato
 
 
 def render(pipe: SonicPipeline, image: Image.Image, spoken: Utterance, seed: int) -> Array:
-    """The frames of a clip at 12.5 a second: F H W 3."""
+    """Return the frames of a clip at 12.5 a second: F H W 3."""
     settings = pipe.settings.sampling
     portrait = pipe.prepare_image(image)
     shown = pipe.encode_portrait(portrait, seed, settings.condition_noise)
@@ -161,7 +161,7 @@ def read_figures(
 
 
 def read_track(frames_FHW3: Array) -> list[Landmarks]:
-    """The points of the face in every frame; where no face is found, it is where it was."""
+    """Return the points of the face in every frame; where no face is found, it is where it was."""
     box = Box(0, 0, frames_FHW3.shape[2], frames_FHW3.shape[1])
     marks = []
     for frame in frames_FHW3:
@@ -207,7 +207,7 @@ def table_of(found: Sequence[Figures]) -> str:
 
 
 def _save_sheet(target: Path, subject: Subject, frames: Array) -> None:
-    """The portrait and some frames; below, the true ones."""
+    """Save the portrait and some frames, with the true ones below."""
     rows = np.linspace(2, len(frames) - 3, _NUM_SHOWN).astype(int)
     size = frames.shape[1:3]
     portrait = np.asarray(subject.portrait.resize(size[::-1]))

@@ -21,7 +21,7 @@ _HEAD: Final = """\
 
 
 def make_lines(results: Results) -> list[Line]:
-    """All lines that the results are enough for."""
+    """Return all lines that the results are enough for."""
     lines: list[Line] = []
     if people := of(results, PEOPLE):
         lines += _autoencoder_lines(people)
@@ -40,7 +40,7 @@ def make_lines(results: Results) -> list[Line]:
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """One row per measure."""
+    """Return one row per measure."""
     return _HEAD + "".join(_row(line) + "\n" for line in lines)
 
 

@@ -41,7 +41,7 @@ class Take:
 
     @property
     def name(self) -> str:
-        """The name of its files."""
+        """Return the name of its files."""
         scale = f"-head{self.head_motion:g}-expression{self.expression:g}"
         return f"{self.group}-{self.index:02}-seed{self.seed}" + (scale if self.is_scaled else "")
 
@@ -51,7 +51,7 @@ class Take:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it is also interpolated and encoded, for the time that this takes."""
+        """Return whether it is also interpolated and encoded, for the time that this takes."""
         return self.group == PEOPLE and self.seed == 0 and not self.is_scaled
 
 
@@ -65,7 +65,7 @@ class EvaluationSet:
     recordings: tuple[tuple[str, Utterance], ...] = ()
 
     def takes(self) -> tuple[Take, ...]:
-        """All renders; further seeds come last, since every measure counts before its interval."""
+        """List all renders; further seeds come last: every measure counts before its interval."""
         first, *others = range(self.num_seeds)
         return (
             *(Take(PEOPLE, index, first) for index in range(self.num_clips)),
@@ -115,7 +115,7 @@ def _speech(first_seed: int, num_clips: int, seconds: float) -> Sequence[Utteran
 
 
 def person_of(take: Take) -> Identity:
-    """The held-out person of a take; only the takes of the style have the held-out style."""
+    """Return the held-out person of a take; only the takes of the style have the held-out style."""
     styled = take.group == STYLE
     seeds = (seed for seed in count(_FIRST_PERSON) if is_held_out(seed))
     people = (draw_identity(seed) for seed in seeds)

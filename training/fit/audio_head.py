@@ -36,7 +36,7 @@ _CHANNEL_WEIGHT: Final = (1.0, 1.0, 1.5, 2.0, 1.0, 1.0)
 
 
 def make_token_head() -> AudioToToken:
-    """A new audio head of the sketch model."""
+    """Return a new audio head of the sketch model."""
     head: AudioToToken = AudioToToken(
         intermediate_dim=192, output_dim=CONTEXT_CHANNELS, context_tokens=CONTEXT_TOKENS
     )
@@ -44,7 +44,7 @@ def make_token_head() -> AudioToToken:
 
 
 def make_bucket_head() -> AudioToBucket:
-    """A new motion controller of the sketch model."""
+    """Return a new motion controller of the sketch model."""
     head: AudioToBucket = AudioToBucket(clip_channels=CONTEXT_CHANNELS, intermediate_dim=64)
     return head
 
@@ -65,25 +65,25 @@ class MouthReader(nn.Module):
 
 
 def speech_rows(speech: Speech) -> Tensor:
-    """Rows of all clips that are a token of speech and not the zeros between clips."""
+    """Return rows of all clips that are a token of speech and not the zeros between clips."""
     spans = zip(speech.starts.tolist(), speech.lengths.tolist(), strict=True)
     return torch.cat([torch.arange(start, start + length) for start, length in spans])
 
 
 def clip_of_rows(speech: Speech) -> Tensor:
-    """The clip of every row of `speech_rows`."""
+    """Return the clip of every row of `speech_rows`."""
     return torch.repeat_interleave(
         torch.arange(len(speech.starts)), torch.from_numpy(speech.lengths)
     )
 
 
 def hear(speech: Speech, rows_N: Tensor) -> Tensor:
-    """What the audio head sees at the rows: N 10 K D."""
+    """Return what the audio head sees at the rows: N 10 K D."""
     return speech.windows(rows_N, SPEECH_BEFORE_TOKENS, SPEECH_SPAN_TOKENS).float()
 
 
 def hear_motion(speech: Speech, rows_N: Tensor) -> Tensor:
-    """What the motion controller sees at the rows: N 50 1 D."""
+    """Return what the motion controller sees at the rows: N 50 1 D."""
     spans = speech.windows(rows_N, MOTION_BEFORE_TOKENS, MOTION_SPAN_TOKENS)
     return spans[:, :, -1:].float()
 

@@ -34,7 +34,7 @@ _HELD: Final = 0.03
 
 
 def make_autoencoder() -> AutoencoderDC:
-    """A new autoencoder whose work is done at a quarter and an eighth of the picture's size."""
+    """Make an autoencoder that works at a quarter and an eighth of the picture's size."""
     return AutoencoderDC(
         latent_channels=LATENT_CHANNELS,
         encoder_block_out_channels=CHANNELS,
@@ -50,12 +50,12 @@ def make_autoencoder() -> AutoencoderDC:
 
 
 def to_tensor(pictures_BHWC: NDArray[Any]) -> Tensor:
-    """Bytes to [-1, 1]: B C H W."""
+    """Scale bytes to [-1, 1]: B C H W."""
     return from_bytes(torch.from_numpy(pictures_BHWC))
 
 
 def from_bytes(pictures_BHWC: Tensor) -> Tensor:
-    """The same where the bytes are."""
+    """Scale them where the bytes are."""
     return pictures_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -76,7 +76,7 @@ class Shown:
 
 
 def show(pictures: Pictures, device: torch.device) -> Shown:
-    """All frames of all people."""
+    """Return all frames of all people."""
     flat = pictures.pictures.reshape(-1, *pictures.pictures.shape[2:])
     mouths = pictures.mouths.reshape(-1, 2)
     return Shown(torch.from_numpy(flat).to(device), torch.from_numpy(mouths).to(device))
@@ -147,7 +147,7 @@ def _latent_anchor(z_BCHW: Tensor, before_BCHW: Tensor | None) -> Tensor:
 
 
 def decoder_loss(vae: AutoencoderDC, shown: Shown) -> Loss:
-    """The decoder alone, on latents that are a little noisy, and now and then a lot."""
+    """Train the decoder alone, on latents that are a little noisy, and now and then a lot."""
 
     def loss(generator: torch.Generator) -> Tensor:
         x, weight = draw_crops(shown, generator)
@@ -190,7 +190,7 @@ def train_whole(
     seed: int,
     held: bool = False,
 ) -> AutoencoderDC:
-    """The first half, from where `vae` is; resumes from `folder`. `held`: see `whole_loss`."""
+    """Train the first half from where `vae` is, or resume from `folder`; `held`: `whole_loss`."""
     device = training_device()
     vae.to(device)
     # Before the trainer, which may put the weights of an interrupted run into `vae`.
@@ -205,7 +205,7 @@ def train_whole(
 def train_decoder(
     vae: AutoencoderDC, pictures: Pictures, folder: Path, budget: Budget, *, seed: int
 ) -> AutoencoderDC:
-    """The second half: the encoder stays as it is."""
+    """Train the second half: the encoder stays as it is."""
     device = training_device()
     vae.to(device).encoder.requires_grad_(False)
     schedule = Schedule(rate=1e-3, warmup_steps=40, weight_decay=1e-4, average=0.99)

@@ -43,7 +43,7 @@ def draw_curve(source: Path) -> Path:
 
 
 def _running_mean(values: Floats) -> Floats:
-    """The mean of a value and those before it, as many as there are up to a number."""
+    """Return the mean of a value and those before it, as many as there are up to a number."""
     total = np.cumsum(np.concatenate([[0.0], values]))
     end = np.arange(1, len(values) + 1)
     start = np.maximum(0, end - _SMOOTH_POINTS)

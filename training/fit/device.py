@@ -15,12 +15,12 @@ _GPU_BATCH: Final = 24
 
 
 def training_device() -> torch.device:
-    """The first GPU, or the CPU."""
+    """Return the first GPU, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def batch_size(on_cpu: int, device: torch.device) -> int:
-    """The batch of a stage on this device."""
+    """Return the batch of a stage on this device."""
     return on_cpu if device.type == "cpu" else on_cpu * _GPU_BATCH
 
 

@@ -45,7 +45,7 @@ class Samples:
     residual_scale: float
 
     def to(self, device: torch.device) -> "Samples":
-        """The same on another device."""
+        """Return the same on another device."""
         moved: dict[str, Any] = {
             name: getattr(self, name).to(device) for name in (*_PER_PERSON, "tokens")
         }
@@ -79,7 +79,7 @@ class Batch:
     weight_BTHW: Tensor
 
     def at_rest(self) -> "Batch":
-        """The same batch, hearing silence and told to keep a straight face.
+        """Return the same batch, hearing silence and told to keep a straight face.
 
         The head keeps its bucket: guidance away from a still head would move the brows with it.
         """
@@ -130,7 +130,7 @@ def face_masks(boxes_B4: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def face_weight(mouths_BT2: Tensor) -> Tensor:
-    """How much an error counts at each latent: most at the eyes and brows, then the mouth."""
+    """Weigh the error at each latent: most at the eyes and brows, then the mouth."""
     axis = torch.arange(LATENT_SIZE, device=mouths_BT2.device) * 8 + 3.5
     x = axis - mouths_BT2[..., 0, None, None]
     y = axis[:, None] - mouths_BT2[..., 1, None, None]
@@ -189,7 +189,7 @@ class Denoiser(nn.Module):
 
 
 def predict(denoiser: nn.Module, batch: Batch, noisy_BTCHW: Tensor, sigma_B: Tensor) -> Tensor:
-    """The v of a batch."""
+    """Return the v of a batch."""
     predicted: Tensor = denoiser(*_inputs(batch, noisy_BTCHW, sigma_B))
     return predicted
 

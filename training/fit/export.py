@@ -54,7 +54,7 @@ def export_model(
 
 
 def blank_image_encoder() -> CLIPVisionModelWithProjection:
-    """A small image encoder that says nothing: its projection is zero, so is its embedding."""
+    """Write a small image encoder that says nothing: projection and embedding are zero."""
     torch.manual_seed(0)
     config = CLIPVisionConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=1,

@@ -53,7 +53,7 @@ class Schedule:
     log_every_steps: int = 25
 
     def rate_at(self, step: int, share: float) -> float:
-        """The learning rate of a step when `share` of the budget is used."""
+        """Return the learning rate of a step when `share` of the budget is used."""
         fall = min(1.0, 2 * (1 - share)) * 0.98 + 0.02
         return self.rate * min(1.0, (step + 1) / self.warmup_steps) * fall
 
@@ -181,17 +181,17 @@ def load_average(module: nn.Module, folder: Path) -> bool:
 
 
 def rank() -> int:
-    """The number of this process among those that train together."""
+    """Return the number of this process among those that train together."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Return how many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def _agree(seconds: float) -> float:
-    """The clock of the first process, so that all processes stop at the same step."""
+    """Return the clock of the first process, so that all processes stop at the same step."""
     if not dist.is_initialized():
         return seconds
     clock = torch.tensor([seconds], dtype=torch.float64)

@@ -15,7 +15,7 @@ PACKAGED_ENCODER: Final = _WEIGHTS / "sketch" / "speech_encoder"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """How long, from what, with how much data."""
+    """Add options for how long, from what, and with how much data."""
     parser.add_argument("--budget-min", type=float, default=100.0, help="minutes of training")
     parser.add_argument("--from", dest="start", help="weights to go on from: package:sketch, ...")
     parser.add_argument("--clips", type=int, default=240, help="clips of speech")
@@ -41,7 +41,7 @@ def run_of(
     *,
     bundled: bool = False,
 ) -> "Run":
-    """The run that the options describe."""
+    """Return the run that the options describe."""
     # The stages need packages that may have come with a bundle.
     from training.fit.stages import Run
 

@@ -42,7 +42,7 @@ class Batch:
 
 
 def draw_batch(album: Album, rng: np.random.Generator, num_people: int) -> Batch:
-    """Some frames of some people, turned, scaled, mirrored and recoloured as one."""
+    """Return some frames of some people, turned, scaled, mirrored and recoloured as one."""
     parts: list[list[Any]] = [[], [], [], []]
     num_frames = album.pictures.shape[1] - 1
     for person in rng.integers(len(album.pictures), size=num_people):
@@ -61,7 +61,7 @@ def draw_batch(album: Album, rng: np.random.Generator, num_people: int) -> Batch
 
 
 def decoder_loss(decoder: PortraitDecoder, vae: AutoencoderDC, albums: list[Album]) -> Loss:
-    """The loss of a batch of one of the albums."""
+    """Return the loss of a batch of one of the albums."""
     device = next(decoder.parameters()).device
     num_people = batch_size(_PEOPLE, device)
 
@@ -112,7 +112,7 @@ def _draw_crop(batch: Batch, rng: np.random.Generator) -> list[tuple[int, int]]:
 def _loss_of(
     shown: Tensor, flow: Tensor, mask: Tensor, batch: Batch, crop: list[tuple[int, int]]
 ) -> Tensor:
-    """Pixels and edges in the crop; the warped portrait everywhere; smooth flow, little paint."""
+    """Sum the errors of pixels and edges, of the warped portrait, of rough flow and of paint."""
     inner = (..., slice(_EDGE, -_EDGE), slice(_EDGE, -_EDGE))
     weight = _cut(_weights(batch), crop, 2)[inner]
     weight = 2.2 * weight / weight.mean((1, 2, 3), keepdim=True)
@@ -139,7 +139,7 @@ def _near(points_B2: Tensor, width: float, height: float) -> Tensor:
 
 
 def _edges(x: Tensor, weight: Tensor) -> Tensor:
-    """The mean change from a pixel to the next, weighted."""
+    """Return the mean change from a pixel to the next, weighted."""
     across = (weight[..., 1:] * (x[..., 1:] - x[..., :-1]).abs()).mean()
     down = (weight[..., 1:, :] * (x[..., 1:, :] - x[..., :-1, :]).abs()).mean()
     return across + down

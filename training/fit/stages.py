@@ -79,7 +79,7 @@ class Run:
 
     @property
     def making(self) -> tuple["Stage", ...]:
-        """What is made before it trains; beside a GPU windows are painted while it does."""
+        """Return what is made before it trains; beside a GPU windows are painted while it does."""
         return MAKING[:-1] if self.gpu else MAKING
 
     @property
@@ -88,7 +88,7 @@ class Run:
         return max(1, self.processes - 2) if self.gpu else 0
 
     def share(self, stage: str) -> Budget:
-        """The budget of a stage."""
+        """Return the budget of a stage."""
         part = self.shares.get(stage, 0.0) / sum(self.shares.values())
         return Budget(seconds=self.budget_s * part)
 
@@ -182,7 +182,7 @@ def encode_pictures(run: Run) -> None:
 
 
 def train_heads(run: Run) -> None:
-    """The audio head and the motion controller; writes the tokens of all speech."""
+    """Train the audio head and the motion controller, and write the tokens of all speech."""
     speech = dataset.read_speech(samples.finished(run.folder, "speech"))
     torch.manual_seed(3)
     reader, bucket_head = audio_head.MouthReader(), audio_head.make_bucket_head()
@@ -198,7 +198,7 @@ def train_heads(run: Run) -> None:
 
 
 def train_frames(run: Run) -> None:
-    """The UNet's spatial layers."""
+    """Train the UNet's spatial layers."""
     if not run.share("frames").seconds:
         return
     unet_stage.train_frames(
@@ -211,12 +211,12 @@ def train_frames(run: Run) -> None:
 
 
 def train_windows(run: Run) -> None:
-    """All layers of the UNet."""
+    """Train all layers of the UNet."""
     _train_windows(run, "frames", "windows", unet_stage.Windows(), seed=6)
 
 
 def train_guided(run: Run) -> None:
-    """All layers once more: what audio guidance would give, in one call."""
+    """Train all layers once more to give in one call what audio guidance would."""
     guided = unet_stage.Windows(
         rate=run.guided_rate, shared_noise=GUIDED_SHARED_NOISE, guidance=GUIDANCE
     )
@@ -243,7 +243,7 @@ def _train_windows(
 
 
 def fed(run: Run, kinds: Sequence[Kind]) -> Feed:
-    """The samples of all kinds; on a GPU those of the first grow in number while it trains."""
+    """Return the samples of all kinds; on a GPU the first grow in number while it trains."""
     tokens = torch.load(run.folder / "tokens.pt", weights_only=True)
     scale_file, scale = run.folder / _SCALE, known_scale(run)
     feed: Feed
@@ -264,7 +264,7 @@ def fed(run: Run, kinds: Sequence[Kind]) -> Feed:
 
 
 def known_scale(run: Run) -> float | None:
-    """What latents are divided by: as the run began, or as the UNet that it starts from has learnt.
+    """Return what latents are divided by: as the run began, or as its first UNet has learnt.
 
     None where neither says: the spread of the latents decides.
     """
@@ -301,7 +301,7 @@ def export(run: Run) -> None:
 
 
 def speech_tracks(run: Run) -> dataset.Speech:
-    """All clips that may be trained on, without their features."""
+    """Return all clips that may be trained on, without their features."""
     return dataset.read_speech(samples.finished(run.folder, "speech"), load_features=False)
 
 
@@ -322,7 +322,7 @@ def run_stage(run: Run, stage: Stage) -> None:
 
 
 def run_all(run: Run) -> Path:
-    """All stages; the folder of the export."""
+    """Run all stages; return the folder of the export."""
     for stage in run.making:
         run_stage(run, stage)
     with painting(run):

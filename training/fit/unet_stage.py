@@ -30,7 +30,7 @@ _ZEROED_IN_TIME: Final = ("to_out.0", "net.2")
 
 
 def unet_config() -> dict[str, Any]:
-    """The sketch UNet: the classes of the released one, with smaller numbers."""
+    """Return the sketch UNet: the classes of the released one, with smaller numbers."""
     down = ("DownBlockSpatioTemporal",) + ("CrossAttnDownBlockSpatioTemporal",) * 2
     up = ("CrossAttnUpBlockSpatioTemporal",) * 2 + ("UpBlockSpatioTemporal",)
     return {
@@ -49,7 +49,7 @@ def unet_config() -> dict[str, Any]:
 
 
 def make_unet(*, seed: int) -> AudioUNet:
-    """A new UNet whose residual branches start at zero.
+    """Return a new UNet whose residual branches start at zero.
 
     Its temporal layers change nothing at first, and have half a say as soon as they learn.
     """
@@ -69,7 +69,7 @@ def _starts_at_zero(name: str) -> bool:
 
 
 def is_temporal(name: str) -> bool:
-    """True for parameters that only windows can train."""
+    """Tell whether only windows can train a parameter."""
     return any(part in name for part in _TEMPORAL)
 
 
@@ -152,7 +152,7 @@ def train_windows(
     seed: int,
     windows: Windows,
 ) -> AudioUNet:
-    """All layers of `start` on windows, the spatial ones slower; resumes from `folder`."""
+    """Train all layers of `start` on windows, the spatial ones slower; resume from `folder`."""
     device = training_device()
     unet = start.to(device)
     named = {k: p for k, p in unet.named_parameters() if windows.learns(k)}

@@ -34,7 +34,7 @@ def fill(network: Network, folder: Path, part: str) -> Network:
 
 
 def start_unet(start: Path | None) -> AudioUNet:
-    """A new UNet, or that of the weights that training goes on from."""
+    """Return a new UNet, or that of the weights that training goes on from."""
     unet = make_unet(seed=5)
     if start:
         fill(unet.unet, start, "unet")
@@ -42,7 +42,7 @@ def start_unet(start: Path | None) -> AudioUNet:
 
 
 def start_autoencoder(start: Path | None) -> AutoencoderDC:
-    """A new autoencoder from a fixed seed, or that of the weights that training goes on from."""
+    """Make an autoencoder from a fixed seed, or load the one that training goes on from."""
     if start:
         return load_autoencoder(weights_part(start, "vae"))
     torch.manual_seed(1)
@@ -50,7 +50,7 @@ def start_autoencoder(start: Path | None) -> AutoencoderDC:
 
 
 def start_portrait_decoder(folder: Path, blocks: Sequence[int] | None) -> PortraitDecoder:
-    """The portrait decoder of a folder; further blocks of a stage change nothing yet."""
+    """Return the portrait decoder of a folder; further blocks of a stage change nothing yet."""
     config = dict(PortraitDecoder.load_config(folder))
     decoder: PortraitDecoder = PortraitDecoder.from_config(
         config | ({"blocks": tuple(blocks)} if blocks else {})
@@ -62,7 +62,7 @@ def start_portrait_decoder(folder: Path, blocks: Sequence[int] | None) -> Portra
 
 
 def start_scale(start: Path | None) -> float | None:
-    """The scale that the UNet to go on from has learnt with; None if it does not say."""
+    """Return the scale that the UNet to go on from has learnt with; None if it does not say."""
     if start is None:
         return None
     places = (start, weights_base(start) or start)
@@ -76,7 +76,7 @@ def write_scale(target: Path, scale: float | None) -> None:
 
 
 def load_autoencoder(folder: Path) -> AutoencoderDC:
-    """An autoencoder in float32."""
+    """Return an autoencoder in float32."""
     vae: AutoencoderDC = AutoencoderDC.from_pretrained(
         folder, torch_dtype=torch.float32, low_cpu_mem_usage=False
     )

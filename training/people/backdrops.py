@@ -24,7 +24,7 @@ _SHARP = (GRADIENT, WALL, PANELS)
 
 
 def draw_backdrop(identity: Identity, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The picture without the person: size x size x 3."""
+    """Return the picture without the person: size x size x 3."""
     colours = [_hue(rng) for _ in range(4)]
     if identity.backdrop in (WALL, SHELVES, WINDOW, HILLS, PANELS):
         colours = [mixed(c, colours[0], 0.75) for c in colours]

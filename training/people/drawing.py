@@ -17,12 +17,12 @@ Colour = tuple[float, ...]
 
 
 def scaled(colour: Sequence[float], gain: float) -> Colour:
-    """The colour, brighter or darker, within [0, 255]."""
+    """Return the colour, brighter or darker, within [0, 255]."""
     return tuple(float(np.clip(v * gain, 0, 255)) for v in colour)
 
 
 def mixed(a: Sequence[float], b: Sequence[float], share_b: float) -> Colour:
-    """The colour between `a` (0) and `b` (1)."""
+    """Return the colour between `a` (0) and `b` (1)."""
     return tuple(
         float(np.clip(x * (1 - share_b) + y * share_b, 0, 255)) for x, y in zip(a, b, strict=True)
     )
@@ -34,7 +34,7 @@ def brightness(colour: Sequence[float]) -> float:
 
 
 def legible(colour: Sequence[float], ground: Sequence[float], contrast: float) -> Colour:
-    """The colour, darkened until it is darker than the ground by `contrast`, or black.
+    """Return the colour, darkened until it is darker than the ground by `contrast`, or black.
 
     A colour that is brighter than the ground by as much is legible as it is.
     """
@@ -69,7 +69,7 @@ class Canvas:
         self.ink = ink
 
     def polygon(self, points: ArrayLike, colour: Sequence[float]) -> None:
-        """A filled polygon."""
+        """Fill a polygon."""
         fixed = [self._fixed(points)]
         cv2.fillPoly(self.array, fixed, self._colour(colour), cv2.LINE_AA, _SUBPIXEL_BITS)
         if self.ink:
@@ -79,7 +79,7 @@ class Canvas:
             )  # fmt: skip
 
     def line(self, points: ArrayLike, colour: Sequence[float], width: float) -> None:
-        """An open line of `width` units."""
+        """Draw an open line of `width` units."""
         pixels = self._thickness(width)
         cv2.polylines(
             self.array, [self._fixed(points)], False, self._colour(colour), pixels,
@@ -95,7 +95,7 @@ class Canvas:
         arc: tuple[float, float] = (0, 360),
         width: float | None = None,
     ) -> None:
-        """A filled ellipse, or an arc of `width` units (degrees clockwise from the right)."""
+        """Fill an ellipse, or draw an arc of `width` units (degrees clockwise from the right)."""
         middle = self._fixed(centre)
         half = [max(1, int(a * self.scale * (1 << _SUBPIXEL_BITS))) for a in axes]
         thickness = -1 if width is None else self._thickness(width)
@@ -107,11 +107,11 @@ class Canvas:
             self.ellipse(centre, axes, self.ink.colour, arc=arc, width=self.ink.width)
 
     def without_ink(self) -> "Canvas":
-        """The same canvas, whose shapes have no outline."""
+        """Return the same canvas, whose shapes have no outline."""
         return Canvas(self.array, pixels_per_unit=self.scale, origin=self.origin)
 
     def part(self, left: float, top: float, right: float, bottom: float) -> "Canvas":
-        """A view of a rectangle in units; shapes keep their coordinates."""
+        """Return a view of a rectangle in units; shapes keep their coordinates."""
         height, width = self.array.shape[:2]
         x0, y0 = (max(0, int(v * self.scale)) for v in (left, top))
         x1, y1 = min(width, int(right * self.scale) + 1), min(height, int(bottom * self.scale) + 1)
@@ -119,12 +119,12 @@ class Canvas:
         return Canvas(inner, pixels_per_unit=self.scale, origin=(x0, y0), ink=self.ink)
 
     def blank_mask(self) -> "Canvas":
-        """A canvas of one channel, empty, of the same place."""
+        """Return a canvas of one channel, empty, of the same place."""
         empty = np.zeros(self.array.shape[:2], np.uint8)
         return Canvas(empty, pixels_per_unit=self.scale, origin=self.origin)
 
     def copy(self) -> "Canvas":
-        """A canvas with the same content on memory of its own."""
+        """Return a canvas with the same content on memory of its own."""
         return Canvas(self.array.copy(), pixels_per_unit=self.scale, origin=self.origin)
 
     def paste(self, other: "Canvas", mask: "Canvas") -> None:

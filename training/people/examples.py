@@ -18,7 +18,7 @@ _SMILE: Final = 0.35
 
 
 def draw_portrait(seed: int) -> NDArray[np.uint8]:
-    """A front view with the mouth shut: SIZE x SIZE x 3 bytes."""
+    """Return a front view with the mouth shut: SIZE x SIZE x 3 bytes."""
     assert is_held_out(seed)
     pose = Pose(*NEUTRAL.tolist())._replace(width=_SMILE)
     return Portraitist(draw_identity(seed), size=SIZE).paint(pose)

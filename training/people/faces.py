@@ -58,12 +58,12 @@ class Framing:
     y: float = 128.0
 
     def to_picture(self) -> NDArray[np.float64]:
-        """The 2 x 3 map from shown units to picture units."""
+        """Return the 2 x 3 map from shown units to picture units."""
         k = 1 / self.zoom
         return np.array([[k, 0, self.x - 128 * k], [0, k, self.y - 128 * k]])
 
     def shown(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        """A box of the picture in shown units."""
+        """Return a box of the picture in shown units."""
         left, top, right, bottom = box
         x0, x1 = ((x - self.x) * self.zoom + 128 for x in (left, right))
         y0, y1 = ((y - self.y) * self.zoom + 128 for y in (top, bottom))
@@ -88,7 +88,7 @@ class Portraitist:
         self.paper = paper(identity.style, size, np.random.default_rng([identity.seed, 2]))
 
     def paint(self, pose: ArrayLike) -> NDArray[np.uint8]:
-        """The picture at a pose (15 channels): size x size x 3."""
+        """Return the picture at a pose (15 channels): size x size x 3."""
         p = Pose(*(float(v) for v in np.asarray(pose)))
         picture = self.layers.backdrop.astype(np.float32)
         for layer in (self._body(p), self._head(p)):
@@ -99,15 +99,15 @@ class Portraitist:
         return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
     def mouth_centre(self, pose: ArrayLike) -> tuple[float, float]:
-        """Where the mouth is at a pose, in shown units."""
+        """Return where the mouth is at a pose, in shown units."""
         return self._shown(pose, self.identity.mouth_y + 4)
 
     def eye_centre(self, pose: ArrayLike) -> tuple[float, float]:
-        """Where the point between the eyes is at a pose, in shown units."""
+        """Return where the point between the eyes is at a pose, in shown units."""
         return self._shown(pose, self.identity.eye_y)
 
     def _shown(self, pose: ArrayLike, height: float) -> tuple[float, float]:
-        """Where a point in the middle of the face is at a pose, in shown units."""
+        """Return where a point in the middle of the face is at a pose, in shown units."""
         p = Pose(*(float(v) for v in np.asarray(pose)))
         to_head = self._to_head(p)
         point = (128 + p.yaw * 9, height + p.pitch * 6)
@@ -132,7 +132,7 @@ class Portraitist:
         return np.asarray(_warp(self.layers.body, matrix, self.scale, cv2.BORDER_REPLICATE))
 
     def _to_head(self, pose: Pose) -> NDArray[np.float64]:
-        """The 2 x 3 map from shown units to units of the head texture, without its bending."""
+        """Return the 2 x 3 map from shown units to the head texture, without its bending."""
         centre = np.array([128.0, self.identity.centre_y + 40])
         cos, sin = np.cos(pose.roll * 0.12), np.sin(pose.roll * 0.12)
         turn = np.array([[cos, sin], [-sin, cos]]) / self.identity.zoom
@@ -214,7 +214,7 @@ def _between(
 
 
 def draw_eyes(canvas: Canvas, identity: Identity, pose: Pose) -> None:
-    """Both eyes with their brows, and glasses over them."""
+    """Draw both eyes with their brows, and glasses over them."""
     for side in (-1, 1):
         x = 128 + side * identity.eye_dx
         if identity.dot_eyes:

@@ -32,7 +32,7 @@ _HAT_EDGE: Final = -0.54
 
 
 def draw_back_hair(identity: Identity, canvas: Canvas) -> None:
-    """What is seen of the hair, or of a headscarf, behind the head."""
+    """Draw what is seen of the hair, or of a headscarf, behind the head."""
     w, h, y = identity.half_width, identity.half_height, identity.centre_y
     style, plain = identity.hair_style, canvas.without_ink()
     if identity.hat == HEADSCARF:
@@ -71,7 +71,7 @@ def _curls(identity: Identity, canvas: Canvas) -> None:
 
 
 def draw_front_hair(identity: Identity, canvas: Canvas) -> None:
-    """The hair over the forehead."""
+    """Draw the hair over the forehead."""
     w, h, y = identity.half_width, identity.half_height, identity.centre_y
     top, style = identity.contour(5), identity.hair_style
     if identity.hat == HEADSCARF or style == SIDES:
@@ -99,7 +99,7 @@ def draw_front_hair(identity: Identity, canvas: Canvas) -> None:
 
 
 def draw_hat(identity: Identity, canvas: Canvas) -> None:
-    """The hat, if there is one."""
+    """Draw the hat, if there is one."""
     draw = _HATS.get(identity.hat)
     if draw:
         draw(identity, canvas, identity.centre_y + _HAT_EDGE * identity.half_height)

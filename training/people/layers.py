@@ -121,7 +121,7 @@ def _tint(array: Array, weight: Array, colour: Array) -> None:
 
 
 def _age(identity: Identity, canvas: Canvas) -> None:
-    """Lines on the forehead, under the eyes and beside the mouth of the older half."""
+    """Draw lines on forehead, under eyes and beside the mouth of the older half."""
     if identity.age < 0.5:
         return
     colour = mixed(identity.skin, identity.shadow, 1.4 * identity.age - 0.3)

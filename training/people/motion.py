@@ -68,7 +68,7 @@ class Clip:
 
     @property
     def track(self) -> Floats:
-        """The poses at the clip's own amplitudes: N x 15."""
+        """Return the poses at the clip's own amplitudes: N x 15."""
         return perform(self.stored, self.head, self.expression)
 
 
@@ -96,7 +96,7 @@ def _amplitude(liveliness: float, rng: np.random.Generator) -> float:
 
 
 def perform(track: ArrayLike, head: ArrayLike, expression: ArrayLike) -> Floats:
-    """The poses (... x 15) of a stored track at amplitudes (one for each pose, or for all).
+    """Return the poses (... x 15) of a stored track at amplitudes (one for each pose, or for all).
 
     The head's amplitude scales yaw, pitch, roll and shift. The expression's scales brows, opens
     and widens the mouth, and makes blinks deeper up to their end; lips that are shut stay shut.
@@ -113,7 +113,7 @@ def perform(track: ArrayLike, head: ArrayLike, expression: ArrayLike) -> Floats:
 
 
 def mouth_gain(expression: ArrayLike) -> Floats:
-    """How far the jaw opens against what its phone asks for: 0.6 to 1.6, 1 at `EVEN`."""
+    """Return how far the jaw opens against what its phone asks for: 0.6 to 1.6, 1 at `EVEN`."""
     return np.asarray(0.6 + 0.8 * np.clip(expression, 0, 1.25), np.float32)
 
 

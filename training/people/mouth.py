@@ -47,7 +47,7 @@ def loudness(samples: Floats, num_steps: int) -> Floats:
 
 
 def mouth_track(phones: Sequence[Phone], samples: Floats) -> Floats:
-    """The mouth every 10 ms: N x 6.
+    """Return the mouth every 10 ms: N x 6.
 
     Targets of the phones run into each other (coarticulation); p, b and m close the lips whatever
     stands beside them; loud speech opens the jaw further.

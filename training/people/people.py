@@ -91,7 +91,7 @@ class Identity:
     zoom: float
 
     def contour(self, grow: float = 0, num_points: int = 72) -> NDArray[np.float64]:
-        """The outline of the face, clockwise from its right side."""
+        """Return the outline of the face, clockwise from its right side."""
         angle = np.linspace(0, 2 * np.pi, num_points, endpoint=False)
         x, y = np.cos(angle), np.sin(angle)
         narrow = np.where(y > 0, 1 - (1 - self.jaw_width) * np.abs(y) ** 1.5, 1.0)
@@ -119,12 +119,12 @@ BOX_BOTTOM: Final = 0.983
 
 
 def is_held_out(seed: int) -> bool:
-    """True for the people that training never sees; only among them is the held-out style."""
+    """Tell whether training never sees a person; only among them is the held-out style."""
     return seed % NUM_FAMILIES == HELD_OUT_FAMILY
 
 
 def draw_identity(seed: int) -> Identity:
-    """The person number `seed`, always the same.
+    """Return the person number `seed`, always the same.
 
     The order of the draws is part of what a seed means.
     """
@@ -171,7 +171,7 @@ def _lip(rng: np.random.Generator, skin: Colour) -> Colour:
 
 
 def _headwear(rng: np.random.Generator) -> tuple[int, int]:
-    """A hat, and hair that fits under it."""
+    """Return a hat, and hair that fits under it."""
     hat = int(rng.choice(len(_HATS), p=_HATS))
     hair_style = int(rng.integers(9))
     fits = hat in (BARE, BAND) or hair_style not in (CURLY, BUN)
@@ -208,7 +208,7 @@ def _features(
     half_width: float,
     half_height: float,
 ) -> dict[str, Any]:
-    """Where eyes, brows, nose and mouth are, and how large."""
+    """Return where eyes, brows, nose and mouth are, and how large."""
     return {
         "jaw_width": bone(0.74, 1.0),
         "eye_dx": half_width * bone(0.38, 0.46),
@@ -231,7 +231,7 @@ def _features(
 def _wardrobe(
     rng: np.random.Generator, look: styles.Style, *, is_flat: bool, is_fair: bool
 ) -> dict[str, Any]:
-    """All that a person of any skull may have, and the light on it."""
+    """Return all that a person of any skull may have, and the light on it."""
     return {
         "freckles": bool(rng.uniform() < 0.1),
         "dot_eyes": is_flat and bool(rng.uniform() < 0.35) and is_fair,

@@ -90,7 +90,7 @@ def _directions(places: Array, rng: np.random.Generator) -> Array:
 
 
 def paper(style: int, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """What the brightness is multiplied with: canvas for paint, hatching for pencil: H W 1."""
+    """Return the factor of the brightness: canvas for paint, hatching for pencil: H W 1."""
     noise = rng.standard_normal((size, size)).astype(np.float32)
     along = 3.0 if style == PENCIL else 0.8
     noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.6, sigmaY=along)
@@ -103,7 +103,7 @@ def paper(style: int, size: int, rng: np.random.Generator) -> NDArray[np.float32
 
 
 def saturation_matrix(saturation: float) -> NDArray[np.float32]:
-    """The 3 x 3 colour matrix that keeps the luma."""
+    """Return the 3 x 3 colour matrix that keeps the luma."""
     return np.asarray(
         saturation * np.eye(3, dtype=np.float32) + (1 - saturation) * _LUMA, np.float32
     )

@@ -49,7 +49,7 @@ DIPHTHONGS: Final = {
 
 
 def mouth_shape(phone: str) -> MouthShape:
-    """The mouth at `phone`; an unknown name is tried without its digits and marks, then shorter."""
+    """Return the mouth at `phone`; an unknown name is tried without marks, then shorter."""
     name = phone.strip("',%=|;")
     if not name or name.startswith("_"):
         return REST
@@ -61,5 +61,5 @@ def mouth_shape(phone: str) -> MouthShape:
 
 
 def closes_lips(phone: str) -> bool:
-    """True for p, b and m."""
+    """Tell whether it is p, b or m."""
     return mouth_shape(phone).press > 0.9

@@ -55,5 +55,5 @@ def sentence(index: int) -> str:
 
 
 def is_held_out(index: int) -> bool:
-    """True for the sentences that training never hears."""
+    """Tell whether training never hears a sentence."""
     return index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1

@@ -52,7 +52,7 @@ class Voice:
 
 
 def draw_voice(rng: random.Random, *, held_out: bool) -> Voice:
-    """A voice for a clip, one of the held-out ones if asked for."""
+    """Return a voice for a clip, one of the held-out ones if asked for."""
     size = rng.uniform(0.88, 1.12) if rng.random() < 0.5 else 1.0
     variant = rng.choice(HELD_OUT_VARIANTS if held_out else _VARIANTS)
     name = rng.choice(_ACCENTS) + variant
@@ -67,14 +67,14 @@ def speak(text: str, voice: Voice) -> Utterance:
 
 
 def _resized(spoken: Utterance, size: float) -> Utterance:
-    """The same by a speaker of another size: all tones lower and slower by the factor."""
+    """Return the same by a speaker of another size: all tones lower and slower by the factor."""
     samples = _resampled(spoken.samples, 1.0, size)
     phones = tuple(Phone(p.name, p.start_s * size, p.stop_s * size) for p in spoken.phones)
     return Utterance(samples, phones)
 
 
 def draw_clip(seed: int, *, held_out: bool, max_s: float = 27.0) -> Utterance:
-    """One voice saying one to six sentences with pauses, some of them long, on a bed of noise.
+    """Let a voice say one to six sentences with pauses, some of them long, on a bed of noise.
 
     Held out means both the voice and every sentence.
     """
@@ -122,7 +122,7 @@ def _room(samples: NDArray[np.float32], rng: random.Random) -> NDArray[np.float3
 def _emphasis(
     num_samples: int, noise: np.random.Generator, *, depth_db: float
 ) -> NDArray[np.float32]:
-    """A gain that comes and goes with the words, as no synthetic voice has it by itself."""
+    """Return a gain that comes and goes with the words, as no synthetic voice has it by itself."""
     ticks = np.arange(num_samples // _EMPHASIS_SAMPLES + 2) * _EMPHASIS_SAMPLES
     level_db = depth_db * np.interp(
         np.arange(num_samples), ticks, noise.standard_normal(len(ticks))
@@ -131,7 +131,7 @@ def _emphasis(
 
 
 def _tilt(samples: NDArray[Any], gain: float) -> NDArray[Any]:
-    """The upper half of the spectrum louder by `gain`, or softer: another microphone."""
+    """Make the upper half of the spectrum louder by `gain`, or softer: another microphone."""
     low = np.convolve(samples, np.hanning(18)[1:-1] / np.hanning(18).sum(), "same")
     return np.asarray(samples + gain * (samples - low), np.float32)
 

@@ -50,7 +50,7 @@ class Strands:
 
 
 def draw_hair_colour(person: Person, rng: np.random.Generator) -> Array:
-    """A colour, greyer with age."""
+    """Return a colour, greyer with age."""
     colour: Array = _COLOURS[rng.choice(len(_COLOURS), p=_COMMON)] * rng.uniform(0.85, 1.15)
     grey: Array = colour * 0.4 + 0.6 * _GREY
     return grey if person.age > 0.6 else colour
@@ -102,7 +102,7 @@ def draw_brows(
 
 
 def mesh_eye_x(mesh: Mesh, person: Person) -> float:
-    """How far an eye is from the middle."""
+    """Return how far an eye is from the middle."""
     eye = person.vertices[mesh.eyes[0]]
     return float((eye[:, 0].max() + eye[:, 0].min()) / 2)
 
@@ -122,7 +122,7 @@ def _directions(corners: Array) -> tuple[Array, Array]:
 
 
 def _on_scalp(middles: Array, normals: Array, skull: Skull, rng: np.random.Generator) -> Array:
-    """True for triangles where hair grows: above a line, and behind; not on the ears."""
+    """Return the triangles where hair grows: above a line, and behind; not on the ears."""
     eye, height = skull.eye, skull.height
     x, y, z = middles.T
     centre = np.array([0, eye[1], skull.middle_z])

@@ -54,7 +54,7 @@ class Skin:
     shine: float
 
     def albedo(self, materials: Array, rows: Array, columns: Array) -> Array:
-        """The colour of points by material and place: N 3."""
+        """Return the colour of points by material and place: N 3."""
         colours = self.colours[rows, columns]
         teeth = (materials == Material.UPPER_TEETH) | (materials == Material.LOWER_TEETH)
         cloth = self.cloth * (1 + 0.05 * self.bumps[rows, columns, None])
@@ -63,14 +63,14 @@ class Skin:
         return np.where(teeth[:, None], _TEETH, colours)
 
     def depth(self, materials: Array, rows: Array, columns: Array) -> Array:
-        """How much darker a point is for being inside the mouth."""
+        """Return how much darker a point is for being inside the mouth."""
         inner = (materials == Material.SKIN) & (self.inside[rows, columns] > 0.5)
         teeth = (materials == Material.UPPER_TEETH) | (materials == Material.LOWER_TEETH)
         conditions = [inner, teeth, materials == Material.TONGUE]
         return np.select(conditions, [0.35, 0.85, 0.5], 1.0)
 
     def gloss(self, materials: Array, rows: Array, columns: Array) -> Array:
-        """How much of the light is mirrored."""
+        """Return how much of the light is mirrored."""
         skin = self.shine * (1 + 1.5 * self.lips[rows, columns])
         return np.select(
             [materials == Material.SKIN, materials == Material.CLOTH], [skin, 0.02], 0.5
@@ -120,7 +120,7 @@ class Light:
     def shade(
         self, albedo: Array, normals: Array, openness: Array, gloss: Array, sharpness: float = 18
     ) -> Array:
-        """The colours of points (N 3), with `openness` to the sky from 0 to 1."""
+        """Return the colours of points (N 3), with `openness` to the sky from 0 to 1."""
         facing = normals @ self.lamp
         soft = np.stack([np.clip((facing + w) / (1 + w), 0, 1) for w in _SCATTER], 1)
         up = normals[:, 1:2] * 0.5 + 0.5
@@ -150,7 +150,7 @@ def draw_light(rng: np.random.Generator) -> Light:
 
 
 def draw_backdrop(rng: np.random.Generator, side: int) -> Array:
-    """Two colours in soft patches: H W 3."""
+    """Return two colours in soft patches: H W 3."""
     colours = rng.uniform(0.1, 0.9, (2, 3))
     patches = value_noise(rng, side, 1, int(rng.integers(3, 7)), 0.6) * 0.35 + 0.5
     share = patches.clip(0, 1)[..., None]

@@ -67,7 +67,7 @@ class Mesh:
         )
 
     def person(self, rng: np.random.Generator) -> Person:
-        """A new person: sex, age, origin, build, and small features."""
+        """Return a new person: sex, age, origin, build, and small features."""
         vertices = self.vertices.copy()
         is_male = bool(rng.random() < 0.5)
         sex = float(np.clip(rng.normal(0.9 if is_male else 0.1, 0.12), 0, 1))
@@ -90,7 +90,7 @@ class Mesh:
         return Person(vertices, is_male, age, races)
 
     def _add_features(self, vertices: Array, rng: np.random.Generator) -> None:
-        """Some features, the same on both sides."""
+        """Return some features, the same on both sides."""
         pairs: dict[str, list[str]] = {}
         for name in self.targets:
             folder, _, feature = name.partition("/")
@@ -107,7 +107,7 @@ class Mesh:
                     self._add(vertices, name, weight)
 
     def moved(self, vertices: Array, units: dict[str, float]) -> Array:
-        """The vertices with face units at some strength."""
+        """Return the vertices with face units at some strength."""
         moved = vertices.copy()
         for name, weight in units.items():
             self._add(moved, f"unit/{name}", weight)
@@ -137,12 +137,12 @@ class Surface:
 
 @cache
 def mesh() -> Mesh:
-    """The mesh, read once."""
+    """Return the mesh, read once."""
     return Mesh()
 
 
 def _smooth(mesh: Mesh) -> Surface:
-    """One step of Catmull and Clark: vertices, then faces, then edges, as a sparse matrix."""
+    """Return a step of Catmull and Clark: vertices, faces, edges, as a sparse matrix."""
     faces, num = mesh.faces, len(mesh.vertices)
     edges: dict[tuple[int, int], list[int]] = {}
     for i, face in enumerate(faces):
@@ -177,7 +177,7 @@ def _smooth(mesh: Mesh) -> Surface:
 def _vertex_rows(
     num: int, faces: Array, edges: dict[tuple[int, int], list[int]]
 ) -> dict[int, dict[int, float]]:
-    """Where the old vertices go: to the mean of what is around them; borders along themselves."""
+    """Move old vertices to the mean of what is around them; borders along themselves."""
     near: dict[int, list[int]] = {a: [] for a in range(num)}
     border: dict[int, list[int]] = {a: [] for a in range(num)}
     at: dict[int, list[int]] = {a: [] for a in range(num)}
@@ -212,7 +212,7 @@ def _mean(parts: list[tuple[int, float]]) -> dict[int, float]:
 
 
 def _quads(mesh: Mesh, numbers: dict[tuple[int, int], int]) -> tuple[Array, Array]:
-    """Each face as four, with places in the texture: 4F 4 and 4F 4 2."""
+    """Return each face as four, with places in the texture: 4F 4 and 4F 4 2."""
     quads, uvs = [], []
     for i, (face, uv) in enumerate(zip(mesh.faces, mesh.uvs, strict=True)):
         middle, centre = len(mesh.vertices) + i, uv.mean(0)

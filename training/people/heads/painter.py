@@ -29,7 +29,7 @@ _PUPIL, _IRIS = 0.20, 0.47
 
 
 def face_units(pose: Pose, smile: float = 0.0) -> dict[str, float]:
-    """The face units of a pose: ARKit's names, strengths from 0 to 1.
+    """Return the face units of a pose: ARKit's names, strengths from 0 to 1.
 
     A `smile` of up to 1 shows the teeth and lifts the cheeks; pressed lips are shut all the same.
     """
@@ -88,7 +88,7 @@ class HeadPainter:
         return Skull(eye, float(vertices[:, 1].max()), float(np.abs(head[:, 0]).max()), middle)
 
     def _place(self, rng: np.random.Generator) -> None:
-        """The camera, and the point that the head turns about."""
+        """Place the camera, and the point that the head turns about."""
         eye, height = self.skull.eye, self.skull.height
         self.scale = self.side / (height * rng.uniform(2.15, 3.0))
         self.centre_x = float(rng.uniform(-0.12, 0.12))
@@ -97,7 +97,7 @@ class HeadPainter:
         self.pivot = np.array([0, eye[1] - 0.95, eye[2] - 0.9])
 
     def paint(self, pose: ArrayLike, smile: float = 0.0) -> NDArray[np.uint8]:
-        """The picture at a pose (15 channels), perhaps with a smile: size x size x 3."""
+        """Return the picture at a pose (15 channels), perhaps with a smile: size x size x 3."""
         p = Pose(*(float(v) for v in np.asarray(pose)))
         vertices = self._vertices(p, smile)
         turned = self.mesh.surface.weights @ self._turned(vertices, p)
@@ -115,18 +115,18 @@ class HeadPainter:
         return np.asarray(small * 255, np.uint8)
 
     def mouth_centre(self, pose: ArrayLike) -> tuple[float, float]:
-        """Where the mouth is at a pose, in pixels."""
+        """Return where the mouth is at a pose, in pixels."""
         p = Pose(*(float(v) for v in np.asarray(pose)))
         return self._pixel(self._turned(self._vertices(p)[self.mesh.mouth], p))
 
     def eye_centre(self, pose: ArrayLike) -> tuple[float, float]:
-        """Where the point between the eyes is at a pose, in pixels."""
+        """Return where the point between the eyes is at a pose, in pixels."""
         p = Pose(*(float(v) for v in np.asarray(pose)))
         return self._pixel(self._turned(np.stack([centre for centre, _ in self.eyes]), p))
 
     @property
     def eye_distance(self) -> float:
-        """How far apart the eyes are, in pixels, of a head that looks at us."""
+        """Return how far apart the eyes are, in pixels, of a head that looks at us."""
         (left, _), (right, _) = self.eyes
         return float(abs(left[0] - right[0]) * self.scale / OVERSAMPLING)
 
@@ -135,7 +135,7 @@ class HeadPainter:
         return float(x), float(y)
 
     def _vertices(self, pose: Pose, smile: float = 0.0) -> Array:
-        """The mesh at rest in space, with the face of a pose; upper teeth come into view."""
+        """Return the mesh at rest in space, with the face of a pose; upper teeth come into view."""
         vertices = self.mesh.moved(self.person.vertices, face_units(pose, smile))
         vertices[self.mesh.tongue] += np.array([0, -0.05, -0.11]) * (1 - 0.8 * pose.tongue)
         teeth = min(pose.teeth + smile, 1.0)
@@ -152,7 +152,7 @@ class HeadPainter:
         return np.asarray(points * (1 - share) + head * share + shift * 0.25 * (1 - share))
 
     def _seen(self, points: Array) -> Array:
-        """Pixels x, y of the oversampled picture, and the depth of points."""
+        """Return pixels x, y of the oversampled picture, and the depth of points."""
         near = self.distance / (self.distance - (points[..., 2] - self.skull.eye[2]))
         x = (points[..., 0] - self.centre_x) * near * self.scale + self.side / 2
         y = self.side / 2 - (points[..., 1] - self.centre_y) * near * self.scale
@@ -187,7 +187,7 @@ class HeadPainter:
         return np.stack([x, y, np.zeros_like(x)], 1) * 0.05
 
     def _paint_eyes(self, image: Array, depth: Array, pose: Pose) -> None:
-        """Both eyeballs as spheres, where no lid is before them."""
+        """Paint both eyeballs as spheres, where no lid is before them."""
         gaze = np.array([np.sin(pose.gaze_x * 0.35), np.sin(-pose.gaze_y * 0.25), 1.0])
         gaze = _rotation(pose) @ gaze
         gaze /= np.linalg.norm(gaze)
@@ -211,7 +211,7 @@ class HeadPainter:
             depth[here][shown] = nearer[shown]
 
     def _lit_hair(self, points: Array) -> Array:
-        """The colours of strands: along the light dark, across it bright."""
+        """Return the colours of strands: along the light dark, across it bright."""
         light, steps = self.light, np.diff(points, axis=1)
         along = np.concatenate([steps, steps[:, -1:]], 1)
         along /= np.linalg.norm(along, axis=-1, keepdims=True) + 1e-9
@@ -223,7 +223,7 @@ class HeadPainter:
         return np.asarray(self.hair.colours * lit + 0.18 * light.lamp_colour * across**24 * facing)
 
     def _openness(self) -> Array:
-        """How much of the sky each vertex sees: the share of lights that reach it."""
+        """Return how much of the sky each vertex sees: the share of lights that reach it."""
         surface = self.mesh.surface
         points = surface.weights @ self.person.vertices
         normals, rng = surface.normals(points), np.random.default_rng(0)
@@ -241,7 +241,7 @@ class HeadPainter:
         return openness
 
     def _is_lit(self, points: Array, towards: Array) -> Array:
-        """True for points that are seen from a direction."""
+        """Return the points that are seen from a direction."""
         across = np.cross([0, 1, 0.1], towards)
         across /= np.linalg.norm(across)
         up = np.cross(towards, across)
@@ -271,7 +271,7 @@ def _ball(across: Array, up: Array) -> Array:
 
 
 def _eyeball(ball: Array, gaze: Array, iris: Array, light: Light) -> Array:
-    """The colours of an eye that looks somewhere; the lid darkens its upper part."""
+    """Return the colours of an eye that looks somewhere; the lid darkens its upper part."""
     angle = np.arccos(np.clip(ball @ gaze, -1, 1))[..., None]
     rim = np.where(angle > 0.42, 0.5, 1)
     coloured = iris * (0.75 + 0.5 * (angle - _PUPIL) / (_IRIS - _PUPIL)) * rim
