@@ -1,11 +1,11 @@
 """What can be known about the stems of a row, before any compute: its voice and its background."""
 
+from flows.preflight.inputs import LISTENED_S
 from sonic_ops.audio.endings import unreadable
 from sonic_ops.audio.quality_check import check_sound
 from sonic_ops.audio.reading import duration_s, read_sound
 from sonic_ops.core.errors import FieldError
 
-LISTENED_S = 600
 SAME_S = 0.1
 """By how much the lengths of stems of one recording differ."""
 

@@ -21,6 +21,7 @@ from sonic_ops.film.track import EDITED, REASONS, FilmTrack
 from sonic_ops.film.tracking import LOOKED_SIDE, moved_box
 from sonic_ops.picture.landmarks import read_landmarks
 from sonic_ops.picture.video_frames import FilmFrame, film_frames
+from sonic_ops.quality.correlation import correlation
 
 MIN_SAID_S: Final = 1.5
 """Shots in which less is dubbed say nothing of a mouth."""
@@ -123,13 +124,6 @@ def lagged(times_M: Floats, openings_M: Floats, curve: "Curve") -> tuple[float, 
     found = [correlation(openings_M, curve(times_M - lag)) for lag in lags]
     best = int(np.argmax(found))
     return found[best], lags[best]
-
-
-def correlation(one_M: Floats, other_M: Floats) -> float:
-    """Return Pearson's r; 0 for what does not change."""
-    if min(one_M.std(), other_M.std()) < 1e-9:
-        return 0.0
-    return float(np.corrcoef(one_M, other_M)[0, 1])
 
 
 def leak_of(old: float, new: float, voices: float) -> float:

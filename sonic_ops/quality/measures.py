@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sonic_ops.media.inspection import VideoInfo
 from sonic_ops.quality.colour import ciede2000
+from sonic_ops.quality.correlation import STILL, correlation
 from sonic_ops.quality.frame_analysis import Tracks
 from sonic_ops.quality.seams import key_changes, seam_ratio
 from sonic_ops.quality.speech import Speech
@@ -24,7 +25,6 @@ WINDOW_S: Final = 30
 _CHANCES: Final = 16
 _MIN_PEAK: Final = 0.2  # below, the highest of many correlations is chance
 _CLEAR_PEAK: Final = 0.3
-_STILL: Final = 1e-6
 _MIN_PAUSE_FRAMES: Final = 10
 _MIN_PART_S: Final = 5
 Floats = NDArray[np.floating[Any]]
@@ -137,7 +137,7 @@ def lagged(mouth_N: Floats, voice_N: Floats, max_lag: int) -> Floats:
 
     def at(lag: int) -> float:
         late, early = max(lag, 0), max(-lag, 0)
-        return _correlation(mouth_N[late : num - early], voice_N[early : num - late])
+        return correlation(mouth_N[late : num - early], voice_N[early : num - late])
 
     return np.array([at(lag) for lag in range(-max_lag, max_lag + 1)])
 
@@ -145,7 +145,7 @@ def lagged(mouth_N: Floats, voice_N: Floats, max_lag: int) -> Floats:
 def _lip_sync(mouth_N: Floats, voice_N: Floats, fps: float) -> tuple[float | None, float | None]:
     """Return the correlation at lag 0, and the lag of its peak in milliseconds if it has one."""
     max_lag = round(LAG_S * fps)
-    if len(mouth_N) < 4 * max_lag or voice_N.std() < _STILL:
+    if len(mouth_N) < 4 * max_lag or voice_N.std() < STILL:
         return None, None
     found_L = lagged(mouth_N, voice_N, max_lag)
     return float(found_L[max_lag]), _lag_ms(found_L, fps, _MIN_PEAK)
@@ -171,7 +171,7 @@ def _lag_ms(found_L: Floats, fps: float, least: float) -> float | None:
 def _chance(mouth_N: Floats, voice_N: Floats) -> float:
     """Return the correlation with the same speech at other times: the chance level."""
     moved = (np.roll(voice_N, shift) for shift in other_times(len(voice_N)))
-    return float(np.mean([_correlation(mouth_N, voice) for voice in moved]))
+    return float(np.mean([correlation(mouth_N, voice) for voice in moved]))
 
 
 def other_times(num_frames: int) -> list[int]:
@@ -192,19 +192,13 @@ def _vertex(found_L: Floats, peak: int) -> float:
     return float((before - after) / (2 * bend)) if bend < 0 else 0.0
 
 
-def _correlation(a_N: Floats, b_N: Floats) -> float:
-    if a_N.std() < _STILL or b_N.std() < _STILL:
-        return 0.0
-    return float(np.corrcoef(a_N, b_N)[0, 1])
-
-
 def _silence(mouth_N: Floats, pause_N: NDArray[np.bool_]) -> float | None:
     """Return motion of the mouth from frame to frame in pauses, against that in speech."""
     moves_N, in_pause_N = np.abs(np.diff(mouth_N)), pause_N[1:] & pause_N[:-1]
     if not _MIN_PAUSE_FRAMES <= in_pause_N.sum() <= len(in_pause_N) - _MIN_PAUSE_FRAMES:
         return None
     spoken = float(moves_N[~in_pause_N].mean())
-    return float(moves_N[in_pause_N].mean()) / spoken if spoken > _STILL else None
+    return float(moves_N[in_pause_N].mean()) / spoken if spoken > STILL else None
 
 
 def _colour_drift(colour_TK3: Floats, start_s: float, stop_s: float) -> float:
@@ -222,4 +216,4 @@ def _spread(places_N2: Floats) -> float:
 def _smoothness(change_N: Floats, bend_N: Floats) -> float | None:
     """Return 1 if every change continues, 0 if the next one takes each back."""
     moved = float(change_N.mean()) if len(change_N) else 0.0
-    return 1 - float(bend_N.mean()) / (2 * moved) if moved > _STILL and len(bend_N) else None
+    return 1 - float(bend_N.mean()) / (2 * moved) if moved > STILL and len(bend_N) else None
