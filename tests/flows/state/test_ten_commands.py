@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,16 @@ SKEW_S = LEASE_S / 4
 SECONDS_PER_ROW = 0.02
 
 Take = Callable[[Leases, str], None]
+
+
+def _forked(*arguments: Any) -> None:
+    """Run a command, and leave out what the process of pytest would do at its end."""
+    try:
+        _command(*arguments)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def _command(folder: Path, machine: int, seed: int, take: Take) -> None:
@@ -79,7 +90,7 @@ def published(folder: Path, seed: int, take: Take = Leases.take) -> Counter[int]
     def start(number: int) -> Any:
         machine = number % NUM_MACHINES
         command = context.Process(
-            target=_command, args=(folder, machine, chance.random(), take), daemon=True
+            target=_forked, args=(folder, machine, chance.random(), take), daemon=True
         )
         command.start()
         return command

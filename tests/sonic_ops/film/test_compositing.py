@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sonic_ops.film.camera import made_mask, see
 from sonic_ops.film.choice import chooser
 from sonic_ops.film.compositing import composite, planes_of
-from sonic_ops.film.grain import noise_level
+from sonic_ops.film.grain import grain_like, noise_level
 from sonic_ops.film.takes import Take, chained, plan_takes
 from sonic_ops.film.tracking import track_film
 from sonic_ops.picture.video_frames import FilmFrame, film_frames
@@ -146,3 +146,14 @@ def test_turned_films_are_pasted_upright(quarters: int, tmp_path: Path) -> None:
     assert shown.shape == scene.pictures[5].shape
     raw = film.raw.to_ndarray(format="rgb24").astype(int)
     assert np.abs(raw[y, x] - shown[80, 100].astype(int)).max() < 12
+
+
+def test_grain_is_new_in_every_frame_and_the_same_on_every_worker() -> None:
+    film_HW = np.random.default_rng(3).normal(0.5, 0.02, (64, 64)).astype(np.float32)
+    flat_HW, everywhere_HW = np.full((64, 64), 0.5, np.float32), np.ones((64, 64), bool)
+    first, again, second = (
+        grain_like(film_HW, everywhere_HW, flat_HW, everywhere_HW, 1, frame) for frame in (4, 4, 5)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.1
+    assert first.std() == pytest.approx(0.02, rel=0.2)
