@@ -161,7 +161,7 @@ def test_damaged_work_is_said_and_made_again(
     video.unlink()
     damage(damaged)
     again = bench.run(manifest, preset).results["a"]
-    assert (again["status"], again["attempts"]) == ("done", 1)
+    assert (again["status"], again["attempts"], again["error"]) == ("done", 1, None)
     assert f"{damaged} is damaged or missing; it is made again" in caplog.text
     assert video.read_bytes() == first
 
