@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -137,8 +138,22 @@ def encode_frames(
             container.mux(stream.encode(picture))
             num_frames += 1
         assert stream is not None, "a segment has at least one output frame"
-        container.mux(stream.encode(None))
+        container.mux(last_packets(stream, num_frames))
     return num_frames
+
+
+def last_packets(stream: VideoStream, num_frames: int) -> list[Packet]:
+    """Flush an encoder.
+
+    x265 does not set when a lone frame is decoded: it is what was in memory, mostly one tick before
+    it is shown (seen with PyAV 18.1, and some of these times are refused by muxers).
+    """
+    packets = stream.encode(None)
+    if num_frames == 1 and stream.codec_context.name == "libx265":
+        for packet in packets:
+            assert packet.pts is not None
+            packet.dts = packet.pts - 1
+    return packets
 
 
 def create_file(

@@ -19,7 +19,14 @@ from sonic_ops.core.containers import open_own_container
 from sonic_ops.core.errors import VerifyError
 from sonic_ops.core.files import draft_of
 from sonic_ops.core.formats import VideoCodec
-from sonic_ops.media.encoding import ENCODERS, EXACT, EncodeSettings, create_file, options_of
+from sonic_ops.media.encoding import (
+    ENCODERS,
+    EXACT,
+    EncodeSettings,
+    create_file,
+    last_packets,
+    options_of,
+)
 from sonic_ops.media.muxing import copied_stream, muxer_of
 
 AnyPacket: TypeAlias = "Packet[Any]"
@@ -112,7 +119,7 @@ def encode_film(
                 "A part of the film could be decoded before, and cannot now",
                 remedy="Check the disk, and run the same command again.",
             )
-        container.mux(stream.encode(None))
+        container.mux(last_packets(stream, num_frames))
     return num_frames
 
 

@@ -94,3 +94,13 @@ def test_crf_0_is_lossless(tmp_path: Path) -> None:
         encoded(tmp_path, EncodeSettings(crf=0), GOP),
         encoded(tmp_path, EncodeSettings(crf=0, preset="ultrafast"), NUM_FRAMES),
     )
+
+
+def test_a_lone_frame_of_hevc_is_the_same_every_time(tmp_path: Path) -> None:
+    """x265 leaves its decode time to chance."""
+    frame = np.random.default_rng(5).integers(0, 255, (64, 64, 3), np.uint8)
+    made = set()
+    for _ in range(60):
+        encode_frames([frame], tmp_path / "one.mp4", EncodeSettings("hevc", preset="veryfast"))
+        made.add((tmp_path / "one.mp4").read_bytes())
+    assert len(made) == 1
