@@ -57,6 +57,10 @@ class ClusterConfig(Settings):
         default=3, description="how often a job is retried after losing its worker"
     )
 
+    def may_be_alone(self, device: str) -> bool:
+        """Tell whether one process of this machine may do all the work: nobody asked for more."""
+        return self.workers is None and self.address is None and device == "cpu"
+
     @property
     def memory_bytes(self) -> int | None:
         """Memory that Ray reserves for a worker."""

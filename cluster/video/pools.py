@@ -71,7 +71,7 @@ def open_pool_here(config: ClusterConfig, models: ModelsConfig, *, most: int) ->
 
 def _is_one(config: ClusterConfig, models: ModelsConfig, most: int | None) -> bool:
     """Tell whether one process of this machine will do all the work, and nobody asked for Ray."""
-    is_free = config.workers is None and config.address is None and models.device == "cpu"
+    is_free = config.may_be_alone(models.device)
     return is_free and min(num_fitting(config), most or num_fitting(config)) == 1
 
 

@@ -68,7 +68,7 @@ def plan(
                 weights_sha256=known,
             )
     say_problems(checked, estimator, store, terminal)
-    num_workers = workers or estimator.num_workers(row.plan for row in store.planned())
+    num_workers = workers or estimator.num_workers(store)
     if terminal.form == "json-lines":
         for row in store.planned():
             terminal.tell("row", **_row_facts(row, estimator.row(row), price))
@@ -129,9 +129,8 @@ def _total_lines(
     shares = ", ".join(
         f"{stage} {run.stages_s[stage] / max(run.worker_s, 1e-9):.0%}" for stage in STAGES
     )
-    start_s = estimator.calibration.start_s
     walls = [
-        f"{clock(run.wall_s(number, start_s))} on {number}"
+        f"{clock(run.wall_s(number, estimator.start_s(number)))} on {number}"
         for number in sorted({1, num_workers, 2 * num_workers})
     ]
     memory = ", ".join(f"{stage} {size_in_words(run.peak_bytes[stage])}" for stage in STAGES)
@@ -143,7 +142,7 @@ def _total_lines(
         f"{size_in_words(run.work_bytes(_rows_in_flight(estimator, num_workers)))} of work",
     ]
     if price is not None:
-        held_s = num_workers * run.wall_s(num_workers, start_s)
+        held_s = num_workers * run.wall_s(num_workers, estimator.start_s(num_workers))
         lines.append(
             f"price: {price * run.worker_s / HOUR_S:.2f} for the work, "
             f"{price * held_s / HOUR_S:.2f} for {num_workers} workers from the start to the end"
@@ -178,7 +177,7 @@ def _row_facts(row: PlannedRow, estimate: RowEstimate, price: float | None) -> d
 def _total_facts(
     run: RunEstimate, estimator: Estimator, num_workers: int, price: float | None
 ) -> dict[str, object]:
-    wall_s = run.wall_s(num_workers, estimator.calibration.start_s)
+    wall_s = run.wall_s(num_workers, estimator.start_s(num_workers))
     held = {"price": price * num_workers * wall_s / HOUR_S} if price is not None else {}
     return {
         "num_rows": run.num_rows,

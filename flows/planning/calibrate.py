@@ -84,16 +84,34 @@ def calibrate(
     steps = {"steps": STEPS + -STEPS % config.sampling.cache_interval, "strength": 1.0}
     config = config.model_copy(update={"sampling": config.sampling.model_copy(update=steps)})
     started_s = time.monotonic() if started_s is None else started_s
-    with _scratch(config.cluster.address, work) as folder, closing(EarlyPrefect()) as prefect:
-        prefect.start()  # beside the workers, as in a render
-        make = CalibrationWorker
-        with open_pool(config.cluster, config.models, make_worker=make, watch=watched) as pool:
-            prefect.wait()
+    with _scratch(config.cluster.address, work) as folder:
+        imported_s = time.monotonic() - started_s
+        with _opened(config) as pool:
             start_s = time.monotonic() - started_s
             say(f"Prefect and the first worker were ready after {start_s:.1f} s")
             measured = _measured(pool, config, folder, budget_s, say)
             ended_s = time.monotonic()
-        return replace(measured, start_s=start_s + time.monotonic() - ended_s)
+        start_s = alone_s = start_s + time.monotonic() - ended_s
+        if config.cluster.may_be_alone(config.models.device):
+            opened_s = time.monotonic()
+            with _opened(config, most=1):
+                pass
+            alone_s = imported_s + time.monotonic() - opened_s
+            say(f"a run without Ray starts and ends in {alone_s:.1f} s, others in {start_s:.1f} s")
+        return replace(measured, start_s=start_s, alone_start_s=alone_s)
+
+
+@contextmanager
+def _opened(config: RenderConfig, most: int | None = None) -> Iterator[Pool]:
+    """Start Prefect beside the workers, as a render does, and yield when both can work."""
+    with closing(EarlyPrefect()) as prefect:
+        prefect.start()
+        with open_pool(
+            config.cluster, config.models, most=most, make_worker=CalibrationWorker, watch=watched
+        ) as pool:
+            prefect.wait()
+            pool.wait(pool.submit("device_bytes"))  # the first process has its weights
+            yield pool
 
 
 def _measured(
@@ -152,6 +170,7 @@ class _Measure:
         return Calibration(
             costs=costs,
             start_s=0.0,
+            alone_start_s=0.0,
             kept_bytes=kept_bytes,
             peak_bytes=dict(peaks),
             work_token_bytes=self._token_bytes / (num_frames * TOKENS_PER_FRAME),

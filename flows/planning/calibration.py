@@ -61,12 +61,15 @@ class Costs:
 
 START_S: Final = 20.0
 """A guess of what start and end of a run take: 12 to 16 s on two idle cores, more on busy ones."""
+ALONE_START_S: Final = 10.0
+"""The same of a run without Ray: 7 to 9 s on two idle cores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Costs, what start and end take, memory, and bytes of the work folder per token and frame.
 
+    `alone_start_s` is what start and end take if one process does all the work, without Ray.
     `kept_bytes` is what a worker holds once its weights are loaded, `peak_bytes` the most that it
     holds in a stage; of the device if the preset names one that is not the CPU. `spread` is the
     factor by which a guess may be wrong either way; 1 if that is not known.
@@ -74,6 +77,7 @@ class Calibration:
 
     costs: Costs
     start_s: float
+    alone_start_s: float
     kept_bytes: int
     peak_bytes: Mapping[str, int]
     work_token_bytes: float
@@ -181,6 +185,7 @@ def guess(config: RenderConfig) -> Calibration:
     return Calibration(
         costs,
         START_S,
+        ALONE_START_S,
         kept_bytes,
         dict.fromkeys(stages, peak_bytes),
         _WORK_TOKEN_BYTES,

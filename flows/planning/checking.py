@@ -159,7 +159,7 @@ def say_problems(
         terminal.warn(f"{checked.num_unfit} rows will hardly fit into this machine:")
     for name, problem in checked.unfit:
         terminal.warn(f"  {name}: {problem}")
-    num_workers = estimator.num_workers(row.plan for row in store.planned())
+    num_workers = estimator.num_workers(store)
     for problem in estimator.run_problems(checked.estimate, checked.an_output, num_workers):
         terminal.warn(problem)
 
@@ -181,8 +181,8 @@ def say_estimate(
 ) -> None:
     """Print the estimated cost, but only if it comes from a measured calibration."""
     if estimator.calibration.is_measured:
-        num_workers = estimator.num_workers(row.plan for row in store.planned())
-        wall_s = checked.estimate.wall_s(num_workers, estimator.calibration.start_s)
+        num_workers = estimator.num_workers(store)
+        wall_s = checked.estimate.wall_s(num_workers, estimator.start_s(num_workers))
         terminal.say(
             f"planned: {hours(checked.estimate.worker_s)} of a worker, {clock(wall_s)} on "
             f"{num_workers} worker{'s' * (num_workers != 1)}"

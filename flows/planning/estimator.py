@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from math import prod
 from pathlib import Path
 
@@ -20,12 +21,16 @@ from flows.planning.estimate import (
     sound_second_bytes,
 )
 from flows.rows.config import MAX_ROWS, RenderConfig
-from flows.rows.plan import RowPlan, most_workers
+from flows.rows.plan import most_workers
 from flows.rows.planned import PlannedRow
+from flows.state.row_store import RowStore
 from sonic_ops.core.formats import likely_format
 
 KEPT_FOLDERS = 4096
 NEAR_LIMIT = 0.9
+_FEW_S, _FEW_ROWS = 15.0, 16
+"""Seconds of work that one process ends before Ray has started two workers and they have: on two
+cores `python -m tests.bench.start` saw the first UNet call after 6 s without Ray, and 13 s with."""
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -102,7 +107,7 @@ class Estimator:
                     f"{there}. Set cluster.workers: {num_fit}"
                 )
 
-    def num_workers(self, plans: Iterator[RowPlan]) -> int:
+    def num_workers(self, store: RowStore) -> int:
         """Return workers that the preset will have on this machine."""
         cluster = self.config.cluster
         if cluster.workers is not None:
@@ -111,12 +116,14 @@ class Estimator:
         if cluster.gpus_per_worker:
             num_gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
             fit = min(fit, int(num_gpus / cluster.gpus_per_worker))
-        most = most_workers(
-            plans,
-            segment_frames=self.config.segment_frames,
-            rows_in_flight=self.config.rows_in_flight or MAX_ROWS,
-        )
-        return max(1, min(fit, most))
+        return max(1, min(fit, most_workers_of(store, self.config)))
+
+    def start_s(self, num_workers: int) -> float:
+        """Return what start and end of a run take; less if it needs no Ray (`open_pool`)."""
+        cluster, device = self.config.cluster, self.config.models.device
+        if cluster.workers == 0 or (num_workers == 1 and cluster.may_be_alone(device)):
+            return self.calibration.alone_start_s
+        return self.calibration.start_s
 
     def _sizes(self, planned: PlannedRow, config: RenderConfig) -> Sizes:
         """Return pixels of a row's pictures."""
@@ -139,6 +146,19 @@ class Estimator:
         encoded = scaled_size(whole, scale_to) if scale_to else whole
         pasted = round(share * prod(whole)) if settings.framing == "paste" else 0
         return Sizes(prod(size), prod(encoded), pasted, share)
+
+
+def most_workers_of(store: RowStore, config: RenderConfig) -> int:
+    """Count the workers that have something to do; 1 for less work than starting Ray takes."""
+    costs = [row.planned_worker_s for row in islice(store.planned(), _FEW_ROWS + 1)]
+    is_little = len(costs) <= _FEW_ROWS and None not in costs
+    if is_little and sum(cost or 0 for cost in costs) < _FEW_S:
+        return 1
+    return most_workers(
+        (row.plan for row in store.planned()),
+        segment_frames=config.segment_frames,
+        rows_in_flight=config.rows_in_flight or MAX_ROWS,
+    )
 
 
 def _unknown(_: str) -> None:

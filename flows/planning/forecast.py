@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import torch
 
-from flows.planning.calibration import START_S, Calibration, Costs
+from flows.planning.calibration import ALONE_START_S, START_S, Calibration, Costs
 from flows.planning.cards import Card
 from flows.rows.config import RenderConfig
 from sonic_ops.core.formats import CODECS
@@ -111,6 +111,7 @@ def _calibration(
     return Calibration(
         costs,
         START_S,
+        ALONE_START_S,
         int(kept),
         peaks,
         _TOKEN_BYTES,

@@ -32,6 +32,9 @@ _SERVER = "prefect.server.api.server:create_app"  # of its command line
 _HEARTBEAT = "flows.heartbeat_frequency"
 _WATCHED: set[int] = set()
 _IMPORTED = ("prefect.flows", "prefect.tasks", "prefect.artifacts")
+_SHARED = "pydantic.v1"
+"""Its modules import each other, so two threads that import it at once may both fail; Ray and
+Prefect do."""
 _CHOICES = {"PREFECT_HOME", "PREFECT_API_URL", "PREFECT_PROFILE"}
 
 
@@ -108,6 +111,7 @@ class EarlyPrefect:
         with self._lock:
             if self._thread is None:
                 prepare_prefect()
+                import_module(_SHARED)
                 self._thread = Thread(target=self._start, name="prefect", daemon=True)
                 self._thread.start()
 

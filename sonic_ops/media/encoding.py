@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -142,7 +143,7 @@ def encode_frames(
     return num_frames
 
 
-def last_packets(stream: VideoStream, num_frames: int) -> list[Packet]:
+def last_packets(stream: VideoStream, num_frames: int) -> "list[Packet[Any]]":
     """Flush an encoder.
 
     x265 does not set when a lone frame is decoded: it is what was in memory, mostly one tick before

@@ -52,7 +52,7 @@ def test_it_says_time_money_memory_and_disk(
     assert row[:5] == ["good", "3.0", "37", "2", "16"]
     assert row[5] == "1:36:00"
     assert "work: 1.6 h of a worker" in text
-    assert "1:36:10 on 1 worker, 1:36:10 on 2" in text  # a single segment, and the start
+    assert "1:36:09 on 1 worker, 1:36:10 on 2" in text  # a single segment, and the start
     assert "price: 4.80 for the work, 9.62 for 2 workers" in text
     assert "memory of a worker: " in text
     assert "disk: " in text

@@ -45,7 +45,7 @@ def test_everything_is_measured(config: RenderConfig) -> None:
     found = calibrate(config, said.append, budget_s=0)
     costs = found.costs
     assert found.is_measured
-    assert found.start_s > 0
+    assert found.start_s == found.alone_start_s > 0
     assert costs.pixels == SIDE * SIDE
     assert set(costs.encode_s) == set(CODECS)
     assert min(costs.encode_s.values()) > 0
@@ -67,6 +67,14 @@ def test_a_preset_with_another_rate_and_codec_is_measured(config: RenderConfig) 
     media = MediaConfig(speed="ultrafast", fps=Fraction(24_000, 1001), codec="prores")
     config = config.model_copy(update={"media": media})
     assert calibrate(config, lambda _: None, budget_s=0).is_measured
+
+
+@pytest.mark.flow
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_start_without_ray_is_measured_too(config: RenderConfig) -> None:
+    found = calibrate(config.model_copy(update={"cluster": ClusterConfig()}), print, budget_s=0)
+    assert 0 < found.alone_start_s < found.start_s
 
 
 def test_no_two_rows_share_a_portrait_that_a_worker_has_encoded(tmp_path: Path) -> None:

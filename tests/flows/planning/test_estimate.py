@@ -34,7 +34,9 @@ from tests.cluster.virtual import VirtualPool
 
 SIDE = 64 * 64
 ONES = Costs(SIDE, 1, 1, 1, 1, 1, 1, 1, 1, dict.fromkeys(CODECS, 1.0), 1, 1)
-CALIBRATION = Calibration(ONES, 10, 100, {"denoise": 300, "decode": 500}, 7, 11, is_measured=True)
+CALIBRATION = Calibration(
+    ONES, 10, 9, 100, {"denoise": 300, "decode": 500}, 7, 11, is_measured=True
+)
 CONFIG = RenderConfig.model_validate(
     {"models": {"weights": "package:sketch"}, "sampling": {"steps": 3}, "segment_frames": 50}
 )

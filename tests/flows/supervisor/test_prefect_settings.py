@@ -1,6 +1,8 @@
 """Prefect runs by itself, quietly; what the user has set about it is honoured."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,19 @@ def test_a_home_that_cannot_be_written_is_fine(home: Path, monkeypatch: pytest.M
     assert cache_folder("x") is None
     prepare_prefect()
     assert Path(environment()["PREFECT_HOME"]).is_dir()
+
+
+def test_what_prefect_and_ray_import_at_once_is_there_before() -> None:
+    """Two threads that import pydantic.v1 at once fail in one of ten tries."""
+    program = (
+        "import sys; from flows.supervisor.prefect_settings import EarlyPrefect; "
+        "EarlyPrefect().start(); print('pydantic.v1.fields' in sys.modules, flush=True); "
+        "import os; os._exit(0)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert ran.stdout == "True\n", ran.stderr
 
 
 def test_a_server_that_does_not_answer_is_said_in_a_sentence() -> None:
