@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz chaos soak parity bench proof rehearsal setup docs lock clean evaluate-sketch evaluate-speaking train-sketch train-lite train-portrait-decoder train-bundle
+.PHONY: help render evaluate test test-all test-faults test-ui check lint types fuzz chaos soak parity bench proof rehearsal setup docs lock clean evaluate-sketch evaluate-lite train-sketch train-lite train-portrait-decoder train-bundle
 
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
@@ -123,9 +123,10 @@ evaluate-sketch: $(DEV)  ## measure the model `sketch`: make evaluate-sketch [WE
 		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(RUN),--run "$(RUN)") \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-evaluate-speaking: $(DEV)  ## measure how heads and photographs speak: make evaluate-speaking [PHOTOGRAPHS="a.png b.png"] [WEIGHTS=folder] [OUT=folder] [CLIPS=8] [SECONDS=4]
-	@$(BIN)/python -m training.speaking "$(or $(OUT),runs/evaluation/speaking)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
-		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS)) $(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS))
+evaluate-lite: $(DEV)  ## measure every bar of the model `lite`, and write its card: make evaluate-lite [WEIGHTS=folder: writes no card] [OUT=folder] [PHOTOGRAPHS="a.png b.png"] [CLIPS=16] [SECONDS=4] [SEEDS=2] [LONG=600]
+	@$(BIN)/python -m tests.bench.lite "$(or $(OUT),runs/evaluation/lite)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
+		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS)) $(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(LONG),--long $(LONG))
 
 docs: $(DEV)  ## rewrite the pages generated from the code
 	@$(BIN)/python -m tests.pages

@@ -7,52 +7,43 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
-from flows.rows.config import RenderConfig, load_preset
+from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import weights_digest
 from sonic_ops.core.errors import SonicError
-from sonic_ops.core.presets import PipelineConfig
 from sonic_ops.core.weights import weights_folder
-from sonic_ops.pipeline import SonicPipeline
+from training.evaluation import table
 from training.evaluation.evaluation import Evaluation, copy_curves
 from training.evaluation.pose_dataset import known_reader, painter_digest
 from training.evaluation.recordings import read_recordings
-from training.evaluation.rendering import Renderer
+from training.evaluation.rendering import preset_with, renderer_of
 from training.evaluation.takes import EvaluationSet
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measure what is missing and write the table. Raises SonicError."""
-    preset = load_preset(options.preset)
-    models = preset.models.model_copy(update={"weights": options.weights or preset.models.weights})
-    preset = preset.model_copy(update={"models": models})
+    preset, out = preset_with(options.preset, options.weights), options.out
     spoken = tuple(read_recordings(options.recordings)) if options.recordings else ()
     evaluation_set = EvaluationSet(options.clips, options.seconds, options.seeds, spoken)
-    torch.set_num_threads(preset.cluster.threads_per_worker)
-    pipe = SonicPipeline.load(models)
-    pipe.settings = PipelineConfig.model_validate(preset.model_dump())
-    pipe.set_progress_bar_config(disable=True)
-    renderer = Renderer(pipe, preset.sampling)
-    reader = known_reader(options.out.parent)
-    evaluation = Evaluation(
-        renderer, reader, evaluation_set, options.out, _about(preset, evaluation_set)
-    )
-    evaluation.run(lambda line: print(line, flush=True))
+    about = about_figures(preset, options.seconds)
+    about["recordings"] = [name for name, _ in spoken]
+    reader = known_reader(out.parent)
+    evaluation = Evaluation(renderer_of(preset), reader, evaluation_set, out, about)
+    lines = table.make_lines(evaluation.run(lambda line: print(line, flush=True)))
+    (out / "table.md").write_text(table.markdown(lines))
+    (out / "table.json").write_text(table.as_json(lines, about))
     if options.run:
-        copy_curves(options.run, options.out)
-    print((options.out / "table.md").read_text())
+        copy_curves(options.run, out)
+    print((out / "table.md").read_text())
 
 
-def _about(preset: RenderConfig, evaluation_set: EvaluationSet) -> dict[str, object]:
+def about_figures(preset: RenderConfig, seconds: float) -> dict[str, object]:
     """Return what decides the figures; how many clips there are does not."""
     return {
         "weights": weights_digest(weights_folder(preset.models.weights)),
         "painter": painter_digest(),
         "dtype": preset.models.dtype,
         "sampling": preset.sampling.model_dump(mode="json"),
-        "seconds": evaluation_set.seconds,
-        "recordings": [name for name, _ in evaluation_set.recordings],
+        "seconds": seconds,
     }
 
 

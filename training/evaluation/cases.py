@@ -1,19 +1,22 @@
-"""What is rendered and what is true: a painted person, a sound, and the pose at every frame.
+"""What is rendered and what is true: a person, a sound, and the pose at every frame.
 
+A person is drawn, or a rendered head, and has true frames; a photograph has none.
 Shape letters: F frames, H, W rows and columns.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, TOKENS_PER_FRAME
 from sonic_ops.picture.faces import Box
-from sonic_ops.picture.portrait import Portrait, face_mask, picture_tensors
+from sonic_ops.picture.portrait import Portrait, place_face, prepare_portrait
 from training.data.dataset import SIZE, STEPS_PER_TOKEN
+from training.data.sitters import Sitter
 from training.people.drawing import UNITS
 from training.people.faces import NEUTRAL, Framing, Portraitist
 from training.people.motion import animate, perform
@@ -23,8 +26,56 @@ from training.speech.phones import closes_lips
 from training.speech.speech import Phone, Utterance, draw_clip
 
 Bytes = NDArray[np.uint8]
+Corners = tuple[float, float, float, float]
 _STEPS_PER_FRAME: Final = TOKENS_PER_FRAME * STEPS_PER_TOKEN
-_MASK_AREA: Final = 1.1
+
+
+class Subject(Protocol):
+    """Who can be shown at a pose."""
+
+    @property
+    def box(self) -> Corners:
+        """Return the face as a detector sees it, in pixels: left, top, right, bottom."""
+        ...
+
+    def paint(self, pose: Any, *, is_portrait: bool = False) -> Bytes:
+        """Return the picture at a pose: H W 3."""
+        ...
+
+    def mouth_centre(self, pose: Any) -> NDArray[Any]:
+        """Return where the mouth is at a pose, in pixels."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """A photograph, cropped as the renderer does it; nobody knows it at another pose."""
+
+    picture_HW3: Bytes
+    box: Corners
+
+    @classmethod
+    def cropped(cls, image: Image.Image, size: int) -> "Photograph":
+        """Cut a photograph around its largest face. Raises InputError."""
+        config = PortraitConfig()
+        place = place_face(
+            image, resolution=size, framing="face", face_box=None, expand=config.expand
+        )
+        left, top, right, _ = place.crop
+        scale, inner = size / (right - left), place.box.moved(-left, -top)
+        far = inner.x + inner.width, inner.y + inner.height
+        picture = image.crop(place.crop).resize((size, size), Image.Resampling.LANCZOS)
+        box = inner.x * scale, inner.y * scale, far[0] * scale, far[1] * scale
+        return cls(np.asarray(picture), box)
+
+    def paint(self, pose: Any, *, is_portrait: bool = False) -> Bytes:
+        assert is_portrait, "a photograph has no other pose"
+        return self.picture_HW3
+
+    def mouth_centre(self, pose: Any) -> NDArray[Any]:
+        """Return the lower middle of the face, where a mouth is to be expected."""
+        left, top, right, bottom = self.box
+        return np.array([(left + right) / 2, top + 0.75 * (bottom - top)], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +86,39 @@ class Case:
     samples: NDArray[np.float32]
     portrait_HW3: Bytes
     truth_FHW3: Bytes
+    """No frames if they are not known."""
     poses_FK: NDArray[np.float32]
     """Channels in the order of `motion`."""
     closures: tuple[float, ...]
     """Middles of p, b and m, in frames."""
-    box: tuple[float, float, float, float]
+    box: Corners
     """The face, in pixels: left, top, right, bottom."""
     mouth: tuple[float, float]
 
     @property
     def num_frames(self) -> int:
-        return len(self.truth_FHW3)
+        return len(self.poses_FK)
 
-    def portrait(self) -> Portrait:
+    def portrait(self, config: PortraitConfig) -> Portrait:
         """Return the portrait as the renderer prepares it, with the face where it was painted."""
         left, top, right, bottom = self.box
-        box = Box(left, top, right - left, bottom - top)
-        image = Image.fromarray(self.portrait_HW3)
-        mask = face_mask(box, _MASK_AREA, image.size)
-        return Portrait(*picture_tensors(image, mask, SIZE), box, 1, (0, 0, SIZE, SIZE))
+        return prepare_portrait(
+            Image.fromarray(self.portrait_HW3),
+            resolution=config.resolution,
+            framing="full",
+            face_box=Box(left, top, right - left, bottom - top),
+            expand=config.expand,
+            mask_area=config.mask_area,
+            model_resolution=config.model_resolution,
+        )
+
+
+def drawn_person(identity: Identity, size: int = SIZE) -> Sitter:
+    """Return a drawn person in the renderer's crop of a detected face."""
+    framing, scale = centred(identity), size / UNITS
+    left, top, right, bottom = (v * scale for v in framing.shown(identity.face_box()))
+    painter = Portraitist(identity, size=size, framing=framing)
+    return Sitter(painter, (left, top, right, bottom))
 
 
 def centred(identity: Identity) -> Framing:
@@ -65,32 +130,31 @@ def centred(identity: Identity) -> Framing:
 
 def make_case(
     name: str,
-    identity: Identity,
+    subject: Subject,
     spoken: Utterance,
     seed: int,
     *,
     head_motion: float = 1.0,
     expression: float = 1.0,
+    has_truth: bool = True,
 ) -> Case:
-    """Paint the truth and the neutral portrait of a person; as many frames as the sound has."""
-    framing = centred(identity)
-    painter = Portraitist(identity, size=SIZE, framing=framing)
+    """Paint the portrait and, if asked for, the truth; as many frames as the sound has."""
     num_frames = len(spoken.samples) // SAMPLES_PER_FRAME
     clip = animate(spoken, np.random.default_rng(seed))
     stored = clip.stored[frame_steps(num_frames, len(clip.stored))]
     poses = perform(stored, head_motion * clip.head, expression * clip.expression)
-    scale = SIZE / UNITS
-    left, top, right, bottom = (v * scale for v in framing.shown(identity.face_box()))
-    x, y = painter.mouth_centre(NEUTRAL)
+    portrait = subject.paint(NEUTRAL, is_portrait=True)
+    truth = [subject.paint(pose) for pose in poses] if has_truth else []
+    x, y = (float(v) for v in subject.mouth_centre(NEUTRAL))
     return Case(
         name=name,
         samples=spoken.samples,
-        portrait_HW3=painter.paint(NEUTRAL),
-        truth_FHW3=np.stack([painter.paint(pose) for pose in poses]),
+        portrait_HW3=portrait,
+        truth_FHW3=np.array(truth, np.uint8).reshape(-1, *portrait.shape),
         poses_FK=poses,
         closures=tuple(frame_at(phone) for phone in spoken.phones if closes_lips(phone.name)),
-        box=(left, top, right, bottom),
-        mouth=(x * scale, y * scale),
+        box=subject.box,
+        mouth=(x, y),
     )
 
 

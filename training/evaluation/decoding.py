@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from PIL import Image
 from sonic_ops.models.networks import SonicNetworks
 from sonic_ops.models.portrait_decoder import frames_of
 from training.data.albums import KINDS, SIZE, Album, Kind, people, write_album
+from training.evaluation.measures import edges
 from training.fit.autoencoder import to_tensor
 
 Array = NDArray[Any]
@@ -111,7 +111,7 @@ def _measures(album: Album, person: int, found: Array) -> Iterator[float]:
     for place in (everywhere, mouth, eyes):
         parts = (error.mean(-1) * place).sum((1, 2)) / place.sum((1, 2))
         yield float((-10 * np.log10(parts + 1e-9)).mean())
-    edges_found, edges_true = _edges(found), _edges(truth)
+    edges_found, edges_true = edges(found), edges(truth)
     for place in (everywhere, mouth):
         yield float((edges_found * place).sum() / (edges_true * place).sum())
 
@@ -123,12 +123,6 @@ def _region(middles: Array, half_width: float, half_height: float) -> Array:
     inside = ((columns - x) / half_width) ** 2 + ((rows - y) / half_height) ** 2 < 1
     region: Array = inside.astype(np.float64)
     return region
-
-
-def _edges(pictures: Array) -> Array:
-    """Return how much each pixel differs from those around it: F H W."""
-    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in pictures]
-    return np.stack([np.abs(cv2.Laplacian(grey, cv2.CV_32F)) for grey in greys])
 
 
 def _save_sheet(target: Path, album: Album, found: dict[str, list[Array]]) -> None:

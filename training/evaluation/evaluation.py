@@ -5,29 +5,60 @@ Shape letters: H, W rows and columns.
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sonic_ops.core.errors import ConfigError
-from training.evaluation import table
+from training.evaluation.cases import Case
 from training.evaluation.figures import (
     Decoded,
+    Figures,
     load_figures,
     save_figures,
     take_figures,
 )
+from training.evaluation.mesh_reader import MeshReader
 from training.evaluation.reader import PoseReader
-from training.evaluation.rendering import Renderer, Stopwatch
+from training.evaluation.rendering import Renderer, Stopwatch, as_shown
 from training.evaluation.sheets import contact_sheet
-from training.evaluation.takes import PEOPLE, REAL, SILENCE, STYLE, EvaluationSet, Take
+from training.evaluation.takes import (
+    DRAWN,
+    HEADS,
+    PEOPLE,
+    PHOTOGRAPHS,
+    REAL,
+    SILENCE,
+    STYLE,
+    Take,
+)
 
-NUM_SHEETS: Final = {PEOPLE: 10, STYLE: 3, REAL: 3, SILENCE: 2}
+NUM_SHEETS: Final = {
+    PEOPLE: 10, STYLE: 3, REAL: 3, SILENCE: 2, DRAWN: 6, HEADS: 6, PHOTOGRAPHS: 6
+}  # fmt: skip
+Bytes = NDArray[np.uint8]
 Say = Callable[[str], None]
+
+
+class Takes(Protocol):
+    """What is to be rendered."""
+
+    def takes(self) -> Sequence[Take]:
+        """List all renders."""
+        ...
+
+    def case(self, take: Take) -> Case:
+        """Return what a take renders."""
+        ...
+
+    def frames_to_count(self, take: Take) -> Sequence[int]:
+        """Return the frames of a take that a person looks at, to count the broken ones."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,26 +67,21 @@ class Evaluation:
 
     renderer: Renderer
     reader: PoseReader
-    evaluation_set: EvaluationSet
+    """Of drawings; all others are read by FaceMesh."""
+    evaluation_set: Takes
     out: Path
     about: dict[str, object]
     """What decides the figures; figures of anything else are not mixed in."""
 
-    def run(self, say: Say) -> None:
-        """Render and measure what is missing, then write the table; may be stopped at any time."""
+    def run(self, say: Say) -> dict[Take, Figures]:
+        """Render and measure what is missing; may be stopped at any time. Raises ConfigError."""
         self._check_folder()
         takes = self.evaluation_set.takes()
         for number, take in enumerate(takes, start=1):
             if not self._path(take).exists():
                 self._measure(take)
                 say(f"{number} of {len(takes)}: {take.name}")
-        self._write_table()
-
-    def _write_table(self) -> None:
-        done = {take: load_figures(self._path(take)) for take in self.evaluation_set.takes()}
-        lines = table.make_lines(done)
-        (self.out / "table.md").write_text(table.markdown(lines))
-        (self.out / "table.json").write_text(table.as_json(lines, self.about))
+        return {take: load_figures(self._path(take)) for take in takes}
 
     def _measure(self, take: Take) -> None:
         case, watch = self.evaluation_set.case(take), Stopwatch()
@@ -63,16 +89,30 @@ class Evaluation:
             update={"head_motion": take.head_motion, "expression": take.expression}
         )
         renderer = replace(self.renderer, sampling=sampling)
-        pictures = renderer.render(case.portrait(), case.samples, take.seed, watch)
+        rendered = renderer.render(case, take.seed, watch)
         if take.is_finished:
-            renderer.finish(pictures, watch)
-        both = renderer.through_autoencoder(np.stack([case.portrait_HW3, *case.truth_FHW3]))
+            renderer.finish(rendered, watch)
+        pictures = as_shown(rendered)
+        both = renderer.through_decoder(case, np.stack([case.portrait_HW3, *case.truth_FHW3]))
         decoded = Decoded(both[0], both[1:])
-        if take.index < NUM_SHEETS[take.group] and take.seed == 0 and not take.is_scaled:
-            sheet = Image.fromarray(contact_sheet(case, pictures))
-            sheet.save(self.out / f"{take.name}.png")
-        figures = take_figures(case, decoded, pictures, self.reader, watch.seconds)
+        self._save_pictures(take, case, pictures)
+        is_drawn = take.group.partition("-")[0] not in (HEADS, PHOTOGRAPHS)
+        reader = self.reader if is_drawn else MeshReader()
+        figures = take_figures(case, decoded, pictures, reader, watch.seconds)
         save_figures(figures, self._path(take))
+
+    def _save_pictures(self, take: Take, case: Case, pictures_FHW3: Bytes) -> None:
+        is_early = take.index < NUM_SHEETS.get(take.group, 0)
+        if is_early and take.seed == 0 and not take.is_scaled:
+            sheet = Image.fromarray(contact_sheet(case, pictures_FHW3))
+            sheet.save(self.out / f"{take.name}.png")
+        if frames := self.evaluation_set.frames_to_count(take):
+            strip = np.concatenate([*pictures_FHW3[list(frames)]], 1)
+            Image.fromarray(strip).save(self.strip_path(take))
+
+    def strip_path(self, take: Take) -> Path:
+        """Return the picture of the frames of a take that are to be looked at."""
+        return self.out / "figures" / f"{take.name}.png"
 
     def _path(self, take: Take) -> Path:
         return self.out / "figures" / f"{take.name}.npz"

@@ -14,8 +14,8 @@ from torch import tensor
 from sonic_ops.core.files import draft_of
 from training.data.dataset import SIZE
 from training.evaluation import measures
-from training.evaluation.cases import Case
-from training.evaluation.reader import PoseReader, readable
+from training.evaluation.cases import Case, Corners
+from training.evaluation.reader import NUM_READ, Reader, readable
 from training.fit.autoencoder import mouth_weight
 
 Bytes = NDArray[np.uint8]
@@ -26,7 +26,7 @@ _FACE_TO: float = 0.55
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Portrait and truth through the autoencoder: the best that the UNet could do."""
+    """Portrait and truth through the decoder: the best that the UNet could do."""
 
     portrait_HW3: Bytes
     truth_FHW3: Bytes
@@ -34,27 +34,37 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """How the pictures of a case differ from each other, from the truth and from the portrait."""
+    """How the pictures of a case differ from each other, from the truth and from the portrait.
+
+    What needs a truth that is not known is not a number.
+    """
 
     flicker: float
-    true_flicker: float
-    background_db: float
-    """The background against the portrait as the autoencoder shows it: what was made to move."""
-    portrait_db: float
+    sharpness: float
+    """Of the render, against the portrait."""
+    true_flicker: float = np.nan
+    background_db: float = np.nan
+    """The background against the portrait as the decoder shows it: what was made to move."""
+    portrait_db: float = np.nan
     """The background against the portrait itself."""
-    decoded_portrait_db: float
-    decoded_db: float
-    decoded_mouth_db: float
+    decoded_portrait_db: float = np.nan
+    decoded_db: float = np.nan
+    decoded_mouth_db: float = np.nan
+    decoded_sharpness: float = np.nan
+    """Of the truth through the decoder, against the truth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Poses as they are (F K) and as they were read from three kinds of pictures."""
+    """Poses as they are (F K) and as they were read from three kinds of pictures.
+
+    Poses of pictures that are not known are not numbers.
+    """
 
     true_FK: Floats
     painted_FK: Floats
     decoded_FK: Floats
-    """The truth through the autoencoder: the ceiling."""
+    """The truth through the decoder: the ceiling."""
     read_FK: Floats
     """The render."""
     closures: tuple[float, ...]
@@ -68,16 +78,21 @@ def take_figures(
     case: Case,
     decoded: Decoded,
     pictures_FHW3: Bytes,
-    reader: PoseReader,
+    reader: Reader,
     seconds: dict[str, float],
 ) -> Figures:
     """Read the poses and compare the pictures."""
-    portrait = case.portrait_HW3
+
+    def read(frames_FHW3: Bytes) -> Floats:
+        if len(frames_FHW3) == 0:
+            return np.full((case.num_frames, NUM_READ), np.nan, np.float32)
+        return reader.read(frames_FHW3, case.portrait_HW3)
+
     return Figures(
         true_FK=readable(case.poses_FK),
-        painted_FK=reader.read(case.truth_FHW3, portrait),
-        decoded_FK=reader.read(decoded.truth_FHW3, portrait),
-        read_FK=reader.read(pictures_FHW3, portrait),
+        painted_FK=read(case.truth_FHW3),
+        decoded_FK=read(decoded.truth_FHW3),
+        read_FK=read(pictures_FHW3),
         closures=case.closures,
         pictures=_compare(case, decoded, pictures_FHW3),
         seconds=dict(seconds),
@@ -85,34 +100,39 @@ def take_figures(
 
 
 def _compare(case: Case, decoded: Decoded, pictures_FHW3: Bytes) -> Pictures:
-    face = upper_face(case)
-    still = measures.still_pixels(case.truth_FHW3, case.portrait_HW3) & ~_in_box(case)
-    background = still.astype(np.float32)
-    mouth = mouth_weight(tensor([case.mouth]), SIZE)[0, 0].numpy()
     true, portrait = case.truth_FHW3, case.portrait_HW3[None]
+    face, size = upper_face(case), len(case.portrait_HW3)
+    shown = measures.sharpness(pictures_FHW3) / measures.sharpness(portrait)
+    flicker = measures.flicker(pictures_FHW3, face)
+    if len(true) == 0:
+        return Pictures(flicker, shown)
+    still = measures.still_pixels(true, case.portrait_HW3) & ~_inside(case.box, size)
+    background = still.astype(np.float32)
+    unit = size / SIZE  # the weight is that of small pictures
+    mouth = mouth_weight(tensor([case.mouth]) / unit, SIZE)[0, 0].numpy()
+    mouth = np.kron(mouth, np.ones((int(unit), int(unit)), np.float32))
     return Pictures(
-        flicker=measures.flicker(pictures_FHW3, face),
+        flicker=flicker,
         true_flicker=measures.flicker(true, face),
         background_db=measures.psnr_db(pictures_FHW3, decoded.portrait_HW3[None], background),
         portrait_db=measures.psnr_db(pictures_FHW3, portrait, background),
         decoded_portrait_db=measures.psnr_db(decoded.truth_FHW3, portrait, background),
         decoded_db=measures.psnr_db(decoded.truth_FHW3, true),
         decoded_mouth_db=measures.psnr_db(decoded.truth_FHW3, true, mouth),
+        decoded_sharpness=measures.sharpness(decoded.truth_FHW3) / measures.sharpness(true),
+        sharpness=shown,
     )
 
 
 def upper_face(case: Case) -> NDArray[np.bool_]:
     """Brows, eyes and nose: H W."""
     left, top, right, bottom = case.box
-    return _inside(left, top, right, top + _FACE_TO * (bottom - top))
+    return _inside((left, top, right, top + _FACE_TO * (bottom - top)), len(case.portrait_HW3))
 
 
-def _in_box(case: Case) -> NDArray[np.bool_]:
-    return _inside(*case.box)
-
-
-def _inside(left: float, top: float, right: float, bottom: float) -> NDArray[np.bool_]:
-    axis = np.arange(SIZE) + 0.5
+def _inside(box: Corners, size: int) -> NDArray[np.bool_]:
+    left, top, right, bottom = box
+    axis = np.arange(size) + 0.5
     rows, columns = (axis >= top) & (axis < bottom), (axis >= left) & (axis < right)
     return rows[:, None] & columns[None, :]
 

@@ -7,6 +7,7 @@ Shape letters: F frames, H, W rows and columns, N clips, K figures of a clip, L 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,6 +82,19 @@ def psnr_db(a_FHW3: Bytes, b_FHW3: Bytes, weight_HW: Floats | None = None) -> fl
     weight = np.ones(error_FHW.shape[1:]) if weight_HW is None else weight_HW
     error = float((error_FHW * weight).mean() / weight.mean())
     return min(_BEST_DB, float(-10 * np.log10(error + 1e-12)))
+
+
+def edges(pictures_FHW3: Bytes) -> Floats:
+    """Return how much each pixel differs from those around it, in grey levels: F H W."""
+    greys = [
+        cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in pictures_FHW3
+    ]
+    return np.stack([np.abs(cv2.Laplacian(grey, cv2.CV_32F)) for grey in greys])
+
+
+def sharpness(pictures_FHW3: Bytes) -> float:
+    """Return how much pixels differ from those around them, in grey levels."""
+    return float(edges(pictures_FHW3).mean())
 
 
 def still_pixels(

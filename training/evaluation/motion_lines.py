@@ -75,9 +75,9 @@ def silence_lines(silent: Results) -> list[Line]:
     ]
 
 
-def scaling_lines(results: Results) -> list[Line]:
+def scaling_lines(results: Results, group: str = PEOPLE) -> list[Line]:
     """Return what `head_motion` and `expression` do to what they should move, and to the other."""
-    people = {t: f for t, f in results.items() if t.group == PEOPLE and t.seed == 0}
+    people = {t: f for t, f in results.items() if t.group == group and t.seed == 0}
     return [
         *_factor_lines("head_motion", people, {"head": (head_px, True), "brows": (brow_px, False)}),
         *_factor_lines(

@@ -7,8 +7,9 @@ Shape letters: B pictures, K channels, C colours, F frames, H, W rows and column
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,6 +32,14 @@ _SEEN: Final = slice(16, 112)
 _WIDTHS: Final = (48, 64, 96)
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+
+class Reader(Protocol):
+    """Reads poses from pictures."""
+
+    def read(self, pictures_FHW3: Bytes, portrait_HW3: Bytes) -> Floats:
+        """Return the poses of a person's pictures: F NUM_READ."""
+        ...
 
 
 def readable(poses_FK: Floats) -> Floats:
@@ -63,9 +72,17 @@ class PoseReader(nn.Module):
 
     @torch.inference_mode()
     def read(self, pictures_FHW3: Bytes, portrait_HW3: Bytes) -> Floats:
-        """Return the poses of a person's pictures: F NUM_READ."""
+        """Return the poses of a person's pictures of SIZE, or a multiple: F NUM_READ."""
+        pictures_FHW3, portrait_HW3 = _small(pictures_FHW3), _small(portrait_HW3[None])[0]
         portraits = np.broadcast_to(portrait_HW3, pictures_FHW3.shape)
         return np.asarray(self(beside(pictures_FHW3, portraits)).numpy())
+
+
+def _small(pictures_FHW3: Bytes) -> Bytes:
+    if pictures_FHW3.shape[1] == SIZE:
+        return pictures_FHW3
+    area = cv2.INTER_AREA
+    return np.stack([cv2.resize(p, (SIZE, SIZE), interpolation=area) for p in pictures_FHW3])
 
 
 def beside(pictures_BHW3: Bytes, portraits_BHW3: Bytes) -> Tensor:

@@ -54,17 +54,17 @@ def _row(line: Line) -> str:
     known = line.low is not None and line.high is not None
     cells = [
         line.measure,
-        _number(line.value),
-        f"{_number(line.low)} to {_number(line.high)}" if known else "",
+        number(line.value),
+        f"{number(line.low)} to {number(line.high)}" if known else "",
         str(line.bar or ""),
         {True: "yes", False: "**no**", None: ""}[line.holds],
-        _number(line.painted),
-        _number(line.decoded),
+        number(line.painted),
+        number(line.decoded),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     if value is None or not isfinite(value):
         return ""
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

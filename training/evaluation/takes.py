@@ -9,6 +9,7 @@ from typing import Final
 from training.evaluation.cases import (
     Case,
     cut,
+    drawn_person,
     held_out_speech,
     make_case,
     silence,
@@ -18,11 +19,12 @@ from training.people.people import Identity, draw_identity, is_held_out
 from training.speech.speech import Utterance
 
 PEOPLE, STYLE, REAL, SILENCE = "people", "style", "real", "silence"
+DRAWN, HEADS, PHOTOGRAPHS = KINDS = ("drawn", "heads", "photographs")
 FACTORS: Final = (0.5, 2.0)
 """Values of `head_motion` and `expression` that are compared with 1."""
 
 _FIRST_PERSON: Final = 400_000_009
-_FIRST_CLIP, _FIRST_STYLED_CLIP = 50_000_000, 51_000_000
+FIRST_CLIP, _FIRST_STYLED_CLIP = 50_000_000, 51_000_000
 _SILENCE_S: Final = 2.0
 _ROOM: Final = 1e-3
 _NUM_SILENT: Final = 8
@@ -72,7 +74,7 @@ class EvaluationSet:
             *(Take(REAL, index) for index in range(len(self.recordings))),
             *(Take(SILENCE, index) for index in range(min(_NUM_SILENT, self.num_clips))),
             *(Take(STYLE, index) for index in range(self._num_styled)),
-            *self._scaled(),
+            *scaled(PEOPLE, self.num_clips),
             *(Take(PEOPLE, index, seed) for seed in others for index in range(self.num_clips)),
         )
 
@@ -81,7 +83,7 @@ class EvaluationSet:
         person = person_of(take)
         return make_case(
             take.name,
-            person,
+            drawn_person(person),
             self._utterance(take),
             seed=person.seed,
             head_motion=take.head_motion,
@@ -95,22 +97,28 @@ class EvaluationSet:
             floor = _ROOM * (take.index % 2)
             return silence(min(_SILENCE_S, self.seconds), floor=floor, seed=take.index)
         if take.group == STYLE:
-            return _speech(_FIRST_STYLED_CLIP, self._num_styled, self.seconds)[take.index]
-        return _speech(_FIRST_CLIP, self.num_clips, self.seconds)[take.index]
+            return speech_of(_FIRST_STYLED_CLIP, self._num_styled, self.seconds)[take.index]
+        return speech_of(FIRST_CLIP, self.num_clips, self.seconds)[take.index]
 
     @property
     def _num_styled(self) -> int:
         return max(1, self.num_clips // 4)
 
-    def _scaled(self) -> Iterator[Take]:
-        for factor in FACTORS:
-            for index in range(min(_MOST_SCALED, self.num_clips)):
-                yield Take(PEOPLE, index, head_motion=factor)
-                yield Take(PEOPLE, index, expression=factor)
+    def frames_to_count(self, take: Take) -> Sequence[int]:
+        """Return no frames: broken ones are not counted."""
+        return ()
+
+
+def scaled(group: str, num_clips: int) -> Iterator[Take]:
+    """List the takes of a group that move more or less."""
+    for factor in FACTORS:
+        for index in range(min(_MOST_SCALED, num_clips)):
+            yield Take(group, index, head_motion=factor)
+            yield Take(group, index, expression=factor)
 
 
 @cache
-def _speech(first_seed: int, num_clips: int, seconds: float) -> Sequence[Utterance]:
+def speech_of(first_seed: int, num_clips: int, seconds: float) -> Sequence[Utterance]:
     return held_out_speech(first_seed, num_clips, seconds)
 
 
