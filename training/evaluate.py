@@ -27,7 +27,7 @@ def evaluate(options: argparse.Namespace) -> None:
     about = about_figures(preset, options.seconds)
     about["recordings"] = [name for name, _ in spoken]
     reader = known_reader(out.parent)
-    evaluation = Evaluation(renderer_of(preset), reader, evaluation_set, out, about)
+    evaluation = Evaluation(renderer_of(preset), lambda _: reader, evaluation_set, out, about)
     lines = table.make_lines(evaluation.run(lambda line: print(line, flush=True)))
     (out / "table.md").write_text(table.markdown(lines))
     (out / "table.json").write_text(table.as_json(lines, about))

@@ -26,7 +26,7 @@ from training.evaluation.drift_and_speed import OUTSIDE, PRESETS, measure_drift,
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.lite_set import LiteSet
 from training.evaluation.lite_table import ceilings, lite_lines, markdown, row_of
-from training.evaluation.pose_dataset import known_reader
+from training.evaluation.mesh_reader import WIDE, MeshReader
 from training.evaluation.rendering import preset_with, renderer_of
 from training.evaluation.results import Bar, Line
 from training.evaluation.sheets import grids
@@ -53,7 +53,7 @@ def evaluate(options: argparse.Namespace) -> str:
     about = about_figures(preset, options.seconds)
     about["photographs"] = [path.name for path in options.photographs]
     renderer = renderer_of(preset)
-    evaluation = Evaluation(renderer, known_reader(out.parent), lite_set, out, about)
+    evaluation = Evaluation(renderer, _reader_of, lite_set, out, about)
 
     def drift_of(kind: str) -> dict[str, Any]:
         case = lite_set.long_case(kind, options.long)
@@ -72,6 +72,11 @@ def evaluate(options: argparse.Namespace) -> str:
 
 def _speed_of(lite_set: LiteSet) -> dict[str, Any]:
     return dict(measure_speed(lite_set.case(Take(DRAWN, 0)), rounds=2))
+
+
+def _reader_of(take: Take) -> MeshReader:
+    kind, *_ = take.group.split("-")
+    return MeshReader(WIDE[kind])
 
 
 def _kept(path: Path, measure: Callable[[Any], dict[str, Any]], of: Any) -> dict[str, Any]:

@@ -175,7 +175,9 @@ def test_an_evaluation_goes_on_where_it_was_cut_off(tmp_path: Path, reader: Pose
     portrait = PortraitConfig(resolution=128)
     pipe.settings = PipelineConfig(portrait=portrait)
     renderer = Renderer(pipe, sampling)
-    evaluation = Evaluation(renderer, reader, EvaluationSet(1, 1.0, 1), tmp_path, {"steps": 2})
+    evaluation = Evaluation(
+        renderer, lambda _: reader, EvaluationSet(1, 1.0, 1), tmp_path, {"steps": 2}
+    )
     said: list[str] = []
     first = evaluation.run(said.append)
     assert len(said) == len(evaluation.evaluation_set.takes())

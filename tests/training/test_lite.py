@@ -14,7 +14,7 @@ from training.evaluation.drift_and_speed import PRESETS
 from training.evaluation.figures import Figures, Pictures
 from training.evaluation.lite_set import SIZE, LiteSet
 from training.evaluation.lite_table import ceilings, lite_lines, markdown
-from training.evaluation.mesh_reader import MeshReader
+from training.evaluation.mesh_reader import WIDE, MeshReader
 from training.evaluation.mouth_lines import READ_SHUT
 from training.evaluation.reader import HEAD, LIDS, NUM_READ, OPENING, readable
 from training.evaluation.sheets import grids
@@ -38,7 +38,7 @@ def test_facemesh_reads_what_a_head_was_painted_with() -> None:
     track[9, BLINK] = 1
     track[:, YAW] = np.linspace(-0.25, 0.25, FRAMES)
     frames = np.stack([head.paint(pose) for pose in track])
-    read, true = MeshReader().read(frames, head.paint(NEUTRAL)), readable(track)
+    read, true = MeshReader(WIDE[HEADS]).read(frames, head.paint(NEUTRAL)), readable(track)
     assert measures.correlation(read[:, OPENING], true[:, OPENING]) > 0.9
     assert read[5, OPENING] < READ_SHUT < np.median(read[:, OPENING])
     assert 0.5 < read[:, OPENING].std() / true[:, OPENING].std() < 2

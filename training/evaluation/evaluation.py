@@ -23,8 +23,7 @@ from training.evaluation.figures import (
     save_figures,
     take_figures,
 )
-from training.evaluation.mesh_reader import MeshReader
-from training.evaluation.reader import PoseReader
+from training.evaluation.reader import Reader
 from training.evaluation.rendering import Renderer, Stopwatch, as_shown
 from training.evaluation.sheets import contact_sheet
 from training.evaluation.takes import (
@@ -66,8 +65,7 @@ class Evaluation:
     """One set of weights and settings, measured into one folder."""
 
     renderer: Renderer
-    reader: PoseReader
-    """Of drawings; all others are read by FaceMesh."""
+    reader_of: Callable[[Take], Reader]
     evaluation_set: Takes
     out: Path
     about: dict[str, object]
@@ -96,9 +94,7 @@ class Evaluation:
         both = renderer.through_decoder(case, np.stack([case.portrait_HW3, *case.truth_FHW3]))
         decoded = Decoded(both[0], both[1:])
         self._save_pictures(take, case, pictures)
-        is_drawn = take.group.partition("-")[0] not in (HEADS, PHOTOGRAPHS)
-        reader = self.reader if is_drawn else MeshReader()
-        figures = take_figures(case, decoded, pictures, reader, watch.seconds)
+        figures = take_figures(case, decoded, pictures, self.reader_of(take), watch.seconds)
         save_figures(figures, self._path(take))
 
     def _save_pictures(self, take: Take, case: Case, pictures_FHW3: Bytes) -> None:

@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -72,17 +71,9 @@ class PoseReader(nn.Module):
 
     @torch.inference_mode()
     def read(self, pictures_FHW3: Bytes, portrait_HW3: Bytes) -> Floats:
-        """Return the poses of a person's pictures of SIZE, or a multiple: F NUM_READ."""
-        pictures_FHW3, portrait_HW3 = _small(pictures_FHW3), _small(portrait_HW3[None])[0]
+        """Return the poses of a person's pictures: F NUM_READ."""
         portraits = np.broadcast_to(portrait_HW3, pictures_FHW3.shape)
         return np.asarray(self(beside(pictures_FHW3, portraits)).numpy())
-
-
-def _small(pictures_FHW3: Bytes) -> Bytes:
-    if pictures_FHW3.shape[1] == SIZE:
-        return pictures_FHW3
-    area = cv2.INTER_AREA
-    return np.stack([cv2.resize(p, (SIZE, SIZE), interpolation=area) for p in pictures_FHW3])
 
 
 def beside(pictures_BHW3: Bytes, portraits_BHW3: Bytes) -> Tensor:
