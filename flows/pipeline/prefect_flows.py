@@ -13,7 +13,6 @@ from typing import Any
 
 from httpx import TransportError
 from prefect import flow
-from prefect.client.schemas.objects import State
 
 from cluster.storage.artifacts import retry_on_corrupt
 from flows.pipeline.artifacts import Shown, show_report, show_results
@@ -109,13 +108,13 @@ def _render_rows(run: ManifestRun, rows: _Shared, shown: Shown) -> None:
 def _attempt(row: RowRun) -> Any:
     """Render a row as a flow; raises RenderError if Prefect's server is gone."""
     try:
-        state: State[Any] = render_row(row, return_state=True)
-        return state.result(raise_on_failure=False)
+        # Not its state: that has no result if the server was told twice, which a slow answer does.
+        return render_row(row)
     except TransportError as error:  # after all tries of Prefect's client
         tell(lost="Prefect's server")
         raise RenderError(
             f"Prefect's server no longer answers: {error}",
             remedy="Start it, then run the same command to continue.",
         ) from error
-    except Exception as error:  # Prefect itself: this row is lost, the others go on
+    except Exception as error:  # this row is lost, the others go on
         return error

@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import fsspec
+import httpx
 import pytest
 from PIL import Image
 from prefect.client.orchestration import get_client
@@ -254,6 +256,31 @@ def test_prefects_page_shows_how_results_pass_from_task_to_task(
         ("decode", "stitch"),
         ("stitch", "mux"),
     }
+
+
+def test_a_row_is_done_although_prefect_is_told_so_twice(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose request was answered too late asks again, and is told what the server knows."""
+    send = httpx.Client.send
+
+    def send_again(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        is_end = request.url.path.endswith("/set_state") and b'"COMPLETED"' in request.read()
+        if is_end:
+            ends.append(send(client, request, **options))
+        return send(client, request, **options)
+
+    ends: list[httpx.Response] = []
+    monkeypatch.setattr(httpx.Client, "send", send_again)
+    row = {
+        "id": "a",
+        "portrait": str(FACE),
+        "audio": str(SPEECH),
+        "output": str(tmp_path / "a.mp4"),
+    }
+    ran = bench.run(bench.manifest([row], tmp_path / "m"), bench.preset())
+    assert ends
+    assert ran.results["a"]["status"] == "done", ran.text
 
 
 def test_from_python_a_render_gives_a_result_per_row(bench: Bench, tmp_path: Path) -> None:
