@@ -261,7 +261,7 @@ def test_prefects_page_shows_how_results_pass_from_task_to_task(
 def test_a_row_is_done_although_prefect_is_told_so_twice(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client whose request was answered too late asks again, and is told what the server knows."""
+    """A client whose request was answered too late asks again, and is told what is known."""
     send = httpx.Client.send
 
     def send_again(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
