@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ import ray
 from cluster.config import ClusterConfig
 from cluster.pool.calls import Watch
 from sonic_ops.core.errors import ConfigError, RenderError
+from sonic_ops.core.scratch import removed_after_a_kill
+
+_GONE_S = 5.0
 
 
 @contextmanager
@@ -25,7 +29,9 @@ def ray_running(config: ClusterConfig, watch: Watch) -> Iterator[None]:
     try:
         with ExitStack() as stack, watch("Ray", *programs):
             _start_ray(config)
-            stack.callback(_leave, _session(config))
+            if session := _session(config):
+                stack.enter_context(removed_after_a_kill(session))
+            stack.callback(_leave, session)
             yield
     except KeyboardInterrupt:  # to leave takes seconds: Ray does so itself when the process ends
         raise
@@ -35,17 +41,19 @@ def ray_running(config: ClusterConfig, watch: Watch) -> Iterator[None]:
     ray.shutdown()
 
 
-def _session(config: ClusterConfig) -> str | None:
+def _session(config: ClusterConfig) -> Path | None:
     """Return the folder of sockets and logs of a Ray that was started here."""
     node = ray._private.worker._global_node
-    return None if config.address or node is None else str(node.get_session_dir_path())
+    return None if config.address or node is None else Path(node.get_session_dir_path())
 
 
-def _leave(session: str | None) -> None:
+def _leave(session: Path | None) -> None:
     """Leave Ray and remove its folder, which Ray never does."""
     ray.shutdown()
-    if session is not None:
+    until_s = time.monotonic() + _GONE_S
+    while session and session.exists() and time.monotonic() < until_s:
         shutil.rmtree(session, ignore_errors=True)
+        time.sleep(0.1)  # its agents end after it, and write their last words
 
 
 def _start_ray(config: ClusterConfig) -> None:

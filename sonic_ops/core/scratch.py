@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 
 _UNLOCKED = ".sonic-new-"
+_ALSO = ".also"
+"""A link in such a folder, to one of another program that goes with it."""
 _PREFIX = f"sonic-work-{platform.node()}-"  # locks of some network disks are unknown elsewhere
 
 
@@ -35,6 +37,14 @@ def scratch_folder() -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+@contextmanager
+def removed_after_a_kill(folder: Path) -> Iterator[None]:
+    """Have a folder of another program removed with those of this one, if this one is killed."""
+    with scratch_folder() as scratch:
+        (scratch / _ALSO).symlink_to(folder)
+        yield
 
 
 def remove_abandoned() -> None:
@@ -59,6 +69,8 @@ def _remove_if_abandoned(path: Path) -> None:
         if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) != 0o700:
             return
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if (also := path / _ALSO).is_symlink():
+            shutil.rmtree(also.readlink(), ignore_errors=True)
         shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(lock)
