@@ -183,7 +183,7 @@ DEFENCES: Final = (
     Defence(
         _OTHERS,
         _PREFECT,
-        "os.environ[\"PREFECT_SERVER_API_AUTH_STRING\"] = os.environ[",
+        'os.environ["PREFECT_SERVER_API_AUTH_STRING"] = os.environ[',
         "os.environ[",
         f"{_TEST}prefect.py::test_who_has_no_token_gets_nothing",
     ),
@@ -262,8 +262,7 @@ DEFENCES: Final = (
         "sonic_ops/released/checkpoint.py",
         "weights_only=True",
         "weights_only=False",
-        "tests/sonic_ops/released/test_convert.py::"
-        "test_a_pickle_that_runs_something_is_not_opened",
+        "tests/sonic_ops/released/test_convert.py::test_a_pickle_that_runs_something_is_not_opened",
     ),
     Defence(
         "NaN in weights or results",
@@ -277,8 +276,7 @@ DEFENCES: Final = (
         "sonic_ops/core/presets.py",
         'if len(text) > MAX_PRESET or text.count("[") + text.count("{") > MAX_BRACKETS:',
         "if False:",
-        "tests/fuzz/test_fuzz.py::"
-        "test_what_was_found_once_is_read_now[yaml-brackets-in-brackets]",
+        "tests/fuzz/test_fuzz.py::test_what_was_found_once_is_read_now[yaml-brackets-in-brackets]",
     ),
     Defence(
         "killed processes fill the folder",

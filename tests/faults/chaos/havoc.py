@@ -20,6 +20,7 @@ GAP_S: Final = 5.0
 """The mean time between two faults."""
 LONGEST_S: Final = 9.0
 """How long a fault lasts that ends by itself, at most."""
+JUMP_S: Final = 3600
 ROOM_BYTES: Final = 1 << 20
 """What a worker may still take of memory when its limit is set."""
 
@@ -60,6 +61,14 @@ def _break_store(stage: Stage) -> Undo:
         stage.store.share = 0.0
 
     return mend
+
+
+def _set_clock(node: Node, offset_s: int) -> Undo | None:
+    """Let the clock of a node jump; it is set right later, which is a jump too."""
+    if not node.clock.can_be_set:
+        return None
+    node.clock.set(offset_s)
+    return lambda: node.clock.set(0)
 
 
 def _fill(node: Node) -> Undo:
@@ -109,6 +118,8 @@ FAULTS: Final[dict[str, tuple[int, Begin]]] = {
     "node cut off": (2, _cut),
     "store fails": (5, lambda stage, _: _break_store(stage)),
     "disk full": (3, lambda _, node: _fill(node)),
+    "clock ahead": (2, lambda _, node: _set_clock(node, JUMP_S)),
+    "clock behind": (2, lambda _, node: _set_clock(node, -JUMP_S)),
 }
 """How often each fault is chosen, against the others, and how it begins."""
 

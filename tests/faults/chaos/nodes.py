@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from tests.faults.chaos.clocks import Clock
 from tests.faults.chaos.wire import address_of
 
 PORT = 6399
@@ -54,6 +55,7 @@ class Node:
 
     def __init__(self, number: int, folder: Path) -> None:
         self.number, self.disk = number, folder / f"disk{number}"
+        self.clock = Clock(number, folder)
         self._log = folder / f"node{number}.log"
         self._starting: subprocess.Popen[bytes] | None = None
         self._dead_s: float | None = None
@@ -83,7 +85,7 @@ class Node:
             command = [*space, *command, f"--address={head}"]
         else:
             command += ["--head", f"--port={PORT}", "--include-dashboard=false"]
-        env = os.environ | {_MARK: str(self.number), "TMPDIR": str(self.disk)}
+        env = os.environ | {_MARK: str(self.number), "TMPDIR": str(self.disk)} | self.clock.env()
         with self._log.open("ab") as log:
             self._starting = subprocess.Popen(command, env=env, stdout=log, stderr=log)
 

@@ -108,6 +108,7 @@ class Theatre:
         env = {f"FSSPEC_S3_{name.upper()}": value for name, value in self.server.items()}
         host, port = self.proxy.server_address[:2]
         env |= {"FSSPEC_S3_ENDPOINT_URL": f"http://{host!s}:{port}", "TMPDIR": str(home)}
+        env |= self.cluster.nodes[0].clock.env()
         arguments = ["render", str(self.folder / "m.parquet")]
         arguments += ["--preset", str(self.folder / "preset.yaml"), "--json-lines", "--no-report"]
         arguments += ["--output", f"s3://bucket/{place}/out", "--work", f"s3://bucket/{place}/work"]
