@@ -35,11 +35,16 @@ class Scene:
     def __add__(self, other: "Scene") -> "Scene":
         return Scene(self.pictures + other.pictures, self.poses + other.poses)
 
+    def every(self, step: int) -> "Scene":
+        """Every second, third... picture."""
+        return Scene(self.pictures[::step], self.poses[::step])
+
 
 @lru_cache(4)
 def painter(name: str) -> Portraitist:
-    """Who is drawn."""
-    return Portraitist(draw_identity(PORTRAITS[name]), size=SIDE)
+    """Who is drawn: a person of the examples, or a number."""
+    seed = PORTRAITS[name] if name in PORTRAITS else int(name)
+    return Portraitist(draw_identity(seed), size=SIDE)
 
 
 def pose_at(time_s: float, *, sways: float = 1.0, talks: float = 0.7) -> Pose:

@@ -18,7 +18,8 @@ from sonic_ops.audio.isolation import isolate_voice
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.picture.faces import find_faces
 from sonic_ops.picture.landmarks import read_landmarks
-from tests.bench.films import FPS, correlation, jaws, voice
+from tests.bench.film_measures import FPS, correlation
+from tests.bench.films import jaws, voice
 from tests.bench.speech import EXAMPLES
 
 LEVELS_DB = (0, -6, -12)
