@@ -127,9 +127,9 @@ def times_of(path: Path) -> list[Fraction]:
     return [frame.pts * frame.time_base for frame in frames_of(path)]
 
 
-def write_turned(path: Path, scene: Scene, degrees: int) -> Path:
+def write_turned(path: Path, scene: Scene, degrees: int, **how: Any) -> Path:
     """Encode a scene that players turn to the left by some degrees."""
-    plain = write_film(path.with_name(f"plain-{path.name}"), scene)
+    plain = write_film(path.with_name(f"plain-{path.name}"), scene, **how)
     with av.open(str(plain)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         stream.set_display_rotation(degrees)

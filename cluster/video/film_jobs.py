@@ -3,8 +3,9 @@
 Shape letters: F frames of the model, C channels, H, W rows and columns.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol
@@ -23,10 +24,11 @@ from cluster.video.film_requests import DubJob, Film, MadeFrames, SourceJob, Tak
 from cluster.video.jobs import FuseJob, StartJob, StoreJob
 from sonic_ops.core.finite import in_words
 from sonic_ops.film.camera import made_mask, reference_portrait, see
+from sonic_ops.film.casts import READ_S, Casts
 from sonic_ops.film.choice import chooser
-from sonic_ops.film.compositing import composite
+from sonic_ops.film.compositing import Patch, lay, paste
 from sonic_ops.film.takes import Take
-from sonic_ops.film.tracking import track_film
+from sonic_ops.film.tracking import shot_starts, track_film
 from sonic_ops.interpolation.flow import pictures_between
 from sonic_ops.interpolation.layers import PortraitLayers
 from sonic_ops.media.encoding import GOP_S, EncodeSettings, settings_of
@@ -56,8 +58,9 @@ class FilmJobs:
         """Write the track of a face through a film. Raises NoFaceError, ImageUnreadableError."""
 
         def track() -> dict[str, Tensor]:
-            choose = chooser(job.face_box, job.face)
-            return track_film(_read(job.film), choose).tensors()
+            is_for_all = all(choice.is_for_all for choice in job.choices)
+            shots_s = [] if is_for_all else shot_starts(_read(job.film))
+            return track_film(_read(job.film), chooser(job.choices, shots_s)).tensors()
 
         return artifacts.write_tensors(job.target, track)
 
@@ -170,17 +173,43 @@ def _frames(film: Film, take: Take, wanted: Iterable[int]) -> Iterator[tuple[int
 
 
 def _dubbed(pipe: SonicPipeline, job: DubJob, *, low_memory: bool) -> Iterator[VideoFrame]:
-    """Yield the frames of a job as they are encoded."""
+    """Yield the frames of a job as they are encoded.
+
+    They wait until the colours of the half second after them are known.
+    """
     made = [_Made(pipe, made, job, low_memory=low_memory) for made in job.made]
-    codec = job.media.codec or "h264"
-    for frame in _read(job.film, job.start_s, job.stop_s):
-        film = replace(frame, raw=native(frame.raw, codec))
-        raw = film.raw
-        for part in made:
-            raw = part.pasted(film) or raw
-        assert raw.time_base is not None
-        raw.pts = round(frame.time_s / raw.time_base)  # it may be shown more than once
-        yield raw
+    codec, waiting = job.media.codec or "h264", deque[_Waiting]()
+    first_s = max(job.start_s - READ_S, Fraction(0))
+    for film in _read(job.film, first_s, job.stop_s + READ_S):
+        raw = native(film.raw, codec)
+        patches = tuple(part.laid(film, raw) for part in made)
+        waiting.append(_Waiting(film.time_s, raw, patches))
+        while waiting[0].time_s + READ_S < film.time_s:
+            yield from _finished(waiting.popleft(), made, job)
+    for frame in waiting:
+        yield from _finished(frame, made, job)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A frame of the film, and what is to be pasted into it, of every take."""
+
+    time_s: Fraction
+    raw: VideoFrame
+    patches: tuple[Patch | None, ...]
+
+
+def _finished(frame: _Waiting, made: Sequence["_Made"], job: DubJob) -> Iterator[VideoFrame]:
+    """Yield a frame with all that is pasted into it, if it is one of the job."""
+    if not job.start_s <= frame.time_s < job.stop_s:
+        return
+    raw = frame.raw
+    for part, patch in zip(made, frame.patches, strict=True):  # two people may be in one picture
+        if patch is not None:
+            raw = part.pasted(raw, patch)
+    assert raw.time_base is not None
+    raw.pts = round(frame.time_s / raw.time_base)  # it may be shown more than once
+    yield raw
 
 
 class _Made:
@@ -190,19 +219,30 @@ class _Made:
         self, pipe: SonicPipeline, made: MadeFrames, job: DubJob, *, low_memory: bool
     ) -> None:
         self._take = take = read_take(made.take)
-        inside = (take.times_N >= float(job.start_s)) & (take.times_N < float(job.stop_s))
-        self._numbers = (take.start + np.flatnonzero(inside)).tolist()
+        self._numbers = list(take.around(job.start_s, job.stop_s))
         self._of_time = {float(take.times_N[n - take.start]): n for n in self._numbers}
         self._pictures = self._decoded(pipe, made, job, low_memory=low_memory)
+        self._casts = Casts()
 
-    def pasted(self, film: FilmFrame) -> VideoFrame | None:
-        """Return a frame with what was made for it; None if it is not of this take."""
+    def laid(self, film: FilmFrame, raw: VideoFrame) -> Patch | None:
+        """Lay what was made over a frame; None if it is not of this take."""
         number = self._of_time.get(float(film.time_s))
         if number is None:
             return None
         while (known := next(self._pictures))[0] != number:
             pass  # a frame that could be decoded before, and cannot now
-        return composite(film, number, self._take, known[1])
+        patch = lay(raw, film.to_raw, number, self._take, known[1])
+        if patch is not None:
+            self._casts.add(self._time_s(number), patch.cast_PGG)
+        return patch
+
+    def pasted(self, raw: VideoFrame, patch: Patch) -> VideoFrame:
+        """Return a frame with its patch, once those around it are laid."""
+        weight = float(self._take.weights_N[patch.frame - self._take.start])
+        return paste(raw, patch, weight, self._casts.at(self._time_s(patch.frame)))
+
+    def _time_s(self, number: int) -> float:
+        return float(self._take.times_N[number - self._take.start])
 
     def _decoded(
         self, pipe: SonicPipeline, made: MadeFrames, job: DubJob, *, low_memory: bool

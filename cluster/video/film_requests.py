@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from sonic_ops.core.config import DecodingConfig, MediaConfig, PortraitConfig
 from sonic_ops.core.timeline import Segment
+from sonic_ops.film.choice import Choice
 from sonic_ops.film.footage import Footage
 from sonic_ops.media.film_encoding import FilmForm
 
@@ -64,12 +65,11 @@ class MadeFrames:
 
 @dataclass(frozen=True, slots=True)
 class TrackJob:
-    """Follow a face through a film; `choice` says which of several."""
+    """Follow a face through a film; `choices` say which of several, in the order of their start."""
 
     film: Film
     target: str
-    face_box: tuple[float, float, float, float] | None = None
-    face: int | None = None
+    choices: tuple[Choice, ...] = (Choice(),)
 
 
 @dataclass(frozen=True, slots=True)

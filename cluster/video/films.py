@@ -7,7 +7,7 @@ Only addresses and numbers come back.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import count
+from itertools import chain, combinations, count, product
 
 from cluster.pool.base import Pool
 from cluster.storage import artifacts
@@ -17,10 +17,10 @@ from cluster.video.progress import OnProgress, Progress
 from cluster.video.render import cancelling, denoise_video, in_turn
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
-from sonic_ops.core.errors import NoFaceError
+from sonic_ops.core.errors import FieldError, NoFaceError
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import Segment, cut_segments, num_frames_of
-from sonic_ops.film.takes import Take, plan_takes
+from sonic_ops.film.takes import Take, plan_takes, shared_face
 from sonic_ops.film.track import REASONS, TOO_SHORT, FilmTrack
 from sonic_ops.media.film_encoding import FilmForm
 from sonic_ops.sampling.decoding import frames_read
@@ -30,13 +30,19 @@ _TENSORS = ".safetensors"
 
 @dataclass(frozen=True, slots=True)
 class FilmPlan:
-    """The takes of a film with a request for each, and its track; frames `[0, stop)` are shown."""
+    """The takes of a film with a request for each, and its track; frames `[0, stop)` are shown.
+
+    `people` are the plans of single speakers that it was joined from, with their names; `unseen`
+    says of others why they have none.
+    """
 
     film: Film
     track: FilmTrack
     takes: tuple[Take, ...]
     requests: tuple[VideoRequest, ...]
     stop: int
+    people: tuple[tuple[str, "FilmPlan"], ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def fps(self) -> Fraction:
@@ -80,6 +86,25 @@ def plan_film(
         for _ in in_turn(pool, submitted):
             pass
     return FilmPlan(film, track, tuple(takes), tuple(requests), len(track.ticks_N))
+
+
+def join_plans(plans: Sequence[tuple[str, FilmPlan]]) -> FilmPlan:
+    """Make one plan of those of several speakers of a film.
+
+    Raises FieldError if two of them have one face at one time.
+    """
+    for (name, one), (other_name, other) in combinations(plans, 2):
+        for take, second in product(one.takes, other.takes):
+            if (frame := shared_face(take, second)) is not None:
+                raise FieldError(
+                    f"{name} and {other_name} have one face at {one.track.times_s[frame]:.1f} s",
+                    remedy="Give each of them another face or position in that shot.",
+                    field="speakers",
+                )
+    first = plans[0][1]
+    takes = chain.from_iterable(plan.takes for _, plan in plans)
+    requests = chain.from_iterable(plan.requests for _, plan in plans)
+    return replace(first, takes=tuple(takes), requests=tuple(requests), people=tuple(plans))
 
 
 def take_files(work: str) -> Iterator[str]:
@@ -164,7 +189,7 @@ def _dub_jobs(
         last = part.stop == len(track.ticks_N)
         stop_s = Fraction(track.end_tick, track.tick_hz) if last else track.time_s(part.stop)
         made = tuple(
-            _made(take, own, cut, part, config)
+            _made(take, own, cut, take.around(track.time_s(part.start), stop_s), config)
             for take, own, cut in zip(plan.takes, plan.requests, segments, strict=True)
             if take.start < part.stop and take.stop > part.start
         )
@@ -188,11 +213,10 @@ def _dub_jobs(
 
 
 def _made(
-    take: Take, request: VideoRequest, cut: tuple[Segment, ...], part: Segment, config: VideoConfig
+    take: Take, request: VideoRequest, cut: tuple[Segment, ...], seen: range, config: VideoConfig
 ) -> MadeFrames:
-    """Return the latents that the frames of a part need."""
-    first = int(take.place(max(part.start, take.start)))
-    last = int(take.place(min(part.stop, take.stop) - 1)) + 2
+    """Return the latents that some frames of the film need."""
+    first, last = int(take.place(seen.start)), int(take.place(seen[-1])) + 2
     span = range(min(first, take.num_frames - 1), min(last, take.num_frames))
     read = frames_read(span, take.num_frames, config.decoding)
     around = tuple(s for s in cut if s.start < read.stop and s.stop > read.start)

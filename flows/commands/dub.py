@@ -30,6 +30,7 @@ class DubRequest:
     length: str | None = None
     background: str | None = None
     background_gain: str | None = None
+    speakers: str | None = None
     work: str | None = None
     report: bool = True
     overwrite: bool = False
@@ -118,6 +119,7 @@ def _write_manifest(
         "background_gain": request.background_gain,
     }
     given = {name: cell for name, cell in cells.items() if cell}
+    table = request.speakers and resolve(request.speakers, request.folder)
     rows = [
         {
             "id": sound.language,
@@ -127,6 +129,7 @@ def _write_manifest(
             "language": sound.language,
         }
         | given
+        | ({"speakers": table.replace(LANGUAGE, sound.language)} if table else {})
         for sound, file in zip(sounds, outputs, strict=True)
     ]
     name = PurePosixPath(addresses.name_of(output.replace(LANGUAGE, "all"))).stem

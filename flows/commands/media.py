@@ -30,6 +30,14 @@ def dub(
     background_gain: Annotated[
         str | None, typer.Option(metavar="DB", help="Gain of the background, such as -6.")
     ] = None,
+    speakers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Who speaks when, and with which face: a table, or SRT with names; {language} in "
+            "it: one for each.",
+        ),
+    ] = None,
     preset: Preset = DEFAULT_PRESET,
     work: Work = None,
     no_report: Annotated[
@@ -43,6 +51,7 @@ def dub(
     sonic dub talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.mkv
     sonic dub talk.mp4 --audio de=de.wav --audio fr=fr.wav -o talk.{language}.mp4
     sonic dub talk.mp4 --audio de=de.wav --background music.wav -o talk.de.mp4
+    sonic dub two.mp4 --audio de=de.wav --speakers de.csv -o two.de.mp4
     """
     from flows.commands.dub import DubRequest
     from flows.commands.dub import dub as dub_film
@@ -57,6 +66,7 @@ def dub(
         length=length,
         background=background,
         background_gain=background_gain,
+        speakers=speakers,
         work=folder(work),
         report=not no_report,
         overwrite=overwrite,

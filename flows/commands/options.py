@@ -22,7 +22,7 @@ GROUP: Final[dict[str, Any]] = {
 PRESET_PANEL = "Preset"
 ROWS_PANEL = "Which rows"
 ROW_PANEL = "What a column of a manifest says, for one video"
-IN_ARGUMENTS = ("id", "portrait", "audio", "output", "video", "length")
+IN_ARGUMENTS = ("id", "portrait", "audio", "output", "video", "length", "speakers")
 """Columns without an option: arguments say them, or `sonic dub` does, as for films."""
 
 FILE_OPTIONS = ("subtitles", "voice", "background")

@@ -112,13 +112,17 @@ def _table(store: RowStore, estimator: Estimator, price: float | None, num_rows:
 
 
 def _films(store: RowStore) -> Iterator[str]:
-    """Say of each film that is dubbed how many frames and shots it has, as far as was looked."""
+    """Say of each film that is dubbed how many frames and shots it has, as far as was looked.
+
+    The row counts those with a face.
+    """
     for row in store.planned():
         if (film := row.film) is not None:
             shots = "shot" if film.num_shots == 1 else "shots"
             yield (
                 f"{row.row.id}: a film of {film.num_frames:,} frames, with a face in about "
-                f"{film.faces:.0%} of them, and {film.num_shots} {shots} or more"
+                f"{film.faces:.0%} of them, and {film.num_shots} {shots} or more, "
+                f"{film.num_face_shots} with a face"
             )
 
 

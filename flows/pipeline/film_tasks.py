@@ -1,6 +1,6 @@
 """The tasks of a row that dubs a film. As in `tasks.py`, paths and numbers travel between them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,7 +14,7 @@ from cluster.video.film_requests import Film, TrackJob
 from cluster.video.films import FilmPlan
 from flows import addresses
 from flows.pipeline.runs import RowRun
-from flows.pipeline.sounds import soundtrack_of
+from flows.pipeline.sounds import soundtrack_of, write_voice
 from flows.pipeline.tasks import (
     SOUND,
     Audio,
@@ -25,13 +25,16 @@ from flows.pipeline.tasks import (
     stage,
     subtitles_of,
 )
+from flows.rows.planned import PlannedRow
 from flows.rows.rows import in_column
+from flows.rows.speakers import read_speakers
 from flows.state.outcome import Rendered
 from sonic_ops.audio.resampling import decode_audio
-from sonic_ops.core.errors import InputError
+from sonic_ops.core.errors import InputError, NoFaceError
 from sonic_ops.core.formats import format_of
 from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.core.timeline import Segment
+from sonic_ops.film.choice import Choice
 from sonic_ops.film.footage import Footage
 from sonic_ops.film.takes import Take
 from sonic_ops.film.track import FilmTrack
@@ -43,6 +46,8 @@ from sonic_ops.quality.dubs import Dub, shots_of, summary
 
 FILM: Final = "film.mp4"
 TRACK: Final = "track.safetensors"
+SPEAKERS: Final = "speakers"
+"""Folder of a work folder with the sound, track and takes of every speaker."""
 
 
 @dataclass(frozen=True)
@@ -67,22 +72,62 @@ def prepare_film(row: RowRun) -> Film:
     return Film(address, footage)
 
 
+@dataclass(frozen=True)
+class Person:
+    """Somebody who speaks in a film: what moves their mouth, and whose face it is."""
+
+    name: str
+    audio: Audio
+    choices: tuple[Choice, ...]
+
+
 @stage
-def track_film(row: RowRun, audio: Audio, film: Film) -> FilmPlan:
-    """Find the shots of the film, follow a face in each, and plan what is made of it."""
+def split_voices(row: RowRun, audio: Audio) -> tuple[Person, ...]:
+    """Write the sound of every speaker; without a table of them, one person says all."""
     cells, request = row.row, audio.request
-    job = TrackJob(film, row.path(TRACK), cells.face_box, cells.face)
+    if cells.speakers is None:
+        box = cells.face_box
+        position = None if box is None else (box[0] + box[2] / 2, box[1] + box[3] / 2)
+        return (Person("", audio, (Choice(position, cells.face),)),)
+    people = []
+    with in_column("speakers"), artifacts.fetched_whole(request.audio) as sound:
+        for number, who in enumerate(read_speakers(cells.speakers)):
+            work = row.path(f"{SPEAKERS}/{number}")
+            write = partial(write_voice, who, sound, request.num_samples)
+            target = artifacts.write_sound(addresses.join(work, SOUND), write)
+            own = Audio(replace(request, audio=target, work=work))
+            people.append(Person(who.name, own, who.choices))
+    return tuple(people)
+
+
+@stage
+def track_film(row: RowRun, people: tuple[Person, ...], film: Film) -> FilmPlan:
+    """Find the shots of the film, follow a face in each, and plan what is made of it."""
+    plans, problems = [], []
     with in_column("video"):
-        track = films.track_film(row.pool, request, job)
-        return films.plan_film(row.pool, request, film, track, row.config.portrait)
+        for person in people:
+            request = person.audio.request
+            job = TrackJob(film, addresses.join(request.work, TRACK), person.choices)
+            try:
+                track = films.track_film(row.pool, request, job)
+                plan = films.plan_film(row.pool, request, film, track, row.config.portrait)
+                plans.append((person.name, plan))
+            except NoFaceError as error:  # others may be seen
+                problems.append((person.name, error))
+        if not plans:
+            raise problems[0][1]
+    if len(people) == 1:
+        return plans[0][1]
+    unseen = tuple(f"{name}: {error.message}" for name, error in problems)
+    return replace(films.join_plans(plans), unseen=unseen)
 
 
 @stage
 def denoise_film(
-    row: RowRun, plan: FilmPlan, context: AudioContext
+    row: RowRun, plan: FilmPlan, contexts: Sequence[AudioContext]
 ) -> tuple[tuple[Segment, ...], ...]:
     """Denoise every take on the workers; around what is made stands the film."""
-    assert context.tokens
+    assert all(context.tokens for context in contexts)
     return films.denoise_film(row.pool, plan, row.cutting, row.on_progress)
 
 
@@ -115,8 +160,15 @@ def mux_film(row: RowRun, audio: Audio, plan: FilmPlan, video: Stitched) -> Rend
         can_be_named = str(row.row.video).lower().endswith((".mp4", ".mov", ".m4v"))
         source = film if can_be_named else None
         done = publish(row, video, partial(_finish, row, audio, plan, source))
-    said = (summary(shots_of(plan.track, plan.takes)), *_damage(row, plan))
+    said = (*_summaries(plan), *_damage(row, plan))
     return replace(done, video=replace(done.video, notes=(*done.video.notes, *said)))
+
+
+def _summaries(plan: FilmPlan) -> Iterator[str]:
+    """Say what was dubbed of every speaker."""
+    for name, own in plan.people or (("", plan),):
+        yield f"{name}: " * bool(name) + summary(shots_of(own.track, own.takes))
+    yield from plan.unseen
 
 
 def _damage(row: RowRun, plan: FilmPlan) -> Iterator[str]:
@@ -129,19 +181,28 @@ def _damage(row: RowRun, plan: FilmPlan) -> Iterator[str]:
 
 
 @contextmanager
-def opened_dub(work: str) -> Iterator[Dub]:
+def opened_dubs(planned: PlannedRow) -> Iterator[list[Dub]]:
     """Give what the shots of a finished film are measured by, from the work folder of its row."""
-    track = FilmTrack.from_tensors(artifacts.read_tensors(addresses.join(work, TRACK)))
-    takes = [Take.from_tensors(artifacts.read_tensors(file)) for file in films.take_files(work)]
-    both = [addresses.join(work, name) for name in (SOUND, FILM)]
-    with artifacts.all_fetched(both) as (new, film), scratch_folder() as folder:
-        old = folder / "old.wav"
+    work, table = planned.work, planned.row.speakers
+    people = [("", work)]
+    if table is not None:
+        names = [who.name for who in read_speakers(table)]
+        people = [(name, addresses.join(work, f"{SPEAKERS}/{n}")) for n, name in enumerate(names)]
+    sounds = [addresses.join(own, SOUND) for _, own in people]
+    files = [*sounds, addresses.join(work, FILM)]
+    with artifacts.all_fetched(files) as (*new, film), scratch_folder() as folder:
+        old: Path | None = folder / "old.wav"
         try:
-            decode_audio(str(film), old)
+            decode_audio(str(film), folder / "old.wav")
         except InputError:  # a film may have no sound
-            yield Dub(track, takes, new)
-        else:
-            yield Dub(track, takes, new, old)
+            old = None
+        dubs = []
+        for (name, own), wav in zip(people, new, strict=True):
+            takes = [Take.from_tensors(artifacts.read_tensors(f)) for f in films.take_files(own)]
+            if takes:
+                kept = artifacts.read_tensors(addresses.join(own, TRACK))
+                dubs.append(Dub(FilmTrack.from_tensors(kept), takes, wav, old, name))
+        yield dubs
 
 
 def _finish(row: RowRun, audio: Audio, plan: FilmPlan, source: Path | None, wav: Path) -> Finish:

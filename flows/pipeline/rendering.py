@@ -17,9 +17,10 @@ from flows.pipeline.copying import copied
 from flows.pipeline.film_tasks import (
     denoise_film,
     mux_film,
-    opened_dub,
+    opened_dubs,
     paste_film,
     prepare_film,
+    split_voices,
     stitch_film,
     track_film,
 )
@@ -89,9 +90,10 @@ def render(row: RowRun, by: By) -> Rendered:
 def _dub(row: RowRun, audio: Audio, by: By) -> Rendered:
     """Dub a film: what is made of a face is pasted into the film's own frames."""
     film = by(prepare_film)(row)
-    plan = by(track_film)(row, audio, film)
-    context = by(encode_audio_context)(row, audio)
-    latents = by(denoise_film)(row, plan, context)
+    people = by(split_voices)(row, audio)
+    plan = by(track_film)(row, people, film)
+    contexts = [by(encode_audio_context)(row, person.audio) for person in people]
+    latents = by(denoise_film)(row, plan, contexts)
     clips = by(paste_film)(row, audio, plan, latents)
     return by(mux_film)(row, audio, plan, by(stitch_film)(row, clips))
 
@@ -182,8 +184,10 @@ def _settled(run: Run, planned: PlannedRow, outcome: object, run_costs: RunCosts
     elif isinstance(outcome, Rendered):
         from flows.report.judging import judged  # late: it loads what measures videos
 
-        dub = None if planned.film is None else opened_dub(planned.work)
-        result = judged(replace(done(planned, outcome, run_costs), **_made_with(run, planned)), dub)
+        dubs = None if planned.film is None else opened_dubs(planned)
+        result = judged(
+            replace(done(planned, outcome, run_costs), **_made_with(run, planned)), dubs
+        )
         result = finish_work(planned, result, run_costs, run.leases, keep_work=run.config.keep_work)
     else:
         assert isinstance(outcome, BaseException)

@@ -1,14 +1,17 @@
 """The two sounds of a row: what moves the mouth, and what is heard in the video."""
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 from flows.pipeline.runs import RowRun
 from flows.rows.rows import in_column
+from flows.rows.speakers import Speaker
 from sonic_ops.audio.mixing import Background
 from sonic_ops.audio.reading import read_sound
 from sonic_ops.audio.resampling import decode_audio, fitted, write_mono
+from sonic_ops.audio.turns import Samples, in_turns
 from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.media.soundtrack import Soundtrack
 
@@ -50,3 +53,18 @@ def write_driving_sound(row: RowRun, target: Path) -> None:
         write_mono(read_sound(cells.audio, *span), target, cells.audio, isolate_voice)
     else:
         decode_audio(cells.audio, target, start_s=span[0], end_s=span[1])
+
+
+def write_voice(speaker: Speaker, sound: Path, num_samples: int, target: Path) -> None:
+    """Write what moves the mouth of one of several people, as long as the whole sound.
+
+    That is their own voice, or `sound`, which moves all mouths, while they speak. Raises
+    MissingFileError, AudioUnreadableError and AudioTooShortError.
+    """
+    source = speaker.voice or str(sound)
+    spans_s = [(turn.start_s, turn.end_s) for turn in speaker.turns]
+
+    def spoken(samples: Iterable[Samples]) -> Iterator[Samples]:
+        return in_turns(fitted(samples, num_samples), spans_s)
+
+    write_mono(read_sound(source), target, source, spoken)

@@ -130,6 +130,8 @@ class Estimator:
         settings, scale_to = config.portrait, config.media.scale_to
         side = settings.resolution
         size = (side, side)
+        if planned.film is not None:
+            return Sizes(side * side, prod(planned.picture_size), side * side)
         if settings.framing == "face":
             return Sizes(side * side, scale_to**2 if scale_to else side * side)
         from sonic_ops.core.sizes import scaled_size

@@ -23,8 +23,7 @@ from flows.rows.columns import TRUTH
 from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import fingerprint_of
 from flows.rows.manifest import Manifest
-from flows.rows.plan import plan_row
-from flows.rows.planned import PlannedRow
+from flows.rows.planned import PlannedRow, plan_of
 from flows.rows.rows import BadRow, FaceBox, Row, in_column, parse_row
 from flows.rows.selection import NOT_SELECTED, Selection
 from flows.state.receipts import work_folder
@@ -180,7 +179,7 @@ class RowChecker:
             row,
             fingerprint,
             work_folder(row, fingerprint, self._config.work),
-            plan_row(audio.duration_s, config.sampling, config.media.fps),
+            plan_of(shown.timing, audio.duration_s, config.sampling, config.media.fps),
             (*audio.notes, *stems, *shown.notes, *(film or ()), *(more or ())),
             shown.size,
             shown.part_size,

@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.rows.config import RenderConfig
 from flows.rows.planned import FilmTiming
-from flows.rows.rows import Row
+from flows.rows.rows import Row, in_column
 from sonic_ops.core.errors import (
     FieldError,
     ImageUnreadableError,
@@ -48,6 +48,7 @@ def inspect_dub(row: Row, config: RenderConfig, sound_s: float) -> DubFacts:
     with open_address(row.video) as file:
         facts = film_facts(file)
     _check_colours(facts)
+    num_people, said = _speakers(row, facts.size, sound_s)
     film_s = facts.film_s if row.end is None else min(facts.film_s, moment(row.end))
     shown = lengths_of(config.film.length, film_s, sound_s)
     stop_s = shown.stop_s
@@ -61,13 +62,25 @@ def inspect_dub(row: Row, config: RenderConfig, sound_s: float) -> DubFacts:
         facts.num_frames,
         seen.faces,
         seen.num_shots,
+        seen.num_face_shots,
+        num_people,
     )
     notes = [shown.note] if shown.note else []
     if facts.is_interlaced:
         notes.append("the film is interlaced: both fields are edited as one picture")
-    notes.extend(seen.notes)
+    notes += [*seen.notes, *said]
     side = config.portrait.resolution
     return DubFacts(facts.size, (side, side), timing, tuple(notes))
+
+
+def _speakers(row: Row, size: tuple[int, int], sound_s: float) -> tuple[int, tuple[str, ...]]:
+    """Count the speakers of a film, and return notes on their table."""
+    if row.speakers is None:
+        return 1, ()
+    from flows.preflight.speakers import inspect_speakers  # late: few rows have a table
+
+    with in_column("speakers"):
+        return inspect_speakers(row, row.speakers, size, sound_s)
 
 
 def _check_output(output: str) -> None:
@@ -90,10 +103,14 @@ def _check_colours(facts: FilmFacts) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The share of some moments with a face, the shots they are of at least, and notes."""
+    """The share of some moments with a face, the shots they are of at least, and notes.
+
+    `num_face_shots` are those in which a face was seen.
+    """
 
     faces: float
     num_shots: int
+    num_face_shots: int
     notes: tuple[str, ...]
 
 
@@ -103,12 +120,14 @@ def _look(row: Row, film_s: float) -> _Seen:
     num = max(min(MOMENTS, int(film_s * 4)), 1)
     moments = [Fraction((n + 0.5) * film_s / num).limit_denominator(1000) for n in range(num)]
     runs = [moments] if film_s <= IN_TURN_S else [[moment] for moment in moments]
-    counts, num_shots, cuts = [], 0, CutDetector()
+    counts, num_shots, cuts = list[int](), 0, CutDetector()
+    face_shots = set[int]()
     with open_address(row.video) as file:
         try:
             for picture in chain.from_iterable(pictures_at(file, run) for run in runs):
                 counts.append(len(find_faces(picture)))
                 num_shots += cuts.is_cut(np.asarray(picture.convert("RGB")))
+                face_shots.update([num_shots] * (counts[-1] > 0))
         except ImageUnreadableError as error:
             raise VideoUnreadableError(
                 error.message, remedy="Export the film once more.", field="video"
@@ -126,6 +145,6 @@ def _look(row: Row, film_s: float) -> _Seen:
             f"no face at {len(counts) - seen} of {len(counts)} moments of the film that were "
             "looked at: those parts stay as they are"
         )
-    if max(counts) > 1 and row.face is None and row.face_box is None:
+    if max(counts) > 1 and (row.face, row.face_box, row.speakers) == (None, None, None):
         notes.append(f"{max(counts)} faces in the film: the largest of each shot is dubbed")
-    return _Seen(seen / len(counts), num_shots, tuple(notes))
+    return _Seen(seen / len(counts), num_shots, max(len(face_shots), 1), tuple(notes))

@@ -90,8 +90,4 @@ def _check_faces(source: str, place: Box, moments: Sequence[float]) -> None:
 
 
 def _is_near(faces: Sequence[Box], place: Box) -> bool:
-    return any(
-        abs(face.x + face.width / 2 - place.x - place.width / 2) < NEAR * place.width
-        and abs(face.y + face.height / 2 - place.y - place.height / 2) < NEAR * place.height
-        for face in faces
-    )
+    return any(face.is_near(place, NEAR) for face in faces)

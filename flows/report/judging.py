@@ -1,7 +1,9 @@
 """Give every finished video a verdict, by what is measured of it."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from itertools import chain
 
 from flows import addresses
 from flows.report.analysis_cache import analyse, can_be_analysed, store_analysis
@@ -14,18 +16,20 @@ from sonic_ops.quality.dubs import Dub, measure_shots
 from sonic_ops.quality.verdict import Verdict, judge
 
 
-def judged(result: RowResult, dub: AbstractContextManager[Dub] | None = None) -> RowResult:
+def judged(
+    result: RowResult, dubs: AbstractContextManager[Sequence[Dub]] | None = None
+) -> RowResult:
     """Measure the video of a finished row and add the verdict; the report reuses what is measured.
 
-    A `dub` is measured by its shots, while its work is there. A video that cannot be measured
+    Dubs are measured by their shots, while their work is there. A video that cannot be measured
     stays rendered: a person has to look at it.
     """
     analysis, problem = None, ""
     if can_be_analysed(result):
         try:
             analysis = analyse(result)
-            if dub is not None:
-                analysis = _with_shots(result, analysis, dub)
+            if dubs is not None:
+                analysis = _with_shots(result, analysis, dubs)
             with suppress(OSError, RenderError):  # the report measures the video again
                 store_analysis(result, analysis)
         except Exception as error:  # whatever a decoder or a store says: the video is there
@@ -37,11 +41,12 @@ def judged(result: RowResult, dub: AbstractContextManager[Dub] | None = None) ->
 
 
 def _with_shots(
-    result: RowResult, analysis: VideoAnalysis, dub: AbstractContextManager[Dub]
+    result: RowResult, analysis: VideoAnalysis, dubs: AbstractContextManager[Sequence[Dub]]
 ) -> VideoAnalysis:
     assert result.output is not None
-    with fetched(result.output) as video, dub as known:
-        return replace(analysis, shots=tuple(measure_shots(video, known)))
+    with fetched(result.output) as video, dubs as known:
+        shots = chain.from_iterable(measure_shots(video, dub) for dub in known)
+        return replace(analysis, shots=tuple(shots))
 
 
 def verdict_of(

@@ -33,6 +33,26 @@
     row.after(detail);
     detailOf.set(row, detail);
     follow(cell);
+    pair(cell);
+  }
+
+  // A dubbed film goes with its video, and both begin a shot where its button says.
+  function pair(cell) {
+    const [video, film] = cell.querySelectorAll(".pair video");
+    if (!film) return;
+    const meet = () => {
+      if (Math.abs(film.currentTime - video.currentTime) > 0.1) film.currentTime = video.currentTime;
+    };
+    video.addEventListener("play", () => film.play().catch(() => {})); // it may not be playable here
+    video.addEventListener("pause", () => film.pause());
+    video.addEventListener("ratechange", () => { film.playbackRate = video.playbackRate; });
+    for (const event of ["play", "pause", "seeked", "timeupdate"]) video.addEventListener(event, meet);
+    cell.addEventListener("click", (event) => {
+      const button = event.target.closest(".seek");
+      if (!button) return;
+      video.currentTime = Number(button.dataset.start);
+      video.play().catch(() => {});
+    });
   }
 
   // A line in the curves goes with the video; a click in a curve goes to its time.

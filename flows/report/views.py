@@ -62,6 +62,15 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class ShotView:
+    """A shot of a dubbed film: where it begins, and what stands in its line."""
+
+    start_s: float
+    label: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RowView:
     """One row of the page."""
 
@@ -83,8 +92,10 @@ class RowView:
     entries: tuple[Entry, ...] = ()
     """The figures that are shown."""
     parts: tuple[tuple[str, ...], ...] = ()
-    shots: tuple[tuple[str, ...], ...] = ()
-    """Of a dubbed film: when, seconds dubbed and not and why, mouth against both voices."""
+    shots: tuple[ShotView, ...] = ()
+    """Of a dubbed film: seconds dubbed and not and why, mouth against both voices."""
+    film: str | None = None
+    """A link to the film that was dubbed, to be seen beside the video."""
     stages: tuple[StageBar, ...] = ()
     timeline: Timeline | None = None
 
@@ -142,6 +153,9 @@ def view_of(
         if analysis is None or len(analysis.parts) < 2
         else _parts(analysis.parts, entries),
         shots=() if analysis is None else _shots(analysis.shots),
+        film=link_to(result.portrait, folder)
+        if analysis is not None and analysis.shots and result.portrait
+        else None,
         stages=tuple(stages),
         timeline=timeline,
     )
@@ -281,17 +295,20 @@ def _parts(parts: Sequence[Part], entries: Sequence[Entry]) -> tuple[tuple[str, 
     )
 
 
-def _shots(shots: Sequence[Shot]) -> tuple[tuple[str, ...], ...]:
+def _shots(shots: Sequence[Shot]) -> tuple[ShotView, ...]:
     return tuple(
-        (
-            f"{shot.start_s:.1f} to {shot.stop_s:.1f} s",
-            f"{shot.dubbed_s:.1f}",
-            f"{shot.kept_s:.1f}",
-            ", ".join(f"{reason} {seconds:.1f} s" for reason, seconds in shot.kept) or "-",
-            shown(shot.sync, 2),
-            shown(shot.lag_ms, 0),
-            shown(shot.old, 2),
-            shown(shot.leak, 2),
+        ShotView(
+            round(shot.start_s, 3),
+            f"{shot.start_s:.1f} to {shot.stop_s:.1f} s" + f", {shot.speaker}" * bool(shot.speaker),
+            (
+                f"{shot.dubbed_s:.1f}",
+                f"{shot.kept_s:.1f}",
+                ", ".join(f"{reason} {seconds:.1f} s" for reason, seconds in shot.kept) or "-",
+                shown(shot.sync, 2),
+                shown(shot.lag_ms, 0),
+                shown(shot.old, 2),
+                shown(shot.leak, 2),
+            ),
         )
         for shot in shots
     )

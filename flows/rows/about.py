@@ -10,6 +10,7 @@ ABOUT: Final = {
     "voice": "the voice alone, if `audio` has music too: it moves the mouth, and is not heard",
     "background": "music and noises that are mixed under `audio`",
     "background_gain": "gain of `background` in dB, such as -6",
+    "speakers": "who speaks when in a film, and with which face: a table, or SRT with names",
     "output": "the video to write, once; its ending selects the format (.mp4, .webm, .mkv, .gif)",
     "seed": "another number gives another movement",
     "resolution": "pixels of the animated square, a multiple of 64",

@@ -60,6 +60,7 @@ COLUMNS = (
         f"a number of dB from {MIN_GAIN_DB} to {MAX_GAIN_DB}",
         "-6",
     ),
+    Column("speakers", parsers.address, "the address of a table of speakers", "speakers.csv"),
     Column("output", parsers.address, "the address of the video to write", "out/ada.mp4"),
     Column("seed", parsers.whole_number(0, MAX_SEED), "a whole number from 0 to 2147483647", "7"),
     Column("resolution", _resolution, f"a multiple of 64 from 64 to {MAX_RESOLUTION}", "512"),
@@ -113,7 +114,7 @@ def _shown(value: object, length: int = 60) -> str:
     return shown if len(shown) <= length else f"{shown[:length]}..."
 
 
-INPUTS = ("portrait", "video", "audio", "voice", "background", "subtitles")
+INPUTS = ("portrait", "video", "audio", "voice", "background", "speakers", "subtitles")
 """Columns that name a file which is read."""
 
 TRUTH = "truth"

@@ -10,7 +10,7 @@ from flows import addresses
 from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from flows.rows.rows import Row
-from sonic_ops.core.constants import NUMERICS
+from sonic_ops.core.constants import FILM_NUMERICS, NUMERICS
 from sonic_ops.core.files import draft_of
 from sonic_ops.core.formats import format_of
 from sonic_ops.core.presets import INDEX
@@ -74,7 +74,18 @@ def _shown(row: Row, config: RenderConfig, digest: Callable[[str], str]) -> dict
     """Return what shows the face; a film, and how it is dubbed."""
     if row.video is None:
         return {"portrait": digest(row.shown)}
-    return {"video": digest(row.video), "film": config.film.model_dump(mode="json")}
+    film = {"numerics": FILM_NUMERICS, **config.film.model_dump(mode="json")}
+    return {"video": digest(row.video), "film": film, **_speakers(row, digest)}
+
+
+def _speakers(row: Row, digest: Callable[[str], str]) -> dict[str, object]:
+    """Return who speaks when; nothing without a table."""
+    if row.speakers is None:
+        return {}
+    from flows.rows.speakers import read_speakers  # late: few rows have one
+
+    voices = [digest(who.voice) for who in read_speakers(row.speakers) if who.voice]
+    return {"speakers": [digest(row.speakers), *voices]}
 
 
 def weights_digest(folder: Path) -> str:

@@ -25,6 +25,10 @@ LIKE = 0.8
 """From this likeness on (of `difflib`), another name is taken for a slip of the pen."""
 
 NOT_FOR_FILMS = ("start", "fps", "scale_to", "resolution", "framing")
+ONLY_FOR_FILMS = {
+    "length": "a portrait speaks as long as its sound",
+    "speakers": "a portrait speaks all the time",
+}
 PASSED_ON = ("subtitles", "language", "consent")
 MAX_NAME_BYTES = 240  # file systems take 255; the receipt adds an ending
 MAX_PATH_BYTES = 3900  # systems take 4096; work lies below the folder of the output
@@ -62,6 +66,7 @@ class Row:
     voice: str | None = None
     background: str | None = None
     background_gain: float | None = None
+    speakers: str | None = None
     errors: tuple[SonicError, ...] = ()
     place: str = ""
 
@@ -201,6 +206,7 @@ def _shown_errors(given: Sequence[str], values: Mapping[str, Any]) -> Iterator[F
             field="portrait",
         )
     elif given == ["video"]:
+        yield from _face_errors(values)
         for name in NOT_FOR_FILMS:
             if values[name] is not None:
                 yield FieldError(
@@ -208,12 +214,25 @@ def _shown_errors(given: Sequence[str], values: Mapping[str, Any]) -> Iterator[F
                     remedy="Leave the cell empty; cut or scale the film itself.",
                     field=name,
                 )
-    elif values["length"] is not None:
-        yield FieldError(
-            "length says what to do with a film, and the row has none",
-            remedy="Leave the cell empty; a portrait speaks as long as its sound.",
-            field="length",
-        )
+    else:
+        for name, why in ONLY_FOR_FILMS.items():
+            if values[name] is not None:
+                yield FieldError(
+                    f"{name} says what to do with a film, and the row has none",
+                    remedy=f"Leave the cell empty; {why}.",
+                    field=name,
+                )
+
+
+def _face_errors(values: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Say that a face is chosen twice: by the row, and by its table of speakers."""
+    for name in ("face", "face_box"):
+        if values["speakers"] and values[name] is not None:
+            yield FieldError(
+                f"the row has both `speakers` and `{name}`",
+                remedy="Keep `speakers`, which says whose face is whose, or `face` for one person.",
+                field=name,
+            )
 
 
 def name_errors(output: str) -> Iterator[SonicError]:

@@ -8,6 +8,8 @@ from typing import Final
 
 NUMERICS: Final = 3
 """Raised by every change of the results, so that finished work is not mistaken for current work."""
+FILM_NUMERICS: Final = 1
+"""The same, of dubbed films alone."""
 
 SAMPLE_RATE_HZ: Final = 16_000
 TICKS_PER_SECOND: Final = 25

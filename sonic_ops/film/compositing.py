@@ -1,12 +1,11 @@
 """Put what the model made into a frame of the film, in the frame's own samples.
 
 What is outside of the region keeps every bit. Colours are drawn to those of the film by a smooth
-difference that is measured in a ring around the region, and grain is that of the ring. Every frame
-is done by itself.
+difference that is measured in a ring around the region, and grain is that of the ring.
 Shape letters: H, W rows and columns, C the three planes of a frame.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cv2
@@ -15,10 +14,10 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from sonic_ops.film.camera import draw
+from sonic_ops.film.casts import GRID, from_grid, on_grid
 from sonic_ops.film.grain import grain_like
 from sonic_ops.film.takes import Take, chained
 from sonic_ops.picture.compositing import colour_cast
-from sonic_ops.picture.video_frames import FilmFrame
 
 _FEATHER: Final = 1 / 20  # of the square root of the region's area
 _RING: Final = 1 / 12
@@ -35,25 +34,68 @@ Floats = NDArray[np.float32]
 Planes = list[NDArray[Any]]
 
 
-def composite(film: FilmFrame, frame: int, take: Take, made_HW3: NDArray[np.uint8]) -> VideoFrame:
-    """Return a frame of the film with what was made for it; `frame` is its number in the film."""
-    weight = float(take.weights_N[frame - take.start])
-    to_raw, raw = film.to_raw, film.raw
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What was made for a frame, where it goes, and how its colours differ from the film's.
+
+    `planes` are in samples of the frame, from the even pixel `corner` on; `ways` lead from the grid
+    of the cast to each plane.
+    """
+
+    frame: int
+    corner: tuple[int, int]
+    inside_HW: Floats
+    ring_HW: Floats
+    planes: tuple[Floats, ...]
+    ways: tuple[NDArray[Any], ...]
+    cast_PGG: Floats
+
+
+def lay(
+    raw: VideoFrame, to_raw: NDArray[Any], frame: int, take: Take, made_HW3: NDArray[np.uint8]
+) -> Patch | None:
+    """Lay what was made over a frame, number `frame` of the film; None if it is outside.
+
+    `to_raw` leads from the film as it is shown to the frame as it is.
+    """
     moved = chained(to_raw, take.moved_N23[frame - take.start])
     region_P2 = take.region_P2 @ moved[:, :2].T + moved[:, 2]
     left, top, right, bottom = _window(region_P2, raw)
     if right - left < 4 or bottom - top < 4:
-        return raw
+        return None
     size = (bottom - top, right - left)
     inside_HW, ring_HW = _weights(region_P2 - (left, top), size)
-    way = chained(to_raw, take.made_to_film(frame))
-    made_HWC = _laid(made_HW3, way, (left, top), size)
+    made_HWC = _laid(made_HW3, chained(to_raw, take.made_to_film(frame)), (left, top), size)
     planes, peak = planes_of(raw), _peak(raw)
     made = _lit(_to_planes(made_HWC, raw, planes), planes, (left, top), ring_HW, peak)
-    place = _Place((left, top), inside_HW, ring_HW, weight, frame)
-    for index, made_hw in enumerate(made):
-        _blend(planes[index], made_hw, place, raw, peak, index)
+    patch = Patch(
+        frame, (left, top), inside_HW, ring_HW, tuple(made), _ways(take, moved, (left, top), raw),
+        np.zeros((0, GRID, GRID), np.float32),
+    )  # fmt: skip
+    casts = [
+        on_grid(_cast(_part(planes[n], patch, raw, n), patch, raw, n), patch.ways[n]) / peak
+        for n in range(len(made))
+    ]
+    return replace(patch, cast_PGG=np.stack(casts).astype(np.float32))
+
+
+def paste(raw: VideoFrame, patch: Patch, weight: float, cast_PGG: Floats) -> VideoFrame:
+    """Return a frame of the film with a patch, whose cast is taken away."""
+    planes = planes_of(raw)
+    for index in range(len(patch.planes)):
+        _blend(planes[index], patch, weight, cast_PGG[index], raw, index)
     return _with_planes(raw, planes)
+
+
+def _ways(
+    take: Take, moved: NDArray[Any], corner: tuple[int, int], raw: VideoFrame
+) -> tuple[NDArray[Any], ...]:
+    """Return the ways from the grid, which lies over the region, to the planes of a window."""
+    low, high = take.region_P2.min(axis=0), take.region_P2.max(axis=0)
+    steps = (high - low) / (GRID - 1)
+    way = chained(moved, np.array([[steps[0], 0, low[0]], [0, steps[1], low[1]]]))
+    way[:, 2] -= corner
+    return tuple(way / np.array(_steps(raw, n))[:, None] for n in range(len(raw.planes)))
 
 
 def _window(region_P2: NDArray[Any], raw: VideoFrame) -> tuple[int, int, int, int]:
@@ -175,7 +217,7 @@ def _lit(
 ) -> list[Floats]:
     """Make what was made as dark or bright as the film beside it, if it fades or a lamp goes on.
 
-    Smaller differences are a cast, which `_blend` takes away.
+    Smaller differences are a cast, which `paste` takes away.
     """
     left, top = corner
     height, width = made[0].shape
@@ -194,38 +236,48 @@ def _lit(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a frame is changed, in samples of luma, how much, and the number of the frame."""
+def _part(plane: NDArray[Any], patch: Patch, raw: VideoFrame, index: int) -> NDArray[Any]:
+    """Return the part of a plane that a patch lies over, to be read or written."""
+    across, down = _steps(raw, index)
+    left, top = patch.corner[0] // across, patch.corner[1] // down
+    height, width = patch.planes[index].shape
+    return plane[top : top + height, left : left + width]
 
-    corner: tuple[int, int]
-    inside_HW: Floats
-    ring_HW: Floats
-    weight: float
-    frame: int
+
+def _sized(weights: Floats, part: NDArray[Any], index: int) -> Floats:
+    if index == 0:
+        return weights
+    size = (part.shape[1], part.shape[0])
+    return np.asarray(cv2.resize(weights, size, interpolation=cv2.INTER_AREA))
+
+
+def _ring(patch: Patch, part: NDArray[Any], index: int) -> Floats:
+    """Return the ring of a plane; a sample of colour is used where all of its luma is inside."""
+    ring = _sized(patch.ring_HW, part, index)
+    return (ring > 0.99).astype(np.float32) if index else ring
+
+
+def _cast(part: NDArray[Any], patch: Patch, raw: VideoFrame, index: int) -> Floats:
+    """Return the smooth difference of colours of a plane: H W."""
+    made = patch.planes[index][: part.shape[0], : part.shape[1]]
+    difference = made - part.astype(np.float32)
+    ring = _ring(patch, part, index)
+    cast = colour_cast(difference[..., None], ring[..., None], _MAX_CAST * _peak(raw))
+    return cast.reshape(difference.shape)
 
 
 def _blend(
-    plane: NDArray[Any], made: Floats, place: _Place, raw: VideoFrame, peak: int, index: int
+    plane: NDArray[Any], patch: Patch, weight: float, cast_GG: Floats, raw: VideoFrame, index: int
 ) -> None:
     """Blend what was made into a plane; samples outside of the region keep their bits."""
-    across, down = _steps(raw, index)
-    left, top = place.corner[0] // across, place.corner[1] // down
-    part = plane[top : top + made.shape[0], left : left + made.shape[1]]
-    size = (part.shape[1], part.shape[0])
-    inside, ring = (
-        cv2.resize(weights, size, interpolation=cv2.INTER_AREA) if index else weights
-        for weights in (place.inside_HW, place.ring_HW)
-    )
-    if index:  # a sample of colour is used where all of its luma is inside
-        ring = (ring > 0.99).astype(np.float32)
-    made = made[: part.shape[0], : part.shape[1]]
+    part, peak = _part(plane, patch, raw, index), _peak(raw)
     film = part.astype(np.float32)
-    difference = made - film
-    cast = colour_cast(difference[..., None], ring[..., None], _MAX_CAST * peak)
-    difference -= cast.reshape(difference.shape)
+    made = patch.planes[index][: part.shape[0], : part.shape[1]]
+    inside = _sized(patch.inside_HW, part, index)
+    cast = from_grid(cast_GG * peak, patch.ways[index], (part.shape[1], part.shape[0]))
+    difference = made - film - cast
     if index == 0:  # colours have little grain, and codecs leave nothing of it
-        difference += grain_like(film, ring, made, inside, peak, place.frame)
-    inside = inside * place.weight
+        difference += grain_like(film, _ring(patch, part, 0), made, inside, peak, patch.frame)
+    inside = inside * weight
     blended = np.rint(part + inside * difference).clip(0, peak)
     part[...] = np.where(inside > 0, blended, part).astype(part.dtype)

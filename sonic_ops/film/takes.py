@@ -10,6 +10,7 @@ sees. Shape letters: N frames of a take in the film, F frames of the model, P po
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import ceil, floor
 from typing import Any, Final
 
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sonic_ops.core.constants import MODEL_FPS
+from sonic_ops.film.casts import READ_S
 from sonic_ops.film.track import EDITED, SILENT, TOO_SHORT, FilmTrack
-from sonic_ops.picture.faces import Box
+from sonic_ops.picture.faces import Box, moved_box
 
 CAMERA_HZ: Final = 1.0
 """What moves more slowly than this is followed by the camera."""
@@ -95,6 +97,12 @@ class Take:
         place = float(self.times_N[frame - self.start]) * float(MODEL_FPS)
         return max(place - self.first_frame, 0.0)
 
+    def around(self, start_s: Fraction, stop_s: Fraction) -> range:
+        """Return the film frames whose colours count for those shown in `[start_s, stop_s)`."""
+        span_s = [float(start_s - READ_S), float(stop_s + READ_S)]
+        first, last = np.searchsorted(self.times_N, span_s).tolist()
+        return range(self.start + first, self.start + last)
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the take as tensors for a file."""
         box = [self.box.x, self.box.y, self.box.width, self.box.height]
@@ -151,6 +159,16 @@ def untouched(track: FilmTrack, takes: list[Take]) -> NDArray[np.int64]:
         is_kept_N = take.weights_N == 0
         reasons_N[take.start : take.stop] = np.where(is_kept_N, SILENT, EDITED)
     return reasons_N
+
+
+def shared_face(one: Take, other: Take) -> int | None:
+    """Return a frame of the film in which two takes follow one face; None if there is none."""
+    start, stop = max(one.start, other.start), min(one.stop, other.stop)
+    if start >= stop:
+        return None
+    frame = (start + stop) // 2
+    boxes = [moved_box(take.box, take.moved_N23[frame - take.start]) for take in (one, other)]
+    return frame if boxes[0].is_near(boxes[1]) else None
 
 
 def _runs(track: FilmTrack, stop_s: float) -> Iterator[tuple[int, int, int]]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 MIN_FACE: Final = (50, 80)
 """Width and height of a face in pixels; smaller ones stay as they are."""
-EDITED, NO_FACE, TOO_SMALL, LOST, PROFILE, TOO_SHORT, SILENT = range(7)
+EDITED, NO_FACE, TOO_SMALL, LOST, PROFILE, TOO_SHORT, SILENT, NOT_HERE = range(8)
 REASONS: Final = {
     NO_FACE: "no face is seen",
     TOO_SMALL: f"the face is smaller than {MIN_FACE[0]} x {MIN_FACE[1]} pixels",
@@ -23,6 +23,7 @@ REASONS: Final = {
     PROFILE: "the face is in profile",
     TOO_SHORT: "the face is seen for less than half a second",
     SILENT: "nothing is said and the mouth rests",
+    NOT_HERE: "the person does not speak in the shot",
 }
 """Why frames of a film stay as they are."""
 

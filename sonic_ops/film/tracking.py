@@ -5,7 +5,7 @@ frame in which it was found; where the face is in another frame is a similarity 
 Shape letters: N frames of the film, K takes, P points, H, W rows and columns.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonic_ops.core.errors import NoFaceError
+from sonic_ops.film.choice import ChooseAt
 from sonic_ops.film.shots import CutDetector
 from sonic_ops.film.track import (
     EDITED,
     LOST,
     MIN_FACE,
     NO_FACE,
+    NOT_HERE,
     PROFILE,
     REASONS,
     TOO_SMALL,
     FilmTrack,
 )
-from sonic_ops.picture.faces import Box, find_faces
+from sonic_ops.picture.faces import Box, find_faces, moved_box
 from sonic_ops.picture.following import PointTracker
 from sonic_ops.picture.landmarks import read_landmarks
 from sonic_ops.picture.portrait_warnings import mouth_is_hidden
@@ -45,13 +47,11 @@ _MIN_SCORE: Final = 0.4
 _MAX_TURN: Final = 0.28
 """How far the tip of the nose may be beside the middle of the eyes, in distances of the eyes."""
 _EYES: Final = (33, 133, 362, 263)
-_NEAR: Final = 0.5
 _SAME_LIGHT: Final = 0.1
 _MOST_POINTS: Final = 512
 """Landmarks of so many frames of a take are kept, however long it is."""
 
 Floats = NDArray[np.float64]
-Choose = Callable[[Sequence[Box]], Box]
 
 
 @dataclass(slots=True)
@@ -98,15 +98,17 @@ class _Take:
 
 
 class FilmTracker:
-    """Takes the frames of a film in their order. `choose` picks one of several faces."""
+    """Takes the frames of a film in their order. `choose_at` says who is looked for."""
 
-    def __init__(self, choose: Choose) -> None:
-        self._choose = choose
+    def __init__(self, choose_at: ChooseAt) -> None:
+        self._choose_at = choose_at
         self._cuts = CutDetector()
         self._take: _Take | None = None
         self._seen: list[_Seen] = []
         self._takes: list[_Take] = []
         self._shot, self._num_faces, self._tried_s = -1, 0, Fraction(-1)
+        self._shot_s = Fraction(0)
+        self._left_at: Box | None = None  # where the last take of the shot ended
         self._size, self._scale, self._lasts_s = (0, 0), 1.0, Fraction(0)
         self._form: tuple[Fraction | None, tuple[int, ...] | None] = (None, None)
 
@@ -115,9 +117,9 @@ class FilmTracker:
         picture_HW3 = frame.shown(LOOKED_SIDE)
         self._measure(frame, picture_HW3)
         if self._cuts.is_cut(picture_HW3):
-            self._shot += 1
+            self._shot, self._shot_s = self._shot + 1, frame.time_s
             self._end_take()
-            self._tried_s = Fraction(-1)
+            self._tried_s, self._left_at = Fraction(-1), None
         seen = _Seen(frame.time_s, self._shot)
         self._seen.append(seen)
         if self._take is None:
@@ -129,7 +131,7 @@ class FilmTracker:
         """Return the track of all frames. Raises NoFaceError if no face was followed."""
         self._end_take()
         if not any(seen.take >= 0 for seen in self._seen):
-            reasons = {seen.reason for seen in self._seen} - {NO_FACE} or {NO_FACE}
+            reasons = {seen.reason for seen in self._seen} - {NO_FACE, NOT_HERE} or {NO_FACE}
             said = " and ".join(REASONS[reason] for reason in sorted(reasons))
             raise NoFaceError(
                 f"No face of the film can be dubbed: {said} in all of its {len(self._seen)} frames",
@@ -151,6 +153,10 @@ class FilmTracker:
 
     def _look(self, picture_HW3: NDArray[np.uint8], seen: _Seen) -> None:
         """Look for a face to follow, a few times a second."""
+        choose = self._choose_at(float(self._shot_s), float(seen.time_s))
+        if choose is None:
+            seen.reason, self._tried_s = NOT_HERE, Fraction(-1)
+            return
         if self._tried_s >= 0 and seen.time_s - self._tried_s < Fraction(1, 6):
             seen.reason = self._seen[-2].reason if len(self._seen) > 1 else NO_FACE
             return
@@ -159,7 +165,9 @@ class FilmTracker:
         self._num_faces = max(self._num_faces, len(faces))
         if not faces:
             return
-        box = self._choose([face.scaled(1 / self._scale) for face in faces])
+        box = choose([face.scaled(1 / self._scale) for face in faces], self._left_at)
+        if box is None:
+            return
         if box.width < MIN_FACE[0] or box.height < MIN_FACE[1]:
             seen.reason = TOO_SMALL
             return
@@ -195,10 +203,12 @@ class FilmTracker:
             take.checked_s = seen.time_s
             faces = find_faces(Image.fromarray(picture_HW3))
             self._num_faces = max(self._num_faces, len(faces))
-            take.is_doubted = not any(_is_near(face, box) for face in faces)
+            take.is_doubted = not any(face.is_near(box) for face in faces)
         return not take.is_doubted or score > _MIN_SCORE
 
     def _end_take(self) -> None:
+        if self._take is not None:
+            self._left_at = self._take.seen_at.scaled(1 / self._scale)
         self._take = None
 
     def _track(self) -> FilmTrack:
@@ -228,12 +238,18 @@ class FilmTracker:
         )
 
 
-def track_film(frames: Iterable[FilmFrame], choose: Choose) -> FilmTrack:
+def track_film(frames: Iterable[FilmFrame], choose_at: ChooseAt) -> FilmTrack:
     """Follow a face through all frames of a film. Raises NoFaceError if there is none."""
-    tracker = FilmTracker(choose)
+    tracker = FilmTracker(choose_at)
     for frame in frames:
         tracker.add(frame)
     return tracker.finish()
+
+
+def shot_starts(frames: Iterable[FilmFrame]) -> list[float]:
+    """Return the seconds at which the shots of a film begin, as a tracker will see them."""
+    cuts = CutDetector()
+    return [float(frame.time_s) for frame in frames if cuts.is_cut(frame.shown(LOOKED_SIDE))]
 
 
 def _bridge(take: _Take, seen: Sequence[_Seen], now: _Seen) -> None:
@@ -258,14 +274,6 @@ def _in_film(moved: Any, scale: float) -> Floats:
     return matrix
 
 
-def moved_box(box: Box, moved: Any) -> Box:
-    """Return where a box is after a similarity."""
-    grown = float(np.hypot(*moved[:, 0]))
-    middle = moved @ np.array([box.x + box.width / 2, box.y + box.height / 2, 1])
-    width, height = grown * box.width, grown * box.height
-    return Box(float(middle[0]) - width / 2, float(middle[1]) - height / 2, width, height)
-
-
 def _light(picture_HW3: NDArray[np.uint8], box: Box) -> float:
     """Return the mean level in a box, as far as it is in the picture."""
     left, top = max(int(box.x), 0), max(int(box.y), 0)
@@ -275,12 +283,6 @@ def _light(picture_HW3: NDArray[np.uint8], box: Box) -> float:
 
 def _corners(box: Box) -> tuple[float, float, float, float]:
     return box.x, box.y, box.width, box.height
-
-
-def _is_near(face: Box, box: Box) -> bool:
-    dx = face.x + face.width / 2 - box.x - box.width / 2
-    dy = face.y + face.height / 2 - box.y - box.height / 2
-    return bool(abs(dx) < _NEAR * box.width and abs(dy) < _NEAR * box.height)
 
 
 def _turn(points: NDArray[np.float32]) -> float:

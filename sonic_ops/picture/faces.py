@@ -7,6 +7,7 @@ and time do not depend on the portrait. Equal pixels give equal boxes.
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,6 +48,20 @@ class Box:
     def moved(self, dx: float, dy: float) -> "Box":
         """Move the box."""
         return Box(self.x + dx, self.y + dy, self.width, self.height)
+
+    def is_near(self, other: "Box", sizes: float = 0.5) -> bool:
+        """Tell whether the middles of two boxes are closer than some sizes of the other one."""
+        dx = self.x + self.width / 2 - other.x - other.width / 2
+        dy = self.y + self.height / 2 - other.y - other.height / 2
+        return bool(abs(dx) < sizes * other.width and abs(dy) < sizes * other.height)
+
+
+def moved_box(box: Box, moved: Any) -> Box:
+    """Return where a box is after a similarity."""
+    grown = float(np.hypot(*moved[:, 0]))
+    middle = moved @ np.array([box.x + box.width / 2, box.y + box.height / 2, 1])
+    width, height = grown * box.width, grown * box.height
+    return Box(float(middle[0]) - width / 2, float(middle[1]) - height / 2, width, height)
 
 
 def find_faces(image: Image.Image) -> tuple[Box, ...]:

@@ -18,13 +18,17 @@ from sonic_ops.audio.resampling import SampleFile, num_samples_in
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.film.takes import Take, untouched
 from sonic_ops.film.track import EDITED, REASONS, FilmTrack
-from sonic_ops.film.tracking import LOOKED_SIDE, moved_box
+from sonic_ops.film.tracking import LOOKED_SIDE
+from sonic_ops.picture.faces import moved_box
 from sonic_ops.picture.landmarks import read_landmarks
 from sonic_ops.picture.video_frames import FilmFrame, film_frames
 from sonic_ops.quality.correlation import correlation
 
 MIN_SAID_S: Final = 1.5
 """Shots in which less is dubbed say nothing of a mouth."""
+_MIN_HEARD_S: Final = 0.5  # the same, of what is said in them
+_PAUSE_DB: Final = 30.0
+_SILENT_DB: Final = -90.0
 MAX_LAG_S: Final = 0.2
 _LAG_STEP_S: Final = 0.02
 _GRID_S: Final = 0.02
@@ -38,7 +42,8 @@ class Shot:
     """A shot of a film: how long it was dubbed, and why not; None where nothing can be said.
 
     `sync` is how the mouth follows the new voice, `lag_ms` by how much it comes late; `old` is how
-    it follows the film's own voice, `leak` the same without what both voices share.
+    it follows the film's own voice, `leak` the same without what both voices share. `speaker` is
+    whose mouth it is, if several people are dubbed.
     """
 
     start_s: float
@@ -49,6 +54,7 @@ class Shot:
     lag_ms: float | None = None
     old: float | None = None
     leak: float | None = None
+    speaker: str = ""
 
     @property
     def kept_s(self) -> float:
@@ -60,13 +66,15 @@ class Shot:
 class Dub:
     """A film that was dubbed: what is known of its frames, and its two voices.
 
-    Both are WAV files of `decode_audio`; a film may have no voice of its own.
+    Both are WAV files of `decode_audio`; a film may have no voice of its own. `speaker` is whose
+    voice it is, if there are several.
     """
 
     track: FilmTrack
     takes: Sequence[Take]
     new: Path
     old: Path | None = None
+    speaker: str = ""
 
 
 def shots_of(track: FilmTrack, takes: Sequence[Take]) -> list[Shot]:
@@ -95,9 +103,11 @@ def measure_shots(video: Path, dub: Dub) -> list[Shot]:
     old = None if dub.old is None else _Voice(dub.old)
     times_N, known_N = dub.track.times_s, np.isfinite(openings_N)
     shots = []
-    for shot, span in zip(shots_of(dub.track, dub.takes), _spans(dub.track), strict=True):
+    known = (replace(shot, speaker=dub.speaker) for shot in shots_of(dub.track, dub.takes))
+    for shot, span in zip(known, _spans(dub.track), strict=True):
         place = span.start + np.flatnonzero(known_N[span.start : span.stop])
-        says = shot.dubbed_s >= MIN_SAID_S and len(place) > 2
+        share = np.count_nonzero(new.is_loud(times_N[place])) / max(len(place), 1)
+        says = shot.dubbed_s >= MIN_SAID_S and share * shot.dubbed_s >= _MIN_HEARD_S
         seen = (times_N[place], openings_N[place])
         shots.append(_compared(shot, *seen, new, old) if says else shot)
     return shots
@@ -151,7 +161,13 @@ class _Voice(Curve):
         from sonic_ops.quality.speech import voice_levels
 
         times = np.arange(max(num_samples_in(wav) / SAMPLE_RATE_HZ, _GRID_S), step=_GRID_S)
-        super().__init__(times, voice_levels(SampleFile(str(wav)), times))
+        levels = voice_levels(SampleFile(str(wav)), times)
+        super().__init__(times, levels)
+        self._loudest = float(levels.max())
+
+    def is_loud(self, times_M: Floats) -> NDArray[np.bool_]:
+        """Tell where something is said, or nearly: what is far below the loudest is a pause."""
+        return np.asarray(self(times_M) > max(self._loudest - _PAUSE_DB, _SILENT_DB))
 
 
 def _compared(

@@ -4,6 +4,7 @@ Every figure has two bars. Beyond the first one a person should look at the vide
 one it is of no use. `python -m tests.bench.verdicts` counts how often they err.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -139,8 +140,11 @@ def _face(analysis: VideoAnalysis) -> Iterator[Finding]:
 
 def _shots(analysis: VideoAnalysis) -> Iterator[Finding]:
     """Look at every shot of a dubbed film: its mouth, and what was left as it is."""
-    for number, shot in enumerate(analysis.shots, 1):
-        where = f"in shot {number}, at {_clock(shot.start_s)}"
+    numbers = Counter[str]()
+    for shot in analysis.shots:
+        numbers[shot.speaker] += 1
+        whose = f" of {shot.speaker}" * bool(shot.speaker)
+        where = f"in shot {numbers[shot.speaker]}{whose}, at {_clock(shot.start_s)}"
         if shot.sync is not None and shot.sync < MIN_SYNC:
             kind = FAILED if shot.sync < NO_SYNC else LOOK
             said = f"the mouth hardly follows the new voice {where} (r = {shot.sync:.2f})"

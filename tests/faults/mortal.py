@@ -52,6 +52,11 @@ class MortalWorker(RenderWorker):
         self._die("encode")
         return made
 
+    def dub(self, *arguments: Any, **options: Any) -> str:
+        made = super().dub(*arguments, **options)
+        self._die("dub")
+        return made
+
     def _die(self, method: str, step: int | None = None) -> None:
         for death in self._deaths:
             mine = death.raylet in {None, os.getppid()}

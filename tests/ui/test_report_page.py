@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +12,11 @@ from urllib.parse import quote
 
 import pytest
 
+from flows.report.analysis_cache import analyse, store_analysis
 from flows.report.page import COLUMNS
+from flows.report.writing import write_report
+from sonic_ops.quality.dubs import Shot
+from tests.flows.report.reporting import done, make_video, write_table
 from tests.ui.conftest import SCREENS, OpenPage
 
 if TYPE_CHECKING:
@@ -312,3 +317,31 @@ def test_500_rows_open_in_two_seconds_and_stay_fluid(many: str, open_page: OpenP
     print(f"the grid of 500 rows is made in {grid_s:.2f} s of the processor")
     assert grid_s < OPENS_S
     page.screenshot(path=SCREENS / "500-rows-grid.png")
+
+
+def test_a_film_plays_beside_its_video_and_shots_begin_where_they_say(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    video, film = (make_video(tmp_path / name) for name in ("video.mp4", "talk.mp4"))
+    result = done(1, video, portrait=str(film))
+    shots = (Shot(0.0, 1.0, 1.0, ()), Shot(1.0, 2.0, 1.0, (), speaker="anna"))
+    store_analysis(result, replace(analyse(result), shots=shots))
+    page = open_page(write_report(write_table(tmp_path, [result]), print))
+    page.locator("video").nth(1).wait_for()
+    page.get_by_role("button", name="1.0 to 2.0 s, anna").click()
+    page.wait_for_function(
+        """() => {
+            const [video, film] = document.querySelectorAll('video');
+            return video.currentTime > 1.2 && Math.abs(film.currentTime - video.currentTime) < 0.2;
+        }"""
+    )
+    paused = page.evaluate(
+        """async () => {
+            const [video, film] = document.querySelectorAll('video');
+            video.pause();
+            await new Promise(done => setTimeout(done, 200));
+            return [film.muted, film.paused, Math.abs(film.currentTime - video.currentTime) < 0.15];
+        }"""
+    )
+    assert paused == [True, True, True]
+    page.screenshot(path=SCREENS / "film-beside-video.png", full_page=True)

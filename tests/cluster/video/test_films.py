@@ -161,3 +161,28 @@ def test_the_finished_film_keeps_what_is_not_made(
         assert differs[:60].sum() == 0  # above the face
     assert num_changed == 47
     assert np.isfinite(plan.track.openings_N[:20]).all()
+
+
+def test_a_turned_film_in_full_range_is_pasted_at_its_place(
+    tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
+) -> None:
+    """As phones write them; to name its range, the frame is made anew."""
+    scene = films.talking(20)
+    lying = tuple(np.ascontiguousarray(np.rot90(p, -1)) for p in scene.pictures)
+    turned = replace(scene, pictures=lying)
+    film = films.write_turned(tmp_path / "turned.mp4", turned, 90, pix_fmt="yuvj420p")
+    request = replace(prepare(LENGTH, tmp_path / "work"), portrait="")
+    address = artifacts.write_video(
+        f"{request.work}/film.mp4", lambda path: shutil.copy(film, path)
+    )
+    plan = plan_of(local_pool, Work(request, Film(address, Footage(Fraction(20, 25)))))
+    lossless = MediaConfig(crf=0, interpolation="blend")
+    config = video.model_copy(update={"media": lossless})
+    cuts = render.denoise_film(local_pool, plan, config, quiet)
+    ((_, part),) = render.encode_film(local_pool, request, plan, cuts, config, quiet)
+    frames = (films.frames_of(file)[9] for file in (film, Path(part)))
+    before, after = (np.rot90(planes_of(frame)[0].astype(int)) for frame in frames)
+    rows, columns = np.nonzero(np.abs(before - after) > 3)
+    mouth = np.array(films.painter("ada").mouth_centre(scene.poses[9])) * films.UNIT
+    assert np.median(columns) == pytest.approx(mouth[0] + (films.SIZE[0] - films.SIDE) / 2, abs=20)
+    assert np.median(rows) == pytest.approx(mouth[1], abs=25)

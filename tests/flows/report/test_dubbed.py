@@ -48,7 +48,8 @@ def test_the_verdict_is_that_of_the_shots(
 
 
 def test_the_page_has_a_table_of_shots(video: Path, analysis: VideoAnalysis) -> None:
-    result = done(1, video)
+    film = make_video(video.with_name("talk.mp4"))
+    result = done(1, video, portrait=str(film))
     store_analysis(result, analysis)
     known = cached_analysis(result)
     assert known is not None
@@ -57,3 +58,11 @@ def test_the_page_has_a_table_of_shots(video: Path, analysis: VideoAnalysis) -> 
     assert "Shots of the film" in page
     assert "<td>no face is seen 2.0 s</td>" in page
     assert "<td>0.60</td><td>20</td><td>0.30</td><td>0.05</td>" in page
+    assert '<button type="button" class="seek" data-start="4.0">4.0 to 6.0 s</button>' in page
+    assert '<video muted preload="none" playsinline src="talk.mp4"' in page
+
+
+def test_people_are_told_apart(analysis: VideoAnalysis) -> None:
+    both = (GOOD, NOBODY, replace(GOOD, speaker="ben"), replace(GOOD, sync=0.1, speaker="ben"))
+    said = judge(replace(analysis, shots=both)).reason
+    assert "in shot 2 of ben, at 0:00 (r = 0.10)" in said

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from sonic_ops.core.errors import NoFaceError
-from sonic_ops.film.choice import chooser
+from sonic_ops.film.choice import Choice, chooser
 from sonic_ops.film.takes import Take, plan_takes, untouched
 from sonic_ops.film.track import EDITED, LOST, NO_FACE, FilmTrack
 from sonic_ops.film.tracking import track_film
 from sonic_ops.picture.video_frames import film_frames
 from tests import films
 
-ANYBODY = chooser(None, None)
+ANYBODY = chooser((Choice(),))
 
 
 def track(path: Path) -> FilmTrack:

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
-from sonic_ops.film.choice import chooser
+from sonic_ops.film.choice import Choice, chooser
 from sonic_ops.film.takes import plan_takes
 from sonic_ops.film.track import NO_FACE, REASONS, SILENT
 from sonic_ops.film.tracking import track_film
@@ -35,7 +35,7 @@ def dub(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dub]:
     scene = films.talking(NUM) + films.landscape(15)
     film = films.write_film(folder / "film.mp4", scene)
     with film.open("rb") as file:
-        track = track_film(film_frames(file), chooser(None, None))
+        track = track_film(film_frames(file), chooser((Choice(),)))
     takes = plan_takes(track, 0.5, track.duration_s)
     new = voiced(folder / "new.wav", [pose.jaw for pose in scene.poses])
     other = np.random.default_rng(1).uniform(0, 0.5, len(scene.poses) // 5)
