@@ -49,7 +49,9 @@ class Taken:
 def planned(manifest: Path, preset: str) -> dict[str, Any]:
     """The total of `sonic plan`."""
     command = [SONIC, "plan", str(manifest), "--preset", preset, "--json"]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    if ran.returncode:
+        sys.exit(ran.stdout + ran.stderr)
     return next(
         facts for facts in map(json.loads, ran.stdout.splitlines()) if facts["event"] == "total"
     )

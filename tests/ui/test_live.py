@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -12,10 +15,14 @@ from shutil import copyfile
 from threading import Thread
 from typing import TYPE_CHECKING
 
+import av
+import numpy as np
 import pytest
+import soundfile
 
 from sonic_ops.media.live import LivePlaylist
 from sonic_ops.media.soundtrack import Soundtrack
+from tests.flows.conftest import FACE, SPEECH
 from tests.sonic_ops.media.test_live import FPS, PART_FRAMES, SIGN, segments, sound
 from tests.ui.chromium import HLS
 
@@ -31,6 +38,8 @@ const hls = new Hls({startPosition: 0});
 hls.loadSource('index.m3u8');
 hls.attachMedia(document.querySelector('video'));
 </script>"""
+LIVE = ("--live", "--preset", "sketch", "--set", "segment_frames=25")
+REPEATS = 5
 PART_S = float(PART_FRAMES / FPS)
 SHOWN = "s => document.querySelector('video').currentTime >= s"
 
@@ -74,3 +83,30 @@ def test_it_plays_while_it_grows(
         page.wait_for_function("() => document.querySelector('video').ended")
         assert page.evaluate("() => document.querySelector('video').error") is None
         page.close()
+
+
+def test_a_row_is_watched_while_it_renders(browser: Browser, tmp_path: Path) -> None:
+    output = tmp_path / "talk.mp4"
+    folder = tmp_path / f"{output.name}.live"
+    speech, rate_hz = soundfile.read(SPEECH)
+    soundfile.write(tmp_path / "long.wav", np.tile(speech, REPEATS), rate_hz)
+    rows = (FACE, tmp_path / "long.wav", "-o", output)
+    command = [sys.executable, "-m", "flows", "render", *rows, *LIVE]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as rendering:
+        while rendering.poll() is None and not (folder / "index.m3u8").exists():
+            time.sleep(0.1)
+        (folder / "index.html").write_text(PAGE)
+        copyfile(HLS, folder / HLS.name)
+        with served(folder) as url:
+            page = browser.new_page()
+            page.goto(url)
+            page.evaluate("() => document.querySelector('video').play()")
+            page.wait_for_function(SHOWN, arg=0.5, timeout=120_000)
+            assert rendering.poll() is None, "it had ended before"
+            assert not output.exists()
+            assert rendering.wait(timeout=300) == 0
+            page.wait_for_function("() => document.querySelector('video').ended", timeout=60_000)
+            shown_s = page.evaluate("() => document.querySelector('video').duration")
+            page.close()
+    with av.open(str(output)) as video:
+        assert shown_s == pytest.approx(video.duration / av.time_base, abs=0.1)
