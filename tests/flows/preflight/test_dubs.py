@@ -14,6 +14,7 @@ import soundfile
 from flows.preflight.checks import preflight
 from flows.rows.config import RenderConfig, load_preset
 from flows.rows.manifest import open_manifest
+from flows.rows.plan import plan_row
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow
 from sonic_ops.core.config import LengthPolicy
@@ -104,6 +105,8 @@ def test_a_sound_of_another_length_is_refused(files: Files) -> None:
         True,
     )
     assert isinstance(files.check(audio="long.wav", length="cut"), PlannedRow)
+    files.write_sound("short.wav", 0.5)
+    assert isinstance(files.problem(audio="short.wav"), LengthsDifferError)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +195,21 @@ def test_two_faces_are_told(files: Files) -> None:
     chosen = files.check(video="two.mp4", face="2")
     assert isinstance(chosen, PlannedRow)
     assert said not in chosen.notes
+
+
+def test_a_plan_counts_shots_and_frames_with_a_face(files: Files) -> None:
+    scene = films.talking(25) + films.landscape(25) + films.talking(25, "ben")
+    films.write_film(files.folder / "shots.mp4", scene)
+    files.write_sound("shots.wav", 3.0)
+    found = files.check(video="shots.mp4", audio="shots.wav")
+    assert isinstance(found, PlannedRow)
+    assert found.film is not None
+    assert (found.film.num_shots, found.film.num_face_shots) == (3, 2)
+    assert found.film.faces == pytest.approx(2 / 3, abs=0.1)
+    second = plan_row(1.5 * found.film.faces, CONFIG.sampling)  # of a shot with a face
+    assert found.plan.num_frames == 2 * second.num_frames
+    assert found.plan.num_unet_calls == 2 * second.num_unet_calls
+    assert (found.plan.num_output_frames, found.plan.video_s) == (75, 3.0)
 
 
 def test_a_film_that_is_not_there(files: Files) -> None:
