@@ -1,5 +1,6 @@
 """Start Ray on this machine or join a cluster, and see whether the workers fit into it."""
 
+import logging
 import math
 import os
 import shutil
@@ -57,6 +58,7 @@ def _leave(session: Path | None) -> None:
 
 
 def _start_ray(config: ClusterConfig) -> None:
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what matters of its errors is raised
     common = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     if config.address:
         try:

@@ -79,6 +79,8 @@ def _prepare_ray(*, local: bool) -> None:
     """Set what Ray reads when it is imported; what the user has set stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the dispatcher handles them
+    # Ray prints a page on standard output for each worker that dies; the supervisor says it.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "(?s).")
     if local and "ray" not in sys.modules:
         # Ray listens on the address of the network card unless it is told that there is no cluster,
         # and keeps its token in the home folder unless it is given one.

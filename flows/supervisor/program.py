@@ -20,6 +20,7 @@ def run(command: Callable[[], None], pipe: int, *, only_results: bool) -> None:
             signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    _leave_errors_to_python()
     open_channel(pipe, only_results=only_results)
     tell(ready=True)
     status: object = 1
@@ -38,10 +39,24 @@ def run(command: Callable[[], None], pipe: int, *, only_results: bool) -> None:
         tell(status=status if isinstance(status, int) else 1)
 
 
+def _leave_errors_to_python() -> None:
+    """Let only Python write to standard error.
+
+    The C++ of Ray prints its log and a trace there when it ends the program, because a cluster has
+    lost its head. The logs of Ray have both, and the supervisor says so in a sentence.
+    """
+    with suppress(OSError):  # it may be closed
+        kept = os.dup(2)
+        os.set_inheritable(kept, False)
+        sys.stderr = os.fdopen(kept, "w", 1, errors="backslashreplace")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
     """Interrupt the main thread once; nobody needs to read what breaks on the way out."""
     for again in (signal.SIGINT, signal.SIGTERM):
         signal.signal(again, signal.SIG_IGN)
     _stopped_by.append(number)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    with suppress(AttributeError, OSError, ValueError):  # there may be none
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     raise KeyboardInterrupt

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.faults.chaos.nodes import command_line, environ, pids
 
 _MARK = "SONIC_CHAOS_COMMAND"
+_OURS = ('{"event": ', "sonic: ")
 _AGAIN = re.compile(r"run again because workers were lost: ([^;\"]*)")
 
 
@@ -57,6 +58,10 @@ class Command:
     def text(self) -> str:
         """Everything it has said in all its runs."""
         return self._log.read_text("utf-8", "replace")
+
+    def foreign_lines(self) -> list[str]:
+        """What it has said that is neither an event nor a sentence: of Ray, or a traceback."""
+        return [line for line in self.text().splitlines() if not line.startswith(_OURS)]
 
     def num_ended(self) -> int:
         """Rows that have ended, as all its runs have said."""

@@ -90,7 +90,7 @@ class Theatre:
         if havoc:
             havoc.end()
         wrong += [f"left: {line}" for line in command.wait_for_helpers(GONE_S)]
-        wrong += ["a traceback was printed"] * ("Traceback" in command.text())
+        wrong += [f"printed: {line}" for line in command.foreign_lines()[:3]]
         wrong += self._compare(place)
         return Round(
             seconds=seconds,
