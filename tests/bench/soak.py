@@ -177,7 +177,7 @@ def _watch(
     process: "subprocess.Popen[bytes]", mark: str, log: Path, minutes: float, chance: random.Random
 ) -> tuple[dict[str, list[Sample]], int]:
     """Sample and kill from the first finished row on; samples by name and process number."""
-    while '"row-ended"' not in log.read_text("utf-8", "replace"):
+    while not (num_ended := _num_ended(log)):
         if process.poll() is not None:
             raise SystemExit(f"the command ended before a row did: {log}")
         time.sleep(0.5)
@@ -191,12 +191,17 @@ def _watch(
                 samples.setdefault(key, []).append(_sample(folder, at_s))
         workers = [int(key.rpartition("/")[2]) for key in samples if key.startswith(WORKER)]
         alive = [pid for pid in workers if Path(f"/proc/{pid}").exists()]
-        if at_s > next_kill_s and alive:
-            next_kill_s = at_s + KILL_EVERY_S * chance.uniform(0.5, 1.5)
+        # Where a start takes longer than workers live, no row would ever end.
+        if at_s > next_kill_s and alive and _num_ended(log) > num_ended:
+            num_ended, next_kill_s = _num_ended(log), at_s + KILL_EVERY_S * chance.uniform(0.5, 1.5)
             os.kill(chance.choice(alive), signal.SIGKILL)
             num_kills += 1
         time.sleep(LOOK_EVERY_S)
     return samples, num_kills
+
+
+def _num_ended(log: Path) -> int:
+    return log.read_text("utf-8", "replace").count('"row-ended"')
 
 
 def _lived(samples: dict[str, list[Sample]], seconds: float) -> Iterator[Soaked]:
