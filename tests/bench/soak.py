@@ -184,13 +184,13 @@ def _watch(
     samples: dict[str, list[Sample]] = {}
     began_s, next_kill_s, num_kills = time.monotonic(), KILL_EVERY_S, 0
     while (at_s := time.monotonic() - began_s) < 60 * minutes and process.poll() is None:
+        alive = []
         for folder in marked(mark):
             with suppress(OSError, IndexError):
                 role = ": supervisor" * (int(folder.name) == process.pid)
                 key = f"{_name_of(folder)}{role}/{folder.name}"
                 samples.setdefault(key, []).append(_sample(folder, at_s))
-        workers = [int(key.rpartition("/")[2]) for key in samples if key.startswith(WORKER)]
-        alive = [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+                alive += [int(folder.name)] * key.startswith(WORKER)
         # Where a start takes longer than workers live, no row would ever end.
         if at_s > next_kill_s and alive and _num_ended(log) > num_ended:
             num_ended, next_kill_s = _num_ended(log), at_s + KILL_EVERY_S * chance.uniform(0.5, 1.5)
