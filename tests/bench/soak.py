@@ -143,7 +143,8 @@ def soak(folder: Path, minutes: float, seed: int) -> tuple[list[Soaked], list[st
     command, mark, scratch = prepare(folder), uuid4().hex, folder / "tmp"
     scratch.mkdir()
     before = _left_by_ray()
-    env = os.environ | {MARK: mark, "TMPDIR": str(scratch)}
+    # Ray lets workers go last, which on a machine with other work is never.
+    env = os.environ | {MARK: mark, "TMPDIR": str(scratch), "RAY_worker_niceness": "0"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command, env=env, stdout=log, stderr=log, cwd=REPOSITORY, start_new_session=True

@@ -19,6 +19,8 @@ NOTICED_S = 3.0
 """How long a node is dead before it is started again."""
 START_S = 300.0
 _MARK = "SONIC_CHAOS_NODE"
+_EQUAL = {"RAY_worker_niceness": "0"}
+"""Ray lets workers go last, which on a machine with other work is never."""
 
 
 def environ(pid: int) -> bytes:
@@ -85,7 +87,8 @@ class Node:
             command = [*space, *command, f"--address={head}"]
         else:
             command += ["--head", f"--port={PORT}", "--include-dashboard=false"]
-        env = os.environ | {_MARK: str(self.number), "TMPDIR": str(self.disk)} | self.clock.env()
+        env = os.environ | {_MARK: str(self.number), "TMPDIR": str(self.disk)}
+        env |= _EQUAL | self.clock.env()
         with self._log.open("ab") as log:
             self._starting = subprocess.Popen(command, env=env, stdout=log, stderr=log)
 
