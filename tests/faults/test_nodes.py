@@ -20,6 +20,12 @@ def test_a_cluster_grows_to_what_the_rows_can_use() -> None:
     assert "joined 3" in said.splitlines()
 
 
+def test_a_head_that_is_started_again_ends_the_program_without_a_trace() -> None:
+    status, *said = alone('"$@"', sys.executable, "-m", "tests.faults.headless").splitlines()
+    assert status == "status 1"  # by the C++ of Ray; the supervisor says it in a sentence
+    assert [line for line in said if ".cc:" in line or "Trace" in line] == []
+
+
 class Mixed:
     """A worker without weights whose processor is another one on every node."""
 
