@@ -15,6 +15,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 from PIL import Image
 
+from sonic_ops.core.threads import per_thread
+
 WEIGHTS = Path(__file__).parent.parent / "weights" / "face_detector"
 NMS_IOU = 0.45
 
@@ -103,11 +105,18 @@ def _yunet_rows(
     """Return rows of x, y, width, height, five landmarks and score, and the picture's scale."""
     small_HWC, scale = _shrink(rgb_HWC, side)
     height, width = small_HWC.shape[:2]
-    model = str(WEIGHTS / "yunet_2023mar.onnx")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns at every load
-    detector = cv2.FaceDetectorYN.create(model, "", (width, height), min_score, NMS_IOU)
+    detector = _yunet_detector()
+    detector.setInputSize((width, height))
+    detector.setScoreThreshold(min_score)
     _, rows = detector.detect(cv2.cvtColor(small_HWC, cv2.COLOR_RGB2BGR))
     return np.zeros((0, 15), np.float32) if rows is None else rows, scale
+
+
+@per_thread
+def _yunet_detector() -> cv2.FaceDetectorYN:
+    model = str(WEIGHTS / "yunet_2023mar.onnx")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns when it loads
+    return cv2.FaceDetectorYN.create(model, "", (1, 1), nms_threshold=NMS_IOU)
 
 
 def _best_score(rgb_HWC: NDArray[np.uint8]) -> float:
@@ -146,8 +155,8 @@ def _run_blazeface(square_HWC: NDArray[np.float32]) -> tuple[NDArray[np.float32]
     return outputs["regressors"], 1 / (1 + np.exp(-logits))
 
 
+@per_thread
 def _blazeface_interpreter() -> Interpreter:
-    # One per call: an interpreter may not be used by two threads, and loading takes a millisecond.
     model = str(WEIGHTS / "blazeface_short_range.tflite")
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # the same kernels on any CPU
     interpreter = Interpreter(model, num_threads=1, experimental_op_resolver_type=resolver)

@@ -11,6 +11,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from sonic_ops.core.threads import per_thread
 from sonic_ops.picture.faces import Box
 
 WEIGHTS = Path(__file__).parent.parent / "weights" / "face_landmarks" / "face_landmark.tflite"
@@ -88,8 +89,8 @@ def _run(cut_HWC: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
     return points, float(1 / (1 + np.exp(-logit[0])))
 
 
+@per_thread
 def _interpreter() -> Interpreter:
-    # One per call: an interpreter may not be used by two threads, and loading takes a millisecond.
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # the same kernels on any CPU
     interpreter = Interpreter(str(WEIGHTS), num_threads=1, experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
