@@ -123,10 +123,10 @@ evaluate-sketch: $(DEV)  ## measure the model `sketch`: make evaluate-sketch [WE
 		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(if $(RUN),--run "$(RUN)") \
 		$(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-evaluate-lite: $(DEV)  ## measure every bar of the model `lite`, and write its card: make evaluate-lite [WEIGHTS=folder: writes no card] [OUT=folder] [PHOTOGRAPHS="a.png b.png"] [CLIPS=16] [SECONDS=4] [SEEDS=2] [LONG=600]
+evaluate-lite: $(DEV)  ## measure every bar of the model `lite`, and write its card: make evaluate-lite [WEIGHTS=folder: writes no card] [OUT=folder] [PHOTOGRAPHS="a.png b.png"] [CLIPS=16] [SECONDS=4] [SEEDS=2] [LONG=600] [FINISHED=1: only write what is rendered so far]
 	@$(BIN)/python -m tests.bench.lite "$(or $(OUT),runs/evaluation/lite)" $(if $(WEIGHTS),--weights "$(WEIGHTS)") \
 		$(if $(PHOTOGRAPHS),--photographs $(PHOTOGRAPHS)) $(if $(CLIPS),--clips $(CLIPS)) $(if $(SECONDS),--seconds $(SECONDS)) \
-		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(LONG),--long $(LONG))
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(LONG),--long $(LONG)) $(if $(FINISHED),--finished)
 
 docs: $(DEV)  ## rewrite the pages generated from the code
 	@$(BIN)/python -m tests.pages

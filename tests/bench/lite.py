@@ -8,7 +8,7 @@ counts. Run it again to go on after a stop.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -44,10 +44,14 @@ SHARE: Final = Bar(high=0.15)
 NUM_COUNTED: Final = 200
 """Random frames of each kind that a person looks at."""
 _COLUMNS, _ROWS = 8, 5
+_SPEED: Final = "speed.json"
 
 
-def evaluate(options: argparse.Namespace) -> str:
-    """Measure what is missing; return the table. Raises SonicError."""
+def evaluate(options: argparse.Namespace) -> list[str]:
+    """Measure what is missing, unless only what is finished counts; return the lines of the table.
+
+    Raises SonicError.
+    """
     preset, out = preset_with("lite", options.weights), options.out
     lite_set = LiteSet(tuple(options.photographs), options.clips, options.seconds, options.seeds)
     about = about_figures(preset, options.seconds)
@@ -59,15 +63,29 @@ def evaluate(options: argparse.Namespace) -> str:
         case = lite_set.long_case(kind, options.long)
         return asdict(measure_drift(renderer, case, preset.segment_frames))
 
-    results = evaluation.run(lambda line: print(line, flush=True))
-    _write_sheets(evaluation, lite_set)
-    drifts = {
-        kind: _kept(out / f"long-{kind}-{options.long:g}.json", drift_of, kind) for kind in KINDS
-    }
-    speed = _kept(out / "speed.json", _speed_of, lite_set)
+    if not options.finished:
+        evaluation.run(lambda line: print(line, flush=True))
+        for kind in KINDS:
+            _keep(_drift_path(options, kind), drift_of, kind)
+        _keep(out / _SPEED, _speed_of, lite_set)
+    results = evaluation.finished()
+    _write_sheets(evaluation, list(results))
     lines = lite_lines(results)
-    more = (*drift_rows(drifts, options.long), *speed_rows(speed))
-    return "".join((markdown(lines), *more, "\n", ceilings(lines)))
+    drifts = {k: _kept(path) for k in KINDS if (path := _drift_path(options, k)).exists()}
+    rows = [markdown(lines)]
+    rows += drift_rows(drifts, options.long) if drifts else ()
+    rows += speed_rows(_kept(out / _SPEED)) if (out / _SPEED).exists() else ()
+    said = (
+        f"{len(results)} of {len(lite_set.takes())} renders, {options.clips} clips of "
+        f"{options.seconds:g} s with {options.seeds} seed(s) of each kind. In brackets: 95 % "
+        "intervals over clips; of speed, the lowest and highest run. What is empty is not measured."
+    )
+    return [said, "", *"".join(rows).splitlines(), "", *ceilings(lines).splitlines()]
+
+
+def _drift_path(options: argparse.Namespace, kind: str) -> Path:
+    path: Path = options.out / f"long-{kind}-{options.long:g}.json"
+    return path
 
 
 def _speed_of(lite_set: LiteSet) -> dict[str, Any]:
@@ -79,11 +97,14 @@ def _reader_of(take: Take) -> MeshReader:
     return MeshReader(WIDE[kind])
 
 
-def _kept(path: Path, measure: Callable[[Any], dict[str, Any]], of: Any) -> dict[str, Any]:
-    """Return what a file keeps, measured if it is not there."""
+def _keep(path: Path, measure: Callable[[Any], dict[str, Any]], of: Any) -> None:
+    """Measure something, unless a file has it."""
     if not path.exists():
         with draft_of(path) as draft:
             draft.write_text(json.dumps(measure(of), indent=2))
+
+
+def _kept(path: Path) -> dict[str, Any]:
     kept: dict[str, Any] = json.loads(path.read_text())
     return kept
 
@@ -91,11 +112,13 @@ def _kept(path: Path, measure: Callable[[Any], dict[str, Any]], of: Any) -> dict
 def drift_rows(drifts: Mapping[str, Mapping[str, Any]], seconds: float) -> Iterator[str]:
     """Yield a row per figure that must not drift, and one of the borders of segments."""
     names = {"sharpness_pct": "sharpness", "head_motion": "head motion"}
-    for name in drifts[DRAWN]["changes_pct"]:
+    for name in next(iter(drifts.values()))["changes_pct"]:
         label = f"{seconds:g} s, last 30 s against the first, %: {names.get(name, name)}"
-        lines = {kind: Line("", drift["changes_pct"][name]) for kind, drift in drifts.items()}
+        found = {kind: Line("", drift["changes_pct"][name]) for kind, drift in drifts.items()}
+        lines = dict.fromkeys(KINDS) | found
         yield row_of(label, dict.fromkeys(KINDS, DRIFT), lines)
-    borders = {kind: Line("", *drift["borders"]) for kind, drift in drifts.items()}
+    found = {kind: Line("", *drift["borders"]) for kind, drift in drifts.items()}
+    borders = dict.fromkeys(KINDS) | found
     label = f"{seconds:g} s, change at borders of segments, before encoding"
     yield row_of(label, dict.fromkeys(KINDS, BORDERS), borders)
 
@@ -115,11 +138,13 @@ def speed_rows(speed: Mapping[str, list[Mapping[str, float]]]) -> Iterator[str]:
     yield row("share of `lite` outside UNet and decoder", shares, SHARE)
 
 
-def _write_sheets(evaluation: Evaluation, lite_set: LiteSet) -> None:
-    """Join the random frames of each kind to sheets, for a person to look at."""
+def _write_sheets(evaluation: Evaluation, takes: Sequence[Take]) -> None:
+    """Join random frames of each kind to sheets, for a person to look at."""
     for kind in KINDS:
-        takes = [t for t in lite_set.takes() if t.group == kind and lite_set.frames_to_count(t)]
-        strips = [np.asarray(Image.open(evaluation.strip_path(take))) for take in takes]
+        paths = [evaluation.strip_path(take) for take in takes if take.group == kind]
+        strips = [np.asarray(Image.open(path)) for path in paths if path.exists()]
+        if not strips:
+            continue
         frames = np.concatenate([np.stack(np.split(s, s.shape[1] // len(s), 1)) for s in strips])
         rng, count = np.random.default_rng(0), min(NUM_COUNTED, len(frames))
         chosen = frames[np.sort(rng.choice(len(frames), count, replace=False))]
@@ -137,6 +162,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--long", type=float, default=600.0, help="seconds of the long render")
+    parser.add_argument("--finished", action="store_true", help="write what is finished so far")
     options = parser.parse_args()
     if options.long < 2 * WINDOW_S:
         parser.error(f"--long is {options.long:g}: two windows of {WINDOW_S} s are compared")
@@ -144,16 +170,12 @@ def main() -> None:
         table = evaluate(options)
     except SonicError as error:
         sys.exit(f"{error.message}\n{error.remedy}")
-    (options.out / "table.md").write_text(table)
-    print(table)
+    (options.out / "table.md").write_text("\n".join(table) + "\n")
+    print(*table, sep="\n")
     if options.weights is None:
         said = f"make evaluate-lite CLIPS={options.clips} SECONDS={options.seconds:g} "
         said += f"SEEDS={options.seeds} LONG={options.long:g}"
-        note = (
-            f"In brackets: 95 % intervals over clips; of speed: both runs. {NUM_COUNTED} random "
-            "frames of each kind are in `count-*.png`."
-        )
-        write_table(CARD, "bars", [origin(said), note, "", *table.splitlines()])
+        write_table(CARD, "bars", [origin(said), *table])
 
 
 if __name__ == "__main__":

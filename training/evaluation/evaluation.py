@@ -79,7 +79,12 @@ class Evaluation:
             if not self._path(take).exists():
                 self._measure(take)
                 say(f"{number} of {len(takes)}: {take.name}")
-        return {take: load_figures(self._path(take)) for take in takes}
+        return self.finished()
+
+    def finished(self) -> dict[Take, Figures]:
+        """Return the figures of what is rendered so far."""
+        paths = {take: self._path(take) for take in self.evaluation_set.takes()}
+        return {take: load_figures(path) for take, path in paths.items() if path.exists()}
 
     def _measure(self, take: Take) -> None:
         case, watch = self.evaluation_set.case(take), Stopwatch()
