@@ -27,8 +27,9 @@ _DEFAULTS = {
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     # Of a temporary server: nothing reads its events, most of its database, of which each of its
-    # connections keeps up to 80 MB in memory.
+    # connections keeps up to 80 MB in memory. It has no automations that they could trigger.
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
 }
 _SERVER = "prefect.server.api.server:create_app"  # of its command line

@@ -13,7 +13,7 @@ from typing import Final
 from tests.bench.tables import REPOSITORY, RESULTS, origin, write_table
 from tests.security.defences import DEFENCES, Defence
 
-TIMEOUT_S: Final = 600.0
+TIMEOUT_S: Final = 1800.0
 _FAILED: Final = 1  # of pytest: some tests failed, and nothing else went wrong
 
 

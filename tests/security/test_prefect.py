@@ -1,5 +1,6 @@
 """Prefect's temporary server answers its own command alone: no other user, and no web page."""
 
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -57,3 +58,11 @@ def test_the_command_itself_is_answered(url: str) -> None:
     assert doubled(21) == 42
     with get_client(sync_client=True) as client:
         assert [run.name for run in client.read_flow_runs()]
+
+
+@pytest.mark.slow
+def test_the_server_keeps_no_events(url: str) -> None:
+    assert doubled(2) == 4
+    time.sleep(7)  # it would write them every five seconds
+    with get_client(sync_client=True) as client:
+        assert client.request("POST", "/events/filter", json={}).json()["events"] == []
