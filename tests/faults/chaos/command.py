@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.chaos.nodes import command_line, environ, pids
 
 _MARK = "SONIC_CHAOS_COMMAND"
-_OURS = ('{"event": ', "sonic: ")
+_FOREIGN = re.compile(r"Traceback|StackTrace|\(raylet\)|\.cc:\d")
 _AGAIN = re.compile(r"run again because workers were lost: ([^;\"]*)")
 
 
@@ -60,8 +60,8 @@ class Command:
         return self._log.read_text("utf-8", "replace")
 
     def foreign_lines(self) -> list[str]:
-        """What it has said that is neither an event nor a sentence: of Ray, or a traceback."""
-        return [line for line in self.text().splitlines() if not line.startswith(_OURS)]
+        """What was printed that is nobody's sentence: of Ray's C++, or a traceback."""
+        return [line for line in self.text().splitlines() if _FOREIGN.search(line)]
 
     def num_ended(self) -> int:
         """Rows that have ended, as all its runs have said."""
