@@ -45,7 +45,8 @@ def sea(time_s: float, light: tuple[Sequence[int], Sequence[int], float]) -> Byt
     depth = (down - horizon).clip(1) / (height - horizon)
     waves = np.sin(14 / (depth + 0.12) + 2.5 * time_s + 0.5 * np.sin(across / (20 + 90 * depth)))
     water = np.array([40, 95, 130]) + depth[..., None] * (10, 50, 40) + 9 * waves[..., None]
-    return np.where((down < horizon)[..., None], sky, water).clip(0, 255).astype(np.uint8)
+    colours: Bytes = np.where((down < horizon)[..., None], sky, water).clip(0, 255).astype(np.uint8)
+    return colours
 
 
 def pictures() -> Iterator[Bytes]:

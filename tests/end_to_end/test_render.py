@@ -272,12 +272,8 @@ def test_a_row_is_done_although_prefect_is_told_so_twice(
 
     ends: list[httpx.Response] = []
     monkeypatch.setattr(httpx.Client, "send", send_again)
-    row = {
-        "id": "a",
-        "portrait": str(FACE),
-        "audio": str(SPEECH),
-        "output": str(tmp_path / "a.mp4"),
-    }
+    row: dict[str, object] = {"id": "a", "portrait": str(FACE), "audio": str(SPEECH)}
+    row |= {"output": str(tmp_path / "a.mp4")}
     ran = bench.run(bench.manifest([row], tmp_path / "m"), bench.preset())
     assert ends
     assert ran.results["a"]["status"] == "done", ran.text

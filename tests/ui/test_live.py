@@ -90,7 +90,7 @@ def test_a_row_is_watched_while_it_renders(browser: Browser, tmp_path: Path) -> 
     folder = tmp_path / f"{output.name}.live"
     speech, rate_hz = soundfile.read(SPEECH)
     soundfile.write(tmp_path / "long.wav", np.tile(speech, REPEATS), rate_hz)
-    rows = (FACE, tmp_path / "long.wav", "-o", output)
+    rows = (str(FACE), str(tmp_path / "long.wav"), "-o", str(output))
     command = [sys.executable, "-m", "flows", "render", *rows, *LIVE]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as rendering:
         while rendering.poll() is None and not (folder / "index.m3u8").exists():
