@@ -141,8 +141,7 @@ def prepare(folder: Path) -> list[str]:
 def soak(folder: Path, minutes: float, seed: int) -> tuple[list[Soaked], list[str]]:
     """Render for some time; the processes that lived through it, and a line per fact."""
     command, mark, scratch = prepare(folder), uuid4().hex, folder / "tmp"
-    scratch.mkdir()
-    before = _left_by_ray()
+    scratch.mkdir()  # where Ray, too, has its folder
     # Ray lets workers go last, which on a machine with other work is never.
     env = os.environ | {MARK: mark, "TMPDIR": str(scratch), "RAY_worker_niceness": "0"}
     with (folder / "log").open("wb") as log:
@@ -160,18 +159,12 @@ def soak(folder: Path, minutes: float, seed: int) -> tuple[list[Soaked], list[st
     left = [_name_of(path) for path in marked(mark)]
     files = [str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file()]
     files = [name for name in files if not name.endswith(".lock")]  # locks stay for the next
-    files += sorted(_left_by_ray() - before)
     facts = [
         f"{num_rows} rows in {minutes:g} minutes, {num_failed} failed; {num_kills} workers killed. "
         f"SIGTERM at the end: status {status}. Left: {len(left)} processes, {len(files)} temporary "
         f"files{': ' if left or files else ''}{', '.join([*left, *files[:5]])}."
     ]
     return list(_lived(samples, minutes * 60)), facts
-
-
-def _left_by_ray() -> set[str]:
-    folder = Path("/tmp/ray")
-    return {str(path) for path in folder.glob("session_2*")}
 
 
 def _watch(
