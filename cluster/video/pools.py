@@ -87,7 +87,7 @@ def _prepare_ray(*, local: bool) -> None:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        # Nobody asks Ray what its tasks and dead workers were, and it keeps 100,000 in memory.
+        # Nobody asks Ray what its tasks and dead workers were, and it keeps thousands in memory.
         os.environ.setdefault("RAY_task_events_report_interval_ms", "0")
         os.environ.setdefault("RAY_maximum_gcs_destroyed_actor_cached_count", "8")
         os.environ.setdefault("RAY_maximum_gcs_dead_worker_cached_count", "8")
