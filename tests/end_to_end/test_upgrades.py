@@ -11,14 +11,18 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.end_to_end.conftest import Bench
+from tests.end_to_end.test_stems import pictures
 from tests.flows.conftest import FACE, REPOSITORY, SPEECH
 
 pytestmark = pytest.mark.flow
+SLIGHT = 0.5
+"""Mean of steps of 255; frames in another order are 42 apart."""
 RELEASES = sorted((REPOSITORY / "tests" / "golden" / "releases").iterdir())
 
 
@@ -65,7 +69,11 @@ def test_what_a_release_has_left_is_read_or_made_again(bench: Bench, left: Path)
     assert ran.results["finished"]["status"] == ("skipped" if is_kept else "done")
     fresh = bench.run(bench.manifest(rows, left / "fresh"), bench.preset())
     assert fresh.results["finished"]["num_frames"] == ran.results["finished"]["num_frames"]
-    assert (left / "fresh" / "half.mp4").read_bytes() == (left / "half.mp4").read_bytes()
+    # The release has denoised its half on another processor, which gives other last bits.
+    continued, whole = pictures(left / "half.mp4"), pictures(left / "fresh" / "half.mp4")
+    assert continued.shape == whole.shape
+    apart = np.abs(continued.astype(int) - whole)
+    assert apart.mean() <= SLIGHT
 
 
 def test_what_is_damaged_in_it_is_made_again(bench: Bench, left: Path) -> None:
