@@ -52,7 +52,7 @@ def pictures(speech: Said) -> Iterator[Bytes]:
     for name, seconds in SHOTS:
         for number in range(first, first + seconds * FPS):
             if name:
-                shore = sea(first / FPS, EVENING if name == "ben" else DAY)
+                shore = sea(first / FPS, DAY)
                 mouth = map(float, speech.track[number * 100 // FPS, :6])
                 swaying = films.pose_at(number / FPS, talks=0)
                 pose = swaying._replace(**dict(zip(Pose._fields[:6], mouth, strict=True)))
