@@ -46,14 +46,14 @@ class RowClock:
         self.planned = planned
         self.started = time.monotonic()
         self.stage, self.done, self.total = "sound", 0, 1
-        self.frames_decoded = 0
+        self.frames_decoded, self.num_frames = 0, planned.plan.num_frames
 
     def update(self, stage: str, done: int, total: int) -> bool:
         """Note what a stage has done; whether a stage has begun with it."""
         begins = stage != self.stage
         self.stage, self.done, self.total = stage, done, max(total, 1)
-        if stage == "decode":
-            self.frames_decoded = done
+        if stage == "decode":  # of a film it is known only now how many there are
+            self.frames_decoded, self.num_frames = done, total
         return begins
 
     @property
@@ -65,7 +65,7 @@ class RowClock:
 
     def text(self) -> str:
         """Describe the progress of the row, without its name."""
-        frames = f"{self.frames_decoded} of {self.planned.plan.num_frames} frames decoded"
+        frames = f"{self.frames_decoded} of {self.num_frames} frames decoded"
         stage = STAGES[self.stage]
         count = f" {self.done} of {self.total}" if stage.counted else ""
         return f"{stage.label}{count}, {frames}"

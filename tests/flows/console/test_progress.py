@@ -137,3 +137,11 @@ def test_the_table_shows_ids_as_text(planned: PlannedRow, evil: str) -> None:
     assert len(lines) == 2
     assert all(line.isprintable() for line in lines)
     assert ascii(evil).strip("'") in lines[0]
+
+
+def test_frames_are_out_of_as_many_as_are_decoded(planned: PlannedRow) -> None:
+    """The plan of a film only guesses in how many frames there is a face."""
+    row = RowClock(planned)
+    assert "0 of 37 frames decoded" in row.text()
+    row.update("decode", 40, 50)
+    assert "40 of 50 frames decoded" in row.text()
