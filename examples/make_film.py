@@ -37,7 +37,7 @@ DAY, EVENING = ((150, 190, 230), (70, 40, 10), 0.55), ((120, 70, 110), (120, 80,
 
 
 def sea(time_s: float, light: tuple[Sequence[int], Sequence[int], float]) -> Bytes:
-    """The sky over waves that come nearer (H W 3)."""
+    """Paint the sky over waves that come nearer (H W 3)."""
     width, height = SIZE
     down, across = np.mgrid[0:height, 0:width].astype(np.float32)
     horizon = light[2] * height
@@ -50,7 +50,7 @@ def sea(time_s: float, light: tuple[Sequence[int], Sequence[int], float]) -> Byt
 
 
 def pictures() -> Iterator[Bytes]:
-    """The frames of the film."""
+    """Yield the frames of the film."""
     width, height = SIZE
     said = animate(speak(SENTENCE, VOICE), np.random.default_rng(0))
     track = np.pad(said.track, ((0, 10 * STEPS_PER_SECOND), (0, 0)))
@@ -76,7 +76,7 @@ def pictures() -> Iterator[Bytes]:
 
 
 def waves() -> Samples:
-    """How the sea sounds: noise that swells."""
+    """Make the sound of the sea: noise that swells."""
     num = round(SECONDS * SAMPLE_RATE_HZ)
     noise = np.random.default_rng(0).standard_normal(num)
     low = np.convolve(noise, np.hanning(40) / 20, "same")

@@ -30,7 +30,7 @@ def speak(language: str, sentence: str) -> float:
 
 
 def cue(sentence: str, seconds: float) -> str:
-    """A SubRip file with one cue."""
+    """Write the text of a SubRip file with one cue."""
     end = f"{seconds:06.3f}".replace(".", ",")
     return f"1\n00:00:00,000 --> 00:00:{end}\n{sentence}\n"
 

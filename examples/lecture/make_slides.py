@@ -23,7 +23,7 @@ VIDEO_FRAMES, FRAMES_PER_LINE = 84, 30
 
 
 def slide(title: str, lines: list[str], done: float = 1) -> Image.Image:
-    """A slide with its title, its lines, and the portrait in the lower right corner."""
+    """Draw a slide with its title, its lines, and the portrait in the lower right corner."""
     page = Image.new("RGB", SIZE, PAPER)
     draw = ImageDraw.Draw(page)
     draw.rectangle((0, 0, round(done * SIZE[0]), 12), fill=BLUE)
@@ -36,7 +36,7 @@ def slide(title: str, lines: list[str], done: float = 1) -> Image.Image:
 
 
 def pictures(title: str, lines: list[str]) -> Iterator[NDArray[np.uint8]]:
-    """The output frames of a slide that moves, 25 per second."""
+    """Yield the output frames of a slide that moves, 25 per second."""
     for number in range(VIDEO_FRAMES):
         yield np.asarray(
             slide(title, lines[: number // FRAMES_PER_LINE], (number + 1) / VIDEO_FRAMES)

@@ -36,7 +36,7 @@ class DubRequest:
     overwrite: bool = False
 
 
-def dub(request: DubRequest, terminal: Terminal) -> int:
+def dub_film(request: DubRequest, terminal: Terminal) -> int:
     """Dub a film into every language; 0 if all are finished, 1 if some are not.
 
     With several languages and one output, that holds all of them: a picture and a sound for each.

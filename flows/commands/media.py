@@ -34,8 +34,7 @@ def dub(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Who speaks when, and with which face: a table, or SRT with names; {language} in "
-            "it: one for each.",
+            help="Who speaks when, with which face: a table, or SRT with names; {language} works.",
         ),
     ] = None,
     preset: Preset = DEFAULT_PRESET,
@@ -53,8 +52,7 @@ def dub(
     sonic dub talk.mp4 --audio de=de.wav --background music.wav -o talk.de.mp4
     sonic dub two.mp4 --audio de=de.wav --speakers de.csv -o two.de.mp4
     """
-    from flows.commands.dub import DubRequest
-    from flows.commands.dub import dub as dub_film
+    from flows.commands.dub import DubRequest, dub_film
     from flows.console.terminal import open_terminal
 
     request = DubRequest(

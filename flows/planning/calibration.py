@@ -194,7 +194,7 @@ def guess(config: RenderConfig) -> Calibration:
 
 
 def _num_channels(config: RenderConfig) -> int:
-    """Channels of the latents, of which the work folder has two: the last checkpoint, the end."""
+    """Count the channels of the latents; the work folder has two: the last checkpoint, the end."""
     unet = weights_part(weights_folder(config.models.weights), "unet")
     return int(json.loads((unet / "config.json").read_text()).get("out_channels", 4))
 

@@ -41,7 +41,7 @@ class Limits:
     memory_bytes: int | None
 
     def free_bytes(self, folder: str) -> int | None:
-        """Free space where a folder is or will be; None if it is not on this machine."""
+        """Return the free space where a folder is or will be; None if it is not on this machine."""
         if addresses.is_remote(folder):
             return None
         place = Path(folder)

@@ -19,8 +19,9 @@ for _ in sys.stdin:
 
 def test_the_time_of_day_jumps_at_once_and_nothing_else(tmp_path: Path) -> None:
     clock = Clock(0, tmp_path)
-    if not clock.can_be_set:
-        pytest.skip("there is no C compiler")
+    if not clock.can_be_set:  # without a C compiler `make chaos` leaves these faults out
+        assert clock.env() == {}
+        return
     command, env = [sys.executable, "-c", READ], os.environ | clock.env()
     with subprocess.Popen(
         command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
