@@ -9,7 +9,15 @@ import torch
 
 from sonic_ops.core import native
 from training.fit.device import native_precision
-from training.fit.loop import Budget, Group, Schedule, Trainer, load_average
+from training.fit.loop import (
+    Budget,
+    Group,
+    Schedule,
+    Trainer,
+    load_average,
+    rank,
+    train_together,
+)
 
 
 def trained(folder: Path, steps: list[int]) -> dict[str, torch.Tensor]:
@@ -32,6 +40,26 @@ def test_a_run_that_was_cut_off_takes_the_same_steps(tmp_path: Path) -> None:
     whole = trained(tmp_path / "whole", [12])
     parts = trained(tmp_path / "parts", [5, 9, 12])
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def _train_on_one_picture(folder: Path) -> None:
+    """A convolution whose weights lie channels last, which every process shows the same."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(4, 3, 3).to(memory_format=torch.channels_last)
+    picture = torch.randn(2, 4, 8, 8)
+    trainer = Trainer([Group(dict(layer.named_parameters()))], folder, Schedule(), seed=7)
+    trainer.run(lambda _: (layer(picture) - 1).square().mean(), Budget(steps=3))
+    if rank() == 0:
+        torch.save(trainer.parameters, folder / "learnt.pt")
+
+
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    learnt = []
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        train_together(_train_on_one_picture, (folder,), num_processes=count, folder=folder)
+        learnt.append(torch.load(folder / "learnt.pt", weights_only=True))
+    torch.testing.assert_close(learnt[1], learnt[0], rtol=0, atol=1e-6)
 
 
 def test_a_stage_without_a_budget_takes_no_step() -> None:

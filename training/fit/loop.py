@@ -208,7 +208,8 @@ def _average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
     for p, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
-        p.grad = part.view_as(p).clone()
+        # In the memory format of the parameter: the fused optimizer goes through both as they lie.
+        p.grad = torch.empty_like(p).copy_(part.view_as(p))
 
 
 def train_together(
