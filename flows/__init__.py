@@ -22,9 +22,9 @@ def render(
 
     Raises ManifestError and ConfigError before anything is computed; a row that fails is a result.
     """
-    from flows.addresses import resolve
     from flows.console.terminal import open_terminal
     from flows.pipeline.run import RunRequest, results_of
+    from flows.urls import resolve
 
     here = str(Path.cwd())
     folder, work = (None if path is None else resolve(str(path), here) for path in (output, work))

@@ -30,7 +30,7 @@ def _command() -> None:
 
 
 def _rename_arguments() -> None:
-    """Begin again with `file://` addresses for names that are not UTF-8.
+    """Begin again with `file://` URLs for names that are not UTF-8.
 
     Ray and Prefect keep the command line of the process as text, and fail if it is none.
     """

@@ -282,9 +282,9 @@ def report(
     from flows.report.writing import write_report
 
     say = open_terminal().say
-    address = write_report(table, say, folder(syncnet))
-    say(f"report: {address}")
-    if show and typer.launch(address):
+    url = write_report(table, say, folder(syncnet))
+    say(f"report: {url}")
+    if show and typer.launch(url):
         say("no browser could be started: open the file yourself")
 
 

@@ -59,8 +59,8 @@ _RIFF_HEADER_BYTES = 8  # "RIFF", and how many bytes follow
 _BLOCK_BYTES = 1 << 20
 
 
-def write_tensors(address: str, make: Callable[[], Mapping[str, Tensor]]) -> str:
-    """Write the tensors that `make` gives as safetensors, unless the file exists; its address.
+def write_tensors(url: str, make: Callable[[], Mapping[str, Tensor]]) -> str:
+    """Write the tensors that `make` gives as safetensors, unless the file exists; return `url`.
 
     Raises RenderError if that cannot be done, because the disk is full for example.
     """
@@ -69,28 +69,28 @@ def write_tensors(address: str, make: Callable[[], Mapping[str, Tensor]]) -> str
         whole = {name: tensor.contiguous() for name, tensor in make().items()}
         for name, tensor in whole.items():
             if not is_finite(tensor):
-                raise not_finite(f"What makes the {name} of {address}")
+                raise not_finite(f"What makes the {name} of {url}")
         room = torch.zeros(_DIGEST_BYTES, dtype=torch.uint8)
         # safetensors puts bytes behind all wider numbers, so the room is at the end.
         assert not any(tensor.dtype == torch.bool for tensor in whole.values()), "use bytes"
         path.write_bytes(save(whole | {_DIGEST: room})[:-_DIGEST_BYTES])
 
-    return _write_once(address, write)
+    return _write_once(url, write)
 
 
-def write_video(address: str, encode: Callable[[Path], object]) -> str:
-    """Let `encode` fill an MP4 file, unless it exists; its address. Raises RenderError."""
+def write_video(url: str, encode: Callable[[Path], object]) -> str:
+    """Let `encode` fill an MP4 file, unless it exists; return `url`. Raises RenderError."""
 
     def write(path: Path) -> None:
         encode(path)
         with path.open("ab") as file:
             file.write(_MP4_BOX)
 
-    return _write_once(address, write)
+    return _write_once(url, write)
 
 
-def write_sound(address: str, decode: Callable[[Path], object]) -> str:
-    """Let `decode` fill a WAV file, unless it exists; its address. Raises RenderError."""
+def write_sound(url: str, decode: Callable[[Path], object]) -> str:
+    """Let `decode` fill a WAV file, unless it exists; return `url`. Raises RenderError."""
 
     def write(path: Path) -> None:
         decode(path)
@@ -101,57 +101,57 @@ def write_sound(address: str, decode: Callable[[Path], object]) -> str:
             file.seek(_RIFF_HEADER_BYTES // 2)
             file.write(size.to_bytes(4, "little"))
 
-    return _write_once(address, write)
+    return _write_once(url, write)
 
 
-def read_tensors(address: str) -> dict[str, Tensor]:
+def read_tensors(url: str) -> dict[str, Tensor]:
     """Read the tensors of a file. Raises DamagedFileError, also for NaN, which is not written."""
-    with _storage_faults(address), reached(address) as (filesystem, path):
+    with _storage_faults(url), reached(url) as (filesystem, path):
         content = filesystem.cat_file(path)
     digest = hashlib.sha256(memoryview(content)[:-_DIGEST_BYTES]).digest()
     if digest != content[-_DIGEST_BYTES:]:
-        raise DamagedFileError(address)
+        raise DamagedFileError(url)
     tensors = {name: tensor for name, tensor in load(content).items() if name != _DIGEST}
     if not all(map(is_finite, tensors.values())):
-        raise DamagedFileError(address)
+        raise DamagedFileError(url)
     return tensors
 
 
 @contextmanager
-def fetched_whole(address: str) -> Iterator[Path]:
+def fetched_whole(url: str) -> Iterator[Path]:
     """Provide a local path of a file after checking its checksum. Raises DamagedFileError."""
     with ExitStack() as stack:
-        with _storage_faults(address):
-            path = stack.enter_context(fetched(address))
+        with _storage_faults(url):
+            path = stack.enter_context(fetched(url))
             size = path.stat().st_size - _DIGEST_BYTES
             with path.open("rb") as file:
                 if size < 0 or _digest_of(file, size) != file.read():
-                    raise DamagedFileError(address)
+                    raise DamagedFileError(url)
         yield path  # outside: what fails while the file is used is not its fault
 
 
 @contextmanager
-def all_fetched(addresses: Iterable[str]) -> Iterator[list[Path]]:
+def all_fetched(urls: Iterable[str]) -> Iterator[list[Path]]:
     """Provide local paths of files after checking their checksums. Raises DamagedFileError."""
     with ExitStack() as stack:
-        yield [stack.enter_context(fetched_whole(address)) for address in addresses]
+        yield [stack.enter_context(fetched_whole(url)) for url in urls]
 
 
-def version_of(address: str) -> str:
+def version_of(url: str) -> str:
     """Differs when a file has been written anew. Raises DamagedFileError if there is none."""
-    with _storage_faults(address), reached(address) as (filesystem, path):
+    with _storage_faults(url), reached(url) as (filesystem, path):
         return str(filesystem.ukey(path))
 
 
-def existing(addresses: Iterable[str]) -> frozenset[str]:
-    """Return the addresses that have a file; each folder is listed once."""
+def existing(urls: Iterable[str]) -> frozenset[str]:
+    """Return the URLs that have a file; each folder is listed once."""
     by_folder: dict[str, list[str]] = {}
-    for address in addresses:
-        by_folder.setdefault(posixpath.dirname(address), []).append(address)
+    for url in urls:
+        by_folder.setdefault(posixpath.dirname(url), []).append(url)
     found: set[str] = set()
     for folder, files in by_folder.items():
         names = names_in(folder)
-        found.update(address for address in files if posixpath.basename(address) in names)
+        found.update(url for url in files if posixpath.basename(url) in names)
     return frozenset(found)
 
 
@@ -165,24 +165,24 @@ def retry_on_corrupt(make: Callable[[], T]) -> T:
         try:
             return make()
         except DamagedFileError as error:
-            if error.address in seen:
+            if error.url in seen:
                 raise
-            seen.add(error.address)
+            seen.add(error.url)
             _log.warning("%s; it is made again", error)
-            with _storage_faults(error.address):
-                remove(error.address)
+            with _storage_faults(error.url):
+                remove(error.url)
 
 
-def _write_once(address: str, write: Callable[[Path], None]) -> str:
-    """Fill a local file and give it its address in one move, unless that exists."""
+def _write_once(url: str, write: Callable[[Path], None]) -> str:
+    """Fill a local file and publish it at `url` in one move, unless that exists."""
     try:
-        if not exists(address):
-            with written(address) as local:
+        if not exists(url):
+            with written(url) as local:
                 write(local)
                 _seal(local)
     except OSError as error:
         raise storage_fault(error) from error
-    return address
+    return url
 
 
 def _seal(path: Path) -> None:
@@ -200,11 +200,11 @@ def _digest_of(file: IO[bytes], size: int) -> bytes:
 
 
 @contextmanager
-def _storage_faults(address: str) -> Iterator[None]:
+def _storage_faults(url: str) -> Iterator[None]:
     """Translate a missing file to DamagedFileError: it can be made again, unlike other faults."""
     try:
         yield
     except FileNotFoundError as error:
-        raise DamagedFileError(address) from error
+        raise DamagedFileError(url) from error
     except OSError as error:
         raise storage_fault(error) from error

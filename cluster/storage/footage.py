@@ -9,15 +9,15 @@ KEPT = 2
 """Files that a worker keeps open, of rows in flight."""
 
 
-def open_footage(address: str) -> IO[bytes]:
+def open_footage(url: str) -> IO[bytes]:
     """Open the file at its start; it stays open until the next call. Raises DamagedFileError."""
-    file = _opened(address, version_of(address))
+    file = _opened(url, version_of(url))
     file.seek(0)
     return file
 
 
 @lru_cache(KEPT)
-def _opened(address: str, _version: str) -> IO[bytes]:
-    with fetched_whole(address) as path:
+def _opened(url: str, _version: str) -> IO[bytes]:
+    with fetched_whole(url) as path:
         # A copy loses its name now, and is read all the same: a worker that is killed leaves none.
         return path.open("rb")

@@ -9,13 +9,13 @@ from sonic_ops.core.finite import collecting_zeros, locating
 
 
 @contextmanager
-def checked(address: str, where: str = "") -> Iterator[None]:
+def checked(url: str, where: str = "") -> Iterator[None]:
     """Say where a network gives no numbers, and note in the work folder if it gives only zeros.
 
-    `address` is that of a file in a folder of the work folder. Raises BrokenOutputError.
+    `url` is that of a file in a folder of the work folder. Raises BrokenOutputError.
     """
     with locating(where), collecting_zeros() as names:
         yield
     for name in names:
-        folder = zeros_folder(address.rsplit("/", 2)[0])
+        folder = zeros_folder(url.rsplit("/", 2)[0])
         artifacts.write_tensors(f"{folder}/{name}", dict)

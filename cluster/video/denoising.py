@@ -71,7 +71,7 @@ class Denoising:
         self.segments = self.plan(0).segments
         self.remaining = remaining_work(self.plan, self.num_steps, wanted, self._kept)
         self.graph = Graph(
-            pool, request, config, self.plan, self.remaining, self.stops, self._address
+            pool, request, config, self.plan, self.remaining, self.stops, self._checkpoint_url
         )
         self.num_dropped = dict.fromkeys(self.stops[1:-2], 0)  # of the checkpoints, by step
         self.on_final = on_final or (lambda front, refs: None)
@@ -162,7 +162,7 @@ class Denoising:
             reach = self._reach * (self.num_steps - step)
             stop = max(block.front - reach, first)
             for index in range(max(first, reach), stop):
-                artifacts.remove(self._address(step, index))
+                artifacts.remove(self._checkpoint_url(step, index))
             self.num_dropped[step] = stop
 
     @cached_property
@@ -192,11 +192,11 @@ class Denoising:
         """Return the segments that have a file of their latents after `step` steps."""
         if step not in self.stops:
             return frozenset()
-        addresses = [self._address(step, index) for index in range(len(self.segments))]
-        existing = artifacts.existing(addresses)
-        return frozenset(i for i, address in enumerate(addresses) if address in existing)
+        urls = [self._checkpoint_url(step, index) for index in range(len(self.segments))]
+        existing = artifacts.existing(urls)
+        return frozenset(i for i, url in enumerate(urls) if url in existing)
 
-    def _address(self, step: int, index: int) -> str:
+    def _checkpoint_url(self, step: int, index: int) -> str:
         segment = self.segments[index]
         finished = step == self.num_steps
         return self.target(segment) if finished else self.request.checkpoint(step, segment)

@@ -114,7 +114,7 @@ class FilmJobs:
         )
 
     def dub(self: _HasPipe, job: DubJob, *, low_memory: bool = False) -> str:
-        """Paste what was made into frames of a film and encode them; the address of the file."""
+        """Paste what was made into frames of a film and encode them; return the file's URL."""
         is_low = low_memory or job.low_memory
         with checked(job.target):
             return artifacts.write_video(
@@ -133,12 +133,12 @@ def _settings(job: DubJob) -> EncodeSettings:
 def _read(
     film: Film, start_s: Fraction = Fraction(0), stop_s: Fraction | None = None
 ) -> Iterator[FilmFrame]:
-    return film.footage.frames(open_footage(film.address), start_s, stop_s)
+    return film.footage.frames(open_footage(film.url), start_s, stop_s)
 
 
-def read_source(address: str) -> SourceFrames:
+def read_source(url: str) -> SourceFrames:
     """Read the frames of a film from their file."""
-    tensors = artifacts.read_tensors(address)
+    tensors = artifacts.read_tensors(url)
     return SourceFrames(tensors["latents"], tensors["is_made"].bool())
 
 
@@ -149,9 +149,9 @@ def noise_of(job: StartJob, reference_CHW: Tensor) -> Tensor:
     return video_noise(job.seed, frames, reference_CHW.shape, job.sampling)
 
 
-def read_take(address: str) -> Take:
+def read_take(url: str) -> Take:
     """Read a take from its file."""
-    return Take.from_tensors(artifacts.read_tensors(address))
+    return Take.from_tensors(artifacts.read_tensors(url))
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""What is sent to a worker that dubs a film: plans in numbers, addresses, settings."""
+"""What is sent to a worker that dubs a film: plans in numbers, URLs, settings."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,9 +12,9 @@ from sonic_ops.media.film_encoding import FilmForm
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film at an address, and what is shown of it."""
+    """The URL of a film, and what is shown of it."""
 
-    address: str
+    url: str
     footage: Footage
 
 

@@ -1,7 +1,7 @@
 """Dub a film in three calls: track it, make its takes, paste them into its frames.
 
 Every take is a video of its own for the sampler: no window, halo or interpolation crosses a cut.
-Only addresses and numbers come back.
+Only URLs and numbers come back.
 """
 
 from collections.abc import Iterator, Sequence
@@ -54,8 +54,8 @@ def track_film(pool: Pool, request: VideoRequest, job: TrackJob) -> FilmTrack:
     """Follow a face through the film. Raises NoFaceError."""
     with cancelling(pool, request):
         ref = pool.submit("track_film", job, affinity=(request.order, 0), persistent=True)
-        (address,) = pool.get(ref)
-    return FilmTrack.from_tensors(artifacts.read_tensors(address))
+        (url,) = pool.get(ref)
+    return FilmTrack.from_tensors(artifacts.read_tensors(url))
 
 
 def plan_film(

@@ -30,7 +30,7 @@ class Finishing:
         """The latents that may still be on their way, by their segment."""
 
     def encode(self, segment: Segment) -> Ref:
-        """Encode a segment; the ref of its address.
+        """Encode a segment; return the ref of its URL.
 
         Of a segment after it that is not in `todo`, the first picture is decoded alone.
         """

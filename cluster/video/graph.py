@@ -23,7 +23,7 @@ from cluster.video.resume import PlanStep, RemainingWork
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.timeline import num_tokens_of, tokens_read
 
-Address = Callable[[int, int], str]
+CheckpointUrl = Callable[[int, int], str]
 """(step, segment) -> where its file is."""
 
 
@@ -42,11 +42,11 @@ class Graph:
         plan: PlanStep,
         remaining: RemainingWork,
         stops: Collection[int],
-        address: Address,
+        checkpoint_url: CheckpointUrl,
     ) -> None:
         self.pool, self.request, self.config = pool, request, config
         self.sampling = config.sampling
-        self.plan, self.remaining, self.address = plan, remaining, address
+        self.plan, self.remaining, self.checkpoint_url = plan, remaining, checkpoint_url
         self.stops = frozenset(stops)
         self.segments = plan(0).segments
         self.num_tokens = num_tokens_of(request.num_samples)
@@ -119,7 +119,12 @@ class Graph:
         halos = [self.parts.pop((step - 1, writer, owner)) for writer in writers]
         if step in self.stops:
             store = StoreJob(
-                segment, parts, step, self.address(step, owner), self.sampling, self._start(owner)
+                segment,
+                parts,
+                step,
+                self.checkpoint_url(step, owner),
+                self.sampling,
+                self._start(owner),
             )
             arguments = (store, self.portrait, self._source(owner), *halos)
             self.stored[step, owner] = self.pool.submit(
@@ -140,7 +145,7 @@ class Graph:
             start = self._start(owner, readers)
             self._scatter(step, owner, "start", start, self.portrait, self._source(owner))
         else:
-            job = ResumeJob(segment, step, self.address(step, owner), readers)
+            job = ResumeJob(segment, step, self.checkpoint_url(step, owner), readers)
             self._scatter(step, owner, "resume", job, self.stored.get((step, owner)))
 
     def _start(self, owner: int, readers: Readers = ()) -> StartJob:

@@ -1,4 +1,4 @@
-"""What is sent to a worker: plans in integers, addresses, settings. Tensors travel by reference."""
+"""What is sent to a worker: plans in integers, URLs, settings. Tensors travel by reference."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ def zeros_folder(work: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class VideoRequest:
-    """One video to render. `audio` and `portrait` are addresses of prepared files.
+    """One video to render. `audio` and `portrait` are URLs of prepared files.
 
     `order` is the number of its row: rows of a lower order go first.
     """

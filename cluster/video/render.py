@@ -1,4 +1,4 @@
-"""The render of one video in three calls. Only addresses come back.
+"""The render of one video in three calls. Only URLs come back.
 
 What is in the work folder already is not made again, so a call after a crash does what is missing.
 A call that finds a damaged file raises DamagedFileError, and `artifacts.retry_on_corrupt` makes it

@@ -14,7 +14,7 @@ from sonic_ops.core.timeline import Segment, cut_segments
 from sonic_ops.sampling.decoding import frames_read
 
 OnEncoded = Callable[[str], None]
-"""Told of each encoded segment, in their order, by a thread of its own: the address of its file."""
+"""Called with the URL of each encoded segment, in their order, by a thread of its own."""
 
 
 class Streaming(AbstractContextManager["Streaming"]):
@@ -64,11 +64,11 @@ class Streaming(AbstractContextManager["Streaming"]):
                 return
             self._room.acquire()
             self._raise()
-            address, ref = self._request.encoded(segment), None
-            if address not in self._existing:
+            url, ref = self._request.encoded(segment), None
+            if url not in self._existing:
                 ref = self._finishing.encode(segment)
             self._num_submitted += 1
-            self._handed_on.append(self._thread.submit(self._hand_on, address, ref))
+            self._handed_on.append(self._thread.submit(self._hand_on, url, ref))
 
     def end(self) -> None:
         """Encode the rest, whose latents are finished, and wait until all is handed on."""
@@ -76,12 +76,12 @@ class Streaming(AbstractContextManager["Streaming"]):
         for handed_on in self._handed_on:
             handed_on.result()
 
-    def _hand_on(self, address: str, ref: Ref | None) -> None:
+    def _hand_on(self, url: str, ref: Ref | None) -> None:
         try:
             if ref is not None:
                 self._pool.get([ref])
             self._raise()  # nothing follows a segment that is missing
-            self._on_encoded(address)
+            self._on_encoded(url)
         finally:
             self._room.release()
 

@@ -103,7 +103,7 @@ class RenderWorker(FilmJobs):
             return artifacts.write_tensors(job.target, tokens)
 
     def find_pauses(self, job: PausesJob) -> str:
-        """Write where nothing is said; the address."""
+        """Write where nothing is said; return the file's URL."""
         # What analyses prosody takes seconds to import, and few videos ask for it.
         from sonic_ops.audio.prosody import MIN_PAUSE_S, analyse_prosody, pauses
 
@@ -114,19 +114,19 @@ class RenderWorker(FilmJobs):
 
         return artifacts.write_tensors(job.target, found)
 
-    def condition_portrait(self, address: str, seed: int, noise: float) -> PortraitCondition:
+    def condition_portrait(self, url: str, seed: int, noise: float) -> PortraitCondition:
         """Encode the prepared portrait; one that an earlier row had is not encoded again."""
-        portrait = portrait_from(artifacts.read_tensors(address))
+        portrait = portrait_from(artifacts.read_tensors(url))
         key = (portrait.digest, noise, seed if noise else 0)
         if key not in self._conditions:
-            with checked(f"{address}/"):
+            with checked(f"{url}/"):
                 self._conditions[key] = self.pipe.encode_portrait(portrait, seed, noise)
             if len(self._conditions) > KEPT_PORTRAITS:
                 self._conditions.pop(next(iter(self._conditions)))
         return self._conditions[key]
 
     def condition_frames(self, job: ConditionJob, portrait: PortraitCondition, *_: str) -> str:
-        """Project the tokens of some frames, and scale head and expression; the file's address.
+        """Project the tokens of some frames, and scale head and expression; return the file's URL.
 
         A file, because the audio condition of all frames is too large to keep in memory.
         """
@@ -203,7 +203,7 @@ class RenderWorker(FilmJobs):
     def store(
         self, job: StoreJob, portrait: PortraitCondition, source: str | None, *halos: Tensor
     ) -> str:
-        """Fuse the parts of a segment's frames into a file; its address."""
+        """Fuse the parts of a segment's frames into a file; return its URL."""
 
         def latents() -> dict[str, Tensor]:
             y_FCHW = self.keep(job, portrait, source, _fused(job.segment, job.parts, halos))
@@ -268,7 +268,7 @@ class RenderWorker(FilmJobs):
         return artifacts.write_tensors(job.target, colour_stats)
 
     def encode(self, job: EncodeJob, frames: Frames, following: Frames | None) -> str:
-        """Interpolate a segment to output frames and encode them; the address of the file."""
+        """Interpolate a segment to output frames and encode them; return the file's URL."""
         pictures: Any = frames if following is None else np.concatenate([frames, following])
         if job.media.interpolation == "layers":
             portrait = portrait_from(artifacts.read_tensors(job.portrait))
@@ -303,8 +303,8 @@ def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:
     return forced or job.low_memory
 
 
-def _read_audio_condition(address: str) -> FrameCondition:
-    return FrameCondition.from_tensors(artifacts.read_tensors(address))
+def _read_audio_condition(url: str) -> FrameCondition:
+    return FrameCondition.from_tensors(artifacts.read_tensors(url))
 
 
 def _fused(

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from flows.addresses import is_folder
 from flows.commands.orphans import Orphan, orphans_in, orphans_of
 from flows.console.units import size_in_words
 from flows.rows.config import RenderConfig
 from flows.rows.manifest import open_manifest
+from flows.urls import is_folder
 from sonic_ops.core.files import storage_fault
 
 
@@ -49,4 +49,4 @@ def _say_all(title: str, orphans: list[Orphan], say: Callable[[str], None]) -> N
     total = sum(orphan.size_bytes for orphan in orphans)
     say(f"{title}: {len(orphans)}, {size_in_words(total)}")
     for orphan in orphans:
-        say(f"  {size_in_words(orphan.size_bytes):>9}  {orphan.address}  ({orphan.what})")
+        say(f"  {size_in_words(orphan.size_bytes):>9}  {orphan.url}  ({orphan.what})")

@@ -44,15 +44,15 @@ def demo(
         from flows.demo.page import build, serve
 
         try:
-            address = serve(build(renders, preset), folder, port)
+            url = serve(build(renders, preset), folder, port)
         except OSError as error:
             raise ConfigError(
                 f"The page cannot be served at port {port or '7860 to 7959'} of this machine",
                 remedy="Choose another one with --port.",
             ) from error
-        say(f"{address} (Ctrl-C ends it)")
-        if show and typer.launch(address):
-            say("no browser could be started: open the address yourself")
+        say(f"{url} (Ctrl-C ends it)")
+        if show and typer.launch(url):
+            say("no browser could be started: open the URL yourself")
         with suppress(KeyboardInterrupt):
             Event().wait()
 

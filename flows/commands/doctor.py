@@ -18,7 +18,7 @@ from typing import Literal
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from flows import addresses
+from flows import urls
 from flows.caches import cache_folder
 from flows.console.terminal import Terminal
 from flows.console.units import size_in_words
@@ -155,7 +155,7 @@ def codecs() -> Finding:
 def writable(name: str, folder: str) -> Finding:
     """Check that a folder can be written."""
     try:
-        addresses.probe_folder(folder)
+        urls.probe_folder(folder)
     except OSError as error:
         remedy = "Use a folder you own, or change its permissions."
         return Finding(name, "wrong", f"{folder} cannot be written ({reason_of(error)})", remedy)
@@ -216,16 +216,16 @@ def gpu(config: RenderConfig) -> Finding:
 
 def prefect_server() -> Finding:
     """Check that the user's Prefect server answers."""
-    address = os.environ.get("PREFECT_API_URL")
-    if address is None:
+    url = os.environ.get("PREFECT_API_URL")
+    if url is None:
         return Finding("Prefect server", "ok", "each run starts a temporary one")
     try:
-        with urlopen(f"{address.rstrip('/')}/health", timeout=WAIT_S):
-            return Finding("Prefect server", "ok", address)
+        with urlopen(f"{url.rstrip('/')}/health", timeout=WAIT_S):
+            return Finding("Prefect server", "ok", url)
     except (URLError, OSError, ValueError) as error:
         remedy = "Start it, or unset PREFECT_API_URL for a temporary one."
         return Finding(
-            "Prefect server", "wrong", f"{address} does not answer ({reason_of(error)})", remedy
+            "Prefect server", "wrong", f"{url} does not answer ({reason_of(error)})", remedy
         )
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from flows import addresses
-from flows.addresses import resolve
+from flows import urls
 from flows.commands.mux import dub_of
 from flows.console.terminal import Terminal
 from flows.pipeline.run import EXIT_DONE, RunRequest, run
 from flows.preflight.outputs import kind_at
+from flows.urls import resolve
 from sonic_ops.core.errors import FieldError, OutputNotWritableError
 from sonic_ops.core.files import open_own, storage_fault, written
 from sonic_ops.media.dubbing import Dub, join_films
@@ -20,7 +20,7 @@ LANGUAGE = "{language}"
 
 @dataclass(frozen=True, slots=True)
 class DubRequest:
-    """Describe what the user asked for; addresses may be relative to `folder`."""
+    """Describe what the user asked for; paths may be relative to `folder`."""
 
     video: str
     sounds: Sequence[str]
@@ -78,8 +78,8 @@ def _output(output: str, language: str, *, alone: bool) -> str:
         return output.replace(LANGUAGE, language)
     if alone:
         return output
-    name = PurePosixPath(addresses.name_of(output))
-    return addresses.join(addresses.folder_of(output), f"{name.stem}.{language}{name.suffix}")
+    name = PurePosixPath(urls.name_of(output))
+    return urls.join(urls.folder_of(output), f"{name.stem}.{language}{name.suffix}")
 
 
 def _check_languages(sounds: Sequence[Dub]) -> None:
@@ -96,7 +96,7 @@ def _check_languages(sounds: Sequence[Dub]) -> None:
 def _check_joined(output: str, *, overwrite: bool) -> None:
     if not output.endswith(".mkv"):
         raise FieldError(
-            f"{addresses.name_of(output)} cannot hold a picture for every language",
+            f"{urls.name_of(output)} cannot hold a picture for every language",
             remedy="Let the output end in .mkv, or write one file for each language, such as "
             f"talk.{LANGUAGE}.mp4.",
             field="output",
@@ -132,8 +132,8 @@ def _write_manifest(
         | ({"speakers": table.replace(LANGUAGE, sound.language)} if table else {})
         for sound, file in zip(sounds, outputs, strict=True)
     ]
-    name = PurePosixPath(addresses.name_of(output.replace(LANGUAGE, "all"))).stem
-    manifest = addresses.join(addresses.folder_of(output), f"{name}.dub.jsonl")
+    name = PurePosixPath(urls.name_of(output.replace(LANGUAGE, "all"))).stem
+    manifest = urls.join(urls.folder_of(output), f"{name}.dub.jsonl")
     text = "".join(json.dumps(row) + "\n" for row in rows)
     if kind_at(manifest) != "nothing":
         with open_own(manifest) as file:

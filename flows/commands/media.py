@@ -123,9 +123,9 @@ def join(
     sonic join slide_1.mp4 slide_2.mp4 -o lecture.mp4
     sonic join lecture.csv -o lecture.mp4 --language de --loudness -16
     """
-    from flows.addresses import resolve
     from flows.commands.join import join as join_all
     from flows.console.terminal import open_terminal
+    from flows.urls import resolve
 
     here, say = str(Path.cwd()), open_terminal().say
     results_folder = None if output_folder is None else resolve(output_folder, here)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from flows.addresses import resolve
 from flows.preflight.identity import file_key
 from flows.preflight.outputs import kind_at
+from flows.urls import resolve
 from sonic_ops.core.errors import FieldError, OutputNotWritableError
 from sonic_ops.core.files import storage_fault, written
 from sonic_ops.media.dubbing import Dub, join_languages
@@ -26,7 +26,7 @@ def mux(
     """
     spoken, read = ([dub_of(given, folder) for given in kind] for kind in (sounds, subtitles))
     video, output = resolve(video, folder), resolve(output, folder)
-    inputs = {file_key(address) for address in (video, *(dub.source for dub in (*spoken, *read)))}
+    inputs = {file_key(url) for url in (video, *(dub.source for dub in (*spoken, *read)))}
     if file_key(output) in inputs:
         raise OutputNotWritableError(
             f"{output} is one of the inputs and would be lost", remedy="Write to another file."

@@ -122,16 +122,16 @@ def _option(about: str) -> object:
     return Annotated[str | None, typer.Option(help=text, rich_help_panel=ROW_PANEL)]
 
 
-def here(address: str) -> str:
-    """Resolve an address against the current folder."""
-    from flows.addresses import resolve
+def here(url: str) -> str:
+    """Resolve a path or URL against the current folder."""
+    from flows.urls import resolve
 
-    return resolve(address, str(Path.cwd()))
+    return resolve(url, str(Path.cwd()))
 
 
-def folder(address: str | None) -> str | None:
-    """Resolve the address of a folder that may not be given."""
-    return None if address is None else here(address)
+def folder(url: str | None) -> str | None:
+    """Resolve the URL of a folder that may not be given."""
+    return None if url is None else here(url)
 
 
 def selected(

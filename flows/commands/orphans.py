@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from posixpath import normpath, realpath, relpath
 
-from flows.addresses import age_s, folder_of, is_remote, join, name_of, sha256_of, size_bytes
 from flows.planning.checking import weights_of
-from flows.preflight.previews import preview_address
+from flows.preflight.previews import preview_url
 from flows.rows.config import RenderConfig
 from flows.rows.fingerprint import fingerprint_of
 from flows.rows.manifest import Manifest
 from flows.rows.rows import Row, parse_row
 from flows.state.leases import LEASE, holder_of, is_being_made, read_holder
 from flows.state.receipts import OWNER, WORK_ROOT, lease_target, read_owner, received_fingerprint
+from flows.urls import age_s, folder_of, is_remote, join, name_of, sha256_of, size_bytes
 from sonic_ops.core.errors import MissingFileError
 from sonic_ops.core.files import names_in, reached, remove, remove_folder
 
@@ -42,7 +42,7 @@ _DRAFT = re.compile(_DRAFT_NAME)
 class Orphan:
     """A file or a work folder, and what it is; one that is of use to somebody is kept."""
 
-    address: str
+    url: str
     size_bytes: int
     what: str
     is_kept: bool = False
@@ -52,12 +52,12 @@ class Orphan:
     def remove(self) -> None:
         """Remove it; none is fine. Raises OSError."""
         if self.only:
-            for address in self.only:
-                remove(address)
-        elif _DRAFT.fullmatch(name_of(self.address)) or self.address.endswith(LEASE):
-            remove(self.address)
+            for url in self.only:
+                remove(url)
+        elif _DRAFT.fullmatch(name_of(self.url)) or self.url.endswith(LEASE):
+            remove(self.url)
         else:
-            remove_folder(self.address)
+            remove_folder(self.url)
 
 
 def orphans_in(folder: str) -> Iterator[Orphan]:
@@ -73,13 +73,13 @@ def orphans_of(
     With a preset, work of its rows for other inputs or settings is one too. Raises OSError,
     ManifestError, ConfigError.
     """
-    folder = folder_of(manifest.address)
+    folder = folder_of(manifest.url)
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
     found = [row for row in rows if isinstance(row, Row)]
     outputs: dict[str, str | None] = {row.output: None for row in found}
     if config is not None:
         outputs |= _fingerprints(found, config)
-    outputs |= {preview_address(output): None for output in [*outputs]}
+    outputs |= {preview_url(output): None for output in [*outputs]}
     for place in sorted(set(map(folder_of, outputs))):
         yield from _videos_of_no_row(place, outputs)
     for place in sorted(set(map(folder_of, outputs))):
@@ -110,7 +110,7 @@ def _videos_of_no_row(place: str, outputs: Mapping[str, object]) -> Iterator[Orp
 
 
 def _files(folder: str, depth: int | None = None) -> list[tuple[str, int]]:
-    """Return addresses and sizes of all files."""
+    """Return URLs and sizes of all files."""
     found = {}
     with reached(folder) as (filesystem, path), suppress(FileNotFoundError):
         found = filesystem.find(path, maxdepth=depth, detail=True)
@@ -128,34 +128,34 @@ def _files(folder: str, depth: int | None = None) -> list[tuple[str, int]]:
 def _sorted_out(
     files: Sequence[tuple[str, int]], outputs: Mapping[str, str | None] | None
 ) -> Iterator[Orphan]:
-    notes = (folder_of(address) for address, _ in files if name_of(address) == OWNER)
+    notes = (folder_of(url) for url, _ in files if name_of(url) == OWNER)
     owned = {folder for folder in notes if read_owner(folder)}
     work: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
-    for address, size in files:
-        if _DRAFT.fullmatch(name_of(address)):
-            if age_s(address) > DRAFT_AGE_S:
-                yield Orphan(address, size, "a draft that was never finished")
-        elif name_of(folder_of(address)) == "leases" and address.endswith(LEASE):
-            holder = read_holder(address)
-            is_new = holder is None and is_being_made(address, DRAFT_AGE_S)
+    for url, size in files:
+        if _DRAFT.fullmatch(name_of(url)):
+            if age_s(url) > DRAFT_AGE_S:
+                yield Orphan(url, size, "a draft that was never finished")
+        elif name_of(folder_of(url)) == "leases" and url.endswith(LEASE):
+            holder = read_holder(url)
+            is_new = holder is None and is_being_made(url, DRAFT_AGE_S)
             if not is_new and (holder is None or holder.is_stale):
-                yield Orphan(address, size, "the lease of a command that is gone")
-        elif folder := _work_folder(address, owned):
-            work[folder].append((address, size))
+                yield Orphan(url, size, "the lease of a command that is gone")
+        elif folder := _work_folder(url, owned):
+            work[folder].append((url, size))
     for folder, found in work.items():
         ours = [entry for entry in found if _WORK_FILE.fullmatch(entry[0][len(folder) + 1 :])]
         orphan = _judged(folder, sum(size for _, size in ours), outputs)
         if len(ours) < len(found):
             left = f"{len(found) - len(ours)} files in it are not of this program"
-            only = tuple(address for address, _ in ours)
+            only = tuple(url for url, _ in ours)
             orphan = replace(orphan, what=f"{orphan.what}; {left}", only=only)
             orphan = orphan if ours else replace(orphan, is_kept=True)
         yield orphan
 
 
-def _work_folder(address: str, owned: set[str]) -> str | None:
+def _work_folder(url: str, owned: set[str]) -> str | None:
     """Return the work folder that contains a file, if any."""
-    folder = folder_of(address)
+    folder = folder_of(url)
     while folder != folder_of(folder):
         beside_output = name_of(folder_of(folder)) == WORK_ROOT
         if folder in owned or (beside_output and name_of(folder) not in KEPT):

@@ -65,7 +65,7 @@ Live = Annotated[
 Notify = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="ADDRESS",
+        metavar="URL",
         envvar="SONIC_NOTIFY",
         help="For a manifest: notify a webhook, Slack, mailto:NAME@HOST or a Prefect block when "
         "the run has ended.",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
-from flows import addresses
+from flows import urls
 from flows.console.terminal import Terminal
 from flows.planning.checking import weights_of
 from flows.rows.config import RenderConfig
@@ -25,7 +25,7 @@ from flows.state.receipts import (
     work_folder_ending,
     work_root,
 )
-from flows.state.results import RowResult, read_results, results_address, sentence_of
+from flows.state.results import RowResult, read_results, results_url, sentence_of
 from sonic_ops.core.errors import ConfigError, MissingFileError
 from sonic_ops.core.files import exists, names_in, storage_fault
 
@@ -112,11 +112,11 @@ def row_statuses(
     manifest: Manifest, config: RenderConfig, output_folder: str | None = None
 ) -> Iterator[RowStatus]:
     """Yield the status of every row, in the order of the manifest. Raises OSError."""
-    folder = addresses.folder_of(manifest.address)
+    folder = urls.folder_of(manifest.url)
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
-    known = _known(_results_of(manifest.address, output_folder, next(rows)))
+    known = _known(_results_of(manifest.url, output_folder, next(rows)))
     names_of = lru_cache(maxsize=64)(names_in)
-    digest = lru_cache(KEPT_DIGESTS)(addresses.sha256_of)
+    digest = lru_cache(KEPT_DIGESTS)(urls.sha256_of)
     try:
         weights = weights_of(config)
     except ConfigError:  # seen from a machine that does not render
@@ -153,8 +153,8 @@ def _of_files(row: Row, fingerprint: str | None, result: RowResult | None) -> tu
 
 def _results_of(manifest: str, output_folder: str | None, first: Row | BadRow) -> str:
     """Return the results table, or its place beside the first output if that is used."""
-    results = results_address(manifest, output_folder)
-    beside = results_address(manifest, addresses.folder_of(first.output)) if first.output else ""
+    results = results_url(manifest, output_folder)
+    beside = results_url(manifest, urls.folder_of(first.output)) if first.output else ""
     for found in (results, beside):
         if found and (exists(found) or names_in(folder_of(found))):
             return found
@@ -172,8 +172,8 @@ def _known(results: str) -> dict[tuple[str, str | None], RowResult]:
 def _in_work(row: Row, work: str | None, names_of: Callable[[str], frozenset[str]]) -> str:
     """Describe who renders a row and how far it is; empty if nobody does."""
     target = lease_target(row.output)
-    start = f"{addresses.name_of(target)}."
-    names = names_of(addresses.folder_of(target))
+    start = f"{urls.name_of(target)}."
+    names = names_of(urls.folder_of(target))
     if not any(name.startswith(start) and name.endswith(LEASE) for name in names):
         return ""
     holder = holder_of(target)
@@ -181,7 +181,7 @@ def _in_work(row: Row, work: str | None, names_of: Callable[[str], frozenset[str
         return ""
     root = work or work_root(row.output)
     found = [name for name in names_of(root) if name.endswith(work_folder_ending(row))]
-    folders = [addresses.join(root, name) for name in found]
+    folders = [urls.join(root, name) for name in found]
     far = next((said for folder in folders if (said := _how_far(folder))), "begins")
     return f"{far}, by process {holder.pid} on {holder.machine}"
 
@@ -189,7 +189,7 @@ def _in_work(row: Row, work: str | None, names_of: Callable[[str], frozenset[str
 def _how_far(work: str) -> str:
     """Describe the progress of a row from the files in its work folder."""
     encoded, latents, steps = (
-        names_in(addresses.join(work, folder)) for folder in ("segments", "latents", "checkpoints")
+        names_in(urls.join(work, folder)) for folder in ("segments", "latents", "checkpoints")
     )
     if encoded:
         return f"{len(encoded)} of {len(latents)} segments encoded"

@@ -99,8 +99,8 @@ def build(renders: Renders, preset: str) -> gr.Blocks:
 
 
 def serve(page: gr.Blocks, folder: Path, port: int | None) -> str:
-    """Serve the page on loopback, in threads of this process; the address. Raises OSError."""
-    _, address, _ = page.launch(
+    """Serve the page on loopback, in threads of this process; return its URL. Raises OSError."""
+    _, url, _ = page.launch(
         server_name=LOOPBACK,
         server_port=port,
         share=False,
@@ -125,7 +125,7 @@ def serve(page: gr.Blocks, folder: Path, port: int | None) -> str:
         theme=gr.themes.Default(),
         css=CSS,
     )
-    return str(address)
+    return str(url)
 
 
 def _lay_out(kind: Kind, renders: Renders, preset: str) -> None:

@@ -18,9 +18,9 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.addresses import name_of, printable
 from flows.report.links import link_of
 from flows.state.results import RowResult
+from flows.urls import name_of, printable
 from sonic_ops.core.constants import FAILED, LOOK, READY
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from shutil import copyfile
 from typing import TYPE_CHECKING
 
 from cluster.pool.accounts import RowCosts
-from flows import addresses
+from flows import urls
 from flows.pipeline.runs import Run
 from flows.preflight.outputs import require_free
 from flows.preflight.subtitle_files import side_car_of, write_side_car
@@ -31,7 +31,7 @@ def copied(run: Run, planned: PlannedRow) -> RowResult | None:
     try:
         result = _copied(run, planned, source)
     except (SonicError, OSError) as error:  # the render says it, or does without
-        _log.warning("%s is not copied: %s", addresses.printable(source), error)
+        _log.warning("%s is not copied: %s", urls.printable(source), error)
         return None
     if result is None:
         return None
@@ -68,7 +68,7 @@ def _cues(subtitles: str) -> "tuple[Cue, ...]":
 
 def _result(planned: PlannedRow, known: RowResult, source: str) -> RowResult:
     row = planned.row
-    note = f"copied from {addresses.printable(source)}, which has the same content"
+    note = f"copied from {urls.printable(source)}, which has the same content"
     return replace(
         known,
         row=row.number,

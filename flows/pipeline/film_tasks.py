@@ -12,7 +12,7 @@ from cluster.storage import artifacts
 from cluster.video import films
 from cluster.video.film_requests import Film, TrackJob
 from cluster.video.films import FilmPlan
-from flows import addresses
+from flows import urls
 from flows.pipeline.runs import RowRun
 from flows.pipeline.sounds import soundtrack_of, write_voice
 from flows.pipeline.tasks import (
@@ -66,10 +66,10 @@ def prepare_film(row: RowRun) -> Film:
     assert timing is not None
     assert cells.video is not None
     with in_column("video"):
-        address = artifacts.write_video(row.path(FILM), partial(copy_file, cells.video))
+        url = artifacts.write_video(row.path(FILM), partial(copy_file, cells.video))
     stop_s = None if timing.stop_s is None else Fraction(timing.stop_s)
     footage = Footage(Fraction(timing.film_s), stop_s, row.config.film.length)
-    return Film(address, footage)
+    return Film(url, footage)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def split_voices(row: RowRun, audio: Audio) -> tuple[Person, ...]:
         for number, who in enumerate(read_speakers(cells.speakers)):
             work = row.path(f"{SPEAKERS}/{number}")
             write = partial(write_voice, who, sound, request.num_samples)
-            target = artifacts.write_sound(addresses.join(work, SOUND), write)
+            target = artifacts.write_sound(urls.join(work, SOUND), write)
             own = Audio(replace(request, audio=target, work=work))
             people.append(Person(who.name, own, who.choices))
     return tuple(people)
@@ -107,7 +107,7 @@ def track_film(row: RowRun, people: tuple[Person, ...], film: Film) -> FilmPlan:
     with in_column("video"):
         for person in people:
             request = person.audio.request
-            job = TrackJob(film, addresses.join(request.work, TRACK), person.choices)
+            job = TrackJob(film, urls.join(request.work, TRACK), person.choices)
             try:
                 track = films.track_film(row.pool, request, job)
                 plan = films.plan_film(row.pool, request, film, track, row.config.portrait)
@@ -156,7 +156,7 @@ def stitch_film(row: RowRun, clips: FilmClips) -> Stitched:
 @stage
 def mux_film(row: RowRun, audio: Audio, plan: FilmPlan, video: Stitched) -> Rendered:
     """Add the new sound, check the file, and give it its final name."""
-    with artifacts.all_fetched([plan.film.address]) as (film,):
+    with artifacts.all_fetched([plan.film.url]) as (film,):
         can_be_named = str(row.row.video).lower().endswith((".mp4", ".mov", ".m4v"))
         source = film if can_be_named else None
         done = publish(row, video, partial(_finish, row, audio, plan, source))
@@ -187,9 +187,9 @@ def opened_dubs(planned: PlannedRow) -> Iterator[list[Dub]]:
     people = [("", work)]
     if table is not None:
         names = [who.name for who in read_speakers(table)]
-        people = [(name, addresses.join(work, f"{SPEAKERS}/{n}")) for n, name in enumerate(names)]
-    sounds = [addresses.join(own, SOUND) for _, own in people]
-    files = [*sounds, addresses.join(work, FILM)]
+        people = [(name, urls.join(work, f"{SPEAKERS}/{n}")) for n, name in enumerate(names)]
+    sounds = [urls.join(own, SOUND) for _, own in people]
+    files = [*sounds, urls.join(work, FILM)]
     with artifacts.all_fetched(files) as (*new, film), scratch_folder() as folder:
         old: Path | None = folder / "old.wav"
         try:
@@ -200,7 +200,7 @@ def opened_dubs(planned: PlannedRow) -> Iterator[list[Dub]]:
         for (name, own), wav in zip(people, new, strict=True):
             takes = [Take.from_tensors(artifacts.read_tensors(f)) for f in films.take_files(own)]
             if takes:
-                kept = artifacts.read_tensors(addresses.join(own, TRACK))
+                kept = artifacts.read_tensors(urls.join(own, TRACK))
                 dubs.append(Dub(FilmTrack.from_tensors(kept), takes, wav, old, name))
         yield dubs
 

@@ -36,9 +36,9 @@ def published(row: RowRun) -> Iterator[OnEncoded]:
         tags=tags,
     ) as playlist:
 
-        def publish(address: str) -> None:
+        def publish(url: str) -> None:
             is_first = not playlist.num_parts
-            with artifacts.fetched_whole(address) as path:
+            with artifacts.fetched_whole(url) as path:
                 playlist.append(path)
             if is_first:
                 row.run.reporter.say(f"{row.id}: watch it now: {target}")

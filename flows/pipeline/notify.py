@@ -1,6 +1,6 @@
 """Tell people and programs what became of a run: a web hook, Slack, mail, or a block of Prefect.
 
-Addresses are secrets: whoever has one can post to it. Nothing here says more of one than its host.
+Webhook URLs are secrets: anyone who has one can post to it. Only their hosts are logged.
 """
 
 import logging
@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from flows import addresses
+from flows import urls
 from flows.report.links import link_to_report
 from flows.state.results import FINISHED, RowResult, read_results
 from sonic_ops.core.constants import FAILED, LOOK, READY, VERDICTS
@@ -30,7 +30,7 @@ SMTP: Final = "SONIC_SMTP"
 _SLACK: Final = ("hooks.slack.com", "hooks.slack-gov.com")
 _BLOCK: Final = re.compile(r"[a-z][a-z0-9-]*/[a-z0-9-]+")
 _log = logging.getLogger(__name__)
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs addresses
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,13 @@ def message_of(name: str, preset: str, outcome: Outcome) -> Message:
             is_well = is_well and row.status in FINISHED
     kinds = [kind for kind in (*reversed(VERDICTS), *counts) if counts[kind]]
     return Message(
-        addresses.printable(addresses.name_of(name)),
+        urls.printable(urls.name_of(name)),
         "completed" if is_well else "failed",
-        addresses.printable(preset),
+        urls.printable(preset),
         text,
         {kind: counts[kind] for kind in kinds},
         tuple(_named(tables)),
-        tuple(addresses.printable(table) for table in tables),
+        tuple(urls.printable(table) for table in tables),
         tuple(link for table in tables if (link := link_to_report(table))),
     )
 
@@ -132,7 +132,7 @@ def _sent(target: str, message: Message) -> bool:
         elif not _apprise(target, message):
             raise ValueError("it was not taken")
     except Exception as error:  # whatever a server answers: the videos are what counts
-        _log.error("%s could not be told: %s", _host_of(target), _reason(error))
+        _log.error("%s could not be notified: %s", _host_of(target), _reason(error))
         return False
     return True
 
@@ -167,12 +167,12 @@ def _apprise(target: str, message: Message) -> bool:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sender = apprise.Apprise()
     if not sender.add(_mail(target)):
-        raise ValueError("it is no address that Apprise knows")
+        raise ValueError("Apprise does not know this URL")
     return bool(sender.notify(body=message.body, title=message.subject))
 
 
 def _mail(target: str) -> str:
-    """Return the Apprise address of `mailto:name@host`; any other as it is."""
+    """Return the Apprise URL of `mailto:name@host`; any other as it is."""
     if not target.startswith("mailto:") or target.startswith("mailto://"):
         return target
     server = os.environ.get(SMTP)
@@ -193,7 +193,7 @@ def _named(tables: Sequence[str]) -> Iterator[NamedRow]:
             for row in read_results(table):
                 if row.verdict == kind and num_named < NAMED:
                     num_named += 1
-                    output = addresses.printable(row.output or "")
+                    output = urls.printable(row.output or "")
                     yield NamedRow(row.id, kind, row.reason or "", row.remedy or "", output)
 
 
@@ -202,11 +202,11 @@ def _host_of(target: str) -> str:
         return f"the block {target}"
     scheme = target.partition(":")[0]
     host = urlsplit(target).hostname if target.startswith("http") else None
-    return f"the {scheme} address at {host}" if host else f"the {scheme} address"
+    return f"the {scheme} URL at {host}" if host else f"the {scheme} URL"
 
 
 def _reason(error: Exception) -> str:
-    """Say why a target took nothing; what a library says may hold the address."""
+    """Say why a target took nothing; what a library says may hold the URL."""
     if isinstance(error, httpx.HTTPStatusError):
         return f"it answers {error.response.status_code}"
     return str(error) if isinstance(error, ValueError) else type(error).__name__

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from cluster.pool.accounts import RowCosts
-from flows import addresses
+from flows import urls
 from flows.pipeline.copying import copied
 from flows.pipeline.film_tasks import (
     denoise_film,
@@ -201,7 +201,7 @@ def _made_with(run: Run, planned: PlannedRow) -> dict[str, Any]:
     config = run.config.for_row(planned.row)
     return {
         "preset": run.preset,
-        "model": addresses.printable(config.models.weights),
+        "model": urls.printable(config.models.weights),
         "seed": config.seed,
         "version": __version__,
         "machine": config.cluster.address or machine_name(),

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from flows import addresses
+from flows import urls
 from flows.console.progress import say_verdicts
 from flows.console.terminal import Terminal
 from flows.planning.calibration import load_calibration
@@ -42,8 +42,8 @@ from flows.state.results import (
     ResultLine,
     RowResult,
     read_results,
-    report_address,
-    results_address,
+    report_url,
+    results_url,
     write_results,
 )
 from flows.state.row_store import RowStore
@@ -61,7 +61,7 @@ Previews: TypeAlias = Literal["none", "first", "only"]
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """Describe what the user asked for; addresses are absolute.
+    """Describe what the user asked for; paths and URLs are absolute.
 
     `work`, `overwrite` and `live` speak before the preset.
 
@@ -92,7 +92,7 @@ class RunRequest:
         """Return the rows that are asked for; None for all of them."""
         if not (self.ids or self.limit or self.only_failed):
             return None
-        failed = failed_rows(results_address(self.manifest, self.output_folder))
+        failed = failed_rows(results_url(self.manifest, self.output_folder))
         ids = frozenset(self.ids) or None
         return Selection(ids, self.limit, failed if self.only_failed else None)
 
@@ -112,7 +112,7 @@ class _Rows:
     @property
     def name(self) -> str:
         """Return how Prefect's pages call them."""
-        return addresses.printable(self.manifest.address) + " (previews)" * self.are_previews
+        return urls.printable(self.manifest.url) + " (previews)" * self.are_previews
 
 
 def run(
@@ -200,7 +200,7 @@ def config_of(request: RunRequest) -> RenderConfig:
     )
     if not request.confine or config.confine_to is not None:
         return config
-    root = request.output_folder or addresses.folder_of(request.manifest)
+    root = request.output_folder or urls.folder_of(request.manifest)
     return config.model_copy(update={"confine_to": root})
 
 
@@ -222,8 +222,8 @@ def _run_previews(request: RunRequest, rows: _Rows, leases: Leases, terminal: Te
     outcomes = check_previews(rows.store, config, weights_of(config))
     checked = sorted_into(store, outcomes, estimator, terminal)
     say_bad(checked, terminal)
-    folder = addresses.folder_of(rows.target)
-    target = results_address(request.manifest, folder, ending=PREVIEWS_ENDING)
+    folder = urls.folder_of(rows.target)
+    target = results_url(request.manifest, folder, ending=PREVIEWS_ENDING)
     require_own_tables(target, overwrite=config.overwrite)
     previews = replace(
         rows, estimator=estimator, store=store, checked=checked, target=target, are_previews=True
@@ -260,7 +260,7 @@ def _report(target: str, counts: Counter[str], terminal: Terminal, *, overwrite:
     from flows.report.writing import write_report
 
     try:
-        if counts["skipped"] != counts.total() or not exists(report_address(target)):
+        if counts["skipped"] != counts.total() or not exists(report_url(target)):
             terminal.say(f"report: {write_report(target, terminal.say, overwrite=overwrite)}")
     except (SonicError, OSError) as error:
         terminal.warn(f"there is no report: {reason_of(error)}")
@@ -275,9 +275,9 @@ def _render(
     # Prefect, torch and Ray are loaded here, by a run that has something to render.
     from flows.pipeline.launch import Labels, launch
 
-    preset = addresses.printable(request.preset)
+    preset = urls.printable(request.preset)
     tags = (f"preset:{preset}", *["preview"] * rows.are_previews)
-    report = report_address(rows.target) if request.report else None
+    report = report_url(rows.target) if request.report else None
     labels = Labels(rows.name, tags, report, preset)
     launch(labels, config, rows.store, journal, leases, terminal, rows.prefect)
 
@@ -331,17 +331,17 @@ def _folders(store: RowStore) -> Sequence[str]:
     folders: dict[str, None] = {}
     for result in store.results():
         if result.status in FINISHED and result.output and len(folders) < SAID:
-            folders[addresses.folder_of(result.output)] = None
+            folders[urls.folder_of(result.output)] = None
     return sorted(folders)
 
 
 def _results_target(request: RunRequest, checked: Checked) -> str:
     """Beside the manifest if that can be written, else beside the first output."""
-    target = results_address(request.manifest, request.output_folder)
+    target = results_url(request.manifest, request.output_folder)
     try:
-        addresses.probe_folder(addresses.folder_of(target))
+        urls.probe_folder(urls.folder_of(target))
     except OSError:
         output = checked.an_output
-        folder = addresses.folder_of(output) if output else str(Path.cwd())
-        return results_address(request.manifest, folder)
+        folder = urls.folder_of(output) if output else str(Path.cwd())
+        return results_url(request.manifest, folder)
     return target

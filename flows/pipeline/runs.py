@@ -11,7 +11,7 @@ from threading import Event
 from cluster.pool.base import Pool
 from cluster.video.jobs import VideoRequest
 from cluster.video.progress import Progress
-from flows import addresses
+from flows import urls
 from flows.console.progress import Reporter
 from flows.rows.config import RenderConfig
 from flows.rows.planned import PlannedRow
@@ -112,7 +112,7 @@ class RowRun:
 
     @property
     def shown_output(self) -> str:
-        return addresses.printable(self.output)
+        return urls.printable(self.output)
 
     @property
     def pool(self) -> Pool:
@@ -150,7 +150,7 @@ class RowRun:
 
     def path(self, name: str) -> str:
         """Name a file in the work folder of the row."""
-        return addresses.join(self.planned.work, name)
+        return urls.join(self.planned.work, name)
 
     def request(self, num_samples: int) -> VideoRequest:
         """Describe the video to the cluster; the files named here are made by the first tasks."""

@@ -17,14 +17,14 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from rich.console import Console
 
-from flows import DEFAULT_PRESET, addresses
+from flows import DEFAULT_PRESET, urls
 from flows.console.terminal import open_terminal
 from flows.pipeline.artifacts import show_report, show_results
 from flows.pipeline.notify import Outcome, message_of, notify, telling
 from flows.pipeline.run import EXIT_DONE, RunRequest, run
 from flows.rows.manifest import ENDINGS, PACKED_ENDINGS
 from flows.state.leases import open_leases
-from flows.state.results import FINISHED, read_results, report_address
+from flows.state.results import FINISHED, read_results, report_url
 from sonic_ops.core.errors import LockedError, ManifestError, RenderError, SonicError
 from sonic_ops.core.files import exists, names_in, printable
 
@@ -49,7 +49,7 @@ def tell_crash(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def _targets(told: str | None, webhook: str | None) -> list[str]:
-    """Split the addresses of a deployment; `webhook` is the former name of `notify`."""
+    """Split the URLs of a deployment; `webhook` is the former name of `notify`."""
     return [*(told or "").split(), *(webhook or "").split()]
 
 
@@ -75,8 +75,8 @@ def render_one(manifest: str, preset: str, output: str | None) -> tuple[str, lis
     status = run(request, open_terminal("lines", Console(file=RunLog(), width=200)), targets.append)
     for target in targets:
         show_results(manifest, partial(read_results, target))
-        if exists(report_address(target)):
-            show_report(manifest, report_address(target))
+        if exists(report_url(target)):
+            show_report(manifest, report_url(target))
     return "" if status == EXIT_DONE else _reasons(manifest, targets), targets
 
 
@@ -86,7 +86,7 @@ def _reasons(manifest: str, targets: Sequence[str]) -> str:
     failed = [row for row in rows if row.status not in FINISHED]
     shown = "; ".join(f"{row.id}: {row.error or row.status}" for row in failed[:SAID])
     more = f"; and {len(failed) - SAID} more" if len(failed) > SAID else ""
-    name = addresses.printable(addresses.name_of(manifest))
+    name = urls.printable(urls.name_of(manifest))
     return f"{name}: {len(failed)} of {len(rows)} rows are not finished ({shown}{more})"
 
 
@@ -103,7 +103,7 @@ def render_on_demand(
     notify: str | None = None,
     webhook: str | None = None,
 ) -> State[Any]:
-    """Render a manifest; failed if a row is. `notify` are addresses with spaces between."""
+    """Render a manifest; failed if a row is. `notify` has URLs separated by spaces."""
     manifest, output = _here(manifest), output and _here(output)
     with telling(_targets(notify, webhook), manifest, preset) as outcome:
         reason, tables = render_one(manifest, preset, output)
@@ -142,30 +142,30 @@ def render_folder(
 
 def manifests_in(folder: str) -> Iterator[str]:
     """List the manifests of a folder. Raises ManifestError if there is no folder."""
-    if not addresses.is_folder(folder):
+    if not urls.is_folder(folder):
         raise ManifestError(
-            f"There is no folder {addresses.printable(folder)}",
+            f"There is no folder {urls.printable(folder)}",
             remedy="Make it, or correct the parameter `folder` of the deployment.",
         )
     for name in sorted(names_in(folder)):
         path = PurePath(name)
         kind = path.with_suffix("") if path.suffix.lower() in PACKED_ENDINGS else path
         if kind.suffix.lower() in ENDINGS and not name.endswith(_OWN) and name[0] not in ".~":
-            yield addresses.join(folder, name)
+            yield urls.join(folder, name)
 
 
 def _take(manifest: str, preset: str, output: str | None) -> tuple[str, list[str]] | None:
     """Render a manifest as `render_one` does; None if another run has it."""
-    name = addresses.name_of(manifest)
+    name = urls.name_of(manifest)
     with open_leases(LEASE_S) as leases:
         try:
-            leases.take(addresses.join(addresses.folder_of(manifest), TAKEN, name))
+            leases.take(urls.join(urls.folder_of(manifest), TAKEN, name))
             return render_one(manifest, preset, output)
         except LockedError:
             return None
         except SonicError as error:
             get_run_logger().error("%s: %s. %s", name, error, error.remedy)
-            return f"{addresses.printable(name)}: {error}", []
+            return f"{urls.printable(name)}: {error}", []
 
 
 def _ended(
@@ -179,13 +179,13 @@ def _ended(
 
 
 def _name_of_run(parameter: str) -> str:
-    """Return the name of a flow run: without the password of an address."""
+    """Return the name of a flow run: without the password of a URL."""
     given = runtime.flow_run.parameters
     return printable(f"{given[parameter]} with {given['preset']}")
 
 
-def _here(address: str) -> str:
-    return addresses.resolve(address, str(Path.cwd()))
+def _here(url: str) -> str:
+    return urls.resolve(url, str(Path.cwd()))
 
 
 class RunLog(StringIO):

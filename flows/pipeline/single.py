@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from threading import Event
 
 from cluster.pool.prefork import prepare
-from flows import addresses
+from flows import urls
 from flows.console.terminal import Terminal
 from flows.rows.config import RenderConfig
 from flows.rows.manifest import Line
@@ -39,13 +39,13 @@ def render_video(
 ) -> int:
     """Render the row with these cells; 0 if it is finished, 1 if it failed, 2 if it is wrong.
 
-    Addresses are absolute. Raises ConfigError before anything is computed, and KeyboardInterrupt
+    Paths are absolute. Raises ConfigError before anything is computed, and KeyboardInterrupt
     once another thread has set `stopped`.
     """
     if is_only_for_results():
         return EXIT_FAILED
     output = str(cells["output"])
-    name = addresses.printable(addresses.name_of(output))
+    name = urls.printable(urls.name_of(output))
     if not exists(output) and _has_processes(config):  # imports go on while inputs are checked
         prepare(WORKER)
     outcome = _checked(cells, config)
@@ -60,19 +60,19 @@ def render_video(
         terminal.say(f"{name}: {note}")
     result = _rendered(outcome, config, terminal, stopped or Event())
     if result.status in FINISHED:
-        terminal.say(f"video: {addresses.printable(output)}")
+        terminal.say(f"video: {urls.printable(output)}")
     return EXIT_DONE if result.status in FINISHED else EXIT_FAILED
 
 
 def output_of(audio: str, given: str | None, here: str) -> str:
     """Find where a video goes: the named file, or one in a folder, called after the sound."""
-    name = f"{PurePath(addresses.name_of(audio)).stem}{ENDING}"
+    name = f"{PurePath(urls.name_of(audio)).stem}{ENDING}"
     if given is None:
-        return addresses.join(here, name)
-    address = addresses.resolve(given, here)
-    if given.endswith("/") or addresses.is_folder(address):
-        return addresses.join(address, name)
-    return address
+        return urls.join(here, name)
+    url = urls.resolve(given, here)
+    if given.endswith("/") or urls.is_folder(url):
+        return urls.join(url, name)
+    return url
 
 
 def _has_processes(config: RenderConfig) -> bool:

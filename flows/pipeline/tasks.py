@@ -31,7 +31,7 @@ from sonic_ops.audio.resampling import num_samples_in, write_mono
 from sonic_ops.core.config import SamplingConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.errors import DamagedFileError, RenderError
-from sonic_ops.core.files import fetched, open_address, storage_fault, written
+from sonic_ops.core.files import fetched, open_url, storage_fault, written
 from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.core.timeline import Segment, num_output_frames_of
 from sonic_ops.media import muxing
@@ -169,9 +169,9 @@ def prepare_portrait(row: RowRun) -> PortraitFiles:
     return PortraitFiles(target, backdrop)
 
 
-def copy_file(address: str, path: Path) -> None:
+def copy_file(url: str, path: Path) -> None:
     """Copy a file of the user. Raises MissingFileError."""
-    with open_address(address) as source, path.open("wb") as copy:
+    with open_url(url) as source, path.open("wb") as copy:
         copyfileobj(source, copy)
 
 

@@ -25,7 +25,7 @@ from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest
 from cluster.video.pools import open_pool
 from cluster.video.render import denoise_video, encode_audio, encode_video
-from flows import addresses
+from flows import urls
 from flows.console.units import size_in_words
 from flows.planning.calibration import Calibration, Costs, machine_name
 from flows.planning.estimate import num_branches
@@ -231,7 +231,7 @@ class _Measure:
         return self._num
 
     def _row(self, size: Round, order: int) -> None:
-        work = addresses.join(self._folder, f"work-{order}")
+        work = urls.join(self._folder, f"work-{order}")
         with scratch_folder() as own:
             sound, picture = own / "voice.wav", own / "picture.png"
             write_inputs(sound, picture, size, order)
@@ -248,10 +248,8 @@ class _Measure:
         self._prepare_s += prepared_s - started_s
         # What does not grow with frames, or is in the finished video as well, is counted elsewhere.
         others = ("segments", "sound.wav", "portrait.safetensors")
-        self._work_bytes += _bytes_in(work) - sum(
-            _bytes_in(addresses.join(work, n)) for n in others
-        )
-        self._token_bytes += _bytes_in(addresses.join(work, "tokens"))
+        self._work_bytes += _bytes_in(work) - sum(_bytes_in(urls.join(work, n)) for n in others)
+        self._token_bytes += _bytes_in(urls.join(work, "tokens"))
 
     def _finish(
         self, folder: Path, sound: Path, request: VideoRequest, segments: list[str]
@@ -275,7 +273,7 @@ class _Measure:
 
     def _request(self, work: str, sound: Path, picture: Path, order: int) -> VideoRequest:
         """Prepare a video request as the flow of a row does."""
-        wav, portrait = (addresses.join(work, n) for n in ("sound.wav", "portrait.safetensors"))
+        wav, portrait = (urls.join(work, n) for n in ("sound.wav", "portrait.safetensors"))
         artifacts.write_sound(wav, lambda path: decode_audio(str(sound), path))
         settings = self._config.portrait
         with Image.open(picture) as image:
@@ -309,10 +307,10 @@ def _scratch(cluster: str | None, work: str | None) -> Iterator[str]:
     if cluster and work is None:
         raise ConfigError(
             f"the nodes of the cluster at {cluster} do not see this machine's temporary folder",
-            remedy="Name a folder or bucket that all of them reach: --work ADDRESS.",
+            remedy="Name a folder or bucket that all of them reach: --work URL.",
         )
     name = f"sonic-calibration-{uuid4().hex}"
-    folder = addresses.join(addresses.resolve(work or tempfile.gettempdir(), str(Path.cwd())), name)
+    folder = urls.join(urls.resolve(work or tempfile.gettempdir(), str(Path.cwd())), name)
     try:
         yield folder
     finally:

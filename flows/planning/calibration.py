@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from flows import addresses
+from flows import urls
 from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from sonic_ops.core.errors import ConfigError
@@ -114,7 +114,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
 
 def require_calibration_place(path: Path) -> None:
     """Raise ConfigError if another file is where a calibration is to be written."""
-    content = addresses.read_json(str(path)) if path.is_file() else None
+    content = urls.read_json(str(path)) if path.is_file() else None
     if path.exists() and not (isinstance(content, dict) and "costs" in content):
         raise ConfigError(
             f"{path} already exists and is not a calibration",

@@ -18,10 +18,10 @@ from flows.rows.rows import BadRow, suspected_typos
 from flows.rows.selection import Selection
 from flows.state.results import (
     RowResult,
-    measures_address,
+    measures_url,
     rejected,
-    report_address,
-    results_address,
+    report_url,
+    results_url,
     sentence_of,
 )
 from flows.state.row_store import RowStore
@@ -72,8 +72,8 @@ def check(
     If the hash of the weights is not given, they are hashed. Raises ConfigError if its results, or
     with `report` its report, would replace other files.
     """
-    results = results_address(manifest.address, output_folder)
-    tables = [results, report_address(results), measures_address(results)][: 3 if report else 1]
+    results = results_url(manifest.url, output_folder)
+    tables = [results, report_url(results), measures_url(results)][: 3 if report else 1]
     require_own_tables(*tables, overwrite=estimator.config.overwrite)
     for note in manifest.notes:
         terminal.say(note)

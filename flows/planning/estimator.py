@@ -10,7 +10,7 @@ from itertools import islice
 from math import prod
 from pathlib import Path
 
-from flows import addresses
+from flows import urls
 from flows.console.units import size_in_words
 from flows.planning.calibration import Calibration
 from flows.planning.estimate import (
@@ -42,7 +42,7 @@ class Limits:
 
     def free_bytes(self, folder: str) -> int | None:
         """Return the free space where a folder is or will be; None if it is not on this machine."""
-        if addresses.is_remote(folder):
+        if urls.is_remote(folder):
             return None
         place = Path(folder)
         while not place.exists():
@@ -78,7 +78,7 @@ class Estimator:
                 f"a worker needs about {size_in_words(peak)} of memory to {stage}, and there are "
                 f"{size_in_words(memory_bytes)}. Lower its resolution, or set low_memory: true"
             )
-        folder = addresses.folder_of(planned.work)
+        folder = urls.folder_of(planned.work)
         free = self._free_bytes(folder)
         if free is not None and estimate.work_bytes > free:
             yield (
@@ -90,7 +90,7 @@ class Estimator:
         self, run: RunEstimate, an_output: str | None, num_workers: int
     ) -> Iterator[str]:
         """Yield why all rows together do not fit, each with a remedy."""
-        free = self._free_bytes(addresses.folder_of(an_output)) if an_output else None
+        free = self._free_bytes(urls.folder_of(an_output)) if an_output else None
         if free is not None and run.output_bytes > NEAR_LIMIT * free:
             yield (
                 f"all videos together need about {size_in_words(run.output_bytes)} of disk, and "

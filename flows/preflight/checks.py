@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from flows import addresses
+from flows import urls
 from flows.preflight.claims import Claims
 from flows.preflight.live import require_watchable
 from flows.preflight.outputs import folder_problem, look_at_output, require_inside
@@ -73,13 +73,13 @@ def preflight(
     Of rows that are not selected only finished videos are known. `on_work` is called as soon as a
     row is known that is not finished, perhaps more than once, from several threads.
     """
-    folder, claims = addresses.folder_of(manifest.address), Claims()
-    claims.read(0, {"manifest": manifest.address})
+    folder, claims = urls.folder_of(manifest.url), Claims()
+    claims.read(0, {"manifest": manifest.url})
     for line in manifest.lines():
         claims.take(parse_row(line, folder, output_folder))
         if isinstance(truth := line.cells.get(TRUTH), str):
-            truth_address = addresses.resolve(truth.strip(), output_folder or folder)
-            claims.read(line.number, {TRUTH: truth_address})
+            truth_url = urls.resolve(truth.strip(), output_folder or folder)
+            claims.read(line.number, {TRUTH: truth_url})
     claims.close()
     rows = (parse_row(line, folder, output_folder) for line in manifest.lines())
     return RowChecker(config, weights_sha256, claims, selection, on_work).outcomes(rows)
@@ -103,7 +103,7 @@ class RowChecker:
         self._weights_sha256 = weights_sha256
         self._resolution = trained_resolution(config.models.weights)
         remembered = lru_cache(KEPT_INSPECTIONS)
-        self._digest = remembered(addresses.sha256_of)
+        self._digest = remembered(urls.sha256_of)
         self.folder_problem = remembered(folder_problem)
         self._audio = remembered(_inspect_audio)
         self._portrait = remembered(_inspect_portrait)
@@ -248,7 +248,7 @@ class RowChecker:
             )
 
     def _folder_errors(self, row: Row) -> Iterator[SonicError]:
-        folder = addresses.folder_of(row.output)
+        folder = urls.folder_of(row.output)
         if reason := self.folder_problem(folder):
             yield OutputNotWritableError(
                 f"the folder {folder} cannot be written ({reason})",
@@ -341,7 +341,7 @@ def _kept(errors: list[SonicError], column: str, inspect: Callable[[], T]) -> T 
         errors.append(
             FieldError(
                 f"it cannot be used ({type(error).__name__}: {error})",
-                remedy="Check the address, and that it can be reached from here.",
+                remedy="Check the path or URL, and that it can be reached from here.",
                 field=column,
             )
         )

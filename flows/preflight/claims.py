@@ -44,17 +44,17 @@ class Claims:
 
     def read(self, number: int, files: Mapping[str, str | None]) -> None:
         """Note the files that a row reads, by column; row 0 is the manifest itself."""
-        for column, address in files.items():
-            if address is not None:
+        for column, url in files.items():
+            if url is not None:
                 reader = number * len(_READ) + _READ.index(column)
-                self._readers.setdefault(self._key(address), reader)
+                self._readers.setdefault(self._key(url), reader)
 
     def write(self, number: int, *files: str | None) -> None:
         """Note the output of a row and its subtitles."""
-        for column, address in enumerate(files):
-            if address is not None:
+        for column, url in enumerate(files):
+            if url is not None:
                 writer = number * len(_WRITTEN) + column
-                first = self._writers.setdefault(file_key(address), writer)
+                first = self._writers.setdefault(file_key(url), writer)
                 if first // len(_WRITTEN) != number:
                     self._twins[writer] = first // len(_WRITTEN)
 
@@ -80,25 +80,25 @@ class Claims:
             twin, readers = self._twins.get(writer), self._lost.get(writer, ())
             if twin is None and not readers:
                 continue
-            address = row.output if column == "output" else side_car_of(row) or ""
+            url = row.output if column == "output" else side_car_of(row) or ""
             if twin is not None:
-                yield _twin(column, address, twin)
+                yield _twin(column, url, twin)
             for reader in readers:
                 number, read_as = divmod(reader, len(_READ))
-                yield _lost(column, address, row.number, number, _READ[read_as])
+                yield _lost(column, url, row.number, number, _READ[read_as])
 
 
-def _twin(column: str, address: str, first: int) -> FieldError:
+def _twin(column: str, url: str, first: int) -> FieldError:
     if column == "output":
-        problem, remedy = f"{address} is already the output of row number {first}", REMEDY_OUTPUT
+        problem, remedy = f"{url} is already the output of row number {first}", REMEDY_OUTPUT
     else:
-        problem, remedy = f"row number {first} writes its subtitles to {address} already", REMEDY
+        problem, remedy = f"row number {first} writes its subtitles to {url} already", REMEDY
     return FieldError(problem, remedy=remedy, field=column)
 
 
-def _lost(column: str, address: str, own: int, reader: int, read_as: str) -> FieldError:
+def _lost(column: str, url: str, own: int, reader: int, read_as: str) -> FieldError:
     """Make the error of a file that one row would write and another reads."""
-    what = address if column == "output" else f"the file {address} of its subtitles"
+    what = url if column == "output" else f"the file {url} of its subtitles"
     whose = "this row" if reader == own else f"row number {reader}"
     is_read = "is the manifest" if reader == 0 else f"is the {read_as} of {whose}"
     return FieldError(

@@ -15,7 +15,7 @@ from sonic_ops.core.errors import (
     NoFaceError,
     VideoUnreadableError,
 )
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_url
 from sonic_ops.core.formats import format_of
 from sonic_ops.film.footage import FilmFacts, film_facts
 from sonic_ops.film.lengths import lengths_of, moment
@@ -45,7 +45,7 @@ def inspect_dub(row: Row, config: RenderConfig, sound_s: float) -> DubFacts:
     """Look at the film of a row. Raises InputError."""
     assert row.video is not None
     _check_output(row.output)
-    with open_address(row.video) as file:
+    with open_url(row.video) as file:
         facts = film_facts(file)
     _check_colours(facts)
     num_people, said = _speakers(row, facts.size, sound_s)
@@ -122,7 +122,7 @@ def _look(row: Row, film_s: float) -> _Seen:
     runs = [moments] if film_s <= IN_TURN_S else [[moment] for moment in moments]
     counts, num_shots, cuts = list[int](), 0, CutDetector()
     face_shots = set[int]()
-    with open_address(row.video) as file:
+    with open_url(row.video) as file:
         try:
             for picture in chain.from_iterable(pictures_at(file, run) for run in runs):
                 counts.append(len(find_faces(picture)))

@@ -12,7 +12,7 @@ from flows.rows.rows import FaceBox
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.containers import film_stream, open_container
 from sonic_ops.core.errors import ImageUnreadableError
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_url
 from sonic_ops.picture.faces import Box, find_faces
 from sonic_ops.picture.portrait import load_portrait, place_face
 from sonic_ops.picture.video_frames import pictures_at
@@ -64,7 +64,7 @@ def inspect_film(
 
 def _length_s(source: str) -> float:
     """Return the time from the first picture to the end of the last, by the clock of the file."""
-    with open_address(source) as file, open_container(file) as container:
+    with open_url(source) as file, open_container(file) as container:
         stream = film_stream(container)
         if stream is not None and stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
@@ -73,7 +73,7 @@ def _length_s(source: str) -> float:
 
 def _check_faces(source: str, place: Box, moments: Sequence[float]) -> None:
     gone_s: list[float] = []
-    with open_address(source) as file:
+    with open_url(source) as file:
         times = [Fraction(moment).limit_denominator(1000) for moment in moments]
         pictures = pictures_at(file, times)
         for moment, picture in zip(moments, pictures, strict=False):

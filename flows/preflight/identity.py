@@ -1,4 +1,4 @@
-"""Which file an address means, however it is spelled.
+"""Which file a path or URL means, however it is spelled.
 
 A file that exists is known by its inode, so through any link. One that does not exist yet is known
 by the folder that will hold it and its name, in one Unicode form, and in one case where the disk
@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from unicodedata import normalize
 
-from flows.addresses import is_remote
+from flows.urls import is_remote
 
 _KNOWN_FOLDERS = 4096
 _LOCAL = ("file", "local")
@@ -27,11 +27,11 @@ _ASKED = 8
 """Names in a folder that may tell whether the disk ignores case."""
 
 
-def file_key(address: str) -> bytes:
-    """Equal for two addresses of one file."""
-    path = local_path(address)
+def file_key(url: str) -> bytes:
+    """Return a key that is equal for two spellings of one file."""
+    path = local_path(url)
     if path is None:
-        protocol, rest = _last_link(address)
+        protocol, rest = _last_link(url)
         protocol = _SAME.get(protocol.lower(), protocol.lower())
         return short_hash(f"{protocol}://{posixpath.normpath(normalize('NFC', rest)).strip('/')}")
     with suppress(OSError, ValueError):
@@ -41,23 +41,23 @@ def file_key(address: str) -> bytes:
     folder, _, name = path.rpartition("/")
     try:
         start, ignores_case = _folder(folder or "/")
-    except (OSError, ValueError):  # an address that no file can have
+    except (OSError, ValueError):  # a name that no file can have
         return short_hash(path)
     return short_hash(start + in_one_form(name, ignores_case=ignores_case))
 
 
-def local_path(address: str) -> str | None:
-    """Return the path of a file on this machine, or None if the address is remote."""
-    if not is_remote(address):
-        return address
-    protocol, path = _last_link(address)
+def local_path(url: str) -> str | None:
+    """Return the path of a file on this machine, or None if the URL is remote."""
+    if not is_remote(url):
+        return url
+    protocol, path = _last_link(url)
     return path if protocol in _LOCAL else None
 
 
-def _last_link(address: str) -> tuple[str, str]:
+def _last_link(url: str) -> tuple[str, str]:
     """Split a URL, or the last one of a chain such as `simplecache::s3://bucket/a.mp4`."""
-    match = _LINK.fullmatch(address)
-    return (match[1], match[2]) if match else ("", address)
+    match = _LINK.fullmatch(url)
+    return (match[1], match[2]) if match else ("", url)
 
 
 def in_one_form(name: str, *, ignores_case: bool) -> str:

@@ -7,8 +7,8 @@ from threading import Lock
 
 import numpy as np
 
-from flows.addresses import sha256_of
 from flows.rows.rows import FaceBox
+from flows.urls import sha256_of
 from sonic_ops.audio.decoding import SoundBlock
 from sonic_ops.audio.endings import unreadable
 from sonic_ops.audio.quality_check import check_sound, length_warnings
@@ -153,7 +153,7 @@ def _prepared(
     settings: PortraitConfig,
     face: int | None,
 ) -> Portrait:
-    """Prepare the portrait at an address, whose content has this hash."""
+    """Prepare the portrait at a URL, whose content has this hash."""
     return prepare_portrait(
         load_portrait(portrait, settings, _box(face_box)).image,
         resolution=settings.resolution,

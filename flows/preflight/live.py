@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flows import addresses
+from flows import urls
 from flows.preflight.identity import local_path
 from flows.preflight.outputs import FREE
 from flows.rows.config import RenderConfig
@@ -25,7 +25,7 @@ def require_watchable(row: Row, config: RenderConfig) -> None:
     form = format_of(row.output)
     if row.video is not None:
         raise _refused("a film that is dubbed", "video")
-    if addresses.is_remote(row.output):
+    if urls.is_remote(row.output):
         raise _refused("a remote output", "output", "write to a local folder")
     if form.is_animation or form.codec(config.media.codec) not in WATCHED_CODECS:
         raise _refused("this format", "output", "write an MP4 file")

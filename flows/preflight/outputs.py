@@ -9,10 +9,10 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows import addresses
+from flows import urls
 from flows.preflight.identity import local_path
 from flows.rows.rows import Row
-from flows.state.receipts import foreign_receipt, origin_of, receipt_address
+from flows.state.receipts import foreign_receipt, origin_of, receipt_url
 from flows.state.results import RowResult
 from sonic_ops.core.errors import ConfigError, FieldError, OutputNotWritableError, SonicError
 from sonic_ops.core.files import open_own
@@ -31,13 +31,13 @@ _HEAD_BYTES = 4096
 FREE = "Move it, choose another output, or allow it to be replaced with --overwrite."
 
 
-def kind_at(address: str) -> Kind:
-    """Return what exists at an address. Raises OSError."""
-    path = local_path(address)
+def kind_at(url: str) -> Kind:
+    """Return what exists at a URL. Raises OSError."""
+    path = local_path(url)
     if path is None:
-        if addresses.is_folder(address):
+        if urls.is_folder(url):
             return "folder"
-        return "nothing" if addresses.size_bytes(address) is None else "file"
+        return "nothing" if urls.size_bytes(url) is None else "file"
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -84,10 +84,10 @@ def require_free(
 
 
 def require_inside(output: str, folder: str | None) -> None:
-    """Raise FieldError for an output that leaves a folder, by its address or through a link."""
+    """Raise FieldError for an output that leaves a folder, by its name or through a link."""
     if folder is None:
         return
-    written = (addresses.folder_of(output), receipt_address(output))
+    written = (urls.folder_of(output), receipt_url(output))
     if all(_real(place).startswith(_real(folder)) for place in written):
         return
     raise FieldError(
@@ -97,35 +97,33 @@ def require_inside(output: str, folder: str | None) -> None:
     )
 
 
-def _real(address: str) -> str:
-    """Return the folder that an address leads to; of another store, the address without `..`."""
-    path = local_path(address)
-    if path is not None and not addresses.is_remote(address):
+def _real(url: str) -> str:
+    """Return the folder that a path leads to; of another store, the URL without `..`."""
+    path = local_path(url)
+    if path is not None and not urls.is_remote(url):
         return f"{posixpath.realpath(path).rstrip('/')}/"
-    store, _, path = address.partition("://")
+    store, _, path = url.partition("://")
     return f"{store}://{posixpath.normpath(path)}/"
 
 
 def require_own_tables(*tables: str, overwrite: bool) -> None:
     """Raise ConfigError for a results table, report or table of measures that is not ours."""
-    for address in tables:
-        kind = kind_at(address)
+    for url in tables:
+        kind = kind_at(url)
         # What is a folder cannot be replaced, which is said where the table is written.
-        if kind in ("nothing", "folder") or (
-            kind == "file" and (overwrite or _is_own_table(address))
-        ):
+        if kind in ("nothing", "folder") or (kind == "file" and (overwrite or _is_own_table(url))):
             continue
         what = "is a symbolic link" if kind == "link" else "was not written by this program"
         raise ConfigError(
-            f"{address} already exists and {what}, and the results of the run would replace it",
+            f"{url} already exists and {what}, and the results of the run would replace it",
             remedy="Move it, choose another folder with --output, or allow it to be replaced with "
             "--overwrite.",
         )
 
 
-def _is_own_table(address: str) -> bool:
-    with open_own(address) as file:
-        if address.endswith(".html"):
+def _is_own_table(url: str) -> bool:
+    with open_own(url) as file:
+        if url.endswith(".html"):
             head = file.read(_HEAD_BYTES)
             return any(mark in head for mark in _PAGE_MARKS)
         try:
@@ -144,14 +142,14 @@ def _no_file(output: str, kind: Kind) -> SonicError:
         )
     what = "a folder" if kind == "folder" else "no regular file"
     return OutputNotWritableError(
-        f"{output} is {what}", remedy="Give the address of a file.", field="output"
+        f"{output} is {what}", remedy="Give the path or URL of a file.", field="output"
     )
 
 
 def folder_problem(folder: str) -> str:
     """Return why a folder cannot be written; empty if it can."""
     try:
-        addresses.probe_folder(folder)
+        urls.probe_folder(folder)
     except OSError as error:
         return str(error)
     return ""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from flows import addresses
+from flows import urls
 from flows.preflight.checks import Outcome, RowChecker
 from flows.preflight.claims import Claims
 from flows.preflight.subtitle_files import side_car_of
@@ -18,15 +18,15 @@ from flows.rows.rows import Row, name_errors
 from flows.state.row_store import RowStore
 
 
-def preview_address(address: str) -> str:
+def preview_url(url: str) -> str:
     """Return where the preview of something lies: `talk.preview.mp4` beside `talk.mp4`."""
-    name = PurePosixPath(addresses.name_of(address))
-    return addresses.join(addresses.folder_of(address), f"{name.stem}.preview{name.suffix}")
+    name = PurePosixPath(urls.name_of(url))
+    return urls.join(urls.folder_of(url), f"{name.stem}.preview{name.suffix}")
 
 
 def preview_of(planned: PlannedRow, seconds: float) -> Row:
     """Return a row for the first seconds of a row."""
-    row, output = planned.row, preview_address(planned.row.output)
+    row, output = planned.row, preview_url(planned.row.output)
     end = row.end if planned.plan.video_s <= seconds else (row.start or 0.0) + seconds
     return replace(
         row, id=f"{row.id} (preview)", output=output, end=end, errors=(*name_errors(output),)

@@ -36,18 +36,18 @@ class Remembered:
             with suppress(sqlite3.Error):
                 self._table = _opened(str(folder / NAME))
 
-    def found(self, inspect: Callable[..., F], kind: type[F], address: str, *details: Any) -> F:
+    def found(self, inspect: Callable[..., F], kind: type[F], url: str, *details: Any) -> F:
         """Return what `inspect` finds in a local file, or has found while it was the same file.
 
         `kind` is a dataclass of values that JSON has, and of tuples. Raises what `inspect` raises.
         """
-        key = _key(kind, address, details) if self._table else None
+        key = _key(kind, url, details) if self._table else None
         if key is None:
-            return inspect(address, *details)
+            return inspect(url, *details)
         if (kept := self._read(key)) is not None:
             return kind(**kept)
-        facts = inspect(address, *details)
-        if key == _key(kind, address, details):  # it has not changed meanwhile
+        facts = inspect(url, *details)
+        if key == _key(kind, url, details):  # it has not changed meanwhile
             self._write(key, json.dumps(asdict(facts)))  # type: ignore[call-overload]
         return facts
 
@@ -72,9 +72,9 @@ def _opened(path: str) -> sqlite3.Connection:
     return table
 
 
-def _key(kind: type, address: str, details: tuple[Any, ...]) -> str | None:
+def _key(kind: type, url: str, details: tuple[Any, ...]) -> str | None:
     """Name a file as it is now, with what is asked of it; None if it is not here."""
-    path = local_path(address)
+    path = local_path(url)
     if path is None:
         return None
     try:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from flows import addresses
+from flows import urls
 from flows.rows.columns import TRUTH
 from flows.state.receipts import work_root
 from flows.state.results import FINISHED, RowResult
@@ -38,7 +38,7 @@ _PORTRAIT_SIDE: Final = 1024
 
 def cache_path(output: str) -> str:
     """Return the file that caches the analysis of an output."""
-    return addresses.join(work_root(output), FOLDER, f"{addresses.name_of(output)}.json")
+    return urls.join(work_root(output), FOLDER, f"{urls.name_of(output)}.json")
 
 
 def can_be_analysed(result: RowResult) -> bool:
@@ -62,7 +62,7 @@ def truth_of(result: RowResult, extras: Mapping[str, object], folder: str) -> Ro
     # A row's portrait is what its truth is measured against.
     return replace(
         result,
-        output=addresses.resolve(truth.strip(), folder),
+        output=urls.resolve(truth.strip(), folder),
         fingerprint=f"truth for {result.portrait}",
     )
 
@@ -81,7 +81,7 @@ def is_complete(analysis: VideoAnalysis, scorer: SyncNetScorer | None) -> bool:
 def cached_analysis(result: RowResult) -> VideoAnalysis | None:
     """Return the cached analysis of a row's video, unless the file has changed since."""
     assert result.output is not None
-    content = addresses.read_json(cache_path(result.output))
+    content = urls.read_json(cache_path(result.output))
     if not isinstance(content, dict) or content.get("of") != _stamp(result):
         return None
     try:
@@ -129,7 +129,7 @@ def _portrait(result: RowResult) -> NDArray[np.uint8] | None:
 
 def _stamp(result: RowResult) -> dict[str, object]:
     assert result.output is not None
-    size = addresses.size_bytes(result.output)
+    size = urls.size_bytes(result.output)
     return {"version": VERSION, "fingerprint": result.fingerprint, "size_bytes": size}
 
 

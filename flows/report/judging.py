@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from itertools import chain
 
-from flows import addresses
+from flows import urls
 from flows.report.analysis_cache import analyse, can_be_analysed, store_analysis
 from flows.state.results import FINISHED, RowResult
 from sonic_ops.core.constants import FAILED, LOOK
@@ -67,4 +67,4 @@ def verdict_of(
 def unmeasurable(result: RowResult, error: Exception) -> str:
     """Say why the video of a row could not be measured."""
     said = reason_of(error) if isinstance(error, SonicError | OSError) else repr(error)
-    return f"The video {addresses.name_of(result.output or '')} could not be measured: {said}"
+    return f"The video {urls.name_of(result.output or '')} could not be measured: {said}"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from flows import addresses
-from flows.state.results import report_address
+from flows import urls
+from flows.state.results import report_url
 from sonic_ops.core.files import exists, reached
 
 SERVED: Final = "SONIC_SERVED"
@@ -16,16 +16,16 @@ SIGNED_S: Final = 7 * 24 * 3600
 
 def link_to_report(results: str) -> str | None:
     """Link to the report of a results table; None if there is none."""
-    report = report_address(results)
+    report = report_url(results)
     return link_of(report) if exists(report) else None
 
 
-def link_of(address: str) -> str:
+def link_of(target: str) -> str:
     """Link to a file: where its folder is served, signed in a bucket, or on the disk."""
     for folder, url in _served():
-        if address.startswith(f"{folder}/"):
-            return f"{url}/{quote(address.removeprefix(f'{folder}/'))}"
-    return _signed(address) if addresses.is_remote(address) else Path(address).as_uri()
+        if target.startswith(f"{folder}/"):
+            return f"{url}/{quote(target.removeprefix(f'{folder}/'))}"
+    return _signed(target) if urls.is_remote(target) else Path(target).as_uri()
 
 
 def _served() -> list[tuple[str, str]]:
@@ -33,10 +33,10 @@ def _served() -> list[tuple[str, str]]:
     return [(folder.rstrip("/"), f"http{url.rstrip('/')}") for folder, _, url in pairs if folder]
 
 
-def _signed(address: str) -> str:
-    """Return a web address of a file in a bucket for as long as the store allows; else itself."""
+def _signed(target: str) -> str:
+    """Return a URL of a file in a bucket for as long as the store allows; else itself."""
     try:
-        with reached(address) as (filesystem, path):
+        with reached(target) as (filesystem, path):
             return str(filesystem.sign(path, expiration=SIGNED_S))
     except (OSError, NotImplementedError):
-        return address
+        return target

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from flows import addresses
+from flows import urls
 from flows.report.drawing import Chart, Line, bands, line, voiced_path, wave_path
 from flows.report.timings import StageBar, Timeline
 from flows.state.results import RowResult
@@ -105,7 +105,7 @@ class RowView:
 
     @property
     def pictures(self) -> dict[str, str]:
-        """Data addresses of the pictures; none without an analysis."""
+        """Return the data URLs of the pictures; none without an analysis."""
         if self.analysis is None:
             return {}
         return {
@@ -171,15 +171,15 @@ def link_to(output: str, folder: str) -> str | None:
     """Return a link from `folder` to the output; None if a browser cannot reach it."""
     if output.startswith(("http://", "https://")):
         return output
-    if addresses.is_remote(output) != addresses.is_remote(folder):
+    if urls.is_remote(output) != urls.is_remote(folder):
         return None
     scheme, there = _split(output)
     own_scheme, here = _split(folder)
     return quote(posixpath.relpath(there, here)) if scheme == own_scheme else None
 
 
-def _split(address: str) -> tuple[str, str]:
-    scheme, _, path_in_it = address.rpartition("://")
+def _split(url: str) -> tuple[str, str]:
+    scheme, _, path_in_it = url.rpartition("://")
     return scheme, f"/{path_in_it.lstrip('/')}"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows import addresses
+from flows import urls
 from flows.console.units import clock, hours
 from flows.preflight.outputs import require_own_tables
 from flows.report.analysis_cache import (
@@ -35,8 +35,8 @@ from flows.state.results import (
     FINISHED,
     NOT_MARKED,
     RowResult,
-    measures_address,
-    report_address,
+    measures_url,
+    report_url,
     result_from,
 )
 from sonic_ops.core.constants import VERDICTS
@@ -61,7 +61,7 @@ Lines = Iterator[tuple[RowResult, dict[str, object]]]
 def write_report(
     results: str, say: Say, syncnet: str | None = None, *, overwrite: bool = False
 ) -> str:
-    """Write the report of a results table and the figures of its videos; the report's address.
+    """Write the report of a results table and the figures of its videos; return its URL.
 
     Videos are gone through once; what was seen is kept beside them. With the weights of `syncnet`
     its figures are added to what is kept. Raises ManifestError if there are no results,
@@ -70,13 +70,13 @@ def write_report(
     """
     if not exists(results):
         raise _no_results(results)
-    target = report_address(results)
-    folder = addresses.folder_of(target)
+    target = report_url(results)
+    folder = urls.folder_of(target)
     try:
-        require_own_tables(target, measures_address(results), overwrite=overwrite)
+        require_own_tables(target, measures_url(results), overwrite=overwrite)
         with fetched(results) as table:
             gallery = Gallery(say, None if syncnet is None else open_scorer(syncnet))
-            with written(measures_address(results)) as path, open_table(path) as figures:
+            with written(measures_url(results)) as path, open_table(path) as figures:
                 total = _summed(_lines(results, table), gallery, figures, folder)
             rows = _rows(lambda: _lines(results, table), total, gallery, folder)
             with written(target) as path:
@@ -163,7 +163,7 @@ def _lines(results: str, table: Path) -> Lines:
 def _no_results(results: str) -> ManifestError:
     return ManifestError(
         f"{results} holds no results that can be read",
-        remedy="Render the manifest first, or give the address of its results.",
+        remedy="Render the manifest first, or give the path of its results.",
     )
 
 

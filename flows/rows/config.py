@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, Field, ValidationError
 
 from cluster.config import ClusterConfig
-from flows.addresses import resolve
 from flows.rows.columns import MAX_GAIN_DB, MAX_SEED, MIN_GAIN_DB
 from flows.rows.rows import LIKE, Row
+from flows.urls import resolve
 from sonic_ops.core.config import (
     Count,
     FilmConfig,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sonic_ops
-from flows import addresses
+from flows import urls
 from flows.caches import cache_folder
 from flows.rows.config import RenderConfig
 from flows.rows.rows import Row
@@ -109,10 +109,10 @@ def _digest(path: Path) -> str:
     status = path.stat()
     folder = cache_folder("digests") if status.st_size >= LARGE_BYTES else None
     if folder is None:
-        return addresses.sha256_of(str(path))
+        return urls.sha256_of(str(path))
     key = hashlib.sha256(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
     note = folder / key.hexdigest()
     if not note.exists():
         with draft_of(note) as draft:
-            draft.write_text(addresses.sha256_of(str(path)))
+            draft.write_text(urls.sha256_of(str(path)))
     return note.read_text()

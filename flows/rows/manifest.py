@@ -1,7 +1,7 @@
 """The lines of a manifest, one after another, as they stand in the file.
 
 Parquet (a file or a folder of parts), Excel, CSV, TSV or JSON Lines, compressed or not; a local
-path or any fsspec address. Lines are read in batches: the length of a manifest does not show in
+path or any fsspec URL. Lines are read in batches: the length of a manifest does not show in
 memory.
 What the cells mean is decided in `rows.py`.
 """
@@ -20,11 +20,11 @@ from io import BytesIO
 from pathlib import PurePosixPath
 from typing import IO
 
-from flows.addresses import is_folder, name_of, path_of
 from flows.rows.limits import excess
 from flows.rows.tables import ENDINGS, NO_REMEDY, Reader, reader_of, unreadable
+from flows.urls import is_folder, name_of, path_of
 from sonic_ops.core.errors import ManifestError, MissingFileError
-from sonic_ops.core.files import local_path, open_address, reached
+from sonic_ops.core.files import local_path, open_url, reached
 from sonic_ops.core.near_names import meant
 
 __all__ = ["ENDINGS", "PACKED_ENDINGS", "Line", "Manifest", "open_manifest"]
@@ -64,8 +64,8 @@ class _Part:
 class Manifest:
     """A manifest as it stood when it was opened: it is read more than once, hours apart."""
 
-    def __init__(self, address: str, copy: IO[bytes], parts: list[_Part]) -> None:
-        self.address = address
+    def __init__(self, url: str, copy: IO[bytes], parts: list[_Part]) -> None:
+        self.url = url
         self._copy, self._parts = copy, parts
         self.notes = tuple(dict.fromkeys(note for part in parts for note in self._notes(part)))
 
@@ -76,14 +76,14 @@ class Manifest:
         """
         number = 0
         for part in self._parts:
-            for record in part.reader.records(self.address, self._opened(part)):
+            for record in part.reader.records(self.url, self._opened(part)):
                 number += 1
                 place = f"{part.name} {part.reader.unit} {record.number}"
                 problem = record.problem or excess(record.cells) or None
                 yield Line(number, {} if problem else record.cells, problem, place)
         if number == 0:
             raise ManifestError(
-                f"The manifest {self.address} holds no rows", remedy="Add a row per video."
+                f"The manifest {self.url} holds no rows", remedy="Add a row per video."
             )
 
     def _notes(self, part: _Part) -> Iterator[str]:
@@ -98,9 +98,9 @@ class Manifest:
 
 
 @contextmanager
-def open_manifest(address: str) -> Iterator[Manifest]:
+def open_manifest(url: str) -> Iterator[Manifest]:
     """Take a copy of a manifest. Raises ManifestError if it cannot be opened."""
-    name = os.fsencode(name_of(address))
+    name = os.fsencode(name_of(url))
     if len(name) > MAX_NAME_BYTES:
         raise ManifestError(
             f"The name of the manifest is longer than {MAX_NAME_BYTES} bytes, and the results are "
@@ -109,29 +109,29 @@ def open_manifest(address: str) -> Iterator[Manifest]:
         )
     with tempfile.TemporaryFile(prefix="sonic-") as copy:
         try:
-            parts = [_copied(part, copy) for part in _parts_of(address)]
+            parts = [_copied(part, copy) for part in _parts_of(url)]
         except MissingFileError as error:
             raise ManifestError(
                 f"The manifest cannot be opened: {error}",
-                remedy=f"{meant(local_path(address))}Check the address.",
+                remedy=f"{meant(local_path(url))}Check the path or URL.",
             ) from error
         except _DAMAGED as error:
             raise ManifestError(
-                f"The manifest {address} cannot be read: {_reason(error)}", remedy=NO_REMEDY
+                f"The manifest {url} cannot be read: {_reason(error)}", remedy=NO_REMEDY
             ) from error
         copy.flush()
-        yield Manifest(address, copy, parts)
+        yield Manifest(url, copy, parts)
 
 
-def _parts_of(address: str) -> list[str]:
+def _parts_of(url: str) -> list[str]:
     """List the files of a manifest: itself, or the Parquet files of a folder by their names."""
-    if address.startswith(("http://", "https://")) or not is_folder(address):
-        return [address]
-    with reached(address) as (filesystem, path):
+    if url.startswith(("http://", "https://")) or not is_folder(url):
+        return [url]
+    with reached(url) as (filesystem, path):
         found = sorted(map(str, filesystem.find(path)))
     inside = ((name, posixpath.relpath(name, path)) for name in found)
     parts = [
-        filesystem.unstrip_protocol(name) if "://" in address else name
+        filesystem.unstrip_protocol(name) if "://" in url else name
         for name, below in inside
         if below.endswith(".parquet")
         and not below.endswith("results.parquet")
@@ -139,31 +139,31 @@ def _parts_of(address: str) -> list[str]:
     ]
     if not parts:
         raise ManifestError(
-            f"{address} is a folder without Parquet files, and not a manifest",
+            f"{url} is a folder without Parquet files, and not a manifest",
             remedy="Name the file of the manifest, or a folder of Parquet parts.",
         )
     return parts
 
 
-def _copied(address: str, copy: IO[bytes]) -> _Part:
+def _copied(url: str, copy: IO[bytes]) -> _Part:
     """Append a file to the copy, unpacked."""
     start = copy.tell()
-    with open_address(address) as file:
+    with open_url(url) as file:
         head = file.read(8)
     unpack = next((opener for magic, opener in _PACKED if head.startswith(magic)), None)
-    with open_address(address) as file:
+    with open_url(url) as file:
         copied = unpack(file) if unpack else file
         while block := copied.read(_BLOCK_BYTES):
             copy.write(block)
             if copy.tell() - start > MAX_BYTES:
-                raise unreadable(address, f"it has, or unpacks to, more than {MAX_BYTES:,} bytes")
+                raise unreadable(url, f"it has, or unpacks to, more than {MAX_BYTES:,} bytes")
     stop = copy.tell()
     copy.flush()
     head = os.pread(copy.fileno(), 4096, start)
-    path = PurePosixPath(path_of(address))
+    path = PurePosixPath(path_of(url))
     path = path.with_suffix("") if path.suffix.lower() in PACKED_ENDINGS else path
-    reader = reader_of(address, path.suffix.lower(), head)
-    return _Part(name_of(path_of(address)), reader, start, stop)
+    reader = reader_of(url, path.suffix.lower(), head)
+    return _Part(name_of(path_of(url)), reader, start, stop)
 
 
 def _reason(error: Exception) -> str:

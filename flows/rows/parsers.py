@@ -18,8 +18,8 @@ WRONG = (ValueError, TypeError, OverflowError, RecursionError)
 
 MAX_NAME = 1000
 """Characters of an id: it is printed wherever its row is named."""
-MAX_ADDRESS = 16_000
-"""Characters of an address: signed ones have some thousands."""
+MAX_URL = 16_000
+"""Characters of a URL: signed ones have some thousands."""
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?(?:\d*,\d{1,2}|\d*,\d{4,}|0?,\d+)\s*")  # 1,000 may be either
 _SEPARATOR = re.compile(r"[\s,;]+")
@@ -49,10 +49,10 @@ def language(value: object) -> str:
     return result
 
 
-def address(value: object) -> str:
+def path_or_url(value: object) -> str:
     """Parse a path or URL: no file system takes a NUL."""
     result = text(value)
-    if "\0" in result or len(result) > MAX_ADDRESS:
+    if "\0" in result or len(result) > MAX_URL:
         raise ValueError
     return result
 

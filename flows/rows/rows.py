@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
-from flows import addresses
-from flows.addresses import is_remote, resolve
+from flows import urls
 from flows.rows import parsers
 from flows.rows.columns import COLUMN_NAMES, COLUMNS, INPUTS, REQUIRED, SHOWN, parse_cell
 from flows.rows.manifest import Line
 from flows.rows.templates import DEFAULT_OUTPUT, filled
+from flows.urls import is_remote, resolve
 from sonic_ops.core.errors import FieldError, InputError, SonicError
 from sonic_ops.core.formats import format_of
 from sonic_ops.core.shown import without_secrets
@@ -36,7 +36,7 @@ MAX_PATH_BYTES = 3900  # systems take 4096; work lies below the folder of the ou
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One video to render. None means: as the preset says. Addresses are absolute.
+    """One video to render. None means: as the preset says. Paths are absolute.
 
     A row with `errors` is not rendered; what can be checked of it is checked all the same.
     """
@@ -114,7 +114,7 @@ def in_column(column: str) -> Iterator[None]:
 def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRow:
     """Type the cells of a line; a wrong cell becomes None and an error.
 
-    Relative addresses count from `folder`.
+    Relative paths count from `folder`.
 
     Relative outputs count from `output_folder` where one is given, and stay inside it.
     """
@@ -123,7 +123,7 @@ def parse_row(line: Line, folder: str, output_folder: str | None) -> Row | BadRo
     if not is_whole or not any(values.get(name) for name in SHOWN):
         return BadRow(line.number, str(values.get("id") or ""), errors, place=line.place)
     row = Row(number=line.number, errors=errors, place=line.place, **values)
-    return _with_addresses(row, folder, output_folder)
+    return _with_urls(row, folder, output_folder)
 
 
 def suspected_typos(names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -201,7 +201,7 @@ def _shown_errors(given: Sequence[str], values: Mapping[str, Any]) -> Iterator[F
     elif not given:
         yield FieldError(
             "the cell is empty",
-            remedy="Write the address of a picture, such as ada.png, or that of a film to dub in "
+            remedy="Write the path of an image, such as ada.png, or that of a film to dub in "
             "`video`.",
             field="portrait",
         )
@@ -237,10 +237,10 @@ def _face_errors(values: Mapping[str, Any]) -> Iterator[FieldError]:
 
 def name_errors(output: str) -> Iterator[SonicError]:
     """Say what is wrong with the name of a file to write, beside its ending."""
-    if len(os.fsencode(addresses.name_of(output))) > MAX_NAME_BYTES:
+    if len(os.fsencode(urls.name_of(output))) > MAX_NAME_BYTES:
         problem = f"the name of the file is longer than {MAX_NAME_BYTES} bytes"
         yield FieldError(problem, remedy="Give the output a shorter name.", field="output")
-    elif len(os.fsencode(output)) > MAX_PATH_BYTES and not addresses.is_remote(output):
+    elif len(os.fsencode(output)) > MAX_PATH_BYTES and not urls.is_remote(output):
         yield FieldError(
             f"the path of the file is longer than {MAX_PATH_BYTES} bytes",
             remedy="Write to a folder with a shorter path.",
@@ -248,17 +248,17 @@ def name_errors(output: str) -> Iterator[SonicError]:
         )
 
 
-def _with_addresses(row: Row, folder: str, output_folder: str | None) -> Row:
+def _with_urls(row: Row, folder: str, output_folder: str | None) -> Row:
     cells = {name: getattr(row, name) for name in INPUTS}
     inputs: dict[str, Any] = {
         name: resolve(cell, folder) for name, cell in cells.items() if cell is not None
     }
-    return replace(row, output=output_address(row.output, folder, output_folder), **inputs)
+    return replace(row, output=output_url(row.output, folder, output_folder), **inputs)
 
 
-def output_address(output: str, folder: str, output_folder: str | None) -> str:
-    """Find where a video goes: the manifest's address, or the folder the user asked for."""
-    output = addresses.local_path(output)
+def output_url(output: str, folder: str, output_folder: str | None) -> str:
+    """Find where a video goes: as the manifest says, or in the folder the user asked for."""
+    output = urls.local_path(output)
     if output_folder is None or is_remote(output) or output.startswith(("/", "~/")):
         return resolve(output, folder)
     parts = posixpath.normpath(output).split("/")

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from flows import addresses
+from flows import urls
 from flows.rows import parsers
 from flows.rows.csv_records import csv_records, without_comments
 from flows.rows.limits import check_parquet, open_parquet
 from sonic_ops.core.errors import FieldError
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_url
 from sonic_ops.core.texts import encoding_of
 from sonic_ops.film.choice import Choice
 
@@ -75,11 +75,11 @@ class Speaker:
         )
 
 
-def read_speakers(address: str) -> tuple[Speaker, ...]:
+def read_speakers(url: str) -> tuple[Speaker, ...]:
     """Read who speaks when, by first appearance. Raises MissingFileError and FieldError."""
-    with open_address(address) as file:
+    with open_url(url) as file:
         content = file.read(MAX_BYTES + 1)
-    name = addresses.name_of(address)
+    name = urls.name_of(url)
     if len(content) > MAX_BYTES:
         raise _wrong(f"{name} has more than {MAX_BYTES >> 20} MB")
     turns = list(islice(_turns(name, content), MAX_TURNS + 1))
@@ -93,14 +93,14 @@ def read_speakers(address: str) -> tuple[Speaker, ...]:
         of.setdefault(turn.speaker, []).append(turn)
     if len(of) > MAX_SPEAKERS:
         raise _wrong(f"{name} has {len(of)} speakers, and {MAX_SPEAKERS} are the most")
-    people = tuple(_speaker(address, who, turns) for who, turns in of.items())
+    people = tuple(_speaker(url, who, turns) for who, turns in of.items())
     _check_names(people)
     return people
 
 
-def _speaker(address: str, name: str, turns: list[Turn]) -> Speaker:
+def _speaker(url: str, name: str, turns: list[Turn]) -> Speaker:
     voice = next((turn.voice for turn in turns if turn.voice), None)
-    own = None if voice is None else addresses.resolve(voice, addresses.folder_of(address))
+    own = None if voice is None else urls.resolve(voice, urls.folder_of(url))
     return Speaker(name, tuple(turns), own)
 
 
@@ -215,7 +215,7 @@ def _turn(place: str, cells: Mapping[str, object]) -> Turn:
     face = cell("face", parsers.whole_number(1, 99), "a number that counts faces from the left")
     position = cell("position", _position, "x and y in pixels of the film")
     who = cell("speaker", parsers.name, "a name") or (f"face {face}" if face else "")
-    voice = cell("voice", parsers.address, "the address of a sound file")
+    voice = cell("voice", parsers.path_or_url, "the path or URL of an audio file")
     turn = Turn(place, who or "the speaker", start_s, end_s, face, position, voice)
     return _checked(turn)
 

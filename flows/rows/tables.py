@@ -59,7 +59,7 @@ class Reader(Protocol):
     def notes(self, file: IO[bytes]) -> Iterable[str]:
         """Say what the user should know about a file, to follow `m.csv is`."""
 
-    def records(self, address: str, file: IO[bytes]) -> Iterator[Record]:
+    def records(self, url: str, file: IO[bytes]) -> Iterator[Record]:
         """Read the records; closes the file. Raises ManifestError."""
 
 
@@ -73,14 +73,14 @@ class ParquetReader:
         file.close()
         return ()
 
-    def records(self, address: str, file: IO[bytes]) -> Iterator[Record]:
+    def records(self, url: str, file: IO[bytes]) -> Iterator[Record]:
         """Read the rows with values of Python."""
         try:
             with file:
                 table = open_parquet(file)
                 if problem := check_parquet(table, file.seek(0, SEEK_END)):
-                    raise unreadable(address, problem)
-                names = column_names(address, table.schema_arrow.names)
+                    raise unreadable(url, problem)
+                names = column_names(url, table.schema_arrow.names)
                 numbers = count(1)
                 for batch in table.iter_batches(BATCH_ROWS):
                     columns, problems = columns_of(names, batch)
@@ -88,7 +88,7 @@ class ParquetReader:
                         cells = dict(zip(names, values, strict=True))
                         yield Record(next(numbers), cells, problems.get(row))
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-            raise unreadable(address, "it is damaged, or not Parquet") from error
+            raise unreadable(url, "it is damaged, or not Parquet") from error
 
 
 class JsonLinesReader:
@@ -100,7 +100,7 @@ class JsonLinesReader:
         """Say how the text is read if it is not UTF-8."""
         return _encoding_notes(file)
 
-    def records(self, address: str, file: IO[bytes]) -> Iterator[Record]:
+    def records(self, url: str, file: IO[bytes]) -> Iterator[Record]:
         """Read the objects; names of columns may differ from line to line."""
         with file:
             encoding = _encoding(file)
@@ -110,7 +110,7 @@ class JsonLinesReader:
                     if text.strip():
                         yield _json_record(number, text)
             except UnicodeDecodeError as error:
-                raise unreadable(address, f"its text is not in {encoding.name.upper()}") from error
+                raise unreadable(url, f"its text is not in {encoding.name.upper()}") from error
 
 
 def _json_record(number: int, text: str) -> Record:
@@ -138,16 +138,16 @@ class CsvReader:
         """Say how the text is read if it is not UTF-8."""
         return _encoding_notes(file)
 
-    def records(self, address: str, file: IO[bytes]) -> Iterator[Record]:
+    def records(self, url: str, file: IO[bytes]) -> Iterator[Record]:
         """Read the rows below the header; a broken line is a record with a problem."""
         with file:
             encoding = _encoding(file)
             text = TextIOWrapper(file, encoding=encoding.name, errors=encoding.errors, newline="")
             try:
                 rows = csv_records(without_comments(bounded_lines(text)), is_header=_is_header)
-                yield from _below_header(address, rows, damaged=encoding.errors != "strict")
+                yield from _below_header(url, rows, damaged=encoding.errors != "strict")
             except UnicodeDecodeError as error:
-                raise unreadable(address, f"its text is not in {encoding.name.upper()}") from error
+                raise unreadable(url, f"its text is not in {encoding.name.upper()}") from error
 
 
 class ExcelReader:
@@ -160,7 +160,7 @@ class ExcelReader:
         file.close()
         return ()
 
-    def records(self, address: str, file: IO[bytes]) -> Iterator[Record]:
+    def records(self, url: str, file: IO[bytes]) -> Iterator[Record]:
         """Read the values of the cells; what formulas gave when the file was saved."""
         from openpyxl import load_workbook  # late: most manifests are not of Excel
         from openpyxl.utils.exceptions import InvalidFileException
@@ -168,22 +168,22 @@ class ExcelReader:
         try:
             with file, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what it does not draw, such as charts
-                _check_size(address, file)
+                _check_size(url, file)
                 book = load_workbook(file, read_only=True, data_only=True)
                 sheets = [_sheet_rows(sheet) for sheet in book.worksheets]
                 fitting = [rows for rows in sheets if _has_header(rows())]
                 first = (fitting or sheets[:1] or [lambda: iter(())])[0]
-                yield from _below_header(address, first())
+                yield from _below_header(url, first())
         except (BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, OSError) as e:
-            raise unreadable(address, "it is damaged, or not an Excel file") from e
+            raise unreadable(url, "it is damaged, or not an Excel file") from e
 
 
-def _check_size(address: str, file: IO[bytes]) -> None:
+def _check_size(url: str, file: IO[bytes]) -> None:
     """Raise ManifestError for an archive that unpacks to more than fits into memory."""
     with ZipFile(file) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_UNPACKED_BYTES:
-        raise unreadable(address, f"it unpacks to {size:,} bytes")
+        raise unreadable(url, f"it unpacks to {size:,} bytes")
 
 
 def _sheet_rows(sheet: Any) -> Callable[[], Iterator[_Row]]:
@@ -215,7 +215,7 @@ _LOOSE: dict[str, Reader] = {".txt": _TEXT, ".tab": _TEXT, ".xlsm": _EXCEL, "": 
 """Endings that a manifest may have, but that files beside manifests have as well."""
 
 
-def reader_of(address: str, ending: str, head: bytes) -> Reader:
+def reader_of(url: str, ending: str, head: bytes) -> Reader:
     """Choose the reader by the first bytes of a file, and else by its ending.
 
     Raises ManifestError.
@@ -225,32 +225,32 @@ def reader_of(address: str, ending: str, head: bytes) -> Reader:
     if head.startswith(b"PK\x03\x04") and b"opendocument" not in head:
         return _EXCEL
     if head.startswith((b"\xd0\xcf\x11\xe0", b"PK\x03\x04")):
-        raise unreadable(address, "it is an old Excel file, an encrypted one, or OpenDocument")
+        raise unreadable(url, "it is an old Excel file, an encrypted one, or OpenDocument")
     if re.match(rb"\s*<(!doctype|html|\?xml)", head, re.IGNORECASE):
-        raise unreadable(address, "it is a web page, and not a table")
+        raise unreadable(url, "it is a web page, and not a table")
     reader = (_READERS | _LOOSE).get(ending)
     if reader is None:
         raise ManifestError(
-            f"The manifest {address} has the ending '{ending}', which says no known format",
+            f"The manifest {url} has the ending '{ending}', which says no known format",
             remedy=f"Give a file that ends in {', '.join(ENDINGS)}, or one of them with .gz.",
         )
     return reader
 
 
-def column_names(address: str, written: Iterable[object], place: str = "") -> list[str]:
+def column_names(url: str, written: Iterable[object], place: str = "") -> list[str]:
     """Name the columns: capitals and spaces do not matter in those that are known.
 
     Raises ManifestError if one is missing, or there twice.
     """
     shown = [_clean(name) for name in written]
     if len(shown) > MAX_VALUES:
-        raise unreadable(address, f"it has {len(shown):,} columns, and {MAX_VALUES:,} are the most")
+        raise unreadable(url, f"it has {len(shown):,} columns, and {MAX_VALUES:,} are the most")
     names: list[str] = []
     for number, name in enumerate(shown, 1):
         known = known_name(name or f"column {number}", shown)
         if known in names and known in COLUMN_NAMES:
             raise ManifestError(
-                f"The manifest {address} has the column {known} twice{place}",
+                f"The manifest {url} has the column {known} twice{place}",
                 remedy="Remove one of them, or give it another name.",
             )
         names.append(f"{known} ({number})" if known in names else known)
@@ -260,7 +260,7 @@ def column_names(address: str, written: Iterable[object], place: str = "") -> li
         is_ours = len(missing) < len(REQUIRED)
         there = ", ".join(map(repr, filter(None, shown[:SHOWN_COLUMNS] * is_ours))) or "others"
         raise ManifestError(
-            f"The manifest {address} has no column {', '.join(missing)}; its columns are {there}",
+            f"The manifest {url} has no column {', '.join(missing)}; its columns are {there}",
             remedy=f"Every manifest needs the columns {', '.join(REQUIRED)} in its first row.",
         )
     return names
@@ -274,12 +274,12 @@ def known_name(name: str, others: Iterable[str]) -> str:
     return likely if likely in COLUMN_NAMES and likely not in others else name
 
 
-def unreadable(address: str, reason: str) -> ManifestError:
+def unreadable(url: str, reason: str) -> ManifestError:
     """Make the error of a manifest that cannot be read."""
-    return ManifestError(f"The manifest {address} cannot be read: {reason}", remedy=NO_REMEDY)
+    return ManifestError(f"The manifest {url} cannot be read: {reason}", remedy=NO_REMEDY)
 
 
-def _below_header(address: str, rows: Iterator[_Row], *, damaged: bool = False) -> Iterator[Record]:
+def _below_header(url: str, rows: Iterator[_Row], *, damaged: bool = False) -> Iterator[Record]:
     """Give the rows below the header the names of their columns; rows without a value are none."""
     above: list[_Row] = []
     for number, values, problem in rows:
@@ -289,7 +289,7 @@ def _below_header(address: str, rows: Iterator[_Row], *, damaged: bool = False) 
     full = [row for row in above if any(map(_is_full, row[1]))]
     header = above[-1] if above and _is_header(above[-1][1]) else (full or [(1, [], None)])[0]
     written = _without_empty_end(header[1])
-    names = column_names(address, written, f" in line {header[0]}")
+    names = column_names(url, written, f" in line {header[0]}")
     for number, values, problem in rows:
         if problem is not None:
             yield Record(number, {}, problem)

@@ -15,9 +15,9 @@ _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _UNSAFE = re.compile(r"[/\\\0]")
 
 
-def literal(address: str) -> str:
-    """Write an address so that nothing in it is a placeholder."""
-    return address.replace("{", "{{").replace("}", "}}")
+def literal(url: str) -> str:
+    """Write a path so that nothing in it is a placeholder."""
+    return url.replace("{", "{{").replace("}", "}}")
 
 
 def filled(template: str, cells: Mapping[str, object]) -> str:

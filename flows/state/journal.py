@@ -16,7 +16,7 @@ from threading import Lock
 
 from fsspec.implementations.local import LocalFileSystem
 
-from flows import addresses
+from flows import urls
 from flows.state.leases import Leases, holder_of
 from flows.state.results import RowResult, read_results, result_from
 from sonic_ops.core.errors import LockedError
@@ -35,7 +35,7 @@ class Journal:
 
     def __init__(self, results: str, leases: Leases) -> None:
         self._folder = folder_of(results)
-        self._run = addresses.join(self._folder, leases.owner)
+        self._run = urls.join(self._folder, leases.owner)
         self._leases = leases
         self._lock = Lock()
         self._num_parts = 0
@@ -60,7 +60,7 @@ class Journal:
 
         Raises LockedError after `TABLE_WAIT_S`, and OSError.
         """
-        table = addresses.join(self._folder, "table")
+        table = urls.join(self._folder, "table")
         self._wait_for(table)
         try:
             yield
@@ -73,21 +73,19 @@ class Journal:
         """List the files of this run and of runs that have ended, which nobody writes to."""
         by_run: dict[str, list[str]] = {}
         for name in filter(_OURS.fullmatch, sorted(names_in(self._folder))):
-            by_run.setdefault(name.split(".")[0], []).append(addresses.join(self._folder, name))
-        return tuple(
-            address for run, files in by_run.items() if self._has_ended(run) for address in files
-        )
+            by_run.setdefault(name.split(".")[0], []).append(urls.join(self._folder, name))
+        return tuple(url for run, files in by_run.items() if self._has_ended(run) for url in files)
 
     def close(self, taken_in: Iterable[str]) -> None:
         """Give the journal up, and remove what had ended before it was taken into the table."""
         self._leases.release(self._run)
-        for address in taken_in:
-            remove(address)
+        for url in taken_in:
+            remove(url)
 
     def _has_ended(self, run: str) -> bool:
         if run == self._leases.owner:
             return True
-        holder = holder_of(addresses.join(self._folder, run))
+        holder = holder_of(urls.join(self._folder, run))
         return holder is None or holder.is_stale
 
     def _wait_for(self, table: str) -> None:
@@ -115,7 +113,7 @@ def journaled(results: str) -> Iterator[RowResult]:
     for name in sorted(names_in(folder)):
         if name.endswith(ENDING):
             # Another run may end, and remove its journal, at this moment.
-            with suppress(FileNotFoundError), open_own(addresses.join(folder, name)) as file:
+            with suppress(FileNotFoundError), open_own(urls.join(folder, name)) as file:
                 for line in file:
                     with suppress(ValueError, TypeError):
                         yield result_from(json.loads(line))

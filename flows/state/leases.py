@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from uuid import uuid4
 
-from flows import addresses
+from flows import urls
 from sonic_ops.core.errors import LockedError
 from sonic_ops.core.files import names_in, remove, written
 
@@ -47,7 +47,7 @@ class Holder:
 
 
 class Leases:
-    """The leases of one run, by what they are for: an address that need not exist."""
+    """The leases of one run, by what they are for: a URL that need not exist."""
 
     def __init__(self, lease_s: float) -> None:
         self.owner = uuid4().hex
@@ -71,15 +71,15 @@ class Leases:
         if holder and not is_ours and not holder.is_stale:
             raise locked_by(holder)
         generation = newest if is_ours else newest + 1
-        if not is_ours and not addresses.create(_address(target, generation), self._content()):
+        if not is_ours and not urls.create(_lease_url(target, generation), self._content()):
             raise locked_by(None)
         with self._lock:
             self._generations[target] = generation
             self._renewed_s[target] = time.monotonic()
-        for older, address in found.items():
+        for older, url in found.items():
             with suppress(OSError):  # only the newest counts
                 if older < generation:
-                    remove(address)
+                    remove(url)
 
     def release(self, target: str) -> None:
         """Give a lease back; one that was lost is left to whoever has it now."""
@@ -89,7 +89,7 @@ class Leases:
                 self._renewed_s.pop(target, None)
             with suppress(OSError):  # it becomes stale by itself
                 if generation is not None and self._is_ours(target, generation):
-                    remove(_address(target, generation))
+                    remove(_lease_url(target, generation))
 
     def holds(self, target: str) -> bool:
         """Return whether a lease is ours and was renewed in time."""
@@ -118,7 +118,7 @@ class Leases:
     def _renew(self, target: str, generation: int) -> None:
         ours = self._is_ours(target, generation)
         if ours:
-            with written(_address(target, generation)) as path:
+            with written(_lease_url(target, generation)) as path:
                 path.write_bytes(self._content())
         with self._lock:
             if not ours:
@@ -163,18 +163,18 @@ def holder_of(target: str) -> Holder | None:
     return read_holder(found[max(found)]) if found else None
 
 
-def read_holder(address: str) -> Holder | None:
+def read_holder(url: str) -> Holder | None:
     """Read the holder from a lease file; None if damaged or gone. Raises OSError."""
-    content = addresses.read_json(address)
+    content = urls.read_json(url)
     try:
         return Holder(**content) if isinstance(content, dict) else None
     except TypeError:
         return None
 
 
-def is_being_made(address: str, lease_s: float) -> bool:
+def is_being_made(url: str, lease_s: float) -> bool:
     """Return whether a lease file is empty and new: some disks show it before its content."""
-    return addresses.size_bytes(address) == 0 and addresses.age_s(address) < lease_s
+    return urls.size_bytes(url) == 0 and urls.age_s(url) < lease_s
 
 
 def locked_by(holder: Holder | None) -> LockedError:
@@ -188,16 +188,16 @@ def locked_by(holder: Holder | None) -> LockedError:
 
 def _found(target: str) -> dict[int, str]:
     """List the lease files of a target by generation."""
-    folder, prefix = addresses.folder_of(target), f"{addresses.name_of(target)}."
+    folder, prefix = urls.folder_of(target), f"{urls.name_of(target)}."
     found = {}
     for name in names_in(folder):
         generation = name.removeprefix(prefix).removesuffix(LEASE)
         if name.startswith(prefix) and name.endswith(LEASE) and generation.isdecimal():
-            found[int(generation)] = addresses.join(folder, name)
+            found[int(generation)] = urls.join(folder, name)
     return found
 
 
-def _address(target: str, generation: int) -> str:
+def _lease_url(target: str, generation: int) -> str:
     return f"{target}.{generation}{LEASE}"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from cluster.pool.accounts import RowCosts
 from cluster.pool.peaks import process_peak_bytes
 from cluster.video.jobs import low_memory_folder, zeros_folder
-from flows import addresses
+from flows import urls
 from flows.rows.planned import PlannedRow
 from flows.state.leases import Leases
 from flows.state.receipts import lease_target, write_receipt
@@ -129,13 +129,13 @@ def _base(planned: PlannedRow, run_costs: RunCosts) -> RowResult:
 
 def _noted(planned: PlannedRow, error: BaseException) -> str:
     """Keep the traceback of an error that nobody expected; say where."""
-    address = addresses.join(planned.work, "error.txt")
+    url = urls.join(planned.work, "error.txt")
     try:
-        with written(address) as path:
+        with written(url) as path:
             path.write_text(without_secrets("".join(traceback.format_exception(error))))
     except OSError as problem:
         return f"{error} (its traceback could not be kept: {reason_of(problem)})"
-    return f"{error} (see {address})"
+    return f"{error} (see {url})"
 
 
 def _retries(account: RowCosts) -> str:

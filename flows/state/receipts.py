@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from cluster.pool.accounts import RowCosts
-from flows import addresses
+from flows import urls
 from flows.rows.fingerprint import SHORT
 from flows.rows.rows import Row
 from flows.state.results import RowResult, result_from
@@ -34,7 +34,7 @@ HASHED_BYTES = 256 << 20
 
 def work_root(output: str) -> str:
     """Return the folder beside an output that holds work in progress and receipts."""
-    return addresses.join(addresses.folder_of(output), WORK_ROOT)
+    return urls.join(urls.folder_of(output), WORK_ROOT)
 
 
 def work_folder(row: Row, fingerprint: str, work: str | None) -> str:
@@ -44,7 +44,7 @@ def work_folder(row: Row, fingerprint: str, work: str | None) -> str:
     """
     safe_id = re.sub(r"[^\w.-]+", "_", row.id)[:40]
     name = f"{safe_id}-{fingerprint[:SHORT]}{work_folder_ending(row)}"
-    return addresses.join(work or work_root(row.output), name)
+    return urls.join(work or work_root(row.output), name)
 
 
 def work_folder_ending(row: Row) -> str:
@@ -53,19 +53,19 @@ def work_folder_ending(row: Row) -> str:
     return f"-{own[:SHORT_OWN]}"
 
 
-def receipt_address(output: str) -> str:
+def receipt_url(output: str) -> str:
     """Return where the receipt of an output is kept."""
-    return addresses.join(work_root(output), "receipts", f"{addresses.name_of(output)}.json")
+    return urls.join(work_root(output), "receipts", f"{urls.name_of(output)}.json")
 
 
 def lease_target(output: str) -> str:
     """Return the name of the lease that a command takes to render an output."""
-    return addresses.join(work_root(output), "leases", addresses.name_of(output))
+    return urls.join(work_root(output), "leases", urls.name_of(output))
 
 
 def write_owner(work: str, output: str, fingerprint: str) -> None:
     """Say in a work folder which output it is for, so that `sonic clean` can tell."""
-    owner = addresses.join(work, OWNER)
+    owner = urls.join(work, OWNER)
     if not exists(owner):
         with written(owner) as path:
             path.write_text(json.dumps({"output": printable(output), "fingerprint": fingerprint}))
@@ -76,7 +76,7 @@ def read_owner(work: str) -> tuple[str, str] | None:
 
     Raises OSError where that cannot be read.
     """
-    content = addresses.read_json(addresses.join(work, OWNER))
+    content = urls.read_json(urls.join(work, OWNER))
     if not isinstance(content, dict):
         return None
     output, fingerprint = content.get("output"), content.get("fingerprint")
@@ -90,7 +90,7 @@ def write_receipt(result: RowResult, account: RowCosts) -> None:
     assert result.output is not None
     timings = {"seconds": dict(account.seconds), "spans": [asdict(s) for s in account.spans]}
     receipt = {"result": result.to_write(), "timings": timings} | stamp_of(result.output)
-    with written(receipt_address(result.output)) as path:
+    with written(receipt_url(result.output)) as path:
         path.write_text(json.dumps(receipt, indent=1))
 
 
@@ -99,8 +99,8 @@ def announce(work: str, finished: Path) -> None:
 
     A command that ends before it writes the receipt leaves a file that is known all the same.
     """
-    note, stamp = addresses.join(work, PUBLISHED), stamp_of(str(finished))
-    if addresses.read_json(note) != stamp:
+    note, stamp = urls.join(work, PUBLISHED), stamp_of(str(finished))
+    if urls.read_json(note) != stamp:
         with written(note) as path:
             path.write_text(json.dumps(stamp))
 
@@ -120,13 +120,13 @@ def origin_of(row: Row, fingerprint: str | None, work: str | None) -> RowResult 
 
 
 def foreign_receipt(output: str) -> str | None:
-    """Return the receipt's address if something else is there, which is not replaced."""
-    address = receipt_address(output)
-    if not addresses.is_remote(address) and not posixpath.lexists(address):
+    """Return the receipt's URL if something else is there, which is not replaced."""
+    url = receipt_url(output)
+    if not urls.is_remote(url) and not posixpath.lexists(url):
         return None
-    content = addresses.read_json(address)
+    content = urls.read_json(url)
     is_ours = isinstance(content, dict) and ("result" in content or SUBTITLES_OF in content)
-    return None if is_ours or not exists(address) else address
+    return None if is_ours or not exists(url) else url
 
 
 def finished_result(output: str, fingerprint: str) -> RowResult | None:
@@ -148,10 +148,10 @@ def output_state(output: str, fingerprint: str | None) -> str | None:
     stamp = _stamp_in(receipt)
     if not receipt["result"]:
         return None
-    size = addresses.size_bytes(output)
+    size = urls.size_bytes(output)
     if size is None:
         return "missing"
-    was_touched = addresses.age_s(output) < addresses.age_s(receipt_address(output))
+    was_touched = urls.age_s(output) < urls.age_s(receipt_url(output))
     is_changed = size != stamp.get("size_bytes") or (was_touched and stamp_of(output) != stamp)
     if is_changed or fingerprint not in (None, receipt["result"].get("fingerprint")):
         return "out of date"
@@ -174,12 +174,12 @@ def _announced(row: Row, root: str) -> Iterator[object]:
     ending = work_folder_ending(row)
     for name in names_in(root):
         if name.endswith(ending):
-            yield addresses.read_json(addresses.join(root, name, PUBLISHED))
+            yield urls.read_json(urls.join(root, name, PUBLISHED))
 
 
 def _read_receipt(output: str) -> dict[str, Any]:
     """Read a receipt; without a result if there is none."""
-    receipt = addresses.read_json(receipt_address(output))
+    receipt = urls.read_json(receipt_url(output))
     if not isinstance(receipt, dict) or not isinstance(receipt.get("result"), dict):
         return {"result": {}}
     return receipt
@@ -187,10 +187,10 @@ def _read_receipt(output: str) -> dict[str, Any]:
 
 def stamp_of(output: str) -> dict[str, object]:
     """Return size and hash of the output; no hash if it is long, nothing if it is missing."""
-    size = addresses.size_bytes(output)
+    size = urls.size_bytes(output)
     if size is None:
         return {}
-    digest = addresses.sha256_of(output) if size <= HASHED_BYTES else None
+    digest = urls.sha256_of(output) if size <= HASHED_BYTES else None
     return {"size_bytes": size, "sha256": digest}
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows import addresses
+from flows import urls
 from flows.rows.rows import BadRow
 from sonic_ops.core.constants import FAILED
 from sonic_ops.core.errors import ManifestError, SonicError
@@ -120,7 +120,7 @@ class RowResult:
         return asdict(self) | {"output": output}
 
 
-_ADDRESSES = ("output", "portrait")
+_URLS = ("output", "portrait")
 ResultLine: TypeAlias = tuple[RowResult, Mapping[str, object]]
 """A result, and what passes through from the manifest."""
 
@@ -129,8 +129,8 @@ def result_from(content: Mapping[str, Any]) -> RowResult:
     """Restore a result that an earlier run wrote, perhaps of another version. Raises TypeError."""
     known = {name: content[name] for name in SCHEMA.names if name in content}
     known["status"] = _OLD_STATUS.get(str(known.get("status")), known.get("status"))
-    for name in _ADDRESSES:
-        known[name] = known.get(name) and addresses.local_path(known[name])
+    for name in _URLS:
+        known[name] = known.get(name) and urls.local_path(known[name])
     return RowResult(**known)
 
 
@@ -156,49 +156,47 @@ def sentence_of(error: SonicError) -> str:
     return f"column {error.field}: {error.message}" if error.field else error.message
 
 
-def results_address(
-    manifest: str, output_folder: str | None, *, ending: str = RESULTS_ENDING
-) -> str:
+def results_url(manifest: str, output_folder: str | None, *, ending: str = RESULTS_ENDING) -> str:
     """Beside the manifest; in the output folder if one is given or the manifest's is read-only."""
     name = f"{PurePosixPath(manifest).stem}{ending}"
-    return addresses.join(output_folder or addresses.folder_of(manifest), name)
+    return urls.join(output_folder or urls.folder_of(manifest), name)
 
 
-def report_address(results: str) -> str:
+def report_url(results: str) -> str:
     """Return where the report of a results table lies: beside it."""
     return f"{results.removesuffix('results.parquet')}report.html"
 
 
-def measures_address(results: str) -> str:
+def measures_url(results: str) -> str:
     """Return where the figures of all videos of a results table lie: beside it."""
     return f"{results.removesuffix('results.parquet')}measures.parquet"
 
 
-def results_of(address: str, output_folder: str | None) -> str:
+def results_of(url: str, output_folder: str | None) -> str:
     """Find the results table of a manifest, or return the table itself."""
-    if address.endswith((RESULTS_ENDING, PREVIEWS_ENDING)):
-        return address
-    return results_address(address, output_folder)
+    if url.endswith((RESULTS_ENDING, PREVIEWS_ENDING)):
+        return url
+    return results_url(url, output_folder)
 
 
-def require_results(address: str, output_folder: str | None) -> str:
+def require_results(url: str, output_folder: str | None) -> str:
     """Find the results table of a manifest. Raises ManifestError if there is none yet."""
-    table = results_of(address, output_folder)
+    table = results_of(url, output_folder)
     if not exists(table):
         raise ManifestError(
-            f"There are no results at {addresses.printable(table)}",
+            f"There are no results at {urls.printable(table)}",
             remedy="Render the manifest first, or name the folder of its results with --output.",
         )
     return table
 
 
-def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> None:
+def write_results(url: str, lines: Callable[[], Iterable[ResultLine]]) -> None:
     """Write the table whole, batch by batch; `lines` is called twice. Raises RenderError."""
     kinds = _kinds_of_extras(lines())
     names = {name: f"manifest_{name}" if name in SCHEMA.names else name for name in kinds}
     schema = pa.schema([*SCHEMA, *((names[name], kind) for name, kind in kinds.items())])
     try:
-        with written(address) as path, pq.ParquetWriter(path, schema) as writer:
+        with written(url) as path, pq.ParquetWriter(path, schema) as writer:
             for batch in _batches(lines()):
                 columns = [
                     _array([_cell(result, name) for result, _ in batch], SCHEMA.field(name).type)
@@ -213,13 +211,13 @@ def write_results(address: str, lines: Callable[[], Iterable[ResultLine]]) -> No
         raise storage_fault(error) from error
 
 
-def read_results(address: str) -> Iterator[RowResult]:
+def read_results(url: str) -> Iterator[RowResult]:
     """Read the results of an earlier table; nothing if it is damaged.
 
     Raises OSError where it cannot be read: it must not be taken for empty, and be replaced.
     """
     try:
-        with open_own(address) as file:
+        with open_own(url) as file:
             table = pq.ParquetFile(file)
             known = [name for name in SCHEMA.names if name in table.schema_arrow.names]
             for batch in table.iter_batches(BATCH_ROWS, columns=known):
@@ -262,7 +260,7 @@ def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 def _cell(result: RowResult, name: str) -> object:
     value = getattr(result, name)
-    return printable(value) if value and name in _ADDRESSES else value
+    return printable(value) if value and name in _URLS else value
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

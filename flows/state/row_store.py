@@ -10,11 +10,11 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from flows.addresses import printable
 from flows.rows.plan import RowPlan
 from flows.rows.planned import FilmTiming, PlannedRow
 from flows.rows.rows import Row
 from flows.state.results import RowResult, result_from
+from flows.urls import printable
 from sonic_ops.core.errors import RenderError
 
 _TABLES = """
@@ -80,7 +80,7 @@ class RowStore:
             )
 
     def finished_with(self, fingerprint: str) -> str | None:
-        """Return the address of a finished video with this fingerprint."""
+        """Return the URL of a finished video with this fingerprint."""
         with self._lock:
             query = "SELECT output FROM finished WHERE fingerprint = ?"
             found = self._db.execute(query, (fingerprint,)).fetchone()

@@ -9,7 +9,7 @@ from av.container import InputContainer
 from sonic_ops.audio.decoding import Tally
 from sonic_ops.core.containers import start_of
 from sonic_ops.core.errors import AudioUnreadableError
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_url
 
 MAX_DAMAGED_SHARE = 0.1
 _MAX_SHORT_S = 0.06  # by which a sound ends before its header says; rounding, not damage
@@ -81,7 +81,7 @@ def _stated_s(source: str, container: InputContainer, stream: AudioStream) -> fl
 
 def _wav_duration_s(source: str) -> float:
     """Return the duration by the size that a WAV file states for its samples."""
-    with open_address(source) as file:
+    with open_url(source) as file:
         head = file.read(_HEAD_BYTES)
     place, rate = 12, 0
     while place + 8 <= len(head):
@@ -109,7 +109,7 @@ def _ogg_duration_s(source: str, stream: AudioStream) -> float:
 
 def _first_page(source: str) -> int:
     """Return the place of the first page of an Ogg file that holds samples."""
-    with open_address(source) as file:
+    with open_url(source) as file:
         head = file.read(_OGG_HEAD_BYTES)
     place = head.find(b"OggS")
     while place >= 0 and int.from_bytes(head[place + 6 : place + 14], "little") in (
@@ -122,7 +122,7 @@ def _first_page(source: str) -> int:
 
 def _last_page(source: str) -> tuple[int, bool]:
     """Return the position of the last page of an Ogg file, and whether it is marked as the end."""
-    with open_address(source) as file:
+    with open_url(source) as file:
         file.seek(max(file.seek(0, 2) - _OGG_MAX_BYTES, 0))
         page = file.read().rpartition(b"OggS")[2]
     return int.from_bytes(page[2:10], "little"), len(page) > 1 and bool(page[1] & _OGG_IS_LAST)
@@ -130,7 +130,7 @@ def _last_page(source: str) -> tuple[int, bool]:
 
 def _mp3_duration_s(source: str) -> float:
     """Return the duration by the number of frames that the first frame of an MP3 file may state."""
-    with open_address(source) as file:
+    with open_url(source) as file:
         head = file.read(10)
         if head[:3] == b"ID3":  # tags, whose length is in the last 4 bytes, 7 bits in each
             file.seek(

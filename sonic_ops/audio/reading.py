@@ -32,7 +32,7 @@ from sonic_ops.core.containers import (
     start_of,
     translated,
 )
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_url
 
 _ROUNDING_S = 0.001
 _MIN_LOST_S = 0.002  # where something is damaged; elsewhere files round their times
@@ -47,7 +47,7 @@ def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
 
     Raises MissingFileError if there is no file, AudioUnreadableError if there is no sound in it.
     """
-    with open_address(source) as file:
+    with open_url(source) as file:
         if not file.read(1):
             raise unreadable(source, "it is empty")
         file.seek(0)

@@ -1,6 +1,6 @@
 """Open sound and film files: the one door, which words every fault of FFmpeg itself.
 
-FFmpeg reads playlists too, which make it open other files and addresses: here it may not. A file of
+FFmpeg reads playlists too, which make it open other files and URLs: here it may not. A file of
 the user is handed to it open, and it gets no protocol to open another with.
 """
 
@@ -28,7 +28,7 @@ _OPENERS = (
     "avisynth,concat,dash,dvd,dvdvideo,gdigrab,hls,image2,imf,lavfi,mlv,rtp,rtsp,sap,sdp,tee,"
     "vapoursynth,vobsub,webm_dash_manifest,whip"
 )
-"""Formats of FFmpeg that open other files, patterns of names, addresses or devices."""
+"""Formats of FFmpeg that open other files, patterns of names, URLs or devices."""
 _PAINTERS = "adf,bin,idf,tty,xbin"
 """Formats of FFmpeg that make a picture of any text."""
 _FORMATS = ",".join(sorted(av.formats_available.difference(f"{_OPENERS},{_PAINTERS}".split(","))))

@@ -41,7 +41,7 @@ class SonicError(Exception):
     def __init__(self, message: str, *, remedy: str, field: str | None = None) -> None:
         # Here, since an error ends in tables, logs, databases and on terminals alike.
         message, remedy = without_secrets(message), without_secrets(remedy)
-        if len(message) > LONGEST:  # it quotes a key, a cell or an address of pages
+        if len(message) > LONGEST:  # it quotes a key, a cell or a URL of pages
             message = f"{message[:LONGEST]}..."
         super().__init__(message)
         self.message = message
@@ -156,12 +156,12 @@ class DamagedFileError(RenderError):
 
     then = "The file is removed and made again."
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__(
-            f"the file {address} is damaged or missing",
+            f"the file {url} is damaged or missing",
             remedy="Run the same command again; only the missing work is done.",
         )
-        self.address = address
+        self.url = url
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.address,))
+        return (type(self), (self.url,))

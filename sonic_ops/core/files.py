@@ -1,4 +1,4 @@
-"""Files by address: a local path or any fsspec URL. What is written is seen whole or not at all.
+"""Files by URL: a local path or any fsspec URL. What is written is seen whole or not at all.
 
 Whatever a store raises leaves this module as an OSError, or as a MissingFileError where it is read.
 """
@@ -32,82 +32,82 @@ _WEB = ("http://", "https://")
 _OF_KERNEL = ("/proc/", "/sys/")
 
 
-def is_remote(address: str) -> bool:
-    """Return whether the address is a URL, and not a path of this machine."""
-    return _URL.match(address) is not None and not address.startswith("file://")
+def is_remote(url: str) -> bool:
+    """Return whether this is the URL of another machine or store, and not a local path."""
+    return _URL.match(url) is not None and not url.startswith("file://")
 
 
-def path_of(address: str) -> str:
-    """Return the path of an address, without the signature of a web address."""
-    if not address.startswith(_WEB):
-        return address
-    parts = urlsplit(address)
+def path_of(url: str) -> str:
+    """Return a URL without the signature of a web link."""
+    if not url.startswith(_WEB):
+        return url
+    parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 
-def local_path(address: str) -> str:
-    """Return the path of a `file://` address; any other address unchanged."""
-    if not address.startswith("file://"):
-        return address
-    return os.fsdecode(unquote_to_bytes(address.removeprefix("file://").removeprefix("localhost")))
+def local_path(url: str) -> str:
+    """Return the path of a `file://` URL; anything else unchanged."""
+    if not url.startswith("file://"):
+        return url
+    return os.fsdecode(unquote_to_bytes(url.removeprefix("file://").removeprefix("localhost")))
 
 
-def printable(address: str) -> str:
-    """Return an address for people and tables: without a password or a signature."""
-    return without_secrets(as_text(address))
+def printable(url: str) -> str:
+    """Return a URL for people and tables: without a password or a signature."""
+    return without_secrets(as_text(url))
 
 
-def as_text(address: str) -> str:
-    """Format an address as UTF-8 text: a name that is not UTF-8 as a `file://` address."""
+def as_text(url: str) -> str:
+    """Format a path as UTF-8 text: a name that is not UTF-8 as a `file://` URL."""
     try:
-        address.encode()
+        url.encode()
     except UnicodeEncodeError:
-        return f"file://{quote(os.fsencode(address))}"
-    return address
+        return f"file://{quote(os.fsencode(url))}"
+    return url
 
 
 @contextmanager
-def reached(address: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """Return the file system of an address and the path in it. Raises nothing but OSError."""
+def reached(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
+    """Return the file system of a URL and the path in it. Raises nothing but OSError."""
     try:
-        filesystem, path = _filesystem(address)
+        filesystem, path = _filesystem(url)
         filesystem.invalidate_cache()  # what other machines write meanwhile must be seen
         yield filesystem, path
     except OSError:
         raise
-    # ImportError without the package of a protocol, ValueError for a wrong address, and what the
+    # ImportError without the package of a protocol, ValueError for a wrong URL, and what the
     # clients of remote stores raise: they have no class in common.
     except Exception as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def _filesystem(address: str) -> tuple[AbstractFileSystem, str]:
-    """Return the store of an address; `::` is part of a name unless it chains stores."""
-    if not is_remote(address):
-        return LocalFileSystem(), local_path(address)
-    for link in re.findall(r"https?://[^/?#]*", address, re.IGNORECASE):
+def _filesystem(url: str) -> tuple[AbstractFileSystem, str]:
+    """Return the store of a URL; `::` is part of a name unless it chains stores."""
+    if not is_remote(url):
+        return LocalFileSystem(), local_path(url)
+    for link in re.findall(r"https?://[^/?#]*", url, re.IGNORECASE):
         require_public(link)
-    chained = address.split("::")[1:]
+    chained = url.split("::")[1:]
     for link in chained:
         if "://" in link and not is_remote(link):  # a chain that ends here
             _require_file(local_path(link))
     if all("://" in link or link in fsspec.available_protocols() for link in chained):
-        return cast("tuple[AbstractFileSystem, str]", fsspec.url_to_fs(address))
-    protocol = address.partition("://")[0]
-    options = fsspec.get_filesystem_class(protocol)._get_kwargs_from_urls(address)
+        return cast("tuple[AbstractFileSystem, str]", fsspec.url_to_fs(url))
+    protocol = url.partition("://")[0]
+    options = fsspec.get_filesystem_class(protocol)._get_kwargs_from_urls(url)
     filesystem = fsspec.filesystem(protocol, **options)
-    return filesystem, str(filesystem._strip_protocol(address))
+    return filesystem, str(filesystem._strip_protocol(url))
 
 
 @contextmanager
-def open_address(address: str) -> Iterator[IO[bytes]]:
+def open_url(url: str) -> Iterator[IO[bytes]]:
     """Open a file of the user for reading. Raises MissingFileError."""
     try:
-        file = _opened(address)
+        file = _opened(url)
     except OSError as error:
         raise MissingFileError(
-            f"{printable(address)} cannot be opened ({reason_of(error)})",
-            remedy=f"{meant(local_path(address))}Check the address; a relative one counts from "
+            f"{printable(url)} cannot be opened ({reason_of(error)})",
+            remedy=f"{meant(local_path(url))}Check the path or URL; a relative path counts from "
             "the folder of the manifest.",
         ) from error
     with file:
@@ -115,21 +115,21 @@ def open_address(address: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def open_own(address: str) -> Iterator[IO[bytes]]:
+def open_own(url: str) -> Iterator[IO[bytes]]:
     """Open a file that this program wrote. Raises OSError; FileNotFoundError if there is none."""
-    with _opened(address) as file:
+    with _opened(url) as file:
         yield file
 
 
-def exists(address: str) -> bool:
+def exists(url: str) -> bool:
     """Return whether there is a file or folder."""
-    with reached(address) as (filesystem, path):
+    with reached(url) as (filesystem, path):
         return bool(filesystem.exists(path))
 
 
-def remove(address: str) -> None:
+def remove(url: str) -> None:
     """Remove a file; none is fine."""
-    with reached(address) as (filesystem, path), suppress(FileNotFoundError):
+    with reached(url) as (filesystem, path), suppress(FileNotFoundError):
         filesystem.rm_file(path)
 
 
@@ -149,9 +149,9 @@ def names_in(folder: str) -> frozenset[str]:
 
 
 @contextmanager
-def fetched(address: str) -> Iterator[Path]:
+def fetched(url: str) -> Iterator[Path]:
     """Yield a local path to read from: the file itself, or a temporary copy."""
-    with reached(address) as (filesystem, path):
+    with reached(url) as (filesystem, path):
         pass
     if isinstance(filesystem, LocalFileSystem):
         _opened_here(path).close()
@@ -159,26 +159,26 @@ def fetched(address: str) -> Iterator[Path]:
         return
     with scratch_folder() as scratch:
         local = scratch / posixpath.basename(path_of(path))
-        with reached(address):
+        with reached(url):
             filesystem.get_file(path, str(local))
         yield local
 
 
 @contextmanager
-def written(address: str, check: Callable[[], None] | None = None) -> Iterator[Path]:
-    """Yield a local path to write to; without an error it is published at `address`.
+def written(url: str, check: Callable[[], None] | None = None) -> Iterator[Path]:
+    """Yield a local path to write to; without an error it is published at `url`.
 
     `check` may forbid that at the last moment, by raising.
     """
     with scratch_folder() as scratch:
-        path = scratch / posixpath.basename(address)
+        path = scratch / posixpath.basename(url)
         yield path
-        publish(path, address, check)
+        publish(path, url, check)
 
 
-def publish(source: Path, address: str, check: Callable[[], None] | None = None) -> None:
+def publish(source: Path, url: str, check: Callable[[], None] | None = None) -> None:
     """Copy a file beside its final name, then rename it: a reader never sees half of it."""
-    with reached(address) as (filesystem, path):
+    with reached(url) as (filesystem, path):
         folder = posixpath.dirname(path)
         filesystem.makedirs(folder, exist_ok=True)
         if isinstance(filesystem, LocalFileSystem):
@@ -229,9 +229,9 @@ def storage_fault(error: OSError) -> RenderError:
     )
 
 
-def _opened(address: str) -> IO[bytes]:
-    with reached(address) as (filesystem, path):
-        if address.startswith(_WEB):
+def _opened(url: str) -> IO[bytes]:
+    with reached(url) as (filesystem, path):
+        if url.startswith(_WEB):
             return _opened_from_web(filesystem, path)
         if isinstance(filesystem, LocalFileSystem):
             return _opened_here(path)

@@ -14,7 +14,7 @@ _OBEYED = re.compile(
 
 
 def without_secrets(text: str) -> str:
-    """Hide the passwords in all addresses of a text, and what follows the `?` of web addresses."""
+    """Hide the passwords in all URLs of a text, and what follows the `?` of web links."""
     if "://" not in text:
         return text
     text = _WEB_QUERY.sub(r"\1?...", text)

@@ -24,7 +24,7 @@ from sonic_ops.core.containers import (
     translated,
 )
 from sonic_ops.core.errors import FieldError, LengthsDifferError, VideoUnreadableError
-from sonic_ops.core.files import draft_of, open_address
+from sonic_ops.core.files import draft_of, open_url
 from sonic_ops.core.formats import Format, format_of
 from sonic_ops.media.encoding import create_file
 from sonic_ops.media.inspection import TOLERANCE_S, track_lengths_s
@@ -126,7 +126,7 @@ def _pair(
 
 @contextmanager
 def _open_video(video: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    with open_address(video) as file:
+    with open_url(video) as file:
         try:
             with open_container(file) as container:
                 picture = film_stream(container)

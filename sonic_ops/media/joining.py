@@ -34,7 +34,7 @@ MAX_CHANNELS = 2
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A video to join: its address, its chapter, and its subtitles beside it, if it has some."""
+    """A video to join: its URL, its chapter, and its subtitles beside it, if it has some."""
 
     video: str
     title: str

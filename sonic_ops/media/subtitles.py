@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from sonic_ops.core.errors import SubtitlesUnreadableError
-from sonic_ops.core.files import open_address, path_of
+from sonic_ops.core.files import open_url, path_of
 from sonic_ops.core.texts import encoding_of
 from sonic_ops.media.timed_text import TimedText, other_texts, timed_texts
 
@@ -61,7 +61,7 @@ def read_subtitles(source: str, language: str | None = None) -> Subtitles:
 
     What cannot be shown becomes a note. Raises MissingFileError or SubtitlesUnreadableError.
     """
-    with open_address(source) as file:
+    with open_url(source) as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise _unreadable(source, "it is larger than 16 MB")

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.containers import MediaError, reason_of
 from sonic_ops.core.errors import ImageUnreadableError
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_url
 from sonic_ops.picture.video_frames import film_size, is_film, pictures_every
 
 # What Pillow raises for files that are damaged; it warns of large ones, and tests make that raise.
@@ -63,7 +63,7 @@ def load_picture(
     album with a cover, the cover. What is larger than `max_megapixels` is not decoded. Raises
     MissingFileError or ImageUnreadableError.
     """
-    with open_address(source) as file:
+    with open_url(source) as file:
         try:
             with Image.open(file, formats=_FORMATS) as image:
                 _check_size(source, image.size, max_megapixels)

@@ -43,10 +43,10 @@ def prepare(folder: Path, config: RenderConfig) -> VideoRequest:
     samples = np.concatenate([part for part, _ in parts])
     soundfile.write(folder / "sound.wav", samples, SAMPLE_RATE_HZ, subtype="FLOAT")
     portrait = portrait_of(str(EXAMPLES / "ada.png"), None, config.portrait)
-    address = artifacts.write_tensors(
+    url = artifacts.write_tensors(
         str(folder / "portrait.safetensors"), lambda: portrait_tensors(portrait)
     )
-    return VideoRequest(str(folder / "sound.wav"), address, len(samples), str(folder), seed=1)
+    return VideoRequest(str(folder / "sound.wav"), url, len(samples), str(folder), seed=1)
 
 
 def latents_of(pool: Pool, request: VideoRequest, config: VideoConfig, name: str) -> Tensor:

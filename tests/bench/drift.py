@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from flows.report.analysis_cache import cached_analysis
 from flows.report.figures import VIDEO
 from flows.report.views import ENTRY, shown
-from flows.state.results import measures_address, result_from, results_of
+from flows.state.results import measures_url, result_from, results_of
 from sonic_ops.core.constants import OUTPUT_FRAMES_PER_FRAME
 from sonic_ops.quality.seams import KeyChange, Seams, against_nearby, against_others
 from tests.bench.renders import Render, config_of, manifest_of
@@ -72,7 +72,7 @@ class Seen:
 def see(render: Render, work: Path) -> Seen:
     """Read what was measured of a finished render."""
     results = results_of(str(manifest_of(render, work)), None)
-    lines = pq.read_table(measures_address(results)).to_pylist()
+    lines = pq.read_table(measures_url(results)).to_pylist()
     windows = [line for line in lines if line["of"] == VIDEO and not line["is_whole"]]
     windows.sort(key=lambda line: (line["row"], line["start_s"]))
     segment_frames = OUTPUT_FRAMES_PER_FRAME * config_of(render, work).segment_frames

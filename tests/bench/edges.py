@@ -45,10 +45,10 @@ def render(pool: Pool, config: RenderConfig, samples: Floats, folder: Path) -> P
     folder.mkdir()
     soundfile.write(folder / "sound.wav", samples, SAMPLE_RATE_HZ, subtype="FLOAT")
     portrait = portrait_of(str(EXAMPLES / "ada.png"), None, config.portrait)
-    address = artifacts.write_tensors(
+    url = artifacts.write_tensors(
         str(folder / "portrait.safetensors"), lambda: portrait_tensors(portrait)
     )
-    request = VideoRequest(str(folder / "sound.wav"), address, len(samples), str(folder), seed=1)
+    request = VideoRequest(str(folder / "sound.wav"), url, len(samples), str(folder), seed=1)
     encode_audio(pool, request, lambda progress: None)
     denoise_video(pool, request, config, lambda progress: None)
     with ExitStack() as stack:

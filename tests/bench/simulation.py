@@ -175,11 +175,11 @@ def prepare(folder: Path, *, seconds: float, side: int, order: int = 0) -> Video
     clip_CHW = torch.zeros(3, CLIP_SIDE, CLIP_SIDE)
     box, crop = Box(0, 0, side, side), (0, 0, side, side)
     portrait = Portrait(image_CHW, torch.ones(side, side), clip_CHW, box, 1, crop)
-    address = str(folder / "portrait.safetensors")
-    artifacts.write_tensors(address, lambda: portrait_tensors(portrait))
+    url = str(folder / "portrait.safetensors")
+    artifacts.write_tensors(url, lambda: portrait_tensors(portrait))
     return VideoRequest(
         audio=str(folder / "sound.wav"),
-        portrait=address,
+        portrait=url,
         num_samples=num_samples,
         work=str(folder),
         order=order,
@@ -187,7 +187,7 @@ def prepare(folder: Path, *, seconds: float, side: int, order: int = 0) -> Video
 
 
 def render(pool: Pool, request: VideoRequest, config: VideoConfig) -> list[str]:
-    """All that the pool does for a video; the addresses of its encoded segments."""
+    """All that the pool does for a video; the URLs of its encoded segments."""
     encode_audio(pool, request, lambda progress: None)
     denoise_video(pool, request, config, lambda progress: None)
     return encode_video(pool, request, config, lambda progress: None)

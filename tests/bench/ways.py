@@ -85,7 +85,7 @@ class Ours:
             latents = denoise_video(self._pool, request, config, _say_nothing)
         with watch.part("decode"):
             video = self._finish(shot, request, folder / "video.mp4")
-        parts = [artifacts.read_tensors(address)["latents"] for address in latents]
+        parts = [artifacts.read_tensors(url)["latents"] for url in latents]
         return Made(video, torch.cat(parts), watch.seconds)
 
     def _finish(self, shot: Shot, request: VideoRequest, target: Path) -> Path:
@@ -95,7 +95,7 @@ class Ours:
             Soundtrack(str(shot.sound)), Path(request.audio), request.num_samples, num_output_frames
         )
         with ExitStack() as stack:
-            paths = [stack.enter_context(artifacts.fetched_whole(address)) for address in encoded]
+            paths = [stack.enter_context(artifacts.fetched_whole(url)) for url in encoded]
             finish_video(paths, target, finish)
         return target
 

@@ -8,10 +8,10 @@ import pytest
 import s3fs
 from rich.console import Console
 
-from flows.addresses import create
 from flows.console.terminal import open_terminal
 from flows.pipeline.run import RunRequest, run
 from flows.state.leases import Leases
+from flows.urls import create
 from sonic_ops.core.errors import LockedError
 from tests.end_to_end.conftest import Bench
 from tests.flows.conftest import FACE, SPEECH

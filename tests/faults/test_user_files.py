@@ -409,7 +409,7 @@ def test_one_object_of_a_store_however_it_is_spelled() -> None:
     assert file_key("simplecache::s3://bucket/a.mp4") == file_key("s3://bucket/a.mp4")
 
 
-def test_what_is_at_an_address(folder: Path) -> None:
+def test_what_is_at_a_url(folder: Path) -> None:
     (folder / "loop").symlink_to("loop")
     found = {name: kind_at(str(folder / name)) for name in ("no", "talk.mp4", ".", "loop")}
     assert found == {"no": "nothing", "talk.mp4": "file", ".": "folder", "loop": "link"}

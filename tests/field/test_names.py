@@ -13,7 +13,7 @@ from rich.console import Console
 from flows.console.terminal import open_terminal
 from flows.pipeline.run import RunRequest, run
 from flows.rows.config import load_preset
-from flows.state.results import read_results, results_address
+from flows.state.results import read_results, results_url
 from tests.end_to_end.conftest import Bench, bench
 from tests.flows.conftest import FACE, SPEECH, sorted_rows
 
@@ -60,6 +60,6 @@ def test_videos_have_the_names_that_were_asked_for(bench: Bench, tmp_path: Path)
     assert {path.suffix for path in Path(cafe, "out").iterdir()} == {".mp4", ""}  # .sonic
     assert Path(cafe, "m.report.html").is_file()
     assert run(request, terminal) == 0
-    results = list(read_results(results_address(manifest, None)))
+    results = list(read_results(results_url(manifest, None)))
     assert [row.status for row in results] == ["skipped"] * 3
     assert [row.output for row in results] == [f"{cafe}/out/{name}.mp4" for name in names]

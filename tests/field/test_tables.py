@@ -290,8 +290,8 @@ def test_a_folder_of_parquet_parts_is_one_manifest(tmp_path: Path) -> None:
     written(folder / "_metadata.parquet", "no table")
     written(folder / ".part-00000.parquet.crc", "x")
     parquet(folder / "m.results.parquet", id=["old"])
-    for address in (str(folder), f"{folder}/"):
-        lines = read(address)
+    for url in (str(folder), f"{folder}/"):
+        lines = read(url)
         assert [(line.number, line.cells["id"]) for line in lines] == [(1, "ben"), (2, "ada")]
         assert [line.place for line in lines] == [
             "part-00001.parquet row 1",

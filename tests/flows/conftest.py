@@ -65,7 +65,7 @@ def good(tmp_path: Path) -> Cells:
 
 @pytest.fixture
 def write_manifest(tmp_path: Path) -> WriteManifest:
-    """Writes rows as JSON Lines; the address of the manifest."""
+    """Writes rows as JSON Lines; the path of the manifest."""
 
     def write(*rows: Cells, name: str = "manifest.jsonl") -> str:
         path = tmp_path / name

@@ -20,7 +20,7 @@ _FILES, _LIMITS = "sonic_ops/core/files.py", "flows/rows/limits.py"
 _TABLES, _OUTPUTS = "flows/rows/tables.py", "flows/preflight/outputs.py"
 _PREFECT, _SMALL = "flows/supervisor/prefect_settings.py", "a small table unpacks to gigabytes"
 _TEST, _NESTED = "tests/security/test_", "deeply nested JSON or YAML"
-_PASSWORD, _LEAVES = "a password or signature in an address", "outputs leave the output folder"
+_PASSWORD, _LEAVES = "a password or signature in a URL", "outputs leave the output folder"
 _OTHERS, _PLANTED = "other users or web pages use Prefect's", "a planted record lets"
 _LYING = "weights with lying headers"
 
@@ -103,7 +103,7 @@ DEFENCES: Final = (
         f"{_TEST}tables.py::test_deeply_nested_yaml_is_one_sentence",
     ),
     Defence(
-        "an address leads to a cloud's metadata service",
+        "a URL leads to a cloud's metadata service",
         "sonic_ops/core/hosts.py",
         'if _is_metadata(ip_address(str(address[0]).partition("%")[0])):',
         "if False:",

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from sonic_ops.core.errors import MissingFileError
-from sonic_ops.core.files import open_address
+from sonic_ops.core.files import open_url
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from sonic_ops.core.files import open_address
     ],
 )
 def test_no_metadata_service_is_asked(address: str) -> None:
-    with pytest.raises(MissingFileError, match="metadata service"), open_address(address):
+    with pytest.raises(MissingFileError, match="metadata service"), open_url(address):
         pass
 
 
@@ -52,5 +52,5 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_server_of_ones_own_is_read(server: str) -> None:
-    with open_address(f"{server}/a.wav") as file:
+    with open_url(f"{server}/a.wav") as file:
         assert file.read() == b"sound"

@@ -96,7 +96,7 @@ def test_work_beside_outputs_does_not_follow_a_link(folders: Path) -> None:
     assert isinstance(row, BadRow)
 
 
-def test_other_stores_are_confined_by_their_address() -> None:
+def test_other_stores_are_confined_by_their_url() -> None:
     require_inside("s3://bucket/out/a/b.mp4", "s3://bucket/out")
     for output in ("s3://bucket/out2/b.mp4", "s3://bucket/out/../b.mp4", "/out/b.mp4"):
         with pytest.raises(FieldError):

@@ -1,4 +1,4 @@
-"""Playlists name other files and addresses: FFmpeg opens none of them, whatever they are called."""
+"""Playlists name other files and URLs: FFmpeg opens none of them, whatever they are called."""
 
 import shutil
 import socket
@@ -90,7 +90,7 @@ def test_no_reader_follows_a_playlist(
 
 @pytest.mark.parametrize("ending", ["m3u8", "wav", "sdp"])
 @pytest.mark.parametrize("playlist", [HLS, CONCAT, DASH], ids=["hls", "concat", "dash"])
-def test_no_playlist_reaches_an_address(
+def test_no_playlist_reaches_a_url(
     tmp_path: Path, listener: tuple[int, list[bytes]], playlist: str, ending: str
 ) -> None:
     port, asked = listener

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.flow
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The address of the server of this command."""
+    """The URL of the server of this command."""
     with prefect_running():
         server = SubprocessASGIServer()
         yield f"http://127.0.0.1:{server.port}/api"

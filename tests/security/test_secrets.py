@@ -1,4 +1,4 @@
-"""Passwords and signatures in addresses reach no table, receipt, log, terminal or database."""
+"""Passwords and signatures in URLs reach no table, receipt, log, terminal or database."""
 
 import json
 import os
@@ -19,13 +19,13 @@ from flows.state.receipts import read_owner, write_owner, write_receipt
 from flows.state.results import RowResult, write_results
 from flows.state.row_store import RowStore
 from sonic_ops.core.errors import DamagedFileError, InputError, SonicError
-from sonic_ops.core.files import open_address, printable
+from sonic_ops.core.files import open_url, printable
 from sonic_ops.core.presets import read_preset
 from sonic_ops.core.shown import without_secrets
 from sonic_ops.media.subtitles import read_subtitles
 
 SECRET = "hunter2"
-ADDRESSES = (
+URLS = (
     f"https://ada:{SECRET}@host/a.wav",
     f"https://{SECRET}@host/a.wav",
     f"HTTPS://ada:{SECRET}@host/a.wav",
@@ -39,63 +39,63 @@ ADDRESSES = (
 )
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_an_address_for_people_has_no_secret(address: str) -> None:
-    for text in (address, f"{address} cannot be opened", json.dumps({"a": address, "b": 1})):
+@pytest.mark.parametrize("url", URLS)
+def test_a_printed_url_has_no_secret(url: str) -> None:
+    for text in (url, f"{url} cannot be opened", json.dumps({"a": url, "b": 1})):
         assert SECRET not in without_secrets(text)
-    assert SECRET not in printable(address)
-    assert json.loads(without_secrets(json.dumps({"a": address, "b": 1})))["b"] == 1
-    assert "host" in printable(address) or "b" in printable(address)
+    assert SECRET not in printable(url)
+    assert json.loads(without_secrets(json.dumps({"a": url, "b": 1})))["b"] == 1
+    assert "host" in printable(url) or "b" in printable(url)
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     ["s3://bucket/a@b/what?.mp4", "/tmp/a@b?c=1.wav", "https://host/a.wav", "memory://a/b:c@d.wav"],
 )
-def test_other_addresses_stay_as_they_are(address: str) -> None:
-    assert without_secrets(address) == printable(address) == address
+def test_other_urls_stay_as_they_are(url: str) -> None:
+    assert without_secrets(url) == printable(url) == url
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_no_error_has_a_secret(address: str) -> None:
+@pytest.mark.parametrize("url", URLS)
+def test_no_error_has_a_secret(url: str) -> None:
     for error in (
-        InputError(f"{address} is wrong", remedy=f"Look at {address}."),
-        DamagedFileError(address),
+        InputError(f"{url} is wrong", remedy=f"Look at {url}."),
+        DamagedFileError(url),
     ):
         assert SECRET not in f"{error} {error.args} {error.message} {error.remedy}"
 
 
-def test_an_address_that_does_not_answer_is_said_without_its_secret() -> None:
-    for address in (
+def test_a_url_that_does_not_answer_is_said_without_its_secret() -> None:
+    for url in (
         f"http://ada:{SECRET}@127.0.0.1:9/a.wav?sig={SECRET}",
         f"nope://a:{SECRET}@b/c",
     ):
-        with pytest.raises(SonicError) as raised, open_address(address):
+        with pytest.raises(SonicError) as raised, open_url(url):
             pass
         assert SECRET not in f"{raised.value} {raised.value.remedy}"
 
 
 @pytest.fixture
 def result(tmp_path: Path) -> RowResult:
-    """A row whose addresses, errors and notes have a secret; its output is in memory."""
-    address = ADDRESSES[0]
+    """A row whose URLs, errors and notes have a secret; its output is in memory."""
+    url = URLS[0]
     return RowResult(
         1,
         "ada",
         "failed",
-        error=f"{address} cannot be read",
-        remedy=f"Look at {address}.",
+        error=f"{url} cannot be read",
+        remedy=f"Look at {url}.",
         output=f"memory://key:{SECRET}@box/a.mp4",
-        portrait=address,
-        notes=f"the portrait is {address}",
-        place=f"{address} line 2",
+        portrait=url,
+        notes=f"the portrait is {url}",
+        place=f"{url} line 2",
         fingerprint="f",
     )
 
 
 def test_no_table_has_a_secret(tmp_path: Path, result: RowResult) -> None:
     target = str(tmp_path / "m.results.parquet")
-    line = Line(1, {"subtitles": ADDRESSES[4], "truth": ADDRESSES[0], "more": ADDRESSES[1]})
+    line = Line(1, {"subtitles": URLS[4], "truth": URLS[0], "more": URLS[1]})
     write_results(target, lambda: [(result, passed_through(line))])
     assert SECRET not in str(pq.read_table(target).to_pylist())
 
@@ -133,7 +133,7 @@ def test_no_terminal_shows_a_secret(
 ) -> None:
     terminal = open_terminal(form)  # type: ignore[arg-type]
     say_outcome(result, terminal)
-    terminal.warn(f"look at {ADDRESSES[0]}")
+    terminal.warn(f"look at {URLS[0]}")
     printed = capsys.readouterr().out
     assert "host" in printed
     assert SECRET not in printed

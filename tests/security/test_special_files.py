@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.addresses import sha256_of
 from flows.preflight.inputs import inspect_audio
 from flows.rows.manifest import open_manifest
+from flows.urls import sha256_of
 from sonic_ops.core.errors import SonicError
-from sonic_ops.core.files import fetched, open_address, open_own
+from sonic_ops.core.files import fetched, open_own, open_url
 from sonic_ops.media.subtitles import read_subtitles
 from sonic_ops.picture.images import load_image
 from tests.security.measure import ROOT
@@ -73,7 +73,7 @@ def refuse_all(path: str) -> None:
         load_image,
         read_subtitles,
         lambda p: inspect_audio(p, None, None),
-        lambda p: open_address(p).__enter__(),
+        lambda p: open_url(p).__enter__(),
         lambda p: open_own(p).__enter__(),
         lambda p: fetched(p).__enter__(),
         lambda p: open_manifest(p).__enter__(),
@@ -94,5 +94,5 @@ def test_the_sentence_says_what_it_is(tmp_path: Path) -> None:
 def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"content")
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    with open_address(str(tmp_path / "b")) as file:
+    with open_url(str(tmp_path / "b")) as file:
         assert file.read() == b"content"

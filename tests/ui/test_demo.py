@@ -73,21 +73,21 @@ def terminal_in(folder: Path, patch: pytest.MonkeyPatch, command: list[str]) -> 
 @pytest.fixture
 def page(browser: Browser, demo: Terminal) -> Iterator[Page]:
     """The page; it must not ask another machine for anything, and nothing may fail in it."""
-    address = re.findall(r"http://\S+", demo.text)[0]
+    url = re.findall(r"http://\S+", demo.text)[0]
     page = browser.new_page(viewport={"width": 1300, "height": 900})
     problems: list[str] = []
     asked: set[str] = set()
     page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.extend([said.text] * (said.type == "error")))
-    answer = page.goto(address)
+    answer = page.goto(url)
     assert answer is not None
     assert answer.headers["content-security-policy"].startswith("default-src 'self' ")
     page.get_by_role("tab", name="Portrait").wait_for(timeout=PATIENCE_MS)
     yield page
     page.close()
     assert problems == []
-    assert asked - {""} == {urlsplit(address).netloc}
+    assert asked - {""} == {urlsplit(url).netloc}
 
 
 def shown(page: Page) -> Locator:

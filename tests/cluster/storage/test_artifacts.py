@@ -22,10 +22,10 @@ TENSORS = {
 
 
 def test_what_is_written_is_read_here_and_elsewhere(tmp_path: Path) -> None:
-    address = artifacts.write_tensors(str(tmp_path / "a" / "t.safetensors"), lambda: TENSORS)
-    for found in (artifacts.read_tensors(address), load_file(address)):
+    url = artifacts.write_tensors(str(tmp_path / "a" / "t.safetensors"), lambda: TENSORS)
+    for found in (artifacts.read_tensors(url), load_file(url)):
         assert all(torch.equal(found[name], tensor) for name, tensor in TENSORS.items())
-    assert artifacts.read_tensors(address).keys() == TENSORS.keys()
+    assert artifacts.read_tensors(url).keys() == TENSORS.keys()
 
 
 def test_a_change_of_any_byte_is_seen(tmp_path: Path) -> None:
@@ -50,13 +50,13 @@ def test_a_file_that_is_cut_off_is_seen(tmp_path: Path, length: int) -> None:
 
 
 def test_a_file_that_exists_is_not_made_again(tmp_path: Path) -> None:
-    address = str(tmp_path / "t.safetensors")
-    artifacts.write_tensors(address, lambda: TENSORS)
+    url = str(tmp_path / "t.safetensors")
+    artifacts.write_tensors(url, lambda: TENSORS)
 
     def never() -> dict[str, torch.Tensor]:
         raise AssertionError("made again")
 
-    assert artifacts.write_tensors(address, never) == address
+    assert artifacts.write_tensors(url, never) == url
 
 
 def test_a_sound_that_was_cut_off_is_seen_and_a_whole_one_is_read_by_all(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_a_store_that_does_not_answer_is_no_damage(tmp_path: Path) -> None:
 
 
 def test_what_fails_while_a_file_is_used_is_not_its_fault(tmp_path: Path) -> None:
-    address = artifacts.write_tensors(str(tmp_path / "t.safetensors"), lambda: TENSORS)
-    with pytest.raises(FileNotFoundError), artifacts.fetched_whole(address):
+    url = artifacts.write_tensors(str(tmp_path / "t.safetensors"), lambda: TENSORS)
+    with pytest.raises(FileNotFoundError), artifacts.fetched_whole(url):
         (tmp_path / "no such file").read_bytes()
 
 
@@ -101,7 +101,7 @@ def test_a_video_plays_with_its_checksum(tmp_path: Path) -> None:
 
 
 def test_what_exists_is_found_by_one_look_into_every_folder(tmp_path: Path) -> None:
-    addresses = [f"{tmp_path}/{folder}/{name}" for folder in "ab" for name in "xyz"]
+    urls = [f"{tmp_path}/{folder}/{name}" for folder in "ab" for name in "xyz"]
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "y").touch()
-    assert artifacts.existing(addresses) == {f"{tmp_path}/a/y"}
+    assert artifacts.existing(urls) == {f"{tmp_path}/a/y"}

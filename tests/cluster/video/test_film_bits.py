@@ -73,10 +73,8 @@ def make_work(prepare: Prepare, film_file: Path) -> MakeWork:
     def make(folder: Path) -> Work:
         request = replace(prepare(SOUND_FRAMES, folder), portrait="")
         voices = (prepare(SOUND_FRAMES, folder / f"speakers/{n}") for n in range(len(PEOPLE)))
-        address = artifacts.write_video(
-            f"{folder}/film.mp4", lambda path: shutil.copy(film_file, path)
-        )
-        film = Film(address, Footage(Fraction(57, 25)))
+        url = artifacts.write_video(f"{folder}/film.mp4", lambda path: shutil.copy(film_file, path))
+        film = Film(url, Footage(Fraction(57, 25)))
         return Work(request, tuple(replace(voice, portrait="") for voice in voices), film)
 
     return make

@@ -53,10 +53,8 @@ def film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_work(prepare: Prepare, film_file: Path) -> MakeWork:
     def make(folder: Path) -> Work:
         request = replace(prepare(LENGTH, folder), portrait="")
-        address = artifacts.write_video(
-            f"{folder}/film.mp4", lambda path: shutil.copy(film_file, path)
-        )
-        return Work(request, Film(address, Footage(Fraction(57, 25))))
+        url = artifacts.write_video(f"{folder}/film.mp4", lambda path: shutil.copy(film_file, path))
+        return Work(request, Film(url, Footage(Fraction(57, 25))))
 
     return make
 
@@ -85,8 +83,8 @@ def whole(
 
     folder = tmp_path_factory.mktemp("whole")
     request = replace(prepare(LENGTH, folder), portrait="")
-    address = artifacts.write_video(f"{folder}/film.mp4", lambda path: shutil.copy(film_file, path))
-    work = Work(request, Film(address, Footage(Fraction(57, 25))))
+    url = artifacts.write_video(f"{folder}/film.mp4", lambda path: shutil.copy(film_file, path))
+    work = Work(request, Film(url, Footage(Fraction(57, 25))))
     return latents(local_pool, work, small_video(), 1000)
 
 
@@ -172,10 +170,8 @@ def test_a_turned_film_in_full_range_is_pasted_at_its_place(
     turned = replace(scene, pictures=lying)
     film = films.write_turned(tmp_path / "turned.mp4", turned, 90, pix_fmt="yuvj420p")
     request = replace(prepare(LENGTH, tmp_path / "work"), portrait="")
-    address = artifacts.write_video(
-        f"{request.work}/film.mp4", lambda path: shutil.copy(film, path)
-    )
-    plan = plan_of(local_pool, Work(request, Film(address, Footage(Fraction(20, 25)))))
+    url = artifacts.write_video(f"{request.work}/film.mp4", lambda path: shutil.copy(film, path))
+    plan = plan_of(local_pool, Work(request, Film(url, Footage(Fraction(20, 25)))))
     lossless = MediaConfig(crf=0, interpolation="blend")
     config = video.model_copy(update={"media": lossless})
     cuts = render.denoise_film(local_pool, plan, config, quiet)

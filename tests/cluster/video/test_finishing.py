@@ -74,10 +74,10 @@ def test_pasted_segments_hold_the_pictures_of_the_whole_in_the_size_of_the_pictu
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     backdrop = backdrop_tensors(Backdrop(pixels, (40, 20, 110, 90), Box(55, 35, 40, 40)))
-    address = write_tensors(str(tmp_path / "backdrop.safetensors"), lambda: backdrop)
+    url = write_tensors(str(tmp_path / "backdrop.safetensors"), lambda: backdrop)
     made = []
     for name, length in (("whole", NUM_FRAMES), ("cut", 4)):
-        request = replace(prepare(NUM_FRAMES, tmp_path / name), backdrop=address)
+        request = replace(prepare(NUM_FRAMES, tmp_path / name), backdrop=url)
         made.append(pictures_of(finish(local_pool, request, video, length)))
     assert np.array_equal(made[0], made[1])
     assert made[0].shape == (2 * NUM_FRAMES, 180, 160)  # of luma and both chromas
@@ -98,11 +98,11 @@ def test_a_face_is_pasted_into_the_picture_of_the_moment_that_is_heard(
     )
     crop, face = (40, 20, 110, 90), Box(55, 35, 40, 40)
     backdrop = backdrop_tensors(Backdrop(slides[0], crop, face, moves=True))
-    address = write_tensors(str(tmp_path / "backdrop.safetensors"), lambda: backdrop)
+    url = write_tensors(str(tmp_path / "backdrop.safetensors"), lambda: backdrop)
     made, num_opened = [], _opened.cache_info().misses
     for name, length in (("whole", NUM_FRAMES), ("cut", 4)):
         request = prepare(NUM_FRAMES, tmp_path / name)
-        request = replace(request, backdrop=address, footage=footage, start_s=0.2)
+        request = replace(request, backdrop=url, footage=footage, start_s=0.2)
         made.append(pictures_of(finish(local_pool, request, video, length)))
     assert _opened.cache_info().misses == num_opened + 1
     assert np.array_equal(made[0], made[1])

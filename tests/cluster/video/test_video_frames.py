@@ -12,20 +12,20 @@ from sonic_ops.core.files import reached, remove
 
 @pytest.mark.parametrize("place", ["file://", "memory://"])
 def test_footage_is_opened_once_while_it_is_as_it_was(tmp_path: Path, place: str) -> None:
-    address = f"{place}{tmp_path}/footage.mp4"
-    write_video(address, lambda path: path.write_bytes(b"the first"))
-    first = open_footage(address)
+    url = f"{place}{tmp_path}/footage.mp4"
+    write_video(url, lambda path: path.write_bytes(b"the first"))
+    first = open_footage(url)
     assert first.read().startswith(b"the first")
-    again = open_footage(address)
+    again = open_footage(url)
     assert again is first
     assert again.read().startswith(b"the first")
 
-    remove(address)
+    remove(url)
     with pytest.raises(DamagedFileError):
-        open_footage(address)
-    write_video(address, lambda path: path.write_bytes(b"another one"))
-    assert open_footage(address).read().startswith(b"another one")
-    with reached(address) as (filesystem, path):
+        open_footage(url)
+    write_video(url, lambda path: path.write_bytes(b"another one"))
+    assert open_footage(url).read().startswith(b"another one")
+    with reached(url) as (filesystem, path):
         filesystem.pipe_file(path, b"damaged" * 9)
     with pytest.raises(DamagedFileError):
-        open_footage(address)
+        open_footage(url)

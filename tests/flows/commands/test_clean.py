@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cluster.pool.accounts import RowCosts
-from flows.addresses import sha256_of
 from flows.commands.clean import clean
 from flows.commands.orphans import DRAFT_AGE_S
 from flows.console.units import size_in_words
@@ -18,6 +17,7 @@ from flows.rows.rows import Row, parse_row
 from flows.state.leases import Leases
 from flows.state.receipts import lease_target, write_owner, write_receipt
 from flows.state.results import RowResult
+from flows.urls import sha256_of
 from sonic_ops.core.errors import RenderError
 from sonic_ops.core.files import exists, written
 from tests.flows.conftest import Cells, WriteManifest, unreadable
@@ -91,8 +91,8 @@ def test_stale_leases_and_folders_that_nobody_knows_go(place: Place) -> None:
     target = lease_target(place.output("a"))
     Leases(0.0).take(target)
     unknown = f"{place.folder}/out/.sonic/unknown"
-    for address in (f"{unknown}/sound.wav", f"{place.folder}/mine/sonic-row.json"):
-        with written(address) as path:
+    for url in (f"{unknown}/sound.wav", f"{place.folder}/mine/sonic-row.json"):
+        with written(url) as path:
             path.write_text("[]")
     said = place.clean(yes=True)
     assert "the lease of a command that is gone" in said

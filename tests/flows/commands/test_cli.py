@@ -202,7 +202,7 @@ def test_rows_in_flight_follow_the_workers_unless_the_preset_says(
     assert config.num_rows_in_flight(num_workers) == num_rows
 
 
-def test_a_relative_work_folder_counts_from_here_and_an_address_stays(
+def test_a_relative_work_folder_counts_from_here_and_a_url_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

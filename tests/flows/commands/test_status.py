@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from cluster.pool.accounts import RowCosts
-from flows import addresses
+from flows import urls
 from flows.cli import main
 from flows.commands.status import show_status, watch_status
 from flows.console.terminal import open_terminal
@@ -25,7 +25,7 @@ from flows.rows.rows import Row, parse_row
 from flows.state.journal import Journal
 from flows.state.leases import Leases
 from flows.state.receipts import lease_target, work_folder_ending, work_root, write_receipt
-from flows.state.results import RowResult, results_address, write_results
+from flows.state.results import RowResult, results_url, write_results
 from tests.flows.conftest import Cells, WriteManifest
 
 LONG_S = 3600.0
@@ -60,12 +60,12 @@ def rendered(manifest: str, cells: Cells) -> Path:
     with open_manifest(manifest) as lines:
         row = parse_row(next(lines.lines()), str(Path(manifest).parent), None)
     assert isinstance(row, Row)
-    fingerprint = fingerprint_of(row, config.for_row(row), weights_of(config), addresses.sha256_of)
+    fingerprint = fingerprint_of(row, config.for_row(row), weights_of(config), urls.sha256_of)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(b"a video")
     result = RowResult(1, row.id, "done", output=row.output, fingerprint=fingerprint)
     write_receipt(result, RowCosts())
-    write_results(results_address(manifest, None), lambda: [(result, {})])
+    write_results(results_url(manifest, None), lambda: [(result, {})])
     return output
 
 
@@ -86,7 +86,7 @@ def test_nothing_has_begun(manifest: str) -> None:
 def test_it_tells_the_table_the_journal_and_what_is_in_work(
     manifest: str, leases: Leases, tmp_path: Path
 ) -> None:
-    results = results_address(manifest, None)
+    results = results_url(manifest, None)
     done = RowResult(1, "a", "done", output=output(tmp_path, "a"))
     write_results(results, lambda: [(done, {})])
     broke = RowResult(2, "b", "failed", error="it broke", remedy="Mend it.")
@@ -136,7 +136,7 @@ def test_a_run_that_is_over_is_finished(
 
 def test_results_beside_the_first_output_are_found(manifest: str, tmp_path: Path) -> None:
     done = RowResult(1, "a", "done", output=output(tmp_path, "a"))
-    beside = results_address(manifest, str(tmp_path / "out"))
+    beside = results_url(manifest, str(tmp_path / "out"))
     write_results(beside, lambda: [(done, {})])
     assert "1 missing, 3 waiting" in said(manifest)[1]
 

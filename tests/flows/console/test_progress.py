@@ -103,7 +103,7 @@ def test_lines_do_not_flood(planned: PlannedRow) -> None:
     assert len(text.getvalue().splitlines()) == 2
 
 
-def test_long_addresses_are_not_wrapped(planned: PlannedRow) -> None:
+def test_long_urls_are_not_wrapped(planned: PlannedRow) -> None:
     error = f"{'long/' * 30}a.wav is missing"
     end = RowResult(1, "good", "failed", error=error, remedy="Mend it.")
     assert f"good: failed: {error}. Mend it.\n" in said(planned, "lines", end, width=40)

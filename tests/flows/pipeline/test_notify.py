@@ -1,4 +1,4 @@
-"""Facts of messages: who is told what became of a run, and that no address is ever logged."""
+"""Facts of messages: who is told what became of a run, and that no URL is ever logged."""
 
 import json
 import logging
@@ -87,11 +87,11 @@ def serving(server: socketserver.TCPServer, received: list[Any]) -> Iterator[tup
 def test_a_web_hook_gets_counts_the_first_failures_and_the_report(
     table: str, hook: tuple[str, list[Any]]
 ) -> None:
-    address, posts = hook
+    url, posts = hook
     report = Path(table.replace("results.parquet", "report.html"))
     report.touch()
     assert notify(
-        [f"http://{address}/{SECRET}"], message_of("/x/lectures.csv", "lite", Outcome([table]))
+        [f"http://{url}/{SECRET}"], message_of("/x/lectures.csv", "lite", Outcome([table]))
     )
     (post,) = posts
     assert (post["name"], post["state"], post["preset"]) == ("lectures.csv", "failed", "lite")
@@ -112,8 +112,8 @@ def test_slack_gets_a_text_and_nothing_else() -> None:
 def test_mail_is_sent_by_the_server_that_is_named(
     table: str, mail: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address, sent = mail
-    server = f"mailto://{address}?smtp=127.0.0.1&from=sonic@example.org&format=text"
+    url, sent = mail
+    server = f"mailto://{url}?smtp=127.0.0.1&from=sonic@example.org&format=text"
     monkeypatch.setenv("SONIC_SMTP", server)
     assert notify(["mailto:anna@example.org"], message_of("m.csv", "lite", Outcome([table])))
     (found,) = sent
@@ -126,31 +126,31 @@ def test_mail_is_sent_by_the_server_that_is_named(
     ("target", "said"),
     [
         (
-            "http://{address}/{secret}/refuses",
-            "http address at 127.0.0.1 could not be told: it answers 410",
+            "http://{url}/{secret}/refuses",
+            "http URL at 127.0.0.1 could not be notified: it answers 410",
         ),
         (
             "http://127.0.0.1:9/{secret}",
-            "http address at 127.0.0.1 could not be told: ConnectError",
+            "http URL at 127.0.0.1 could not be notified: ConnectError",
         ),
         (
             "mailto:{secret}@example.org",
-            "mailto address could not be told: SONIC_SMTP does not name",
+            "mailto URL could not be notified: SONIC_SMTP does not name",
         ),
-        ("nonsense://{secret}", "the nonsense address could not be told: it is no address"),
+        ("nonsense://{secret}", "the nonsense URL could not be notified: Apprise does not know"),
     ],
 )
 def test_who_cannot_be_told_is_logged_without_the_secret_and_the_others_are_told(
     target: str, said: str, hook: tuple[str, list[Any]], caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    address, posts = hook
+    url, posts = hook
     monkeypatch.delenv("SONIC_SMTP", raising=False)
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.WARNING, "httpx")  # as the module leaves it
-    bad = target.format(address=address, secret=SECRET)
+    bad = target.format(url=url, secret=SECRET)
     message = message_of("m.csv", "lite", Outcome(text="It ended."))
-    assert not notify([bad, f"http://{address}/{SECRET}"], message)
+    assert not notify([bad, f"http://{url}/{SECRET}"], message)
     assert len(posts) == 1
     assert said in caplog.text
     own = [record.getMessage() for record in caplog.records if "httpcore" not in record.name]
@@ -158,10 +158,10 @@ def test_who_cannot_be_told_is_logged_without_the_secret_and_the_others_are_told
 
 
 def test_a_run_that_cannot_start_is_told(hook: tuple[str, list[Any]]) -> None:
-    address, posts = hook
+    url, posts = hook
 
     def ends() -> None:
-        with telling([f"http://{address}/"], "m.csv", "lite"):
+        with telling([f"http://{url}/"], "m.csv", "lite"):
             raise ManifestError("There is no m.csv", remedy="Write it.")
 
     with pytest.raises(ManifestError):

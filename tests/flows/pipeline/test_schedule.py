@@ -7,7 +7,7 @@ import yaml
 
 from flows.pipeline.artifacts import key_of
 from flows.pipeline.schedule import manifests_in
-from flows.state.results import PREVIEWS_ENDING, RESULTS_ENDING, results_address
+from flows.state.results import PREVIEWS_ENDING, RESULTS_ENDING, results_url
 from sonic_ops.core.errors import ManifestError
 from tests.flows.conftest import REPOSITORY
 
@@ -31,7 +31,7 @@ def test_manifests_are_taken_in_order_and_what_lies_beside_them_is_not(tmp_path:
     ):
         (tmp_path / name).write_text("x")
     for ending in (RESULTS_ENDING, PREVIEWS_ENDING):
-        Path(results_address(str(tmp_path / "a.parquet"), None, ending=ending)).write_text("x")
+        Path(results_url(str(tmp_path / "a.parquet"), None, ending=ending)).write_text("x")
     assert names(tmp_path) == ["a.parquet", "b.csv", "c.JSONL", "d.xlsx", "e.csv.gz"]
 
 

@@ -208,11 +208,11 @@ def test_a_protocol_that_nobody_knows(check: Checked, column: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["portrait", "audio", "output"])
-@pytest.mark.parametrize("address", ["gs://b/a.mp4", "gs://a.mp4", "a\0b.mp4", "x\0y/b.mp4"])
-def test_an_address_that_cannot_be_used_is_a_fault_of_its_cell(
-    check: Checked, column: str, address: str
+@pytest.mark.parametrize("url", ["gs://b/a.mp4", "gs://a.mp4", "a\0b.mp4", "x\0y/b.mp4"])
+def test_a_url_that_cannot_be_used_is_a_fault_of_its_cell(
+    check: Checked, column: str, url: str
 ) -> None:
-    row = check.bad(**{column: address})
+    row = check.bad(**{column: url})
     assert {error.field for error in row.errors} == {column}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.pool.accounts import RowCosts
 from flows.preflight.checks import Outcome
-from flows.preflight.previews import check_previews, preview_address, preview_of
+from flows.preflight.previews import check_previews, preview_of, preview_url
 from flows.rows.config import RenderConfig
 from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow
@@ -47,15 +47,15 @@ def problems_of(manifest: str, config: RenderConfig) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("address", "preview"),
+    ("url", "preview"),
     [
         ("/out/a.b.mp4", "/out/a.b.preview.mp4"),
         ("/a.gif", "/a.preview.gif"),
         ("s3://bucket/a.webm", "s3://bucket/a.preview.webm"),
     ],
 )
-def test_a_preview_lies_beside_the_video(address: str, preview: str) -> None:
-    assert preview_address(address) == preview
+def test_a_preview_lies_beside_the_video(url: str, preview: str) -> None:
+    assert preview_url(url) == preview
 
 
 def test_a_preview_is_the_first_seconds_of_its_row_in_few_steps(
@@ -102,7 +102,7 @@ def test_few_steps_are_no_more_than_all_and_at_least_one_is_run(
 def test_no_file_is_replaced_that_a_row_writes(
     config: RenderConfig, good: Cells, write_manifest: WriteManifest
 ) -> None:
-    taken = preview_address(str(good["output"]))
+    taken = preview_url(str(good["output"]))
     bad = {"id": "b", "audio": "no.wav", "output": taken}
     assert problems_of(write_manifest(good, good | bad), config) == [
         f"{taken} is already the output of row number 2"

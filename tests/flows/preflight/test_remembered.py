@@ -22,11 +22,11 @@ class Inspection:
     def __init__(self) -> None:
         self.num_looks = 0
 
-    def __call__(self, address: str, *details: object) -> Facts:
+    def __call__(self, url: str, *details: object) -> Facts:
         self.num_looks += 1
-        if not Path(address).read_bytes():
+        if not Path(url).read_bytes():
             raise FieldError("it is empty", remedy="Fill it.", field="portrait")
-        return Facts((len(Path(address).read_bytes()), 2), tuple(map(str, details)))
+        return Facts((len(Path(url).read_bytes()), 2), tuple(map(str, details)))
 
 
 @pytest.fixture

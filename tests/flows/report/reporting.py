@@ -67,10 +67,10 @@ def write_table(
     folder: Path, results: Sequence[RowResult], extras: Mapping[str, object] | None = None
 ) -> str:
     """A results table; every row has the same extras."""
-    address = str(folder / "lectures.results.parquet")
+    url = str(folder / "lectures.results.parquet")
     lines: list[ResultLine] = [(result, extras or {}) for result in results]
-    write_results(address, lambda: lines)
-    return address
+    write_results(url, lambda: lines)
+    return url
 
 
 def many_rows(folder: Path, num_rows: int) -> str:

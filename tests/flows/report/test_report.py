@@ -14,7 +14,7 @@ from flows.report.figures import mean_of
 from flows.report.views import link_to, shown
 from flows.report.writing import write_report
 from flows.state.receipts import write_receipt
-from flows.state.results import NOT_MARKED, RowResult, measures_address, results_of
+from flows.state.results import NOT_MARKED, RowResult, measures_url, results_of
 from sonic_ops.core.errors import ManifestError
 from sonic_ops.quality.analysis import analyse_video
 from sonic_ops.quality.catalogue import ENTRIES
@@ -48,7 +48,7 @@ class Page(HTMLParser):
     def all(self, tag: str) -> list[dict[str, str]]:
         return [attributes for name, attributes in self.tags if name == tag]
 
-    def addresses(self) -> Iterator[str]:
+    def urls(self) -> Iterator[str]:
         for _, attributes in self.tags:
             yield from (v for k, v in attributes.items() if k in ("src", "href", "poster"))
 
@@ -86,7 +86,7 @@ def test_the_figures_of_all_videos_are_a_table_with_means_and_intervals(
 ) -> None:
     results = write_table(tmp_path, [done(1, video), done(2, make_video(tmp_path / "v.mp4", 40))])
     page = Page(Path(write_report(results, print)).read_text("utf-8"))
-    table = pq.read_table(measures_address(results)).to_pylist()
+    table = pq.read_table(measures_url(results)).to_pylist()
     assert [(line["row"], line["of"], line["is_whole"]) for line in table] == [
         (row, *kind) for row in (1, 2) for kind in (
             ("video", True), ("video", False), ("still", True), ("shuffled", True),
@@ -103,7 +103,7 @@ def test_baselines_stand_beside_the_videos_and_the_truth_where_a_row_names_one(
     page = Page(Path(write_report(results, print)).read_text("utf-8"))
     lines = {
         line["of"]: line
-        for line in pq.read_table(measures_address(results)).to_pylist()
+        for line in pq.read_table(measures_url(results)).to_pylist()
         if line["is_whole"]
     }
     assert lines["still"]["lip_sync"] == lines["still"]["mouth_motion"] == 0
@@ -160,8 +160,8 @@ def test_nothing_from_the_manifest_becomes_a_tag(video: Path) -> None:
 def test_the_page_needs_nothing_but_itself_and_the_videos(video: Path) -> None:
     page = report(video.parent, done(1, video))
     assert {"stylesheet"} & {link.get("rel", "") for link in page.all("link")} == set()
-    for address in page.addresses():
-        assert address.startswith(("data:image/", "#")) or address == "a%20video%20%231.mp4"
+    for url in page.urls():
+        assert url.startswith(("data:image/", "#")) or url == "a%20video%20%231.mp4"
     (policy,) = (meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
     assert "default-src 'none'" in policy
 

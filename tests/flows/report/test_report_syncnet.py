@@ -10,7 +10,7 @@ import torch
 
 from flows.report.analysis_cache import cache_path
 from flows.report.writing import write_report
-from flows.state.results import measures_address
+from flows.state.results import measures_url
 from sonic_ops.core.errors import ConfigError
 from tests.flows.report.reporting import done, write_table
 from tests.syncnet import make_speaker, readable_weights, save_weights
@@ -36,7 +36,7 @@ class Kept:
     def report(self, syncnet: str | None = None) -> dict[str, dict[str, Any]]:
         """The figures of the whole video, by what they are of."""
         self.page = Path(write_report(self.results, print, syncnet)).read_text("utf-8")
-        lines = pq.read_table(measures_address(self.results)).to_pylist()
+        lines = pq.read_table(measures_url(self.results)).to_pylist()
         assert [line["is_whole"] for line in lines] == [True, False, True, True]
         self.part = lines[1]
         return {line["of"]: line for line in lines if line["is_whole"]}

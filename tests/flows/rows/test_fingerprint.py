@@ -30,7 +30,7 @@ def of(row: Row, weights: str = "w", content: str = "", **settings: object) -> s
     for name, value in settings.items():
         base[name] = base[name] | value if isinstance(value, dict) else value
     config = RenderConfig.model_validate(base)
-    return fingerprint_of(row, config.for_row(row), weights, lambda address: address + content)
+    return fingerprint_of(row, config.for_row(row), weights, lambda url: url + content)
 
 
 @pytest.mark.parametrize(

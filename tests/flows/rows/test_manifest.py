@@ -21,8 +21,8 @@ CELLS: dict[str, object] = {
 }
 
 
-def read(address: str) -> list[Line]:
-    with open_manifest(address) as manifest:
+def read(url: str) -> list[Line]:
+    with open_manifest(url) as manifest:
         return list(manifest.lines())
 
 
@@ -39,8 +39,8 @@ def write(path: Path, rows: list[dict[str, object]]) -> str:
 
 @pytest.mark.parametrize("name", ["m.parquet", "m.csv", "m.jsonl"])
 def test_every_format_gives_the_same_cells(tmp_path: Path, name: str) -> None:
-    address = write(tmp_path / name, [CELLS, CELLS | {"id": "ben"}])
-    lines = read(address)
+    url = write(tmp_path / name, [CELLS, CELLS | {"id": "ben"}])
+    lines = read(url)
     assert [line.number for line in lines] == [1, 2]
     assert [dict(line.cells) for line in lines] == [CELLS, CELLS | {"id": "ben"}]
 
@@ -54,8 +54,8 @@ def test_a_manifest_may_lie_behind_a_url() -> None:
 
 def test_lines_come_in_batches(tmp_path: Path) -> None:
     rows = [CELLS | {"id": f"row-{i}"} for i in range(2 * BATCH_ROWS + 1)]
-    address = write(tmp_path / "m.parquet", rows)
-    assert [line.cells["id"] for line in read(address)] == [row["id"] for row in rows]
+    url = write(tmp_path / "m.parquet", rows)
+    assert [line.cells["id"] for line in read(url)] == [row["id"] for row in rows]
 
 
 def test_csv_is_utf8_with_or_without_mark_and_keeps_leading_zeros(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_a_csv_line_with_too_many_cells_is_a_problem_of_that_line(tmp_path: Path
     assert good.cells["id"] == "b"
 
 
-def manifest_error(address: str) -> str:
+def manifest_error(url: str) -> str:
     with pytest.raises(ManifestError) as caught:
-        read(address)
+        read(url)
     assert caught.value.remedy
     return str(caught.value)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.rows.manifest import Line
-from flows.rows.rows import BadRow, Row, output_address, parse_row, passed_through, suspected_typos
+from flows.rows.rows import BadRow, Row, output_url, parse_row, passed_through, suspected_typos
 
 CELLS: dict[str, object] = {
     "id": "ada",
@@ -30,39 +30,39 @@ def problem(**cells: object) -> tuple[str | None, str]:
     return error.field, str(error)
 
 
-def test_relative_addresses_count_from_the_manifest() -> None:
+def test_relative_paths_count_from_the_manifest() -> None:
     row = parsed()
     assert row.portrait == "/data/in/ada.png"
     assert row.audio == "/data/in/speech/ada.wav"
     assert row.output == "/data/out/ada.mp4"
 
 
-def test_urls_and_absolute_addresses_stay() -> None:
+def test_urls_and_absolute_paths_stay() -> None:
     row = parsed(audio="s3://bucket/a.wav", portrait="/p.png", output="file:///o%20k.mp4")
     assert (row.audio, row.portrait, row.output) == ("s3://bucket/a.wav", "/p.png", "/o k.mp4")
 
 
-def test_addresses_count_from_a_remote_manifest_too() -> None:
+def test_urls_count_from_a_remote_manifest_too() -> None:
     row = parse_row(Line(1, CELLS), "s3://bucket/in", None)
     assert isinstance(row, Row)
     assert row.output == "s3://bucket/out/ada.mp4"
 
 
 def test_relative_outputs_stay_inside_the_folder_that_was_asked_for() -> None:
-    assert output_address("../out/a.mp4", "/in", "/x") == "/x/out/a.mp4"
-    assert output_address("a.mp4", "/in", "/x") == "/x/a.mp4"
-    assert output_address("/y/a.mp4", "/in", "/x") == "/y/a.mp4"
-    assert output_address("a/../../../b.mp4", "/in", "/x") == "/x/b.mp4"
-    assert output_address("..//b.mp4", "/in", "/x") == "/x/b.mp4"
-    assert output_address("..//../b.mp4", "/in", "s3://b/x") == "s3://b/x/b.mp4"
-    assert output_address("s3://b/a.mp4", "/in", "/x") == "s3://b/a.mp4"
+    assert output_url("../out/a.mp4", "/in", "/x") == "/x/out/a.mp4"
+    assert output_url("a.mp4", "/in", "/x") == "/x/a.mp4"
+    assert output_url("/y/a.mp4", "/in", "/x") == "/y/a.mp4"
+    assert output_url("a/../../../b.mp4", "/in", "/x") == "/x/b.mp4"
+    assert output_url("..//b.mp4", "/in", "/x") == "/x/b.mp4"
+    assert output_url("..//../b.mp4", "/in", "s3://b/x") == "s3://b/x/b.mp4"
+    assert output_url("s3://b/a.mp4", "/in", "/x") == "s3://b/a.mp4"
 
 
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "b", "..."]), max_size=8))
 def test_no_relative_output_leaves_the_folder(parts: list[str]) -> None:
     output = "/".join(("a", *parts, "x.mp4"))
     for folder in ("/data/out", "s3://bucket/out"):
-        assert output_address(output, "/in", folder).startswith(f"{folder}/")
+        assert output_url(output, "/in", folder).startswith(f"{folder}/")
 
 
 def test_cells_may_be_typed_or_text() -> None:
@@ -181,7 +181,7 @@ def row_with(**cells: object) -> Row | BadRow:
 
 
 @pytest.mark.parametrize(
-    ("output", "address"),
+    ("output", "url"),
     [
         (None, "/m/talk_1.mp4"),
         ("", "/m/talk_1.mp4"),
@@ -189,10 +189,10 @@ def row_with(**cells: object) -> Row | BadRow:
         ("{Room}/{{id}}{z}.mp4", "/m/B 1/{id}{z}.mp4"),
     ],
 )
-def test_an_output_is_called_after_the_cells_of_its_row(output: object, address: str) -> None:
+def test_an_output_is_called_after_the_cells_of_its_row(output: object, url: str) -> None:
     row = row_with(output=output)
     assert isinstance(row, Row)
-    assert row.output == address
+    assert row.output == url
 
 
 @pytest.mark.parametrize(

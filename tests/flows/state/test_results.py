@@ -12,12 +12,12 @@ from flows.state.results import (
     PREVIEWS_ENDING,
     SCHEMA,
     RowResult,
-    measures_address,
+    measures_url,
     read_results,
     rejected,
-    report_address,
+    report_url,
     result_from,
-    results_address,
+    results_url,
     write_results,
 )
 from sonic_ops.core.errors import FieldError, NoFaceError, RenderError
@@ -25,23 +25,23 @@ from tests.flows.conftest import unreadable
 
 
 def test_results_lie_beside_the_manifest_or_in_the_output_folder() -> None:
-    assert results_address("/in/m.parquet", None) == "/in/m.results.parquet"
-    assert results_address("s3://b/m.csv", None) == "s3://b/m.results.parquet"
-    assert results_address("/in/m.parquet", "/out") == "/out/m.results.parquet"
+    assert results_url("/in/m.parquet", None) == "/in/m.results.parquet"
+    assert results_url("s3://b/m.csv", None) == "s3://b/m.results.parquet"
+    assert results_url("/in/m.parquet", "/out") == "/out/m.results.parquet"
 
 
 def beside(results: str) -> set[str]:
     """Where results, and all that is kept beside them, lie."""
-    return {results, report_address(results), measures_address(results), folder_of(results)}
+    return {results, report_url(results), measures_url(results), folder_of(results)}
 
 
 @pytest.mark.parametrize("other", ["m.preview.csv", "m.preview-results.csv", "m.preview-.csv"])
 def test_previews_share_no_file_with_the_rows_of_any_manifest(other: str) -> None:
-    previews = results_address("/in/m.csv", None, ending=PREVIEWS_ENDING)
+    previews = results_url("/in/m.csv", None, ending=PREVIEWS_ENDING)
     assert previews == "/in/m.preview-results.parquet"
-    assert report_address(previews) == "/in/m.preview-report.html"
+    assert report_url(previews) == "/in/m.preview-report.html"
     for manifest in ("m.csv", other):
-        assert not beside(previews) & beside(results_address(f"/in/{manifest}", None))
+        assert not beside(previews) & beside(results_url(f"/in/{manifest}", None))
 
 
 def test_every_row_has_a_line_and_extras_pass_through(tmp_path: Path) -> None:

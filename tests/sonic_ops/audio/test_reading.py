@@ -128,7 +128,7 @@ def test_the_same_sound_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
-def test_an_address_of_another_file_system_is_read(tmp_path: Path) -> None:
+def test_a_url_of_another_file_system_is_read(tmp_path: Path) -> None:
     source = encode(tmp_path / "a.m4a", tone(1.0, 44_100), 44_100, "aac", "fltp")
     with fsspec.open("memory://media/a.m4a", "wb") as file:
         file.write(source.read_bytes())
@@ -277,10 +277,10 @@ def test_less_than_a_frame_is_too_short(tmp_path: Path) -> None:
     assert decode_audio(str(tmp_path / "a.wav"), tmp_path / "b.wav") == 1280
 
 
-@pytest.mark.parametrize("address", ["nowhere.wav", "memory://nowhere.wav", "nosuch://a/b.wav"])
-def test_a_missing_file_is_named(tmp_path: Path, address: str) -> None:
+@pytest.mark.parametrize("url", ["nowhere.wav", "memory://nowhere.wav", "nosuch://a/b.wav"])
+def test_a_missing_file_is_named(tmp_path: Path, url: str) -> None:
     with pytest.raises(MissingFileError, match=r"nowhere\.wav|b\.wav"):
-        decode_audio(address, tmp_path / "b.wav")
+        decode_audio(url, tmp_path / "b.wav")
 
 
 def test_a_piece_is_padded_and_normalised_by_its_own_maximum() -> None:

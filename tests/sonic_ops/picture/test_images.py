@@ -50,7 +50,7 @@ def test_transparency_becomes_white(tmp_path: Path) -> None:
     assert load_image(str(tmp_path / "a.png")).getpixel((4, 4)) == (255, 255, 255)
 
 
-def test_an_address_of_another_file_system_is_read() -> None:
+def test_a_url_of_another_file_system_is_read() -> None:
     with fsspec.open("memory://pictures/face.png", "wb") as file:
         file.write(FACE.read_bytes())
     assert load_image("memory://pictures/face.png").tobytes() == load_image(str(FACE)).tobytes()

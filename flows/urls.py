@@ -1,4 +1,4 @@
-"""Addresses in words, and what the flows ask of the files and folders behind them."""
+"""Paths and URLs as text, and what the flows ask of the files and folders behind them."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ from sonic_ops.core.files import (
     as_text,
     is_remote,
     local_path,
-    open_address,
     open_own,
+    open_url,
     path_of,
     printable,
     reached,
@@ -28,22 +28,22 @@ _BLOCK_BYTES = 1 << 20
 _AT_THE_END = re.compile(r"(?<=[^:/])/+$")
 
 
-def resolve(address: str, folder: str) -> str:
-    """Resolve an address against a folder, and normalise it.
+def resolve(url: str, folder: str) -> str:
+    """Resolve a path or URL against a folder, and normalise it.
 
     Two spellings of one local file become equal.
     """
-    address = local_path(address)
-    if is_remote(address):
-        return _AT_THE_END.sub("", address)
-    if is_remote(folder) and not address.startswith("/"):
+    url = local_path(url)
+    if is_remote(url):
+        return _AT_THE_END.sub("", url)
+    if is_remote(folder) and not url.startswith("/"):
         scheme, path = folder.split("://", 1)
-        return f"{scheme}://{posixpath.normpath(posixpath.join(path, address))}"
-    if address.startswith("~/"):  # any other ~ is the first letter of a name
+        return f"{scheme}://{posixpath.normpath(posixpath.join(path, url))}"
+    if url.startswith("~/"):  # any other ~ is the first letter of a name
         with suppress(RuntimeError):  # no home
-            address = str(Path(address).expanduser())
+            url = str(Path(url).expanduser())
     here = folder if folder.startswith("/") else str(Path(folder).absolute())
-    path = posixpath.normpath(posixpath.join(here, address))
+    path = posixpath.normpath(posixpath.join(here, url))
     return f"/{path.lstrip('/')}"
 
 
@@ -52,51 +52,51 @@ def join(folder: str, *names: str) -> str:
     return "/".join((folder.removesuffix("/"), *names))
 
 
-def folder_of(address: str) -> str:
-    """Return the folder that holds `address`."""
-    folder = path_of(address).rpartition("/")[0]
+def folder_of(url: str) -> str:
+    """Return the folder that holds `url`."""
+    folder = path_of(url).rpartition("/")[0]
     return f"{folder}/" if folder.endswith(":/") else folder or "/"
 
 
-def name_of(address: str) -> str:
-    """Return the last part of `address`."""
-    return path_of(address).rpartition("/")[2]
+def name_of(url: str) -> str:
+    """Return the last part of `url`."""
+    return path_of(url).rpartition("/")[2]
 
 
-def size_bytes(address: str) -> int | None:
+def size_bytes(url: str) -> int | None:
     """Return the size of a file, None if there is none."""
-    with reached(address) as (filesystem, path):
+    with reached(url) as (filesystem, path):
         return int(filesystem.size(path)) if filesystem.isfile(path) else None
 
 
-def age_s(address: str) -> float:
+def age_s(url: str) -> float:
     """Return the time since a file was last written. Raises OSError."""
-    with reached(address) as (filesystem, path):
+    with reached(url) as (filesystem, path):
         return time.time() - float(filesystem.modified(path).timestamp())
 
 
-def is_folder(address: str) -> bool:
-    """Return whether the address is a folder."""
-    with reached(address) as (filesystem, path):
+def is_folder(url: str) -> bool:
+    """Return whether there is a folder at the URL."""
+    with reached(url) as (filesystem, path):
         return bool(filesystem.isdir(path))
 
 
-def sha256_of(address: str) -> str:
+def sha256_of(url: str) -> str:
     """Hash of a file's content. Raises MissingFileError."""
     digest = hashlib.sha256()
-    with open_address(address) as file:
+    with open_url(url) as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
 
 
-def read_json(address: str) -> object:
+def read_json(url: str) -> object:
     """Return the content of a JSON file, None if there is none or it is damaged.
 
     Raises OSError where it cannot be read, which says nothing about what is in it.
     """
     try:
-        with open_own(address) as file:
+        with open_own(url) as file:
             return json.loads(file.read())
     except (ValueError, FileNotFoundError, NotADirectoryError):
         return None
@@ -111,7 +111,7 @@ def probe_folder(folder: str) -> None:
         filesystem.rm_file(probe)
 
 
-def create(address: str, content: bytes) -> bool:
+def create(url: str, content: bytes) -> bool:
     """Make a small file where there is none; whether it was made. Only one of many can make it.
 
     What is read back decides: stores say in many ways that another was faster, and the answer to a
@@ -119,11 +119,11 @@ def create(address: str, content: bytes) -> bool:
     """
     problem: OSError | None = None
     try:
-        _create(address, content)
+        _create(url, content)
     except OSError as error:
         problem = error
     try:
-        with open_own(address) as file:
+        with open_own(url) as file:
             return file.read() == content
     except FileNotFoundError:
         if problem is None or isinstance(problem, FileExistsError):
@@ -131,8 +131,8 @@ def create(address: str, content: bytes) -> bool:
         raise problem from None
 
 
-def _create(address: str, content: bytes) -> None:
-    with reached(address) as (filesystem, path):
+def _create(url: str, content: bytes) -> None:
+    with reached(url) as (filesystem, path):
         filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
         if isinstance(filesystem, LocalFileSystem):
             _create_local(Path(path), content)

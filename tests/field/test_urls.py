@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flows import addresses
+from flows import urls
 from flows.rows.config import RenderConfig
 from flows.rows.manifest import open_manifest
 from flows.state.results import RowResult, read_results, write_results
 from sonic_ops.core.errors import MissingFileError
-from sonic_ops.core.files import as_text, fetched, open_address, printable
+from sonic_ops.core.files import as_text, fetched, open_url, printable
 from tests.certificates import write_signer
 from tests.flows.conftest import FACE, SPEECH, Cells, WriteManifest, sorted_rows
 
@@ -95,19 +95,19 @@ def server() -> Iterator[str]:
 
 @pytest.mark.parametrize("mode", ["range", "chunked", "plain", "nohead"])
 def test_files_of_any_server_can_be_read_at_any_place(server: str, mode: str) -> None:
-    address = f"{server}/{mode}/data?X-Amz-Signature=secret"
-    with open_address(address) as file:
+    url = f"{server}/{mode}/data?X-Amz-Signature=secret"
+    with open_url(url) as file:
         file.seek(1_000_000)
         assert file.read(100) == CONTENT[1_000_000:1_000_100]
         file.seek(3)
         assert file.read(5) == CONTENT[3:8]
-    with fetched(address) as path:
+    with fetched(url) as path:
         assert path.read_bytes() == CONTENT
         assert path.name == "data"
 
 
 def test_an_empty_file_is_empty(server: str) -> None:
-    with open_address(f"{server}/plain/empty") as file:
+    with open_url(f"{server}/plain/empty") as file:
         assert file.read() == b""
 
 
@@ -121,7 +121,7 @@ def test_an_empty_file_is_empty(server: str) -> None:
     ],
 )
 def test_a_refusal_is_said_with_its_reason(server: str, path: str, reason: str) -> None:
-    with pytest.raises(MissingFileError, match=reason) as caught, open_address(server + path):
+    with pytest.raises(MissingFileError, match=reason) as caught, open_url(server + path):
         pass
     assert "secret" not in str(caught.value)
 
@@ -129,7 +129,7 @@ def test_a_refusal_is_said_with_its_reason(server: str, path: str, reason: str) 
 def test_a_server_that_is_not_there_is_said(server: str) -> None:
     with (
         pytest.raises(MissingFileError, match=r"127\.0\.0\.1 does not answer: .*refused") as caught,
-        open_address("http://127.0.0.1:9/x.png"),
+        open_url("http://127.0.0.1:9/x.png"),
     ):
         pass
     assert "Errno" not in str(caught.value)
@@ -143,21 +143,21 @@ def test_a_certificate_that_is_not_valid_is_said(tmp_path: Path) -> None:
         listening.socket = context.wrap_socket(listening.socket, server_side=True)
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
-        address = f"https://127.0.0.1:{listening.server_port}/plain/data"
+        url = f"https://127.0.0.1:{listening.server_port}/plain/data"
         reason = "the certificate of 127.0.0.1 is not valid: "
-        with pytest.raises(MissingFileError, match=re.escape(reason)), open_address(address):
+        with pytest.raises(MissingFileError, match=re.escape(reason)), open_url(url):
             pass
         listening.shutdown()
         thread.join()
 
 
 def test_a_signed_manifest_has_the_ending_of_its_path(server: str) -> None:
-    address = f"{server}/plain/m.csv?X-Amz-Signature=a/b.c&format=none"
-    with open_manifest(address) as manifest:
+    url = f"{server}/plain/m.csv?X-Amz-Signature=a/b.c&format=none"
+    with open_manifest(url) as manifest:
         (line,) = manifest.lines()
     assert line.place == "m.csv line 2"
-    assert addresses.folder_of(address) == f"{server}/plain"
-    assert addresses.resolve("ada.png", addresses.folder_of(address)) == f"{server}/plain/ada.png"
+    assert urls.folder_of(url) == f"{server}/plain"
+    assert urls.resolve("ada.png", urls.folder_of(url)) == f"{server}/plain/ada.png"
 
 
 def test_a_row_is_checked_whatever_its_server_can(
@@ -176,15 +176,15 @@ def test_a_row_is_checked_whatever_its_server_can(
 @pytest.mark.parametrize("name", ["ada::1.png", "a::b::c.png", "s3::x.png", "zip::a.png"])
 def test_two_colons_in_a_name_are_a_part_of_it(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
-    with open_address(str(tmp_path / name)) as file:
+    with open_url(str(tmp_path / name)) as file:
         assert file.read() == b"x"
-    with open_address(f"local://{tmp_path}/{name}") as file:
+    with open_url(f"local://{tmp_path}/{name}") as file:
         assert file.read() == b"x"
 
 
 def test_a_chain_of_stores_still_is_one(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
-    with open_address(f"simplecache::file://{tmp_path}/a.png") as file:
+    with open_url(f"simplecache::file://{tmp_path}/a.png") as file:
         assert file.read() == b"x"
 
 
@@ -207,16 +207,16 @@ def test_a_folder_whose_name_is_not_utf8_is_a_folder(cafe: Path, config: RenderC
 
 def test_results_keep_names_that_are_not_utf8(cafe: Path) -> None:
     result = RowResult(1, "a", "done", output=str(cafe / "a.mp4"), portrait=str(cafe / "a.png"))
-    address = str(cafe / "m.results.parquet")
-    write_results(address, lambda: [(result, {})])
-    assert list(read_results(address)) == [result]
+    url = str(cafe / "m.results.parquet")
+    write_results(url, lambda: [(result, {})])
+    assert list(read_results(url)) == [result]
 
 
 def test_names_that_are_not_utf8_can_be_printed_and_found_again(cafe: Path) -> None:
     shown = printable(str(cafe))
     assert shown.endswith("/caf%E9")
     assert shown.isascii()
-    assert addresses.resolve(shown, "/") == str(cafe)
+    assert urls.resolve(shown, "/") == str(cafe)
     assert as_text("/in/ü.png") == "/in/ü.png"
     assert printable("https://h/a.png?X-Amz-Signature=secret") == "https://h/a.png?..."
 
