@@ -37,7 +37,7 @@ def portrait_of(person: int, side: int = SIDE) -> Frames:
 def film(
     person: int, *, first_sentence: int = 3, num_sentences: int = 1, side: int = SIDE
 ) -> tuple[Frames, Samples]:
-    """Paint a person who says some sentences: frames N H W 3 and their sound."""
+    """Paint a person who says some sentences: frames N H W 3 and their audio."""
     rng = np.random.default_rng(person)
     painter = Portraitist(draw_identity(person), size=side)
     frames, samples = [], []
@@ -51,7 +51,7 @@ def film(
 
 
 def write_video(target: Path, frames: Iterable[Frames], samples: Samples) -> Path:
-    """Write frames and sound as a render does."""
+    """Write frames and audio as a render does."""
     silent, wav = target.with_suffix(".silent.mp4"), target.with_suffix(".wav")
     encode_frames(frames, silent, EncodeSettings(preset="ultrafast", gop_frames=FPS))
     soundfile.write(wav, samples, SAMPLE_RATE_HZ)

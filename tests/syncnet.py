@@ -2,7 +2,7 @@
 
 Every layer passes its first channel on as it is. Number 0 of an embedding of lips is then the mean
 brightness of blue of the second and third of its five frames (the largest near the middle of the
-face), and number 0 of one of sound the largest of the first 5 cepstra in steps 4 to 10 of its 20,
+face), and number 0 of one of audio the largest of the first 5 cepstra in steps 4 to 10 of its 20,
 which are in those two frames. All other numbers are 0.
 """
 

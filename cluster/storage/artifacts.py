@@ -43,7 +43,7 @@ __all__ = [
     "remove_folder",
     "retry_on_corrupt",
     "version_of",
-    "write_sound",
+    "write_audio",
     "write_tensors",
     "write_video",
 ]
@@ -89,7 +89,7 @@ def write_video(url: str, encode: Callable[[Path], object]) -> str:
     return _write_once(url, write)
 
 
-def write_sound(url: str, decode: Callable[[Path], object]) -> str:
+def write_audio(url: str, decode: Callable[[Path], object]) -> str:
     """Let `decode` fill a WAV file, unless it exists; return `url`. Raises RenderError."""
 
     def write(path: Path) -> None:

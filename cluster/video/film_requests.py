@@ -20,7 +20,7 @@ class Film:
 
 @dataclass(frozen=True, slots=True)
 class TakeRequest:
-    """A take of a film: a timeline of its own, at a place in the sound of the whole film.
+    """A take of a film: a timeline of its own, at a place in the audio of the whole film.
 
     `file` has its numbers, `tokens_work` has the tokens of the track.
     """

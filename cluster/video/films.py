@@ -117,17 +117,17 @@ def take_files(work: str) -> Iterator[str]:
 
 
 def _silences(pool: Pool, request: VideoRequest, film_s: float) -> list[tuple[float, float]]:
-    """Return where nothing is said, in seconds; a film may last longer than its sound."""
+    """Return where nothing is said, in seconds; a film may last longer than its audio."""
     job = PausesJob(request.audio, request.num_frames, request.pauses)
     with cancelling(pool, request):
         ref = pool.submit("find_pauses", job, affinity=(request.order, 0), persistent=True)
         spans = artifacts.read_tensors(*pool.get(ref))["pauses"].tolist()
-    rate, sound_s = float(MODEL_FPS), request.num_samples / SAMPLE_RATE_HZ
+    rate, audio_s = float(MODEL_FPS), request.num_samples / SAMPLE_RATE_HZ
     silences_s = [(start / rate, stop / rate) for start, stop in spans]
     if silences_s and silences_s[-1][1] >= request.num_frames / rate:
         silences_s[-1] = (silences_s[-1][0], film_s)
-    elif film_s > sound_s:
-        silences_s.append((sound_s, film_s))
+    elif film_s > audio_s:
+        silences_s.append((audio_s, film_s))
     return silences_s
 
 

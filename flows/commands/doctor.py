@@ -141,7 +141,7 @@ def codecs() -> Finding:
     from sonic_ops.media.encoding import ENCODERS
 
     names = {ENCODERS[codec].name for form in FORMATS.values() for codec in form.video}
-    names |= {form.sound for form in FORMATS.values() if form.sound}
+    names |= {form.audio for form in FORMATS.values() if form.audio}
     missing = sorted(name for name in names if not _can_encode(name))
     said = f"PyAV {av.__version__}, " + (
         f"without {', '.join(missing)}" if missing else "all codecs"

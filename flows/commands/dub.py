@@ -23,7 +23,7 @@ class DubRequest:
     """Describe what the user asked for; paths may be relative to `folder`."""
 
     video: str
-    sounds: Sequence[str]
+    audio_tracks: Sequence[str]
     output: str
     folder: str
     preset: str
@@ -39,17 +39,19 @@ class DubRequest:
 def dub_film(request: DubRequest, terminal: Terminal) -> int:
     """Dub a film into every language; 0 if all are finished, 1 if some are not.
 
-    With several languages and one output, that holds all of them: a picture and a sound for each.
+    With several languages and one output, that file holds an image and an audio track for each.
     Raises InputError, ManifestError and ConfigError before anything is computed.
     """
-    sounds = [dub_of(given, request.folder) for given in request.sounds]
-    _check_languages(sounds)
+    audio_tracks = [dub_of(given, request.folder) for given in request.audio_tracks]
+    _check_languages(audio_tracks)
     output = resolve(request.output, request.folder)
-    outputs = [_output(output, sound.language, alone=len(sounds) == 1) for sound in sounds]
+    outputs = [
+        _output(output, track.language, alone=len(audio_tracks) == 1) for track in audio_tracks
+    ]
     is_joined = output not in outputs and LANGUAGE not in output
     if is_joined:
         _check_joined(output, overwrite=request.overwrite)
-    manifest = _write_manifest(request, sounds, outputs, output)
+    manifest = _write_manifest(request, audio_tracks, outputs, output)
     status = run(
         RunRequest(
             manifest,
@@ -62,7 +64,7 @@ def dub_film(request: DubRequest, terminal: Terminal) -> int:
         terminal,
     )
     if status == EXIT_DONE and is_joined:
-        films = [Dub(s.language, file) for s, file in zip(sounds, outputs, strict=True)]
+        films = [Dub(s.language, file) for s, file in zip(audio_tracks, outputs, strict=True)]
         try:
             with written(output) as target:
                 join_films(films, target)
@@ -82,15 +84,15 @@ def _output(output: str, language: str, *, alone: bool) -> str:
     return urls.join(urls.folder_of(output), f"{name.stem}.{language}{name.suffix}")
 
 
-def _check_languages(sounds: Sequence[Dub]) -> None:
+def _check_languages(audio_tracks: Sequence[Dub]) -> None:
     seen = set()
-    for sound in sounds:
-        if sound.language in seen:
+    for track in audio_tracks:
+        if track.language in seen:
             raise FieldError(
-                f"There are two sounds in {sound.language}",
+                f"There are two recordings in {track.language}",
                 remedy="Give every --audio a language of its own.",
             )
-        seen.add(sound.language)
+        seen.add(track.language)
 
 
 def _check_joined(output: str, *, overwrite: bool) -> None:
@@ -110,7 +112,7 @@ def _check_joined(output: str, *, overwrite: bool) -> None:
 
 
 def _write_manifest(
-    request: DubRequest, sounds: Sequence[Dub], outputs: Sequence[str], output: str
+    request: DubRequest, audio_tracks: Sequence[Dub], outputs: Sequence[str], output: str
 ) -> str:
     """Write the rows beside the output, so that the same command goes on after a crash."""
     cells = {
@@ -122,15 +124,15 @@ def _write_manifest(
     table = request.speakers and resolve(request.speakers, request.folder)
     rows = [
         {
-            "id": sound.language,
+            "id": track.language,
             "video": resolve(request.video, request.folder),
-            "audio": sound.source,
+            "audio": track.source,
             "output": file,
-            "language": sound.language,
+            "language": track.language,
         }
         | given
-        | ({"speakers": table.replace(LANGUAGE, sound.language)} if table else {})
-        for sound, file in zip(sounds, outputs, strict=True)
+        | ({"speakers": table.replace(LANGUAGE, track.language)} if table else {})
+        for track, file in zip(audio_tracks, outputs, strict=True)
     ]
     name = PurePosixPath(urls.name_of(output.replace(LANGUAGE, "all"))).stem
     manifest = urls.join(urls.folder_of(output), f"{name}.dub.jsonl")

@@ -13,7 +13,7 @@ from flows.rows.about import ABOUT
 from sonic_ops.core.errors import FieldError, ManifestError, MissingFileError
 
 NAME: Final = "manifest.csv"
-SOUNDS: Final = {".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wma", ".aiff", ".aif"}
+SPEECH: Final = {".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wma", ".aiff", ".aif"}
 FILMS: Final = {".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi"}
 PICTURES: Final = {".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff"}
 SUBTITLES: Final = {".srt", ".vtt", ".ass"}
@@ -67,13 +67,13 @@ def rows_of(folder: Path, portrait: Path | None = None) -> list[Found]:
         raise MissingFileError(f"There is no folder {folder}", remedy="Correct the path.")
     files = (path.name for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
     names = sorted(files, key=_in_order)
-    sounds = _of(names, SOUNDS) or _of(names, FILMS)
-    if not sounds:
+    recordings = _of(names, SPEECH) or _of(names, FILMS)
+    if not recordings:
         raise MissingFileError(
             f"{folder} holds no audio files",
-            remedy=f"Put recordings there, such as {', '.join(sorted(SOUNDS))}.",
+            remedy=f"Put recordings there, such as {', '.join(sorted(SPEECH))}.",
         )
-    rows = _with_languages([Found(id, name) for id, name in _ids(sounds).items()])
+    rows = _with_languages([Found(id, name) for id, name in _ids(recordings).items()])
     pictures, subtitles = _of(names, PICTURES), _of(names, SUBTITLES)
     chosen = None if portrait is None else str(portrait.absolute())
     with_portraits = (
@@ -112,12 +112,12 @@ def _of(names: Iterable[str], endings: set[str]) -> list[str]:
     return [name for name in names if Path(name).suffix.lower() in endings]
 
 
-def _ids(sounds: list[str]) -> dict[str, str]:
+def _ids(recordings: list[str]) -> dict[str, str]:
     """Name each recording by its stem, or by its whole name if two have that stem."""
-    stems = [Path(name).stem for name in sounds]
+    stems = [Path(name).stem for name in recordings]
     return {
         name if stems.count(stem) > 1 else stem: name
-        for stem, name in zip(stems, sounds, strict=True)
+        for stem, name in zip(stems, recordings, strict=True)
     }
 
 

@@ -110,7 +110,7 @@ def join(
         str | None, typer.Option("--folder", help="The --output folder of the manifest's render.")
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="Language of the sound and of the subtitles.")
+        str | None, typer.Option(help="Language of the audio and of the subtitles.")
     ] = None,
     loudness: Annotated[
         float | None, typer.Option(help="Loudness of the whole in LUFS, such as -16.")

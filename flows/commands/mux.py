@@ -12,7 +12,7 @@ from sonic_ops.media.dubbing import Dub, join_languages
 
 def mux(
     video: str,
-    sounds: Sequence[str],
+    audio_tracks: Sequence[str],
     subtitles: Sequence[str],
     output: str,
     folder: str,
@@ -24,7 +24,7 @@ def mux(
 
     Raises InputError, and RenderError where the output cannot be written.
     """
-    spoken, read = ([dub_of(given, folder) for given in kind] for kind in (sounds, subtitles))
+    spoken, read = ([dub_of(given, folder) for given in kind] for kind in (audio_tracks, subtitles))
     video, output = resolve(video, folder), resolve(output, folder)
     inputs = {file_key(url) for url in (video, *(dub.source for dub in (*spoken, *read)))}
     if file_key(output) in inputs:
@@ -42,7 +42,7 @@ def mux(
             picture_s, *_ = join_languages(video, spoken, read, target)
     except OSError as error:
         raise storage_fault(error) from error
-    say(f"{output}: {picture_s:.2f} s{_in_words('sound', spoken)}{_in_words('subtitles', read)}")
+    say(f"{output}: {picture_s:.2f} s{_in_words('audio', spoken)}{_in_words('subtitles', read)}")
 
 
 def dub_of(given: str, folder: str) -> Dub:

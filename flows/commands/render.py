@@ -155,9 +155,9 @@ def _render_one(
     """Render one video and end the command."""
     from flows.pipeline.single import output_of, render_video
 
-    picture, sound = map(here, files)
-    target = output_of(sound, output, str(Path.cwd()))
-    named = {"id": Path(target).stem, "portrait": picture, "audio": sound, "output": target}
+    picture, audio = map(here, files)
+    target = output_of(audio, output, str(Path.cwd()))
+    named = {"id": Path(target).stem, "portrait": picture, "audio": audio, "output": target}
     stems = {name: folder(cells[name]) for name in FILE_OPTIONS}
     raise typer.Exit(render_video({**cells, **stems, **named}, config, terminal))
 
@@ -205,6 +205,6 @@ def _check_options(
     if len(inputs) == 1 and (given := [name for name in cells if cells[name] is not None]):
         option = f"--{given[0].replace('_', '-')}"
         raise typer.BadParameter(
-            f"{option} is for one video: give a picture and a sound, or write the column "
+            f"{option} is for one video: give a picture and a recording, or write the column "
             f"{given[0]} into the manifest"
         )

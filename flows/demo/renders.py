@@ -96,7 +96,7 @@ class Renders:
             self._one.release()
 
     def _output(self, cells: Cells) -> str:
-        """Name the video after its sound, in a folder of its own."""
+        """Name the video after its audio, in a folder of its own."""
         return output_of(cells["audio"] or "video", None, tempfile.mkdtemp(dir=self._folder))
 
     def _run(

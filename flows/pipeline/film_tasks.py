@@ -13,10 +13,10 @@ from cluster.video import films
 from cluster.video.film_requests import Film, TrackJob
 from cluster.video.films import FilmPlan
 from flows import urls
+from flows.pipeline.audio_sources import soundtrack_of, write_voice
 from flows.pipeline.runs import RowRun
-from flows.pipeline.sounds import soundtrack_of, write_voice
 from flows.pipeline.tasks import (
-    SOUND,
+    AUDIO,
     Audio,
     AudioContext,
     Stitched,
@@ -47,7 +47,7 @@ from sonic_ops.quality.dubs import Dub, shots_of, summary
 FILM: Final = "film.mp4"
 TRACK: Final = "track.safetensors"
 SPEAKERS: Final = "speakers"
-"""Folder of a work folder with the sound, track and takes of every speaker."""
+"""Folder of a work folder with the audio, track and takes of every speaker."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,18 @@ class Person:
 
 @stage
 def split_voices(row: RowRun, audio: Audio) -> tuple[Person, ...]:
-    """Write the sound of every speaker; without a table of them, one person says all."""
+    """Write the audio of every speaker; without a table of them, one person says all."""
     cells, request = row.row, audio.request
     if cells.speakers is None:
         box = cells.face_box
         position = None if box is None else (box[0] + box[2] / 2, box[1] + box[3] / 2)
         return (Person("", audio, (Choice(position, cells.face),)),)
     people = []
-    with in_column("speakers"), artifacts.fetched_whole(request.audio) as sound:
+    with in_column("speakers"), artifacts.fetched_whole(request.audio) as mix:
         for number, who in enumerate(read_speakers(cells.speakers)):
             work = row.path(f"{SPEAKERS}/{number}")
-            write = partial(write_voice, who, sound, request.num_samples)
-            target = artifacts.write_sound(urls.join(work, SOUND), write)
+            write = partial(write_voice, who, mix, request.num_samples)
+            target = artifacts.write_audio(urls.join(work, AUDIO), write)
             own = Audio(replace(request, audio=target, work=work))
             people.append(Person(who.name, own, who.choices))
     return tuple(people)
@@ -155,7 +155,7 @@ def stitch_film(row: RowRun, clips: FilmClips) -> Stitched:
 
 @stage
 def mux_film(row: RowRun, audio: Audio, plan: FilmPlan, video: Stitched) -> Rendered:
-    """Add the new sound, check the file, and give it its final name."""
+    """Add the new audio, check the file, and give it its final name."""
     with artifacts.all_fetched([plan.film.url]) as (film,):
         can_be_named = str(row.row.video).lower().endswith((".mp4", ".mov", ".m4v"))
         source = film if can_be_named else None
@@ -188,13 +188,13 @@ def opened_dubs(planned: PlannedRow) -> Iterator[list[Dub]]:
     if table is not None:
         names = [who.name for who in read_speakers(table)]
         people = [(name, urls.join(work, f"{SPEAKERS}/{n}")) for n, name in enumerate(names)]
-    sounds = [urls.join(own, SOUND) for _, own in people]
-    files = [*sounds, urls.join(work, FILM)]
+    voices = [urls.join(own, AUDIO) for _, own in people]
+    files = [*voices, urls.join(work, FILM)]
     with artifacts.all_fetched(files) as (*new, film), scratch_folder() as folder:
         old: Path | None = folder / "old.wav"
         try:
             decode_audio(str(film), folder / "old.wav")
-        except InputError:  # a film may have no sound
+        except InputError:  # a film may have no audio
             old = None
         dubs = []
         for (name, own), wav in zip(people, new, strict=True):

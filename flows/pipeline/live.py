@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from cluster.storage import artifacts
 from cluster.video.streaming import OnEncoded
+from flows.pipeline.audio_sources import soundtrack_of
 from flows.pipeline.runs import RowRun
-from flows.pipeline.sounds import soundtrack_of
 from flows.preflight.live import PLAYLIST_SIGN, playlist_of
 from sonic_ops.core.constants import MODEL_FPS
 from sonic_ops.core.formats import format_of

@@ -139,14 +139,14 @@ class RowRun:
 
     @property
     def is_driven_apart(self) -> bool:
-        """Tell whether the mouth is moved by another sound than the one that is heard."""
+        """Tell whether the mouth is moved by other audio than the viewer hears."""
         return self.row.voice is not None or self.config.audio.isolate_voice
 
     @property
-    def sound_end_s(self) -> float | None:
-        """Return when the part of the sound ends that is used; None at its own end."""
+    def audio_end_s(self) -> float | None:
+        """Return when the used part of the audio ends; None at its own end."""
         film = self.planned.film
-        return self.row.end if film is None or film.sound_end_s is None else film.sound_end_s
+        return self.row.end if film is None or film.audio_end_s is None else film.audio_end_s
 
     def path(self, name: str) -> str:
         """Name a file in the work folder of the row."""

@@ -65,7 +65,7 @@ def render_video(
 
 
 def output_of(audio: str, given: str | None, here: str) -> str:
-    """Find where a video goes: the named file, or one in a folder, called after the sound."""
+    """Find where a video goes: the named file, or one in a folder, called after the audio."""
     name = f"{PurePath(urls.name_of(audio)).stem}{ENDING}"
     if given is None:
         return urls.join(here, name)

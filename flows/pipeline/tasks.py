@@ -1,4 +1,4 @@
-"""The tasks of a row, from sound and picture to the finished video, as plain functions.
+"""The tasks of a row, from audio and picture to the finished video, as plain functions.
 
 Between tasks travel paths and integers, never tensors; what already exists is not made again. A
 task is tried again if the machine was at fault (RenderError), never if the row is (InputError).
@@ -18,9 +18,9 @@ from torch import Tensor
 from cluster.storage import artifacts
 from cluster.video import render as cluster_render
 from cluster.video.jobs import VideoRequest
+from flows.pipeline.audio_sources import soundtrack_of, write_driving_audio
 from flows.pipeline.live import published
 from flows.pipeline.runs import RowRun
-from flows.pipeline.sounds import soundtrack_of, write_driving_sound
 from flows.preflight.inputs import backdrop_of, portrait_of
 from flows.preflight.outputs import require_free
 from flows.preflight.subtitle_files import write_side_car
@@ -45,7 +45,7 @@ from sonic_ops.provenance.c2pa import signer_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SOUND = "sound.wav"
+AUDIO = "sound.wav"
 """What moves the mouth, in the work folder of a row."""
 PLAIN_PORTRAIT = 0.02
 """The deviation of a portrait, of values from -1 to 1, that shows nothing."""
@@ -84,7 +84,7 @@ class Latents:
 
 @dataclass(frozen=True)
 class Clips:
-    """Encoded segments without sound, in their order."""
+    """Encoded segments without audio, in their order."""
 
     audio: Audio
     files: tuple[str, ...]
@@ -92,7 +92,7 @@ class Clips:
 
 @dataclass(frozen=True)
 class Stitched:
-    """The whole video without sound."""
+    """The whole video without audio."""
 
     audio: Audio
     file: str
@@ -131,11 +131,11 @@ def decode_audio(row: RowRun) -> Audio:
 
     The first task of a row: the work folder says from now on whose it is.
     """
-    target, voice = row.path(SOUND), row.row.voice
+    target, voice = row.path(AUDIO), row.row.voice
     row.advance("sound")
     write_owner(row.planned.work, row.output, row.planned.fingerprint)
     with in_column("audio" if voice is None else "voice"):
-        artifacts.write_sound(target, partial(write_driving_sound, row))
+        artifacts.write_audio(target, partial(write_driving_audio, row))
     with artifacts.fetched_whole(target):  # whole: what follows reads parts and sees no checksum
         return Audio(row.request(num_samples_in(target)))
 
@@ -240,12 +240,12 @@ def stitch(row: RowRun, clips: Clips) -> Stitched:
 
 @stage
 def mux(row: RowRun, video: Stitched) -> Rendered:
-    """Add the original sound, check the file, and give it its final name."""
+    """Add the original audio, check the file, and give it its final name."""
     return publish(row, video, partial(_finish, row, video.audio.request))
 
 
 def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -> Rendered:
-    """Add the sound, check the file, and give it its final name; `finish_of` is given the WAV."""
+    """Add the audio, check the file, and give it its final name; `finish_of` is given the WAV."""
     request = video.audio.request
     row.advance("finish")
     config = row.config
@@ -272,7 +272,7 @@ def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -
 
 
 def _heard(row: RowRun, finish: Finish, scratch: Path) -> Finish:
-    """Name the sound to compare the finished file with, where another one moves the mouth."""
+    """Name the audio to compare the finished file with, where another one moves the mouth."""
     if not row.is_driven_apart and finish.track.background is None:
         return finish
     wav = scratch / "heard.wav"

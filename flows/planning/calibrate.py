@@ -233,16 +233,16 @@ class _Measure:
     def _row(self, size: Round, order: int) -> None:
         work = urls.join(self._folder, f"work-{order}")
         with scratch_folder() as own:
-            sound, picture = own / "voice.wav", own / "picture.png"
-            write_inputs(sound, picture, size, order)
+            audio, picture = own / "voice.wav", own / "picture.png"
+            write_inputs(audio, picture, size, order)
             started_s = time.perf_counter()
-            request = self._request(work, sound, picture, order)
+            request = self._request(work, audio, picture, order)
             prepared_s = time.perf_counter()
             encode_audio(self._pool, request, print_nothing)
             denoise_video(self._pool, request, self._config, print_nothing)
             segments = encode_video(self._pool, request, self._config, print_nothing)
             rendered_s = time.perf_counter()
-            analyse_video(self._finish(Path(own), sound, request, segments))
+            analyse_video(self._finish(Path(own), audio, request, segments))
             self._finish_s += time.perf_counter() - rendered_s
         self._rows.append(self._pool.pop_costs(order))
         self._prepare_s += prepared_s - started_s
@@ -252,14 +252,14 @@ class _Measure:
         self._token_bytes += _bytes_in(urls.join(work, "tokens"))
 
     def _finish(
-        self, folder: Path, sound: Path, request: VideoRequest, segments: list[str]
+        self, folder: Path, audio: Path, request: VideoRequest, segments: list[str]
     ) -> Path:
         """Make the finished file, as the flow of a row does."""
         media, num_samples = self._config.media, request.num_samples
         with ExitStack() as stack:
             paths = [stack.enter_context(artifacts.fetched_whole(each)) for each in segments]
             finish = Finish(
-                Soundtrack(str(sound)),
+                Soundtrack(str(audio)),
                 stack.enter_context(fetched(request.audio)),
                 num_samples,
                 num_output_frames_of(num_samples, media.fps),
@@ -271,10 +271,10 @@ class _Measure:
             finish_video(paths, video, finish)
             return video
 
-    def _request(self, work: str, sound: Path, picture: Path, order: int) -> VideoRequest:
+    def _request(self, work: str, audio: Path, picture: Path, order: int) -> VideoRequest:
         """Prepare a video request as the flow of a row does."""
         wav, portrait = (urls.join(work, n) for n in ("sound.wav", "portrait.safetensors"))
-        artifacts.write_sound(wav, lambda path: decode_audio(str(sound), path))
+        artifacts.write_audio(wav, lambda path: decode_audio(str(audio), path))
         settings = self._config.portrait
         with Image.open(picture) as image:
             find_faces(image.convert("RGB"))  # it is looked for in every row
@@ -288,7 +288,7 @@ class _Measure:
                 mask_area=settings.mask_area,
             )
         artifacts.write_tensors(portrait, lambda: portrait_tensors(prepared))
-        num_samples = round(soundfile.info(sound).frames)
+        num_samples = round(soundfile.info(audio).frames)
         return VideoRequest(
             wav,
             portrait,

@@ -34,26 +34,26 @@ STILL = 0.2
 
 _SAMPLE_BYTES = {"flac": 2.0, "pcm_s24le": 2.0}  # 16 bits are the usual ones
 _CHANNEL_BYTES = 12_000
-"""Bytes of a sample of sound that is kept exactly, and of a second of a channel that is not."""
-_WAV_SECOND_BYTES = 4 * SAMPLE_RATE_HZ  # what the work folder has of the sound
+"""Bytes of a sample of audio that is kept exactly, and of a second of a channel that is not."""
+_WAV_SECOND_BYTES = 4 * SAMPLE_RATE_HZ  # of the audio in the work folder
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """Pixels of what is animated, encoded, and pasted, and the share of the encoded that moves.
 
-    `sound_second` are the bytes of a second of sound in the finished file.
+    `audio_second` are the bytes of a second of audio in the finished file.
     """
 
     animated: int
     encoded: int
     pasted: int = 0
     moving: float = 1.0
-    sound_second: float = _CHANNEL_BYTES
+    audio_second: float = _CHANNEL_BYTES
 
 
-def sound_second_bytes(codec: str, form: tuple[int, int]) -> float:
-    """Estimate the bytes of a second of sound in a finished file, from its source's form."""
+def audio_second_bytes(codec: str, form: tuple[int, int]) -> float:
+    """Estimate the bytes of a second of audio in a finished file, from its source's form."""
     rate_hz, num_channels = form
     exact = _SAMPLE_BYTES.get(codec)
     return exact * rate_hz if exact else num_channels * _CHANNEL_BYTES if codec else 0.0
@@ -109,7 +109,7 @@ def estimate_row(
     if changing > sizes.animated:  # what was enlarged is smooth
         changing = math.sqrt(changing * sizes.animated)
     video_bytes = plan.num_output_frames * changing * _PIXEL_BYTES[codec]
-    output_bytes = int(video_bytes + plan.video_s * sizes.sound_second)
+    output_bytes = int(video_bytes + plan.video_s * sizes.audio_second)
     backdrop_bytes = 3 * sizes.encoded if sizes.pasted else 0
     return RowEstimate(
         stages_s,
@@ -137,7 +137,7 @@ def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
 
 
 def _chunks(plan: RowPlan, config: RenderConfig) -> tuple[AudioChunk, ...]:
-    """Return pieces of sound that the speech encoder hears."""
+    """Return the audio chunks that the speech encoder reads."""
     overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
     piece_samples = config.audio_chunk_s * SAMPLE_RATE_HZ
     return cut_audio_chunks(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap)

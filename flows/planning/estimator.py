@@ -17,8 +17,8 @@ from flows.planning.estimate import (
     RowEstimate,
     RunEstimate,
     Sizes,
+    audio_second_bytes,
     estimate_row,
-    sound_second_bytes,
 )
 from flows.rows.config import MAX_ROWS, RenderConfig
 from flows.rows.plan import most_workers
@@ -64,9 +64,9 @@ class Estimator:
     def row(self, planned: PlannedRow) -> RowEstimate:
         """Estimate the cost of a row."""
         config = self.config.for_row(planned.row)
-        codec = likely_format(planned.row.output).sound
-        sound_second = sound_second_bytes(codec, planned.sound_form)
-        sizes = replace(self._sizes(planned, config), sound_second=sound_second)
+        codec = likely_format(planned.row.output).audio
+        audio_second = audio_second_bytes(codec, planned.audio_form)
+        sizes = replace(self._sizes(planned, config), audio_second=audio_second)
         return estimate_row(planned.plan, config, sizes, self.calibration)
 
     def problems(self, planned: PlannedRow, estimate: RowEstimate) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Round:
         return self.num_frames * SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 
 
-def write_inputs(sound: Path, picture: Path, size: Round, order: int) -> None:
+def write_inputs(audio: Path, picture: Path, size: Round, order: int) -> None:
     """Write noise in syllables as the voice, and coloured clouds as the picture.
 
     Every row has others: a worker does not encode a portrait again that it has seen.
@@ -46,7 +46,7 @@ def write_inputs(sound: Path, picture: Path, size: Round, order: int) -> None:
     rng = np.random.default_rng(order)
     num_samples = size.num_frames * SAMPLES_PER_FRAME
     syllables = np.abs(np.sin(np.arange(num_samples) / SAMPLE_RATE_HZ * 12))
-    soundfile.write(sound, 0.2 * syllables * rng.standard_normal(num_samples), SAMPLE_RATE_HZ)
+    soundfile.write(audio, 0.2 * syllables * rng.standard_normal(num_samples), SAMPLE_RATE_HZ)
     clouds = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8))
     clouds.resize((512, 512), Image.Resampling.BICUBIC).save(picture)
 

@@ -206,7 +206,7 @@ class RowChecker:
     ) -> "tuple[PortraitFacts | DubFacts | None, tuple[str, ...] | None]":
         """Look at the picture or the film; what is known of it, and notes on slides that move."""
         if row.video is not None:
-            if not length_s:  # the sound is wrong, and said to be
+            if not length_s:  # the audio is wrong, and said to be
                 return None, ()
             return _kept(errors, "video", lambda: _inspect_dub(row, config, length_s)), ()
         portrait = row.shown
@@ -325,7 +325,7 @@ def _inspect_subtitles(row: Row, end_s: float, overwrite: bool) -> tuple[str, ..
     if row.subtitles is None:
         return ()
     if format_of(row.output).is_animation:
-        return ("an animation has neither sound nor subtitles",)
+        return ("an animation has neither audio nor subtitles",)
     check_side_car(row, overwrite=overwrite)
     return inspect_subtitles(row.subtitles, row.language, row.start, end_s)
 

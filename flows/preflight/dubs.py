@@ -41,16 +41,16 @@ class DubFacts:
     notes: tuple[str, ...] = ()
 
 
-def inspect_dub(row: Row, config: RenderConfig, sound_s: float) -> DubFacts:
+def inspect_dub(row: Row, config: RenderConfig, audio_s: float) -> DubFacts:
     """Look at the film of a row. Raises InputError."""
     assert row.video is not None
     _check_output(row.output)
     with open_url(row.video) as file:
         facts = film_facts(file)
     _check_colours(facts)
-    num_people, said = _speakers(row, facts.size, sound_s)
+    num_people, said = _speakers(row, facts.size, audio_s)
     film_s = facts.film_s if row.end is None else min(facts.film_s, moment(row.end))
-    shown = lengths_of(config.film.length, film_s, sound_s)
+    shown = lengths_of(config.film.length, film_s, audio_s)
     stop_s = shown.stop_s
     if stop_s is None and film_s < facts.film_s:
         stop_s = film_s
@@ -58,7 +58,7 @@ def inspect_dub(row: Row, config: RenderConfig, sound_s: float) -> DubFacts:
     timing = FilmTiming(
         str(facts.film_s),
         None if stop_s is None else str(stop_s),
-        shown.sound_end_s,
+        shown.audio_end_s,
         facts.num_frames,
         seen.faces,
         seen.num_shots,
@@ -73,20 +73,20 @@ def inspect_dub(row: Row, config: RenderConfig, sound_s: float) -> DubFacts:
     return DubFacts(facts.size, (side, side), timing, tuple(notes))
 
 
-def _speakers(row: Row, size: tuple[int, int], sound_s: float) -> tuple[int, tuple[str, ...]]:
+def _speakers(row: Row, size: tuple[int, int], audio_s: float) -> tuple[int, tuple[str, ...]]:
     """Count the speakers of a film, and return notes on their table."""
     if row.speakers is None:
         return 1, ()
     from flows.preflight.speakers import inspect_speakers  # late: few rows have a table
 
     with in_column("speakers"):
-        return inspect_speakers(row, row.speakers, size, sound_s)
+        return inspect_speakers(row, row.speakers, size, audio_s)
 
 
 def _check_output(output: str) -> None:
     if format_of(output).is_animation:
         raise FieldError(
-            f"{output} is an animation, which has no sound and no times of its own",
+            f"{output} is an animation, which has no audio and no times of its own",
             remedy="Let the output of a film end in .mp4, .mov, .mkv or .webm.",
             field="output",
         )

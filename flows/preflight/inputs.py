@@ -9,10 +9,10 @@ import numpy as np
 
 from flows.rows.rows import FaceBox
 from flows.urls import sha256_of
-from sonic_ops.audio.decoding import SoundBlock
+from sonic_ops.audio.decoding import AudioBlock
 from sonic_ops.audio.endings import unreadable
-from sonic_ops.audio.quality_check import check_sound, length_warnings
-from sonic_ops.audio.reading import duration_s, read_sound
+from sonic_ops.audio.quality_check import check_audio, length_warnings
+from sonic_ops.audio.reading import duration_s, read_audio
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.core.errors import AudioTooShortError, FieldError, InputError
@@ -30,7 +30,7 @@ from sonic_ops.picture.portrait import (
 )
 from sonic_ops.picture.portrait_warnings import portrait_warnings
 
-MIN_SOUND_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
+MIN_AUDIO_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 LISTENED_S = 600
 """How much of a part is analysed; the rest is decoded, for its length and its faults."""
 
@@ -68,18 +68,18 @@ class PortraitFacts:
 def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFacts:
     """Decode the part as the render will; listen to its first ten minutes. Raises InputError."""
     start_s = start or 0.0
-    part = _Part(read_sound(audio, start_s, end))
-    checked = check_sound(part, start_s, listen_s=LISTENED_S)
+    part = _Part(read_audio(audio, start_s, end))
+    checked = check_audio(part, start_s, listen_s=LISTENED_S)
     if checked is None:
         raise _nothing(audio, start_s)
     part_s = checked.length_s
-    if part_s < MIN_SOUND_S:
+    if part_s < MIN_AUDIO_S:
         raise AudioTooShortError(
-            f"{audio} has {part_s:.3f} s of sound to use, less than a frame",
-            remedy=f"Give at least {MIN_SOUND_S:g} s of sound.",
+            f"{audio} has {part_s:.3f} s of audio to use, less than a frame",
+            remedy=f"Give at least {MIN_AUDIO_S:g} s of audio.",
         )
     notes = []
-    if end is not None and end > start_s + part_s + MIN_SOUND_S:
+    if end is not None and end > start_s + part_s + MIN_AUDIO_S:
         total_s = start_s + part_s
         notes.append(
             f"the end at {end:g} s is past the {total_s:.2f} s of audio: rendered to its end"
@@ -95,12 +95,12 @@ def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFa
 class _Part:
     """The blocks of a part, their samples a second and channels, and whether there are more."""
 
-    def __init__(self, blocks: Generator[SoundBlock, None, bool]) -> None:
+    def __init__(self, blocks: Generator[AudioBlock, None, bool]) -> None:
         self._blocks = blocks
         self.goes_on = False
         self.form = (SAMPLE_RATE_HZ, 1)
 
-    def __iter__(self) -> Iterator[SoundBlock]:
+    def __iter__(self) -> Iterator[AudioBlock]:
         first = next(self._blocks, None)
         if first is not None:
             num_channels = len(first.samples)
@@ -112,7 +112,7 @@ class _Part:
 def _nothing(audio: str, start_s: float) -> InputError:
     total_s = duration_s(audio)
     if not total_s:
-        return unreadable(audio, "no sound comes out of it")
+        return unreadable(audio, "no audio comes out of it")
     return FieldError(
         f"the audio is {total_s:.2f} s long and has nothing at {start_s:g} s",
         remedy="Let the start lie inside the audio.",

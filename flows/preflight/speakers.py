@@ -8,7 +8,7 @@ import numpy as np
 from flows.preflight.stems import SAME_S, inspect_stem
 from flows.rows.rows import Row
 from flows.rows.speakers import Speaker, Turn, read_speakers
-from sonic_ops.audio.reading import read_sound
+from sonic_ops.audio.reading import read_audio
 from sonic_ops.core.errors import FieldError
 
 _STEP_S: Final = 0.1
@@ -17,21 +17,21 @@ _NOTED_S: Final = 0.5
 
 
 def inspect_speakers(
-    row: Row, table: str, size: tuple[int, int], sound_s: float
+    row: Row, table: str, size: tuple[int, int], audio_s: float
 ) -> tuple[int, tuple[str, ...]]:
-    """Check the table of a row against its film and its sound. Raises InputError.
+    """Check the table of a row against its film and its audio. Raises InputError.
 
-    Returns how many people speak, and notes. `size` are width and height of the film, `sound_s` is
-    how long the sound is.
+    Returns how many people speak, and notes. `size` are width and height of the film, `audio_s` is
+    how long the audio is.
     """
     people = read_speakers(table)
     for turn in (turn for who in people for turn in who.turns):
         _check_position(turn, size)
     _check_overlaps(people)
-    notes = list(_late(people, sound_s))
+    notes = list(_late(people, audio_s))
     for who in people:
         if who.voice is not None:
-            said = inspect_stem("voice", who.voice, None, row.end, sound_s)
+            said = inspect_stem("voice", who.voice, None, row.end, audio_s)
             notes.extend(f"{who.name}, {each}" for each in said)
     if any(who.voice is None for who in people):
         notes.extend(_unsaid(row, people))
@@ -50,7 +50,7 @@ def _check_position(turn: Turn, size: tuple[int, int]) -> None:
 
 
 def _check_overlaps(people: Sequence[Speaker]) -> None:
-    """Raise FieldError if two people speak at once and one sound, or one face, has to be both."""
+    """Raise FieldError if two people speak at once with one recording or one face."""
     turns = sorted(
         ((turn, who) for who in people for turn in who.turns), key=lambda pair: pair[0].start_s
     )
@@ -69,8 +69,8 @@ def _check_pair(one: Turn, other: Turn, *, has_voices: bool) -> None:
     at = f"from {other.start_s:g} to {min(one.end_s, other.end_s):g} s"
     if not has_voices:
         raise FieldError(
-            f"{both} {at}, and one sound moves both mouths",
-            remedy="End one of the rows before the other begins, or name a sound of its own for "
+            f"{both} {at}, and one recording moves both mouths",
+            remedy="End one of the rows before the other begins, or name a separate recording for "
             "each in the column voice.",
             field="speakers",
         )
@@ -86,10 +86,10 @@ def _same_face(one: Turn, other: Turn) -> bool:
     return one.has_face and (one.face, one.position) == (other.face, other.position)
 
 
-def _late(people: Sequence[Speaker], sound_s: float) -> Iterator[str]:
-    late = [turn for who in people for turn in who.turns if turn.start_s >= sound_s]
+def _late(people: Sequence[Speaker], audio_s: float) -> Iterator[str]:
+    late = [turn for who in people for turn in who.turns if turn.start_s >= audio_s]
     if late:
-        yield f"speakers: {len(late)} rows begin after the {sound_s:.2f} s of sound: nobody speaks"
+        yield f"speakers: {len(late)} rows begin after the {audio_s:.2f} s of audio: nobody speaks"
 
 
 def _unsaid(row: Row, people: Sequence[Speaker]) -> Iterator[str]:
@@ -103,16 +103,16 @@ def _unsaid(row: Row, people: Sequence[Speaker]) -> Iterator[str]:
     missing = np.flatnonzero(is_loud & ~is_named)
     if len(missing) * _STEP_S >= _NOTED_S:
         yield (
-            f"speakers: {len(missing) * _STEP_S:.1f} s of sound, the first at "
+            f"speakers: {len(missing) * _STEP_S:.1f} s of audio, the first at "
             f"{times_s[missing[0]] - _STEP_S / 2:.1f} s, belong to nobody: no mouth moves there"
         )
 
 
-def _levels(sound: str, end_s: float | None) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return how loud a sound is in every tenth of a second."""
+def _levels(audio: str, end_s: float | None) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return how loud a recording is in every tenth of a second."""
     energy: list[float] = []
     rest, size = np.zeros(0, np.float32), 1
-    for block in read_sound(sound, 0.0, end_s):
+    for block in read_audio(audio, 0.0, end_s):
         size = max(round(_STEP_S * block.sample_rate_hz), 1)
         mono = np.concatenate([rest, block.samples.mean(axis=0)])
         whole = len(mono) // size

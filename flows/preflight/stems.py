@@ -2,8 +2,8 @@
 
 from flows.preflight.inputs import LISTENED_S
 from sonic_ops.audio.endings import unreadable
-from sonic_ops.audio.quality_check import check_sound
-from sonic_ops.audio.reading import duration_s, read_sound
+from sonic_ops.audio.quality_check import check_audio
+from sonic_ops.audio.reading import duration_s, read_audio
 from sonic_ops.core.errors import FieldError
 
 SAME_S = 0.1
@@ -24,11 +24,11 @@ def inspect_stem(
     `length_s` is how long the audio of the row is. Raises InputError.
     """
     start_s = start or 0.0
-    checked = check_sound(read_sound(stem, start_s, end), start_s, listen_s=LISTENED_S)
+    checked = check_audio(read_audio(stem, start_s, end), start_s, listen_s=LISTENED_S)
     if checked is None:
         total_s = duration_s(stem)
         if not total_s:
-            raise unreadable(stem, "no sound comes out of it")
+            raise unreadable(stem, "no audio comes out of it")
         raise FieldError(
             f"the {column} is {total_s:.2f} s long and has nothing at {start_s:g} s",
             remedy=f"Give a {column} that begins with the audio, or leave the cell empty.",

@@ -1,7 +1,7 @@
 """The figures of all rows: as a table for other programs, and their means with intervals.
 
 Beside those of the videos stand those of baselines: the portrait shown all the time, the video with
-the sound of other times, and the ground truth of rows that name one.
+the audio of other times, and the ground truth of rows that name one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ _SCHEMA: Final = pa.schema(
 VIDEO: Final = "video"
 BASELINES: Final = {
     "still": "Still picture",
-    "shuffled": "Sound of other times",
+    "shuffled": "Audio of other times",
     "truth": "Ground truth",
 }
 """What videos are compared with, as the page calls it."""

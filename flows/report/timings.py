@@ -9,7 +9,7 @@ LANE: Final = 14
 METHODS: Final = {
     "encode_chunk": "encode audio",
     "condition_portrait": "see the portrait",
-    "condition_frames": "prepare the sound",
+    "condition_frames": "prepare the audio",
 }
 """Methods of a worker in the words of the report; others go by their names."""
 

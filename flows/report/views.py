@@ -234,7 +234,7 @@ def _figures(measures: Measures, entries: Sequence[Entry]) -> tuple[Figure, ...]
 def _charts(analysis: VideoAnalysis) -> tuple[Chart, ...]:
     curves, silent = analysis.curves, bands(analysis.curves.pauses_s, analysis.duration_s)
     heard = (
-        Chart("Sound", (Line("wave", wave_path(curves.wave), "wave", "waveform"),), silent),
+        Chart("Audio", (Line("wave", wave_path(curves.wave), "wave", "waveform"),), silent),
         Chart(
             "Pitch and loudness",
             (

@@ -51,9 +51,9 @@ COLUMNS = (
     Column("id", parsers.name, "text of up to 1,000 characters that names the row", "lecture-01"),
     Column("portrait", parsers.path_or_url, "the path or URL of a picture", "ada.png"),
     Column("video", parsers.path_or_url, "the path or URL of a film to dub", "talk.mp4"),
-    Column("audio", parsers.path_or_url, "the path or URL of a sound file", "speech.wav"),
-    Column("voice", parsers.path_or_url, "the path or URL of a sound file", "voice.wav"),
-    Column("background", parsers.path_or_url, "the path or URL of a sound file", "music.wav"),
+    Column("audio", parsers.path_or_url, "the path or URL of an audio file", "speech.wav"),
+    Column("voice", parsers.path_or_url, "the path or URL of an audio file", "voice.wav"),
+    Column("background", parsers.path_or_url, "the path or URL of an audio file", "music.wav"),
     Column(
         "background_gain",
         parsers.number(MIN_GAIN_DB, MAX_GAIN_DB),

@@ -35,11 +35,11 @@ MAX_ROWS = 32
 
 
 class AudioConfig(Settings):
-    """What is done to the sound of a row."""
+    """What is done to the audio of a row."""
 
     isolate_voice: bool = Field(
         default=False,
-        description="take music out of the sound that moves the mouth (REPET-SIM), unless the row "
+        description="take music out of the audio that moves the mouth (REPET-SIM), unless the row "
         "has a `voice`; what is heard stays as it is",
     )
     background_gain: Annotated[float, Field(ge=MIN_GAIN_DB, le=MAX_GAIN_DB)] = Field(

@@ -11,7 +11,7 @@ from sonic_ops.core.constants import MODEL_FPS, SAMPLE_RATE_HZ
 
 @dataclass(frozen=True, slots=True)
 class FilmTiming:
-    """How long a film is, and where film and sound end, in seconds; times of films are fractions.
+    """How long a film is, and where film and audio end, in seconds; times of films are fractions.
 
     None: at their own end. `num_frames` are those of the whole file; `faces` is the share of the
     moments that were looked at in which there is a face, `num_shots` how many shots they are of at
@@ -20,7 +20,7 @@ class FilmTiming:
 
     film_s: str
     stop_s: str | None = None
-    sound_end_s: float | None = None
+    audio_end_s: float | None = None
     num_frames: int = 0
     faces: float = 1.0
     num_shots: int = 1
@@ -46,7 +46,7 @@ class FilmTiming:
 def plan_of(
     film: FilmTiming | None, duration_s: float, sampling: SamplingConfig, fps: Fraction
 ) -> RowPlan:
-    """Plan a row whose sound has some seconds; of a film, what is dubbed of it."""
+    """Plan a row whose audio has some seconds; of a film, what is dubbed of it."""
     return plan_row(duration_s, sampling, fps) if film is None else film.plan(sampling)
 
 
@@ -54,7 +54,7 @@ def plan_of(
 class PlannedRow:
     """A row to render: what, how much, where its work lies, and what to tell the user.
 
-    Sizes are width and height, of the portrait and of its part that is animated; `sound_form` are
+    Sizes are width and height, of the portrait and of its part that is animated; `audio_form` are
     the samples of all channels in a second, and the channels.
     """
 
@@ -65,6 +65,6 @@ class PlannedRow:
     notes: tuple[str, ...]
     picture_size: tuple[int, int]
     part_size: tuple[int, int]
-    sound_form: tuple[int, int] = (SAMPLE_RATE_HZ, 1)
+    audio_form: tuple[int, int] = (SAMPLE_RATE_HZ, 1)
     planned_worker_s: float | None = None
     film: FilmTiming | None = None  # of a row that dubs one

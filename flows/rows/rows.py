@@ -26,7 +26,7 @@ LIKE = 0.8
 
 NOT_FOR_FILMS = ("start", "fps", "scale_to", "resolution", "framing")
 ONLY_FOR_FILMS = {
-    "length": "a portrait speaks as long as its sound",
+    "length": "a portrait speaks as long as its audio",
     "speakers": "a portrait speaks all the time",
 }
 PASSED_ON = ("subtitles", "language", "consent")
@@ -184,7 +184,7 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
         except FieldError as error:
             errors.append(error)
     if values["background_gain"] is not None and not values["background"]:
-        remedy = "Name a sound in `background`, or leave the cell empty."
+        remedy = "Name a recording in `background`, or leave the cell empty."
         problem = "background_gain is for a background, and the row has none"
         errors.append(FieldError(problem, remedy=remedy, field="background_gain"))
     return [*errors, *name_errors(values["output"] or "")]

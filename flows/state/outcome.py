@@ -30,7 +30,7 @@ class RunCosts:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A finished video: the frames that were denoised, which its sound decides, and the file."""
+    """A finished video: the frames that were denoised, which its audio decides, and the file."""
 
     num_frames: int
     video: VideoInfo

@@ -74,7 +74,7 @@ class RowResult:
     `video_s` is the length of the video, `wall_s` the time from the row's start to its end,
     `worker_s` what the workers spent on it, `planned_worker_s` what the plan said, where no part of
     it was done before, `peak_memory_mb` the most this process has held,
-    `audio_offset_ms` how late the sound of the file is, None where that cannot be measured,
+    `audio_offset_ms` how late the audio of the file is, None where that cannot be measured,
     `preset` to `machine` what it was made with,
     `provenance` how the file says that it was made with AI, `place` the line of the manifest.
     """

@@ -145,7 +145,7 @@ def _planned_from(content: dict[str, Any]) -> PlannedRow:
         notes=tuple(content["notes"]),
         picture_size=tuple(content["picture_size"]),
         part_size=tuple(content["part_size"]),
-        sound_form=tuple(content["sound_form"]),
+        audio_form=tuple(content["audio_form"]),
         planned_worker_s=content["planned_worker_s"],
         film=content["film"] and FilmTiming(**content["film"]),
     )

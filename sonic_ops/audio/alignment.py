@@ -1,4 +1,4 @@
-"""How late the sound of a finished file is, by cross-correlation with the sound it was made from.
+"""How late the audio of a finished file is, by cross-correlation with the audio it was made from.
 
 Shape letters: S samples.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.audio.reading import first_sound_s
+from sonic_ops.audio.reading import first_audio_s
 from sonic_ops.audio.resampling import decode_audio, read_samples
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.scratch import scratch_folder
@@ -17,7 +17,7 @@ from sonic_ops.core.scratch import scratch_folder
 EXCERPT_SAMPLES = 4 * SAMPLE_RATE_HZ
 SEARCHED_SAMPLES = 60 * SAMPLE_RATE_HZ  # of each third, so that the cost has a bound
 MAX_LAG_SAMPLES = SAMPLE_RATE_HZ // 2
-MIN_LIKENESS = 0.5  # below, the two are not the same sound, and nothing can be said
+MIN_LIKENESS = 0.5  # below, the two are not the same recording, and nothing can be said
 _SILENT_POWER = 1e-8
 _AUDIBLE_POWER = 1e-6
 _LOST_POWER = 1e-9  # less than any loudness that is asked for leaves of what is audible
@@ -27,22 +27,22 @@ _TIE = 0.999  # a tone repeats itself: among equal peaks the nearest counts
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The sound of a file against the one it was made from; None where nothing can be said."""
+    """The audio of a file against the one it was made from; None where nothing can be said."""
 
     offset_s: float | None  # by which it comes late
     lost_s: float | None  # where it is silent, and the other is not
 
 
-def compare_sound(path: Path, wav: Path, num_samples: int) -> Compared:
-    """Compare the sound of `path` with that of a WAV of `decode_audio`.
+def compare_audio(path: Path, wav: Path, num_samples: int) -> Compared:
+    """Compare the audio of `path` with that of a WAV of `decode_audio`.
 
     The largest offset of the loudest excerpts of the first, second and last third of its
-    `num_samples`, unless all of them are silent, or sound unlike the file.
+    `num_samples`, unless all of them are silent, or unlike the file.
     """
     with scratch_folder() as scratch:
         heard = scratch / "heard.wav"
         decode_audio(str(path), heard)
-        lead = round(first_sound_s(str(path)) * SAMPLE_RATE_HZ)
+        lead = round(first_audio_s(str(path)) * SAMPLE_RATE_HZ)
         excerpts = _excerpts(wav, num_samples)
         around = [_around(heard, excerpt, lead) for excerpt in excerpts]
     pairs = list(zip(excerpts, around, strict=True))

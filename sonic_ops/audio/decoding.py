@@ -1,4 +1,4 @@
-"""From the packets of a sound to blocks of samples, past whatever cannot be decoded.
+"""From the packets of a recording to blocks of samples, past whatever cannot be decoded.
 
 Shape letters: C channels, S samples.
 """
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from sonic_ops.core.containers import AnyPacket, CutOffError, frames_of, packets_of
 
-LOUDEST = 100.0  # of full scale; what is beyond it is no sound
+LOUDEST = 100.0  # of full scale; what is beyond it is damage
 _MAX_PLANES = 8  # from here on PyAV reads past the last plane
 
 
 @dataclass(frozen=True, slots=True)
-class SoundBlock:
+class AudioBlock:
     """Some samples of every channel, C S in [-1, 1]; louder ones up to `LOUDEST` if they are so."""
 
     samples: NDArray[np.float32]
@@ -35,13 +35,13 @@ class SoundBlock:
 
     @property
     def length_s(self) -> float:
-        """Return the seconds of sound."""
+        """Return the seconds of audio."""
         return float(self.samples.shape[1] / self.sample_rate_hz)
 
-    def silence(self, num_samples: int, *, is_missing: bool) -> "SoundBlock":
+    def silence(self, num_samples: int, *, is_missing: bool) -> "AudioBlock":
         """Silence of the form of this block."""
         silent_CS = np.zeros((len(self.samples), num_samples), np.float32)
-        return SoundBlock(silent_CS, self.sample_rate_hz, self.layout, is_missing)
+        return AudioBlock(silent_CS, self.sample_rate_hz, self.layout, is_missing)
 
 
 @dataclass(slots=True)
@@ -91,8 +91,8 @@ def decoded_frames(
 
 
 def in_one_form(
-    blocks: Iterable[SoundBlock], rate_hz: int, form: SoundBlock | None = None
-) -> Iterator[SoundBlock]:
+    blocks: Iterable[AudioBlock], rate_hz: int, form: AudioBlock | None = None
+) -> Iterator[AudioBlock]:
     """Bring what has another rate or other channels into a form; if unset, that of the first block.
 
     `rate_hz` is what the header says: where it is higher, as with HE-AAC whose upper band begins
@@ -114,12 +114,12 @@ def in_one_form(
         stretch = None  # an error that is kept would keep its resampler
 
 
-def _form(block: SoundBlock, rate_hz: int) -> SoundBlock:
+def _form(block: AudioBlock, rate_hz: int) -> AudioBlock:
     rate = max(block.sample_rate_hz, rate_hz)
-    return SoundBlock(np.zeros((len(block.samples), 0), np.float32), rate, block.layout)
+    return AudioBlock(np.zeros((len(block.samples), 0), np.float32), rate, block.layout)
 
 
-def _change(old: tuple[int, int], block: SoundBlock) -> str:
+def _change(old: tuple[int, int], block: AudioBlock) -> str:
     new = (block.sample_rate_hz, len(block.samples))
     whats = (("sample rate", " Hz"), ("number of channels", ""))
     changes = [
@@ -131,9 +131,9 @@ def _change(old: tuple[int, int], block: SoundBlock) -> str:
 
 
 class _Stretch:
-    """A part of a sound that has one sample rate and number of channels, brought into a form."""
+    """Brings blocks that share a sample rate and number of channels into one form."""
 
-    def __init__(self, block: SoundBlock, form: SoundBlock) -> None:
+    def __init__(self, block: AudioBlock, form: AudioBlock) -> None:
         self.source = (block.sample_rate_hz, len(block.samples))
         self._form = form
         self._resampler: soxr.ResampleStream | None = None
@@ -141,7 +141,7 @@ class _Stretch:
             rates = (block.sample_rate_hz, form.sample_rate_hz)
             self._resampler = soxr.ResampleStream(*rates, len(form.samples), dtype="float32")
 
-    def add(self, block: SoundBlock) -> SoundBlock:
+    def add(self, block: AudioBlock) -> AudioBlock:
         """Convert a block; some of it may come with the next one."""
         samples_CS, num_channels = block.samples, len(self._form.samples)
         if len(samples_CS) != num_channels:
@@ -149,15 +149,15 @@ class _Stretch:
             samples_CS = np.repeat(mean_1S, num_channels, axis=0)
         return self._resampled(samples_CS, block)
 
-    def close(self) -> Iterator[SoundBlock]:
+    def close(self) -> Iterator[AudioBlock]:
         """Give what is still held back."""
         if self._resampler is not None:
             yield self._resampled(self._form.samples, self._form, is_last=True)
             self._resampler = None
 
     def _resampled(
-        self, samples_CS: NDArray[np.float32], block: SoundBlock, *, is_last: bool = False
-    ) -> SoundBlock:
+        self, samples_CS: NDArray[np.float32], block: AudioBlock, *, is_last: bool = False
+    ) -> AudioBlock:
         if self._resampler is not None:
             chunk_SC = np.ascontiguousarray(samples_CS.T)
             samples_CS = self._resampler.resample_chunk(chunk_SC, last=is_last).T
@@ -165,7 +165,7 @@ class _Stretch:
         return replace(block, samples=samples_CS, sample_rate_hz=rate, layout=layout)
 
 
-def frame_of(block: SoundBlock, position: int) -> AudioFrame:
+def frame_of(block: AudioBlock, position: int) -> AudioFrame:
     """Convert a block to an FFmpeg frame that starts at sample `position`."""
     # Interleaved: with eight planes PyAV counts one too many.
     mixed_1S = np.ascontiguousarray(block.samples.T, np.float32).reshape(1, -1)
@@ -175,15 +175,15 @@ def frame_of(block: SoundBlock, position: int) -> AudioFrame:
     return frame
 
 
-def block_of(frame: AudioFrame) -> SoundBlock:
+def block_of(frame: AudioFrame) -> AudioBlock:
     """Silence NaNs and clip what is too loud: one such sample would spoil everything."""
     samples_CS, num_wrong = _samples(frame), 0
     if not np.abs(samples_CS).max(initial=0) <= LOUDEST:  # which NaN is not either
         num_wrong = int(np.count_nonzero(~(np.abs(samples_CS) <= LOUDEST)))
         numbers_CS = np.nan_to_num(samples_CS, nan=0, posinf=0, neginf=0)
         samples_CS = np.clip(numbers_CS, -LOUDEST, LOUDEST)
-    sound_CS = samples_CS.astype(np.float32)
-    return SoundBlock(sound_CS, frame.sample_rate, frame.layout.name, num_wrong=num_wrong)
+    audio_CS = samples_CS.astype(np.float32)
+    return AudioBlock(audio_CS, frame.sample_rate, frame.layout.name, num_wrong=num_wrong)
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.floating[Any]]:

@@ -1,4 +1,4 @@
-"""Whether a sound ends where its file says: half a download must not be taken for the whole."""
+"""Whether a recording ends where its file says: half a download must not be taken for the whole."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from sonic_ops.core.errors import AudioUnreadableError
 from sonic_ops.core.files import open_url
 
 MAX_DAMAGED_SHARE = 0.1
-_MAX_SHORT_S = 0.06  # by which a sound ends before its header says; rounding, not damage
+_MAX_SHORT_S = 0.06  # by which a recording ends before its header says; rounding, not damage
 _SAVE_ANEW = "Fetch or export the file again; if this is all of it, save it anew."
 _UNSTATED = frozenset({"aac", "amr", "avi"})  # what FFmpeg takes from the size, or with the start
 _HEAD_BYTES = 4096
@@ -28,7 +28,7 @@ _OGG_IS_LAST = 4
 def end_notes(
     source: str, container: InputContainer, stream: AudioStream, tally: Tally, heard_s: float
 ) -> Iterator[str]:
-    """Say what is wrong with the end of a sound of which `heard_s` seconds were there.
+    """Say what is wrong with the end of a recording of which `decoded_s` seconds were there.
 
     Raises AudioUnreadableError if more than a tenth of what the file states is lacking.
     """
@@ -37,7 +37,7 @@ def end_notes(
     if tally.is_cut_off:
         raise unreadable(source, f"it cannot be decoded after {heard_s:.1f} s", _SAVE_ANEW)
     found_s, stated_s = heard_s, _stated_s(source, container, stream)
-    if not stated_s and len(container.streams) > 1:  # sound may end early; then pictures go on
+    if not stated_s and len(container.streams) > 1:  # audio may end early; then pictures go on
         found_s = tally.file_end_s - float(start_of(container))
         stated_s = (container.duration or 0) / av.time_base
     what = f"it breaks off after {found_s:.1f} of {stated_s:.1f} s"
@@ -59,14 +59,14 @@ def known_duration_s(container: InputContainer, stream: AudioStream) -> float:
 
 def unreadable(source: str, reason: str, remedy: str = "") -> AudioUnreadableError:
     """Make the error of a file whose audio cannot be used."""
-    usual = "Give an audio file, or a video with sound, that a media player can play."
+    usual = "Give an audio file, or a video with audio, that a media player can play."
     return AudioUnreadableError(
         f"The audio of {source} cannot be read: {reason}", remedy=remedy or usual
     )
 
 
 def _stated_s(source: str, container: InputContainer, stream: AudioStream) -> float:
-    """Return the duration that a file states for its sound, or 0 if it states none."""
+    """Return the duration that a file states for its audio, or 0 if it states none."""
     match container.format.name:
         case "mp3":
             return _mp3_duration_s(source)

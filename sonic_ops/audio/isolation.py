@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 
 
 def isolate_voice(samples: Iterable[Floats]) -> Iterator[Floats]:
-    """Take the music out of a mono sound at 16 kHz; as many samples come out.
+    """Take the music out of mono audio at 16 kHz; as many samples come out.
 
     Two windows of 40 s are in memory at most. Pads nothing: the last window is as long as what is
     left, up to two.
@@ -54,15 +54,15 @@ def _faded(before_S: Floats, after_S: Floats) -> Floats:
     return after_S
 
 
-def _voice(sound_S: Floats) -> Floats:
-    spectra_BP = librosa.stft(sound_S, n_fft=_SPAN, hop_length=_HOP)
+def _voice(audio_S: Floats) -> Floats:
+    spectra_BP = librosa.stft(audio_S, n_fft=_SPAN, hop_length=_HOP)
     apart = round(_APART_S * SAMPLE_RATE_HZ / _HOP)
     full_BP, num_places = np.abs(spectra_BP), spectra_BP.shape[1]
     if num_places < 4 * apart or not full_BP.any():
-        return sound_S.copy()  # too short for anything to repeat
+        return audio_S.copy()  # too short for anything to repeat
     with threadpool_limits(1):  # the same bits on any number of processors
         alike_BP = nn_filter(full_BP + 1e-9, aggregate=np.median, metric="cosine", width=apart)
     music_BP = np.minimum(full_BP, alike_BP)
     mask_BP = librosa.util.softmask(full_BP - music_BP, _MARGIN * music_BP, power=2)
-    voice_S = librosa.istft(mask_BP * spectra_BP, hop_length=_HOP, length=len(sound_S))
+    voice_S = librosa.istft(mask_BP * spectra_BP, hop_length=_HOP, length=len(audio_S))
     return np.asarray(voice_S, np.float32)

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from av.filter import Graph
 
-from sonic_ops.audio.decoding import SoundBlock, frame_of
+from sonic_ops.audio.decoding import AudioBlock, frame_of
 
 SILENCE_LUFS = -70.0  # the gate of ITU-R BS.1770: below it nothing is counted
 MAX_PEAK_DB = -1.0
@@ -37,7 +37,7 @@ class Loudness:
         return float(min(10 ** ((MAX_PEAK_DB - self.peak_db) / 20), 1.0))
 
 
-def measure_loudness(blocks: Iterable[SoundBlock]) -> Loudness:
+def measure_loudness(blocks: Iterable[AudioBlock]) -> Loudness:
     """Measure the loudness of a track, read once. Source: EBU R 128, ITU-R BS.1770."""
     graph: Graph | None = None
     lufs, peak, position = SILENCE_LUFS, 0.0, 0
@@ -53,7 +53,7 @@ def measure_loudness(blocks: Iterable[SoundBlock]) -> Loudness:
     return Loudness(lufs, 20 * math.log10(peak) if peak else -math.inf)
 
 
-def _meter(block: SoundBlock) -> Graph:
+def _meter(block: AudioBlock) -> Graph:
     graph = Graph()
     source = graph.add_abuffer(format="flt", sample_rate=block.sample_rate_hz, layout=block.layout)
     meter = graph.add("ebur128", "metadata=1:framelog=quiet")

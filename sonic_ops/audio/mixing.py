@@ -1,4 +1,4 @@
-"""Speech over a background: two sounds become one, block by block.
+"""Mix speech over a background, block by block.
 
 Shape letters: C channels, S samples.
 """
@@ -11,8 +11,8 @@ import numpy as np
 from av.audio.layout import AudioLayout
 from numpy.typing import NDArray
 
-from sonic_ops.audio.decoding import SoundBlock, in_one_form
-from sonic_ops.audio.reading import read_sound
+from sonic_ops.audio.decoding import AudioBlock, in_one_form
+from sonic_ops.audio.reading import read_audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +30,25 @@ def read_mix(
     start_s: float = 0.0,
     end_s: float | None = None,
     length_s: float = 0.0,
-) -> Iterator[SoundBlock]:
+) -> Iterator[AudioBlock]:
     """Read seconds `[start_s, end_s)` of a speech, with the same of a background under it.
 
     The mix lasts as long as the speech, and at least `length_s` if there is a background; one that
-    is shorter ends in silence. Raises as `read_sound`.
+    is shorter ends in silence. Raises as `read_audio`.
     """
-    blocks = read_sound(speech, start_s, end_s)
+    blocks = read_audio(speech, start_s, end_s)
     if background is None:
         return blocks
-    under = read_sound(background.source, start_s)
+    under = read_audio(background.source, start_s)
     return mixed(blocks, under, 10 ** (background.gain_db / 20), length_s)
 
 
 def mixed(
-    speech: Iterable[SoundBlock], under: Iterable[SoundBlock], gain: float, length_s: float = 0.0
-) -> Iterator[SoundBlock]:
-    """Add blocks of two sounds, the second one scaled by `gain`.
+    speech: Iterable[AudioBlock], under: Iterable[AudioBlock], gain: float, length_s: float = 0.0
+) -> Iterator[AudioBlock]:
+    """Add blocks of two audio tracks, the second one scaled by `gain`.
 
-    The mix has the higher of the two sample rates, and the channels of the sound with more.
+    The mix has the higher of the two sample rates, and the channels of the one with more.
     """
     over, below = iter(speech), iter(under)
     first, base = next(over, None), next(below, None)
@@ -68,9 +68,9 @@ def mixed(
 
 
 class _Rest:
-    """What has not been taken of a sound; silence once it has ended."""
+    """What has not been taken of a recording; silence once it has ended."""
 
-    def __init__(self, blocks: Iterator[SoundBlock], num_channels: int) -> None:
+    def __init__(self, blocks: Iterator[AudioBlock], num_channels: int) -> None:
         self._blocks = blocks
         self._held_CS = np.zeros((num_channels, 0), np.float32)
 
@@ -85,20 +85,20 @@ class _Rest:
         return np.pad(found_CS[:, :num_samples], ((0, 0), (0, max(num_samples - held, 0))))
 
 
-def _common_form(one: SoundBlock, other: SoundBlock) -> SoundBlock:
+def _common_form(one: AudioBlock, other: AudioBlock) -> AudioBlock:
     """Return an empty block with the higher rate and the larger number of channels."""
     wide = one if len(one.samples) >= len(other.samples) else other
     rate_hz = max(one.sample_rate_hz, other.sample_rate_hz)
     empty_CS = np.zeros((len(wide.samples), 0), np.float32)
-    return SoundBlock(empty_CS, rate_hz, wide.layout)
+    return AudioBlock(empty_CS, rate_hz, wide.layout)
 
 
-def _in_form(blocks: Iterable[SoundBlock], form: SoundBlock) -> Iterator[SoundBlock]:
+def _in_form(blocks: Iterable[AudioBlock], form: AudioBlock) -> Iterator[AudioBlock]:
     placed = (_placed(block, form) for block in blocks)
     return in_one_form(placed, form.sample_rate_hz, form)
 
 
-def _placed(block: SoundBlock, form: SoundBlock) -> SoundBlock:
+def _placed(block: AudioBlock, form: AudioBlock) -> AudioBlock:
     """Put channels that the form has too where they are in it, such as a voice into the centre.
 
     A single channel without a place there stays alone, and is heard from all sides.

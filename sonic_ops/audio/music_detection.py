@@ -46,12 +46,12 @@ class Spectra:
 NO_SPECTRA: Final = Spectra(np.zeros(_BINS, np.float32), 0, 0)
 
 
-def spectra_of(sound_S: Floats, rate: int) -> Spectra:
+def spectra_of(audio_S: Floats, rate: int) -> Spectra:
     """Compute the spectrum of a few seconds, and count sustained tones."""
     span, hop = round(SPAN_S * rate), round(HOP_S * rate)
-    if len(sound_S) < span:
+    if len(audio_S) < span:
         return NO_SPECTRA
-    spans_PS = sliding_window_view(sound_S, span)[::hop] * np.hanning(span).astype(np.float32)
+    spans_PS = sliding_window_view(audio_S, span)[::hop] * np.hanning(span).astype(np.float32)
     found_PB = np.fft.rfft(spans_PS, axis=1)[:, :_BINS]
     power_PB = np.zeros((len(found_PB), _BINS), np.float32)
     power_PB[:, : found_PB.shape[1]] = np.square(np.abs(found_PB)) / span**2

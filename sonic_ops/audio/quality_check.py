@@ -1,4 +1,4 @@
-"""What may be wrong with a track of sound, in numbers: levels, clipping, channels, music, damage.
+"""What may be wrong with an audio track, in numbers: levels, clipping, channels, music, damage.
 
 Nothing here knows a language. Shape letters: C channels, S samples, P places in time, B bins.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.audio.decoding import SoundBlock
+from sonic_ops.audio.decoding import AudioBlock
 from sonic_ops.audio.music_detection import HIGHEST_HZ, NO_SPECTRA, spectra_of
 
 Floats = NDArray[np.float32]
@@ -37,7 +37,7 @@ MAX_LENGTH_S = 3 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class SoundCheck:
+class AudioCheck:
     """What was measured on a part of a track.
 
     Levels are of the mean of the channels, in dB of full scale over 20 ms; shares go from 0 to 1.
@@ -57,7 +57,7 @@ class SoundCheck:
     empty_channels: tuple[int, ...]  # counted from 1
     damage_s: tuple[float, ...]  # where something is damaged or missing
     missing_s: float
-    num_wrong: int  # samples that are no sound
+    num_wrong: int  # samples that are not finite or out of range
     notes: tuple[str, ...] = ()  # of the reader
 
     def faults(self) -> Iterator[str]:
@@ -115,10 +115,10 @@ def length_warnings(length_s: float) -> Iterator[str]:
         yield f"{length_s / 3600:.1f} hours of audio"
 
 
-def check_sound(
-    blocks: Iterable[SoundBlock], start_s: float = 0.0, listen_s: float = math.inf
-) -> SoundCheck | None:
-    """Listen once; memory grows by 400 bytes a second. None if there is no sound.
+def check_audio(
+    blocks: Iterable[AudioBlock], start_s: float = 0.0, listen_s: float = math.inf
+) -> AudioCheck | None:
+    """Listen once; memory grows by 400 bytes a second. None if there is no audio.
 
     `start_s` is where the blocks begin: times are those of the whole track. Levels are of the first
     `listen_s` seconds, the length and faults of all.
@@ -144,7 +144,7 @@ class _Gathered:
         self.num_wrong = 0
         self.notes: list[str] = []
 
-    def add(self, part: SoundBlock) -> None:
+    def add(self, part: AudioBlock) -> None:
         """Add a part of up to two seconds."""
         samples_CS, rate = part.samples, part.sample_rate_hz
         if not len(self.energy_C):
@@ -158,7 +158,7 @@ class _Gathered:
         self.levels_db.append(_levels_db(mean_S, rate))
         self.spectra += spectra_of(mean_S, rate)
 
-    def result(self) -> SoundCheck:
+    def result(self) -> AudioCheck:
         """Summarise the sums."""
         levels_P = np.concatenate(self.levels_db)
         heard_P = levels_P[levels_P > DIGITAL_SILENCE_DB]
@@ -170,7 +170,7 @@ class _Gathered:
         alone = self.energy_C.sum() / max(len(self.energy_C), 1)
         loudest = self.energy_C.max(initial=0)
         empty = np.flatnonzero(self.energy_C < loudest * 10 ** (-_EMPTY_CHANNEL_DB / 10))
-        return SoundCheck(
+        return AudioCheck(
             length_s=self.length_s,
             speech_db=speech_db,
             floor_db=float(np.percentile(heard_P, 10)),
@@ -191,8 +191,8 @@ class _Gathered:
 
 
 def _noting(
-    blocks: Iterable[SoundBlock], gathered: _Gathered, listen_s: float
-) -> Iterator[SoundBlock]:
+    blocks: Iterable[AudioBlock], gathered: _Gathered, listen_s: float
+) -> Iterator[AudioBlock]:
     """Yield the blocks to check; note length and faults of all."""
     num_samples, was_missing = 0, False
     for block in blocks:
@@ -210,9 +210,9 @@ def _noting(
         gathered.length_s = num_samples / block.sample_rate_hz
 
 
-def _parts(blocks: Iterable[SoundBlock]) -> Iterator[SoundBlock]:
+def _parts(blocks: Iterable[AudioBlock]) -> Iterator[AudioBlock]:
     """Yield blocks of two seconds: what is done once per block costs next to nothing."""
-    kept: list[SoundBlock] = []
+    kept: list[AudioBlock] = []
     length = 0
     for block in blocks:
         kept.append(block)
@@ -224,10 +224,10 @@ def _parts(blocks: Iterable[SoundBlock]) -> Iterator[SoundBlock]:
         yield _joined(kept)
 
 
-def _joined(blocks: list[SoundBlock]) -> SoundBlock:
+def _joined(blocks: list[AudioBlock]) -> AudioBlock:
     first = blocks[0]
     fitting = [block.samples for block in blocks if len(block.samples) == len(first.samples)]
-    return SoundBlock(np.concatenate(fitting, axis=1), first.sample_rate_hz, first.layout)
+    return AudioBlock(np.concatenate(fitting, axis=1), first.sample_rate_hz, first.layout)
 
 
 def _num_clipped(samples_CS: Floats) -> int:

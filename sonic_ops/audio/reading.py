@@ -1,4 +1,4 @@
-"""The sound of a media file as players play it: blocks of samples, never the whole track.
+"""The audio of a media file as players play it: blocks of samples, never the whole track.
 
 The check before a render and the render read through here, so that both find the same. Headers are
 not believed where decoding can tell: the duration, the sample rate and the channels are those of
@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from sonic_ops.audio.decoding import (
-    SoundBlock,
+    AudioBlock,
     Tally,
     block_of,
     decoded_frames,
@@ -25,10 +25,10 @@ from sonic_ops.core.containers import (
     FAULTS,
     MIN_OFFSET_S,
     MediaError,
+    audio_stream,
     film_stream,
     is_cover,
     open_container,
-    sound_stream,
     start_of,
     translated,
 )
@@ -38,14 +38,14 @@ _ROUNDING_S = 0.001
 _MIN_LOST_S = 0.002  # where something is damaged; elsewhere files round their times
 _RESTART_S = 0.5  # times that go back by more have begun anew
 _UNKNOWN_DURATION_S = 600.0  # for the limit of what may be missing
-_ENDS_IN_PACKET = "mp4"  # the containers that say where in its last packet a sound ends
+_ENDS_IN_PACKET = "mp4"  # the containers that say where in its last packet a recording ends
 
 
 @contextmanager
-def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """Open the sound of any container that players would play: the default track, or the first.
+def open_audio(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """Open the audio of any container that players would play: the default track, or the first.
 
-    Raises MissingFileError if there is no file, AudioUnreadableError if there is no sound in it.
+    Raises MissingFileError if there is no file, AudioUnreadableError if there is no audio in it.
     """
     with open_url(source) as file:
         if not file.read(1):
@@ -53,7 +53,7 @@ def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
         file.seek(0)
         try:
             with translated(file), open_container(file) as container:
-                stream = sound_stream(container)
+                stream = audio_stream(container)
                 if stream is None:
                     raise unreadable(source, "it has no audio stream")
                 if stream.codec_context is None:
@@ -63,17 +63,17 @@ def open_sound(source: str) -> Iterator[tuple[InputContainer, AudioStream]]:
             raise unreadable(source, str(error)) from error
 
 
-def read_sound(
+def read_audio(
     source: str, start_s: float = 0.0, end_s: float | None = None
-) -> Generator[SoundBlock, None, bool]:
+) -> Generator[AudioBlock, None, bool]:
     """Decode the seconds `[start_s, end_s)` of a track block by block, all in one form.
 
-    Seconds count from where players start the file: the sound of a film that starts after its
+    Seconds count from where players start the file: the audio of a film that starts after its
     pictures begins with silence. What is damaged or missing is silent, so that all that follows
-    keeps its time. Returns whether there is sound after `end_s`. Raises as `open_sound`, and
+    keeps its time. Returns whether there is audio after `end_s`. Raises as `open_audio`, and
     AudioUnreadableError if more than a tenth is damaged or missing.
     """
-    with open_sound(source) as (container, stream):
+    with open_audio(source) as (container, stream):
         position = 0
         for block in in_one_form(_decode(source, container, stream), stream.rate or 0):
             rate, num_samples = block.sample_rate_hz, block.samples.shape[1]
@@ -88,19 +88,19 @@ def read_sound(
 
 
 def duration_s(source: str) -> float:
-    """Return the seconds that decode. Raises as `read_sound`."""
+    """Return the seconds that decode. Raises as `read_audio`."""
     num_samples, rate_hz = 0, 1
-    for block in read_sound(source):
+    for block in read_audio(source):
         num_samples, rate_hz = num_samples + block.samples.shape[1], block.sample_rate_hz
     return num_samples / rate_hz
 
 
-def first_sound_s(source: str) -> float:
-    """Return by how much the sound of a file starts later than `read_sound` tells.
+def first_audio_s(source: str) -> float:
+    """Return by how much the audio of a file starts later than `read_audio` tells.
 
-    Raises as `open_sound`.
+    Raises as `open_audio`.
     """
-    with open_sound(source) as (container, stream):
+    with open_audio(source) as (container, stream):
         for frame in decoded_frames(container, stream, Tally()):
             if frame is not None:
                 start_s = float(frame.time or 0.0)
@@ -109,11 +109,11 @@ def first_sound_s(source: str) -> float:
 
 
 def padding_s(source: str) -> float:
-    """Return the most seconds that the codec of a sound may add: a block at each end.
+    """Return the most seconds that the codec of a recording may add: a block at each end.
 
-    Raises as `open_sound`.
+    Raises as `open_audio`.
     """
-    with open_sound(source) as (_, stream):
+    with open_audio(source) as (_, stream):
         return float(2 * (stream.codec_context.frame_size or 0) / (stream.rate or 1))
 
 
@@ -122,9 +122,9 @@ def can_be_copied(source: str, codecs: Collection[str], *, max_block_s: Fraction
 
     Long blocks (low sample rates, HE-AAC) do not fit, so that the lengths of what is decoded and of
     what the file says are nearly one. AAC says only in an MP4 where it starts. Raises as
-    `open_sound`.
+    `open_audio`.
     """
-    with open_sound(source) as (container, stream):
+    with open_audio(source) as (container, stream):
         codec = stream.codec_context.name
         if codec not in codecs or (codec == "aac" and "mp4" not in container.format.name):
             return False
@@ -158,11 +158,11 @@ def _lead_s(container: InputContainer, start_s: float) -> float:
     return lead_s if lead_s > MIN_OFFSET_S else 0.0
 
 
-def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iterator[SoundBlock]:
+def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iterator[AudioBlock]:
     """Yield the blocks of a stream from its start, with silence for missing ones."""
     tally = Tally()
     clock = _Clock(source, container, stream)
-    last: SoundBlock | None = None
+    last: AudioBlock | None = None
     for frame in decoded_frames(container, stream, tally):
         if frame is None:
             clock.note_damage()
@@ -180,8 +180,8 @@ def _decode(source: str, container: InputContainer, stream: AudioStream) -> Iter
 
 
 def _end(
-    container: InputContainer, clock: "_Clock", tally: Tally, last: SoundBlock
-) -> Iterator[SoundBlock]:
+    container: InputContainer, clock: "_Clock", tally: Tally, last: AudioBlock
+) -> Iterator[AudioBlock]:
     """Yield the last block, cut where its packet ends, and silence for damage after it."""
     beyond_s = clock.now_s - clock.position_s(tally.end_s)
     beyond = (
@@ -226,7 +226,7 @@ class _Clock:
         """Convert a time of the file to a position in what is read."""
         return time_s - (self._origin_s or 0.0)
 
-    def before(self, block: SoundBlock, time_s: float | None, tally: Tally) -> Iterator[SoundBlock]:
+    def before(self, block: AudioBlock, time_s: float | None, tally: Tally) -> Iterator[AudioBlock]:
         """Silence of the form of a block up to its time; then the clock stands at its end."""
         if self._origin_s is None:
             known = (s for s in (self._start_s, tally.start_s, time_s) if s is not None)
@@ -242,7 +242,7 @@ class _Clock:
             yield from self.silence(block, late_s if late_s > _MIN_LOST_S else 0.0)
         self.now_s += block.length_s
 
-    def silence(self, block: SoundBlock, length_s: float) -> Iterator[SoundBlock]:
+    def silence(self, block: AudioBlock, length_s: float) -> Iterator[AudioBlock]:
         """Silence for what is missing; an empty block marks damage that takes no time."""
         self.note_damage()
         self._missing_s += length_s
@@ -254,7 +254,7 @@ class _Clock:
         self.is_damaged = False
 
 
-def _silence(block: SoundBlock, length_s: float, *, is_missing: bool) -> Iterator[SoundBlock]:
+def _silence(block: AudioBlock, length_s: float, *, is_missing: bool) -> Iterator[AudioBlock]:
     rate = block.sample_rate_hz
     num_samples = round(length_s * rate)
     if is_missing and not num_samples:

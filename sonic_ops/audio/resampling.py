@@ -1,4 +1,4 @@
-"""From any sound file to 16 kHz samples."""
+"""From any audio file to 16 kHz samples."""
 
 import math
 import struct
@@ -13,9 +13,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from sonic_ops.audio.decoding import SoundBlock
+from sonic_ops.audio.decoding import AudioBlock
 from sonic_ops.audio.endings import unreadable
-from sonic_ops.audio.reading import read_sound
+from sonic_ops.audio.reading import read_audio
 from sonic_ops.core.constants import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from sonic_ops.core.errors import AudioTooShortError, DamagedFileError
 from sonic_ops.core.files import draft_of, open_own, storage_fault
@@ -25,7 +25,7 @@ _IEEE_FLOAT = 3
 _SAMPLE_BYTES = 4
 
 Filter: TypeAlias = Callable[[Iterable[NDArray[np.float32]]], Iterable[NDArray[np.float32]]]
-"""Turns parts of a mono sound at 16 kHz into others."""
+"""Turns blocks of mono audio at 16 kHz into others."""
 
 
 def decode_audio(
@@ -36,11 +36,11 @@ def decode_audio(
     The mean of the channels, resampled by soxr HQ, block by block: memory does not grow with the
     length. Raises MissingFileError, AudioUnreadableError, or AudioTooShortError below one frame.
     """
-    return write_mono(read_sound(source, start_s, end_s), target, source)
+    return write_mono(read_audio(source, start_s, end_s), target, source)
 
 
 def write_mono(
-    blocks: Iterable[SoundBlock], target: Path, source: str, through: Filter | None = None
+    blocks: Iterable[AudioBlock], target: Path, source: str, through: Filter | None = None
 ) -> int:
     """Write blocks as `decode_audio` does, mono samples passed `through` a filter; their number.
 
@@ -50,11 +50,11 @@ def write_mono(
     with draft_of(target) as draft, draft.open("wb") as file:
         num_samples = _write_wav(file, samples if through is None else through(samples))
         if num_samples == 0:
-            raise unreadable(source, "no sound comes out of it")
+            raise unreadable(source, "no audio comes out of it")
         if num_samples < SAMPLES_PER_FRAME:
             raise AudioTooShortError(
-                f"{source} holds {num_samples / SAMPLE_RATE_HZ:.3f} s of sound, less than a frame",
-                remedy=f"Give at least {SAMPLES_PER_FRAME / SAMPLE_RATE_HZ} s of sound.",
+                f"{source} holds {num_samples / SAMPLE_RATE_HZ:.3f} s of audio, less than a frame",
+                remedy=f"Give at least {SAMPLES_PER_FRAME / SAMPLE_RATE_HZ} s of audio.",
             )
     return num_samples
 
@@ -78,24 +78,24 @@ def read_samples(wav: str | Path, start: int, stop: int) -> NDArray[np.float32]:
 
     Raises DamagedFileError if it is not what was written, RenderError if it cannot be read.
     """
-    with _decoded(str(wav)) as sound:
-        sound.seek(min(start, sound.frames))
-        samples: NDArray[np.float32] = sound.read(stop - start, dtype="float32")
+    with _decoded(str(wav)) as audio:
+        audio.seek(min(start, audio.frames))
+        samples: NDArray[np.float32] = audio.read(stop - start, dtype="float32")
     return samples
 
 
 def num_samples_in(wav: str | Path) -> int:
     """Count the samples of a file written by `decode_audio`. Raises as `read_samples`."""
-    with _decoded(str(wav)) as sound:
-        return int(sound.frames)
+    with _decoded(str(wav)) as audio:
+        return int(audio.frames)
 
 
 @contextmanager
 def _decoded(wav: str) -> Iterator[soundfile.SoundFile]:
     """Open a file of ours: a fault in it is the machine's, not the row's."""
     try:
-        with open_own(wav) as file, soundfile.SoundFile(file) as sound:
-            yield sound
+        with open_own(wav) as file, soundfile.SoundFile(file) as audio:
+            yield audio
     except (FileNotFoundError, soundfile.LibsndfileError) as error:
         raise DamagedFileError(wav) from error
     except OSError as error:
@@ -112,7 +112,7 @@ class SampleFile:
         return read_samples(self.wav, span.start, span.stop)
 
 
-def _resample(blocks: Iterable[SoundBlock]) -> Iterator[NDArray[np.float32]]:
+def _resample(blocks: Iterable[AudioBlock]) -> Iterator[NDArray[np.float32]]:
     """Mono samples at 16 kHz; ceil(length * ratio) of them, the last one silent if soxr stops."""
     stream: soxr.ResampleStream | None = None
     num_in = num_out = rate = 0

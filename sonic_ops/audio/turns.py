@@ -1,4 +1,4 @@
-"""The voice of one of several people: a sound while they speak, and silence else."""
+"""The voice of one of several people: a recording while they speak, and silence else."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final

@@ -24,7 +24,7 @@ Count = Annotated[int, Field(ge=1)]
 AudioContext = Literal["blocks", "overlapped"]
 """Whether the audio chunks that Whisper encodes lie side by side or overlap."""
 LengthPolicy = Literal["refuse", "cut", "hold", "loop", "bounce", "pad"]
-"""What is done if a film and its new sound are not as long as each other."""
+"""What is done if a film and its new audio are not as long as each other."""
 Interpolation = Literal["flow", "dis", "blend", "layers"]
 """How pictures in between are made: by RIFE, by dense inverse search, by laying both over, or by
 mixing the layers that both are over the portrait."""
@@ -277,8 +277,8 @@ class FilmConfig(Settings):
 
     length: LengthPolicy = Field(
         default="refuse",
-        description="if a film and its sound differ by more than 0.1 s. `refuse`: the row fails; "
-        "`cut`: the longer one is cut; `pad`: silence follows a shorter sound; `hold`, `loop`, "
+        description="if a film and its audio differ by more than 0.1 s. `refuse`: the row fails; "
+        "`cut`: the longer one is cut; `pad`: silence follows shorter audio; `hold`, `loop`, "
         "`bounce`: after a shorter film its last picture stands, it begins anew, or it runs "
         "backwards and forwards; a longer film is cut",
     )

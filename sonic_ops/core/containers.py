@@ -1,4 +1,4 @@
-"""Open sound and film files: the one door, which words every fault of FFmpeg itself.
+"""Open audio and film files: the one door, which words every fault of FFmpeg itself.
 
 FFmpeg reads playlists too, which make it open other files and URLs: here it may not. A file of
 the user is handed to it open, and it gets no protocol to open another with.
@@ -42,7 +42,7 @@ _NOT_MEDIA = (
     (b"pk\x03\x04", "it is a ZIP archive or an Office document"),
     (b"#extm3u", _PLAYLIST),
     (b"ffconcat version", _PLAYLIST),
-    (b"mthd", "it is MIDI, which holds notes and no sound"),
+    (b"mthd", "it is MIDI, which holds notes and no audio"),
 )
 _LACKS_DECODER = (
     av.error.DecoderNotFoundError,
@@ -156,7 +156,7 @@ def frames_of(packet: "AnyPacket | None") -> "list[Frame] | None":
         return None
 
 
-def sound_stream(container: InputContainer) -> AudioStream | None:
+def audio_stream(container: InputContainer) -> AudioStream | None:
     """Return the audio that players choose: the default track, else the first that decodes."""
     known = [stream for stream in container.streams.audio if stream.codec_context is not None]
     flagged = [stream for stream in known if stream.disposition & Disposition.default]
@@ -178,7 +178,7 @@ def is_cover(stream: VideoStream) -> bool:
 
 def start_of(container: InputContainer) -> Fraction:
     """Return when players start a film on the file's clock: with its first track."""
-    used = (sound_stream(container), film_stream(container))
+    used = (audio_stream(container), film_stream(container))
     starts = [
         stream.start_time * stream.time_base
         for stream in used

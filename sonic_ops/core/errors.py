@@ -19,7 +19,7 @@ SonicError
       NoWorkersError     ends the run: its rows wait for the next one
     OutOfMemoryError
     VerifyError
-  BrokenOutputError      NaN, or a video without picture or sound: never retried
+  BrokenOutputError      NaN, or a video without picture or audio: never retried
   LockedError   another command renders the row: left to it
     DamagedFileError     the file is removed and made again
 """
@@ -68,7 +68,7 @@ class MissingFileError(InputError):
 
 
 class AudioUnreadableError(InputError):
-    """The audio file has no sound that can be decoded."""
+    """The audio file has no audio that can be decoded."""
 
 
 class AudioTooShortError(InputError):
@@ -92,7 +92,7 @@ class VideoUnreadableError(InputError):
 
 
 class LengthsDifferError(InputError):
-    """Sound and pictures that are to be joined are not as long as each other."""
+    """Audio and pictures that are to be joined are not as long as each other."""
 
 
 class FieldError(InputError):

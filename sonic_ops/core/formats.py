@@ -20,14 +20,14 @@ class Format:
 
     muxer: str
     video: tuple[VideoCodec, ...]  # what it can hold, the usual one first; none for an animation
-    copied: frozenset[str] = frozenset()  # sound that goes in as it is
-    sound: str = ""  # the encoder of all other sound
+    copied: frozenset[str] = frozenset()  # audio that goes in as it is
+    audio: str = ""  # the encoder of all other audio
     subtitles: str = ""
     can_be_signed: bool = False  # whether C2PA has a place in it
 
     @property
     def is_animation(self) -> bool:
-        """Return whether it is a picture that moves, without sound."""
+        """Return whether it is a picture that moves, without audio."""
         return not self.video
 
     def codec(self, wished: VideoCodec | None) -> VideoCodec:

@@ -256,7 +256,7 @@ def _fade(track: FilmTrack, span: range) -> Floats:
 
 
 def _gate(track: FilmTrack, take: Take, silences_s: Sequence[tuple[float, float]]) -> Floats:
-    """Return 0 where the new sound is silent and the film's mouth is at rest, 1 elsewhere."""
+    """Return 0 where the new audio is silent and the film's mouth is at rest, 1 elsewhere."""
     span = slice(take.start, take.stop)
     openings_N = np.nan_to_num(track.openings_N[span], nan=np.inf)
     low, high = np.nanpercentile(track.openings_N[span], [5, 95])

@@ -1,4 +1,4 @@
-"""A video as a picture that moves, without sound: GIF or WebP at 12.5 frames per second."""
+"""A video as a picture that moves, without audio: GIF or WebP at 12.5 frames per second."""
 
 from collections.abc import Iterator
 from pathlib import Path

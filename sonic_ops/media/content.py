@@ -1,4 +1,4 @@
-"""Whether a finished file shows and sounds like something: pictures of some moments, and the sound.
+"""Check that a finished file shows and plays something: images of some moments, and the audio.
 
 A container can be whole and its pictures black. What is looked at does not grow with the length.
 Shape letters: N moments, H, W rows and columns.
@@ -60,7 +60,7 @@ def check_pictures(path: Path, duration_s: float, expected: Expected) -> tuple[s
 
 
 def broken(path: Path, what: str) -> BrokenOutputError:
-    """Make the error of a finished file without picture or sound."""
+    """Make the error of a finished file without picture or audio."""
     return BrokenOutputError(
         f"the video {path.name} {what}",
         remedy="Check the weights and models.dtype of the preset, remove the work folder of the "

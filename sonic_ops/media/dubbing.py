@@ -1,4 +1,4 @@
-"""Languages joined: the pictures of a video, copied, with several tracks of sound and subtitles."""
+"""Languages joined: the pictures of a video, copied, with several tracks of audio and subtitles."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,7 +30,7 @@ from sonic_ops.media.encoding import create_file
 from sonic_ops.media.inspection import TOLERANCE_S, track_lengths_s
 from sonic_ops.media.languages import track_language
 from sonic_ops.media.muxing import copied_stream, decode_time
-from sonic_ops.media.soundtrack import Soundtrack, add_sound
+from sonic_ops.media.soundtrack import Soundtrack, add_audio
 from sonic_ops.media.subtitles import add_subtitles, cut, read_subtitles
 from sonic_ops.provenance.marks import has_tags, mark_file, tags_of
 
@@ -48,16 +48,17 @@ class Dub:
 
 
 def join_languages(
-    video: str, sounds: Sequence[Dub], subtitles: Sequence[Dub], target: Path
+    video: str, audio_tracks: Sequence[Dub], subtitles: Sequence[Dub], target: Path
 ) -> tuple[float, ...]:
-    """Join the pictures of `video` with sounds and subtitles, in the format of `target`.
+    """Join the pictures of `video` with audio tracks and subtitles, in the format of `target`.
 
-    No picture is encoded again; sound is copied where the format takes it. The first language is
+    No picture is encoded again; audio is copied where the format takes it. The first language is
     the one that players choose. What players show or play first
     is at 0, whenever it was in the video.
-    Returns the seconds of the pictures and of every sound. Raises InputError: a file is missing or
-    unreadable, the format cannot hold the pictures, or a sound is more than 0.04 s longer or
-    shorter than they are, beyond the padding of its codec; the video's own may have any length.
+    Returns the seconds of the pictures and of every audio track. Raises InputError: a file
+    is missing or unreadable, the format cannot hold the pictures, or audio is more than 0.04 s
+    longer or shorter than they are, beyond the padding of its codec; the video's own may have any
+    length.
     """
     form = format_of(target.name)
     first_pts, picture_s = _shown(video)
@@ -70,9 +71,9 @@ def join_languages(
             output.metadata.update(tags_of(form) if is_marked else {})
             packets = _from_0(_packets(video, source, picture), first_pts)
             streams = [_timed(packets, copied_stream(output, picture))]
-            for dub in sounds:
+            for dub in audio_tracks:
                 track = Soundtrack(dub.source, language=dub.language)
-                streams.append(add_sound(output, form, track, _tag(dub, form)))
+                streams.append(add_audio(output, form, track, _tag(dub, form)))
             for index, stream in enumerate(output.streams.audio):
                 stream.disposition = Disposition.default if index == 0 else Disposition(0)
             for dub in subtitles:
@@ -81,14 +82,14 @@ def join_languages(
             for packet in merge(*streams, key=decode_time):
                 output.mux(packet)
         lengths_s = track_lengths_s(draft)
-        _check_lengths(video, sounds, lengths_s)
+        _check_lengths(video, audio_tracks, lengths_s)
     if is_marked:  # what AI has made stays marked; a signature is of the whole file, and is lost
         mark_file(target)
     return lengths_s
 
 
 def join_films(films: Sequence[Dub], target: Path) -> None:
-    """Join videos into one file: the picture and the sound of each, copied, with its language.
+    """Join videos into one file: the picture and the audio of each, copied, with its language.
 
     Players choose the first. Raises InputError.
     """
@@ -115,7 +116,7 @@ def join_films(films: Sequence[Dub], target: Path) -> None:
 def _pair(
     source: InputContainer, picture: VideoStream, shown: VideoStream, heard: AudioStream
 ) -> Iterator[AnyPacket]:
-    """Yield the packets of a picture and its sound, for the streams of another file."""
+    """Yield the packets of a picture and its audio, for the streams of another file."""
     targets = {picture.index: shown, source.streams.audio[0].index: heard}
     for packet in source.demux([picture, source.streams.audio[0]]):
         if packet.pts is not None:
@@ -234,14 +235,14 @@ def _is_same(one: str, other: str) -> bool:
     return one == other
 
 
-def _check_lengths(video: str, sounds: Sequence[Dub], lengths_s: Sequence[float]) -> None:
-    picture_s, *sounds_s = lengths_s
-    for dub, sound_s in zip(sounds, sounds_s, strict=True):
+def _check_lengths(video: str, audio_tracks: Sequence[Dub], lengths_s: Sequence[float]) -> None:
+    picture_s, *audio_lengths_s = lengths_s
+    for dub, audio_s in zip(audio_tracks, audio_lengths_s, strict=True):
         if _is_same(dub.source, video):  # it has the length that its maker wanted
             continue
-        if abs(sound_s - picture_s) > TOLERANCE_S + padding_s(dub.source):
+        if abs(audio_s - picture_s) > TOLERANCE_S + padding_s(dub.source):
             raise LengthsDifferError(
-                f"The sound of {dub.source} lasts {sound_s:.3f} s, and the pictures of {video} "
+                f"The audio of {dub.source} lasts {audio_s:.3f} s, and the pictures of {video} "
                 f"{picture_s:.3f} s",
-                remedy=f"Cut or fill the sound to {picture_s:.3f} s, or render a video for it.",
+                remedy=f"Cut or fill the audio to {picture_s:.3f} s, or render a video for it.",
             )

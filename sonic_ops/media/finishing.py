@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-from sonic_ops.audio.alignment import compare_sound, is_audible
+from sonic_ops.audio.alignment import compare_audio, is_audible
 from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.core.formats import VideoCodec, format_of
 from sonic_ops.media.animations import verify_animation, write_animation
@@ -63,12 +63,12 @@ def finish_video(segments: Sequence[Path], target: Path, finish: Finish) -> Vide
 
 
 def mux_video(silent: Path, target: Path, finish: Finish) -> VideoInfo:
-    """Add sound and subtitles in the format of `target`, mark the file and measure it.
+    """Add audio and subtitles in the format of `target`, mark the file and measure it.
 
     Raises VerifyError if the file is not what was planned: codecs, frames, their times, lengths,
-    and the offset of the sound against the original; BrokenOutputError if it shows nothing, stands,
-    or has lost its sound. MissingFileError and AudioUnreadableError
-    are about the original sound, ConfigError is about the key of the mark.
+    and the offset of the audio against the original; BrokenOutputError if it shows nothing, stands,
+    or has lost its audio. MissingFileError and AudioUnreadableError
+    are about the original audio, ConfigError is about the key of the mark.
     """
     form = format_of(target.name)
     if form.is_animation:
@@ -96,7 +96,7 @@ def _measured(target: Path, finish: Finish) -> VideoInfo:
         return verify_animation(target, num_output_frames=finish.num_output_frames)
     if finish.film is not None:
         info = verify_film(target, finish.film.times_s)
-        return _with_sound(info, target, finish)
+        return _with_audio(info, target, finish)
     info = verify_video(
         target,
         num_output_frames=finish.num_output_frames,
@@ -104,15 +104,15 @@ def _measured(target: Path, finish: Finish) -> VideoInfo:
         codec=finish.codec,
         fps=finish.fps,
     )
-    return _with_sound(info, target, finish)
+    return _with_audio(info, target, finish)
 
 
-def _with_sound(info: VideoInfo, target: Path, finish: Finish) -> VideoInfo:
-    """Compare the sound of a file with what it was made of."""
-    sound = compare_sound(target, finish.wav, finish.num_samples)
-    if sound.lost_s is not None:
-        raise broken(target, f"is silent at {sound.lost_s:.1f} s, where its audio is not")
-    offset_s = sound.offset_s
+def _with_audio(info: VideoInfo, target: Path, finish: Finish) -> VideoInfo:
+    """Compare the audio of a file with what it was made of."""
+    audio = compare_audio(target, finish.wav, finish.num_samples)
+    if audio.lost_s is not None:
+        raise broken(target, f"is silent at {audio.lost_s:.1f} s, where its audio is not")
+    offset_s = audio.offset_s
     if offset_s is not None and abs(offset_s) > MAX_OFFSET_S:
-        raise wrong(target, f"has its sound {1000 * offset_s:+.1f} ms off")
+        raise wrong(target, f"has its audio {1000 * offset_s:+.1f} ms off")
     return replace(info, audio_offset_s=offset_s)

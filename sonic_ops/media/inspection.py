@@ -20,7 +20,7 @@ TOLERANCE_S = Fraction(1, 25)
 _EMPTY_TEXT_BYTES = 2  # a subtitle of MP4 that shows nothing
 _RATE_ROUNDING = 1e-6
 _BT709 = 1  # primaries, transfer and matrix have the same number in ITU-T H.273
-_SOUND_OF = {"libopus": "opus"}  # codecs by the names of their encoders, where these differ
+_AUDIO_CODEC_OF = {"libopus": "opus"}  # codecs by the names of their encoders, where these differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class VideoInfo:
     num_frames: int
     fps: Fraction
     duration_s: float
-    audio_duration_s: float  # 0 without sound
+    audio_duration_s: float  # 0 without audio
     video_codec: str
-    audio_codec: str  # empty without sound
+    audio_codec: str  # empty without audio
     pix_fmt: str
     is_constant_rate: bool
     is_bt709: bool
@@ -60,7 +60,7 @@ def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
 
 
 def track_lengths_s(path: Path) -> tuple[float, ...]:
-    """Return seconds of the pictures and of every sound of a video."""
+    """Return seconds of the pictures and of every audio track of a video."""
     with open_own_container(path) as container:
         tracks = [container.streams.video[0], *container.streams.audio]
         times = _times(container)
@@ -121,7 +121,7 @@ def _differences(
     duration_s: float,
     fps: Fraction,
 ) -> list[str]:
-    planned_sound = _SOUND_OF.get(form.sound, form.sound)
+    planned_audio = _AUDIO_CODEC_OF.get(form.audio, form.audio)
     copied = info.audio_codec in form.copied
     found = [
         f"{what} is {found} and not {planned}"
@@ -133,8 +133,8 @@ def _differences(
         )
         if found != planned
     ]
-    if not copied and info.audio_codec != planned_sound:
-        found.append(f"the audio codec is {info.audio_codec or 'missing'} and not {planned_sound}")
+    if not copied and info.audio_codec != planned_audio:
+        found.append(f"the audio codec is {info.audio_codec or 'missing'} and not {planned_audio}")
     for what, found_s in (("video", info.duration_s), ("audio", info.audio_duration_s)):
         if abs(found_s - duration_s) > TOLERANCE_S:
             found.append(f"the {what} lasts {found_s:.3f} s and not {duration_s:.3f} s")
@@ -149,7 +149,7 @@ def _info(path: Path, container: InputContainer, fps: Fraction) -> VideoInfo:
     if not container.streams.video:
         raise wrong(path, "has no picture")
     stream = container.streams.video[0]
-    sound = container.streams.audio[0] if container.streams.audio else None
+    audio = container.streams.audio[0] if container.streams.audio else None
     context = stream.codec_context
     tags = {context.color_primaries, context.color_trc, context.colorspace}
     times = _times(container)
@@ -160,15 +160,15 @@ def _info(path: Path, container: InputContainer, fps: Fraction) -> VideoInfo:
         num_frames=len(shown),
         fps=_rate(stream, fps),
         duration_s=_duration_s(stream, times),
-        audio_duration_s=0.0 if sound is None else _duration_s(sound, times),
+        audio_duration_s=0.0 if audio is None else _duration_s(audio, times),
         video_codec=context.codec.canonical_name,
-        audio_codec="" if sound is None else sound.codec_context.codec.canonical_name,
+        audio_codec="" if audio is None else audio.codec_context.codec.canonical_name,
         pix_fmt=context.pix_fmt or "",
         is_constant_rate=_is_constant(shown, fps, stream),
         is_bt709=tags == {_BT709},
-        num_channels=0 if sound is None else sound.channels,
-        sample_rate_hz=0 if sound is None else sound.rate or 0,
-        language="" if sound is None else sound.metadata.get("language", ""),
+        num_channels=0 if audio is None else audio.channels,
+        sample_rate_hz=0 if audio is None else audio.rate or 0,
+        language="" if audio is None else audio.metadata.get("language", ""),
         num_subtitles=sum(len(times[s.index]) for s in container.streams.subtitles),
     )
 

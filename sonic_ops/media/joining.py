@@ -1,4 +1,4 @@
-"""Finished videos to one, with chapters: pictures are copied, sounds become one track.
+"""Finished videos to one, with chapters: pictures are copied, audio becomes one track.
 
 Shape letters: C channels, S samples.
 """
@@ -16,8 +16,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from sonic_ops.audio.decoding import SoundBlock
-from sonic_ops.audio.reading import read_sound
+from sonic_ops.audio.decoding import AudioBlock
+from sonic_ops.audio.reading import read_audio
 from sonic_ops.core.errors import FieldError, VideoUnreadableError
 from sonic_ops.core.files import fetched
 from sonic_ops.core.formats import VideoCodec, format_of
@@ -28,7 +28,7 @@ from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.media.subtitles import Cue, cut, read_subtitles
 from sonic_ops.provenance.marks import has_tags, mark_file, provenance_of, tags_of
 
-SOUND_HZ = 48_000
+AUDIO_HZ = 48_000
 MAX_CHANNELS = 2
 
 
@@ -60,7 +60,7 @@ def join_videos(
 ) -> VideoInfo:
     """Join finished videos in their order, in the format of `target`; no picture is encoded again.
 
-    Every part begins at its first picture, and is a chapter. The sounds are cut or filled to their
+    Every part begins at its first picture, and is a chapter. Audio is cut or filled to its
     pictures, encoded once, and made equally loud if `loudness_lufs` is given. The file is marked as
     made with AI once if a part is. Raises InputError: a file is missing or unreadable, or the
     pictures of two parts differ in codec, size or rate.
@@ -72,10 +72,10 @@ def join_videos(
         codec, _, _, fps = facts[0].form
         _check_format(codec, target)
         starts_s = _starts_s(facts, fps)
-        silent, sound = scratch / "silent.mp4", scratch / "sound.wav"
+        silent, audio = scratch / "silent.mp4", scratch / "audio.wav"
         stitch(files, silent, fps)
-        _write_sound(parts, facts, fps, sound)
-        track = Soundtrack(str(sound), language=language, loudness_lufs=loudness_lufs)
+        _write_audio(parts, facts, fps, audio)
+        track = Soundtrack(str(audio), language=language, loudness_lufs=loudness_lufs)
         chapters = [
             Chapter(part.title, start_s, stop_s)
             for part, start_s, stop_s in zip(parts, starts_s, starts_s[1:], strict=False)
@@ -147,23 +147,23 @@ def _starts_s(facts: Sequence[_Facts], fps: Fraction) -> list[Fraction]:
     return [number / fps for number in frames]
 
 
-def _write_sound(
+def _write_audio(
     parts: Sequence[Part], facts: Sequence[_Facts], fps: Fraction, target: Path
 ) -> None:
-    """Write the sounds of all parts one after another, each as long as its pictures."""
+    """Write the audio tracks of all parts one after another, each as long as its pictures."""
     end_s, position = Fraction(0), 0
-    with soundfile.SoundFile(target, "w", SOUND_HZ, MAX_CHANNELS, "FLOAT") as file:
+    with soundfile.SoundFile(target, "w", AUDIO_HZ, MAX_CHANNELS, "FLOAT") as file:
         for part, fact in zip(parts, facts, strict=True):
             end_s += fact.num_frames / fps
-            num_left = round(end_s * SOUND_HZ) - position
+            num_left = round(end_s * AUDIO_HZ) - position
             position += num_left
-            for samples_SC in _resampled(read_sound(part.video, 0.0, None)):
+            for samples_SC in _resampled(read_audio(part.video, 0.0, None)):
                 file.write(samples_SC[:num_left])
                 num_left -= min(num_left, len(samples_SC))
             file.write(np.zeros((num_left, MAX_CHANNELS), np.float32))
 
 
-def _resampled(blocks: Iterable[SoundBlock]) -> Iterator[NDArray[np.float32]]:
+def _resampled(blocks: Iterable[AudioBlock]) -> Iterator[NDArray[np.float32]]:
     """Give the samples in two channels at one rate, block by block."""
     stream, rate_hz = None, 0
     for block in blocks:
@@ -171,7 +171,7 @@ def _resampled(blocks: Iterable[SoundBlock]) -> Iterator[NDArray[np.float32]]:
             if stream is not None:
                 yield stream.resample_chunk(np.zeros((0, MAX_CHANNELS), np.float32), last=True)
             rate_hz = block.sample_rate_hz
-            stream = soxr.ResampleStream(rate_hz, SOUND_HZ, MAX_CHANNELS, dtype="float32")
+            stream = soxr.ResampleStream(rate_hz, AUDIO_HZ, MAX_CHANNELS, dtype="float32")
         yield stream.resample_chunk(_in_stereo(block.samples))
     if stream is not None:
         yield stream.resample_chunk(np.zeros((0, MAX_CHANNELS), np.float32), last=True)

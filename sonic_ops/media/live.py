@@ -1,6 +1,6 @@
 """A video to watch while it is rendered: an HLS playlist, whose parts are fragmented MP4.
 
-A part is an encoded segment with its sound. It is a file of its own, written by FFmpeg's muxer for
+A part is an encoded segment with its audio. It is a file of its own, written by FFmpeg's muxer for
 MP4; all parts share one header. The playlist names a part when its file is complete.
 """
 
@@ -22,12 +22,12 @@ from sonic_ops.core.files import draft_of
 from sonic_ops.core.formats import format_of
 from sonic_ops.media.languages import track_language
 from sonic_ops.media.muxing import AnyPacket, copied_stream, decode_time, segment_packets
-from sonic_ops.media.soundtrack import Soundtrack, add_sound
+from sonic_ops.media.soundtrack import Soundtrack, add_audio
 
 FORM = format_of("part.mp4")
 
 START_S = Fraction(1)
-"""When the first picture is shown: decoding, and sound that its encoder puts in front, need a time
+"""When the first picture is shown: decoding, and audio that its encoder puts in front, need a time
 before it that is not negative."""
 
 _OPTIONS = {
@@ -40,7 +40,7 @@ _OPTIONS = {
 
 
 class LivePlaylist(AbstractContextManager["LivePlaylist"]):
-    """Publishes encoded segments in their order, with the sound of the video.
+    """Publishes encoded segments in their order, with the audio of the video.
 
     `longest_s` is how long the longest of them is, `sign` a comment in the playlist. Raises
     MissingFileError or AudioUnreadableError.
@@ -67,14 +67,14 @@ class LivePlaylist(AbstractContextManager["LivePlaylist"]):
             "#EXT-X-INDEPENDENT-SEGMENTS",
         ]
         self._num_frames = 0
-        self._sound = _Sound(track)
+        self._audio = _Audio(track)
         self.watch = StallWatch()
 
     def __exit__(self, *_: object) -> None:
-        self._sound.close()
+        self._audio.close()
 
     def append(self, segment: Path) -> None:
-        """Publish one more encoded segment. Raises OSError, and what reading the sound raises."""
+        """Publish one more encoded segment. Raises OSError, and what reading the audio raises."""
         content, num_frames = self._muxed(segment)
         split = _size_of_header(content)
         if not self.num_parts:
@@ -107,7 +107,7 @@ class LivePlaylist(AbstractContextManager["LivePlaylist"]):
             draft.write_text("\n".join([*self._lines, ""]), "utf-8")
 
     def _muxed(self, segment: Path) -> tuple[bytes, int]:
-        """Return a segment with its sound as fragmented MP4, and how many pictures it has."""
+        """Return a segment with its audio as fragmented MP4, and how many pictures it has."""
         buffer = io.BytesIO()
         options = _OPTIONS | {"fragment_index": str(self.num_parts + 1)}
         with (
@@ -119,12 +119,12 @@ class LivePlaylist(AbstractContextManager["LivePlaylist"]):
             first = self._num_frames + round(START_S * self._fps)
             packets = list(segment_packets(source, stream, first, self._fps))
             stop_s = (first + len(packets)) / self._fps
-            for packet in merge(packets, self._sound.until(stop_s, output), key=decode_time):
+            for packet in merge(packets, self._audio.until(stop_s, output), key=decode_time):
                 output.mux(packet)
         return buffer.getvalue(), len(packets)
 
 
-class _Sound:
+class _Audio:
     """The packets of a track, encoded as they are asked for, for parts that follow each other."""
 
     def __init__(self, track: Soundtrack) -> None:
@@ -133,13 +133,13 @@ class _Sound:
         self._scratch = self._stack.enter_context(av.open(io.BytesIO(), "w", format="mp4"))
         language = track_language(track.language, FORM.muxer) if track.language else None
         self._language = language
-        self._packets = add_sound(self._scratch, FORM, track, language)
+        self._packets = add_audio(self._scratch, FORM, track, language)
         self._scratch.start_encoding()  # until then a stream does not know how it is decoded
         (self._template,) = self._scratch.streams.audio
         self._next: AnyPacket | None = next(self._packets, None)
 
     def until(self, stop_s: Fraction, output: OutputContainer) -> Iterator[AnyPacket]:
-        """Add a stream for the sound, and return its packets before `stop_s` of the playlist."""
+        """Add a stream for the audio, and return its packets before `stop_s` of the playlist."""
         stream = output.add_stream_from_template(self._template, opaque=True)
         assert isinstance(stream, AudioStream)
         if self._language:

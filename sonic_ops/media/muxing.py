@@ -1,4 +1,4 @@
-"""Segments to one video, and the video with its sound and subtitles to the finished file.
+"""Segments to one video, and the video with its audio and subtitles to the finished file.
 
 Nothing here encodes a picture again, or holds more than a few packets.
 """
@@ -28,7 +28,7 @@ from sonic_ops.media.encoding import (
 )
 from sonic_ops.media.inspection import VideoInfo, probe_video, verify_video
 from sonic_ops.media.languages import track_language
-from sonic_ops.media.soundtrack import Soundtrack, add_sound
+from sonic_ops.media.soundtrack import Soundtrack, add_audio
 from sonic_ops.media.subtitles import Cue, add_subtitles
 
 __all__ = [
@@ -96,9 +96,9 @@ def mux(
     chapters: Sequence[Chapter] = (),
     display_matrix: Sequence[int] | None = None,
 ) -> None:
-    """Join a silent video with the original sound and with subtitles, in the format of `target`.
+    """Join a silent video with the original audio and with subtitles, in the format of `target`.
 
-    Sound that the format takes is copied, other sound is encoded with its channels and sample
+    Audio that the format takes is copied, other audio is encoded with its channels and sample
     rate; `tags` become metadata, `display_matrix` says how players turn the pictures. Raises
     MissingFileError or AudioUnreadableError.
     """
@@ -118,7 +118,7 @@ def mux(
             copied.set_display_matrix(display_matrix)
         streams = [
             _retarget(source.demux(picture), copied),
-            add_sound(output, form, track, language),
+            add_audio(output, form, track, language),
         ]
         if subtitles:
             streams.append(add_subtitles(output, form.subtitles, subtitles, language))

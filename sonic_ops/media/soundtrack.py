@@ -1,4 +1,4 @@
-"""The original sound as a track of the finished file: copied where that is exact, else encoded.
+"""The original audio as a track of the finished file: copied where that is exact, else encoded.
 
 Shape letters: C channels, S samples.
 """
@@ -14,18 +14,18 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from sonic_ops.audio.decoding import SoundBlock, frame_of
+from sonic_ops.audio.decoding import AudioBlock, frame_of
 from sonic_ops.audio.endings import unreadable
 from sonic_ops.audio.loudness import measure_loudness
 from sonic_ops.audio.mixing import Background, read_mix
-from sonic_ops.audio.reading import can_be_copied, open_sound
+from sonic_ops.audio.reading import can_be_copied, open_audio
 from sonic_ops.core.formats import Format
 
 AnyPacket: TypeAlias = "Packet[Any]"
 
 BITS_PER_CHANNEL = 96_000
 MAX_CHANNELS = 8
-MAX_COPIED_BLOCK_S = Fraction(1, 25)  # by which the lengths of sound and picture may differ
+MAX_COPIED_BLOCK_S = Fraction(1, 25)  # by which the lengths of audio and picture may differ
 _USUAL_RATE_HZ = 48_000
 _AAC_RATES_HZ = frozenset(
     {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000}
@@ -39,7 +39,7 @@ _LAYOUTS = {
 
 @dataclass(frozen=True, slots=True)
 class Soundtrack:
-    """Seconds `[start_s, end_s)` of a file, what is under them, and how they are to sound.
+    """Seconds `[start_s, end_s)` of a file, what is under them, and how loud they are to be.
 
     With a background the track lasts `length_s` at least.
     """
@@ -58,7 +58,7 @@ class Soundtrack:
         is_all = self.start_s == 0 and self.end_s is None and self.background is None
         return is_all and self.loudness_lufs is None
 
-    def blocks(self) -> Iterator[SoundBlock]:
+    def blocks(self) -> Iterator[AudioBlock]:
         """Read the track, before its gain. Raises MissingFileError or AudioUnreadableError."""
         return read_mix(
             self.source,
@@ -69,7 +69,7 @@ class Soundtrack:
         )
 
 
-def add_sound(
+def add_audio(
     output: OutputContainer, form: Format, track: Soundtrack, language: str | None
 ) -> Iterator[AnyPacket]:
     """Add a stream for the track, and give its packets.
@@ -77,15 +77,15 @@ def add_sound(
     Raises MissingFileError or AudioUnreadableError.
     """
     if track.is_whole and can_be_copied(track.source, form.copied, max_block_s=MAX_COPIED_BLOCK_S):
-        with open_sound(track.source) as (_, template):
+        with open_audio(track.source) as (_, template):
             stream = output.add_stream_from_template(template)
         _tag(stream, language)
         return _copied(track.source, stream)
     gain, blocks = _gain(track), _read(track)
     first = next(blocks, None)
     if first is None:
-        raise unreadable(track.source, "no sound comes out of it")
-    stream = _add_encoder(output, form.sound, first)
+        raise unreadable(track.source, "no audio comes out of it")
+    stream = _add_encoder(output, form.audio, first)
     _tag(stream, language)
     return _encoded(chain([first], blocks), stream, gain)
 
@@ -99,7 +99,7 @@ def _gain(track: Soundtrack) -> float:
     return 1.0
 
 
-def _read(track: Soundtrack) -> Iterator[SoundBlock]:
+def _read(track: Soundtrack) -> Iterator[AudioBlock]:
     return (block for block in track.blocks() if block.length_s)  # the others only mark damage
 
 
@@ -109,14 +109,14 @@ def _tag(stream: AudioStream, language: str | None) -> None:
 
 
 def _copied(source: str, stream: AudioStream) -> Iterator[AnyPacket]:
-    with open_sound(source) as (container, template):
+    with open_audio(source) as (container, template):
         for packet in container.demux(template):
             if packet.dts is not None:
                 packet.stream = stream
                 yield packet
 
 
-def _add_encoder(output: OutputContainer, encoder: str, block: SoundBlock) -> AudioStream:
+def _add_encoder(output: OutputContainer, encoder: str, block: AudioBlock) -> AudioStream:
     """Add a stream with the channels and sample rate of a block, if supported."""
     num_channels = len(block.samples) if len(block.samples) <= MAX_CHANNELS else 1
     rates = _RATES_HZ.get(encoder, frozenset({block.sample_rate_hz}))
@@ -130,7 +130,7 @@ def _add_encoder(output: OutputContainer, encoder: str, block: SoundBlock) -> Au
     return stream
 
 
-def _encoded(blocks: Iterable[SoundBlock], stream: AudioStream, gain: float) -> Iterator[AnyPacket]:
+def _encoded(blocks: Iterable[AudioBlock], stream: AudioStream, gain: float) -> Iterator[AnyPacket]:
     position = 0
     for block in blocks:
         yield from stream.encode(frame_of(_fitted(block, stream, gain), position))
@@ -138,10 +138,10 @@ def _encoded(blocks: Iterable[SoundBlock], stream: AudioStream, gain: float) -> 
     yield from stream.encode(None)
 
 
-def _fitted(block: SoundBlock, stream: AudioStream, gain: float) -> SoundBlock:
+def _fitted(block: AudioBlock, stream: AudioStream, gain: float) -> AudioBlock:
     """Apply the gain; mix down channels that cannot be encoded."""
     samples_CS = block.samples * np.float32(gain) if gain != 1 else block.samples
     layout = stream.codec_context.layout
     if layout.nb_channels != len(samples_CS):
         samples_CS = samples_CS.mean(axis=0, keepdims=True)
-    return SoundBlock(samples_CS, block.sample_rate_hz, layout.name)
+    return AudioBlock(samples_CS, block.sample_rate_hz, layout.name)

@@ -53,7 +53,7 @@ class Cost:
 class NetworkCosts:
     """Costs of the networks of a preset, at the size that its networks read.
 
-    `chunk` is one of 30 s of sound, `frame` its projection for a frame, `branch` a window of one
+    `chunk` is one of 30 s of audio, `frame` its projection for a frame, `branch` a window of one
     guidance branch, `decode` a frame, `middle` an interpolated frame.
     """
 

@@ -1,4 +1,4 @@
-"""SyncNet, which says how well lips fit a sound: two branches into one space of 1024 numbers.
+"""SyncNet, which says how well lips fit speech: two branches into one space of 1024 numbers.
 
 Shape letters: N embeddings, T frames in a row, H, W rows and columns of a face, K cepstra, S steps
 of 10 ms, E numbers of an embedding.
@@ -15,7 +15,7 @@ NUM_FACES: Final = 5
 FACE_PIXELS: Final = 224
 """Rows and columns of such a frame."""
 NUM_STEPS: Final = 20
-"""Steps of 10 ms that an embedding of sound hears."""
+"""Steps of 10 ms that an audio embedding covers."""
 EMBEDDED: Final = 1024
 """Numbers of an embedding."""
 
@@ -23,11 +23,11 @@ _CHANNELS: Final = 512  # of a branch, before its head
 
 
 class SyncNet(nn.Module):
-    """Embeddings of lips and of sounds; those of a moment are near to each other if they fit."""
+    """Embeddings of lips and of audio; those of a moment are close to each other if they fit."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.netcnnaud = _sound_branch()
+        self.netcnnaud = _audio_branch()
         self.netfcaud = _head()
         self.netcnnlip = _lip_branch()
         self.netfclip = _head()
@@ -48,7 +48,7 @@ class SyncNet(nn.Module):
         return embedded
 
 
-def _sound_branch() -> nn.Sequential:
+def _audio_branch() -> nn.Sequential:
     return nn.Sequential(
         *_level(nn.Conv2d(1, 64, 3, padding=1)),
         nn.Identity(),  # the release pools over one value here: the place counts in the names

@@ -1,6 +1,6 @@
 """What a finished file says of itself: made with AI. Read back from the file, not believed.
 
-The mark has no date and names no row: equal frames and equal sound give equal files. A signature
+The mark has no date and names no row: equal frames and equal audio give equal files. A signature
 (`signing.py`) is another on every run.
 """
 

@@ -43,7 +43,7 @@ Curve = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """At most `NUM_BINS` means each, evenly spaced over the video; empty without sound."""
+    """At most `NUM_BINS` means each, evenly spaced over the video; empty without audio."""
 
     wave: Curve  # the loudest sample of each bin, 0 to 1
     pitch_hz: Curve  # 0 where there is no voice
@@ -69,7 +69,7 @@ class VideoAnalysis:
     still: Measures
     """Of the portrait, or the first frame, shown all the time."""
     shuffled: Measures
-    """Of the video with the sound of other times."""
+    """Of the video with audio of other times."""
     keys: tuple[KeyChange, ...]
     curves: Curves
     thumb: bytes
@@ -82,10 +82,10 @@ class VideoAnalysis:
 
 
 def analyse_video(video: Path, portrait_HW3: Bytes | None = None) -> VideoAnalysis:
-    """Go through a video once, picture and sound. Raises VerifyError."""
+    """Go through a video once, picture and audio. Raises VerifyError."""
     info = probe_video(video)
     with scratch_folder() as scratch:
-        wav = sound_of(video, scratch)
+        wav = audio_of(video, scratch)
         speech = None if wav is None else analyse_speech(wav, info.num_frames, info.fps)
         rest_N = None if speech is None else speech.at_rest()
         analyser = FrameAnalyser(info.fps, pause_N=rest_N, portrait_HW3=portrait_HW3)
@@ -118,9 +118,9 @@ def analysed(analyser: FrameAnalyser, frames: Iterator[Shown]) -> Iterator[Bytes
         yield shown.picture_HW3
 
 
-def sound_of(video: Path, scratch: Path) -> Path | None:
-    """Decode the sound of a video as `decode_audio` does; None if there is too little."""
-    wav = scratch / "sound.wav"
+def audio_of(video: Path, scratch: Path) -> Path | None:
+    """Decode the audio of a video as `decode_audio` does; None if there is too little."""
+    wav = scratch / "audio.wav"
     try:
         decode_audio(str(video), wav)
     except (AudioUnreadableError, AudioTooShortError):

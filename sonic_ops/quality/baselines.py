@@ -1,4 +1,4 @@
-"""Measure baselines that need no model: a still picture, and the video with shifted sound.
+"""Measure baselines that need no model: a still picture, and the video with shifted audio.
 
 Shape letters: N output frames, H, W rows and columns.
 """
@@ -21,7 +21,7 @@ HEARD: Final = (
     "syncnet_confidence",
     "syncnet_distance",
 )
-"""The figures that depend on the sound."""
+"""The figures that depend on the audio."""
 
 _SETTLED: Final = 4  # equal frames, from the last of which on nothing changes any more
 
@@ -41,7 +41,7 @@ def still(
 
 
 def shuffled(tracks: Tracks, speech: Speech | None, found: Measures) -> Measures:
-    """Return the figures with the sound shifted to 16 other times, averaged."""
+    """Return the figures with the audio shifted to 16 other times, averaged."""
     if speech is None:
         return found
     sync, lag_ms, silence = measure_time_shifted(tracks, speech)

@@ -155,8 +155,8 @@ ENTRIES: Final = (
         "SyncNet confidence",
         "distance",
         "from 0; higher is better",
-        "How sure another network is that lips and sound belong together.",
-        "How far the distance below lies under the median of those with the sound moved by -15 to "
+        "How sure another network is that lips and audio belong together.",
+        "How far the distance below lies under the median of those with the audio moved by -15 to "
         "15 frames of 1/25 s (LSE-C). The still picture is the first frame. SyncNet learnt from "
         "people on television: of drawn ones it may say anything",
         _SYNCNET,
@@ -167,9 +167,9 @@ ENTRIES: Final = (
         "SyncNet distance",
         "distance",
         "from 0; lower is better",
-        "How far lips and sound are apart for another network.",
+        "How far lips and audio are apart for another network.",
         "Euclidean distance between SyncNet's embeddings of 5 frames of the face and of 0.2 s of "
-        "the sound, in the mean over time, with the sound moved to where it is least (LSE-D)",
+        "the audio, in the mean over time, with the audio moved to where it is least (LSE-D)",
         _SYNCNET,
         needs=_WEIGHTS,
     ),
@@ -179,7 +179,7 @@ ENTRIES: Final = (
         "ms",
         "-600 to 600 in steps of 40; within 40 of 0",
         "How late the lips are for another network.",
-        "How far the sound was moved for that; positive means that the lips come late",
+        "How far the audio was moved for that; positive means that the lips come late",
         _SYNCNET,
         digits=0,
         needs=_WEIGHTS,

@@ -1,7 +1,7 @@
-"""What SyncNet hears of a sound: 13 cepstra of the mel spectrum, every 10 ms.
+"""What SyncNet reads of a recording: 13 cepstra of the mel spectrum, every 10 ms.
 
 They are those that python_speech_features has without any settings, which SyncNet was trained with.
-That package takes a whole sound at once; here any steps can be asked for, so memory stays bounded.
+That package takes a whole recording at once; here you ask for some steps, so memory stays bounded.
 Source of the method: Davis and Mermelstein, IEEE Transactions on ASSP 28, 1980.
 Shape letters: S samples, T steps, Q frequencies, M mel bands, K cepstra.
 """
@@ -31,12 +31,12 @@ Floats = NDArray[np.floating[Any]]
 
 
 def num_steps_in(num_samples: int) -> int:
-    """Count the steps whose 25 ms lie inside a sound."""
+    """Count the steps whose 25 ms lie inside a recording."""
     return max((num_samples - _SPAN_SAMPLES) // _STEP_SAMPLES + 1, 0)
 
 
 def cepstra(samples: Samples, start: int, stop: int) -> NDArray[np.float32]:
-    """Compute the cepstra of steps `[start, stop)` of a sound at 16 kHz: T K.
+    """Compute the cepstra of steps `[start, stop)` of audio at 16 kHz: T K.
 
     The first of a step is the logarithm of its energy; samples are whole numbers of 16 bits.
     """
@@ -54,7 +54,7 @@ def _spans(samples: Samples, start: int, stop: int) -> Doubles:
     span = np.asarray(samples[slice(max(first - 1, 0), last)], np.float64)
     span = np.clip(np.rint(span * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
     before = span if first else np.concatenate([[0.0], span])  # nothing is before the first
-    assert len(before) == last - first + 1, "steps lie inside the sound"
+    assert len(before) == last - first + 1, "steps lie inside the audio"
     raised = before[1:] - _PREEMPHASIS * before[:-1]
     spans: Doubles = np.lib.stride_tricks.sliding_window_view(raised, _SPAN_SAMPLES)
     return spans[::_STEP_SAMPLES]

@@ -18,7 +18,7 @@ from sonic_ops.quality.seams import key_changes, seam_ratio
 from sonic_ops.quality.speech import Speech
 
 LAG_S: Final = 0.2
-"""How far lips and sound may be apart for the lag to be found."""
+"""How far lips and audio may be apart for the lag to be found."""
 WINDOW_S: Final = 30
 """Length of the parts that drift is looked for in."""
 
@@ -127,7 +127,7 @@ def measure_time_shifted(
 
 
 def length_error_ms(info: VideoInfo) -> float | None:
-    """Return how much longer the video is than its sound; None without sound."""
+    """Return how much longer the video is than its audio; None without audio."""
     return 1000 * (info.duration_s - info.audio_duration_s) if info.audio_duration_s else None
 
 

@@ -1,4 +1,4 @@
-"""What a mouth should do, as far as the sound says it: how loud the voice is, and where it pauses.
+"""What a mouth should do, as far as the audio says it: how loud the voice is, and where it pauses.
 
 Shape letters: N output frames, S samples of a span.
 """

@@ -2,7 +2,7 @@
 
 The video is gone through twice more, once to follow the face and once to see its lips. Embeddings
 are kept in files, so memory grows by some 200 bytes per frame.
-Shape letters: N embeddings, E numbers of each, L shifts of the sound.
+Shape letters: N embeddings, E numbers of each, L shifts of the audio.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from sonic_ops.audio.resampling import SampleFile, num_samples_in
 from sonic_ops.core.constants import SAMPLES_PER_TICK
 from sonic_ops.core.scratch import scratch_folder
 from sonic_ops.models.syncnet import EMBEDDED, NUM_FACES
-from sonic_ops.quality.analysis import VideoAnalysis, sound_of
+from sonic_ops.quality.analysis import VideoAnalysis, audio_of
 from sonic_ops.quality.crops import SEEN_FPS, Bytes, crop, resampled, squares_of
 from sonic_ops.quality.frame_analysis import frame_rate, frames_of
 from sonic_ops.quality.measures import Measures, Part
@@ -45,7 +45,7 @@ class _Embedded:
 
 
 def with_syncnet(analysis: VideoAnalysis, video: Path, scorer: SyncNetScorer) -> VideoAnalysis:
-    """Add SyncNet's figures to an analysis, unless there is no face or too little sound.
+    """Add SyncNet's figures to an analysis, unless there is no face or too little audio.
 
     Raises VerifyError if the video cannot be decoded.
     """
@@ -64,7 +64,7 @@ def with_syncnet(analysis: VideoAnalysis, video: Path, scorer: SyncNetScorer) ->
 
 
 def _embedded(video: Path, scratch: Path, scorer: SyncNetScorer) -> _Embedded | None:
-    wav, fps = sound_of(video, scratch), frame_rate(video)
+    wav, fps = audio_of(video, scratch), frame_rate(video)
     squares_N3 = None if wav is None else squares_of(_seen(video, fps))
     if wav is None or squares_N3 is None:
         return None
@@ -74,13 +74,13 @@ def _embedded(video: Path, scratch: Path, scorer: SyncNetScorer) -> _Embedded | 
         return None
     faces = map(crop, _seen(video, fps), squares_N3)
     lips_NE = _kept(embed_video(scorer, islice(faces, num + NUM_FACES - 1)), scratch / "lips")
-    sounds_NE = _kept(embed_audio(scorer, SampleFile(str(wav)), num), scratch / "sounds")
+    audio_NE = _kept(embed_audio(scorer, SampleFile(str(wav)), num), scratch / "audio")
     first = crop(next(_seen(video, fps)), squares_N3[0])
     (lip_1E,) = embed_video(scorer, [first] * NUM_FACES)
     return _Embedded(
-        distances_NL=distances(lips_NE, sounds_NE),
-        still=verdict(distances(np.broadcast_to(lip_1E, lips_NE.shape), sounds_NE)),
-        shuffled=by_chance(lips_NE, sounds_NE),
+        distances_NL=distances(lips_NE, audio_NE),
+        still=verdict(distances(np.broadcast_to(lip_1E, lips_NE.shape), audio_NE)),
+        shuffled=by_chance(lips_NE, audio_NE),
     )
 
 

@@ -1,6 +1,6 @@
-"""How well lips fit the sound, as SyncNet sees it with the weights that a user gives.
+"""How well lips fit the audio, as SyncNet sees it with the weights that a user gives.
 
-Shape letters: N embeddings, one for every 1/25 s, E numbers of each, L shifts of the sound, T
+Shape letters: N embeddings, one for every 1/25 s, E numbers of each, L shifts of the audio, T
 frames in a row, H, W rows and columns.
 """
 
@@ -25,7 +25,7 @@ from sonic_ops.quality.measures import other_times
 from sonic_ops.released.checkpoint import read_checkpoint
 
 MAX_SHIFT: Final = 15
-"""Frames by which the sound is moved to either side."""
+"""Frames by which the audio is moved to either side."""
 MIN_SEEN: Final = 2 * MAX_SHIFT + 1
 """Embeddings below which nothing is said: most shifts would compare with nothing."""
 
@@ -93,7 +93,7 @@ def embed_video(scorer: SyncNetScorer, faces: Iterable[Bytes]) -> Iterator[NDArr
 
 
 def embed_audio(scorer: SyncNetScorer, samples: Samples, num: int) -> Iterator[NDArray[np.float32]]:
-    """Blocks of embeddings of a sound at 16 kHz: (T, E); number n hears 0.2 s from n / 25 s on."""
+    """Blocks of embeddings of audio at 16 kHz: (T, E); number n covers 0.2 s from n / 25 s on."""
     for start in range(0, num, _BLOCK):
         stop = min(start + _BLOCK, num)
         first = start * _STEPS_PER_FRAME
@@ -114,10 +114,10 @@ def _seen(scorer: SyncNetScorer, faces: list[Bytes]) -> NDArray[np.float32]:
     return embedded_NE
 
 
-def distances(lips_NE: Floats, sounds_NE: Floats, moved: int = 0) -> NDArray[np.float32]:
-    """Compute distances of lips and sound at shifts of up to 15 frames: N L.
+def distances(lips_NE: Floats, audio_NE: Floats, moved: int = 0) -> NDArray[np.float32]:
+    """Compute distances of lips and audio at shifts of up to 15 frames: N L.
 
-    As in the release, what is before and after all sound is an embedding of zeros. A sound that is
+    As in the release, what is before and after the audio is an embedding of zeros. Audio that is
     `moved` comes from so many frames later, and after its end from its beginning.
     """
     num = len(lips_NE)
@@ -126,10 +126,10 @@ def distances(lips_NE: Floats, sounds_NE: Floats, moved: int = 0) -> NDArray[np.
         lips = torch.from_numpy(lips_NE[start : start + _COMPARED].copy())
         places = np.arange(start - MAX_SHIFT, start + len(lips) + MAX_SHIFT)
         is_inside = (places >= 0) & (places < num)
-        embedded = sounds_NE[(places + moved) % num] * is_inside[:, None]
-        sounds = torch.from_numpy(embedded.astype(np.float32))
+        embedded = audio_NE[(places + moved) % num] * is_inside[:, None]
+        audio = torch.from_numpy(embedded.astype(np.float32))
         for shift in range(found_NL.shape[1]):
-            apart = F.pairwise_distance(lips, sounds[shift : shift + len(lips)])
+            apart = F.pairwise_distance(lips, audio[shift : shift + len(lips)])
             found_NL[start : start + len(lips), shift] = apart.numpy()
     return found_NL
 
@@ -149,11 +149,11 @@ def verdict(distances_NL: Floats) -> Verdict:
     return Verdict(float(np.median(mean_L)) - distance, distance, offset_ms)
 
 
-def by_chance(lips_NE: Floats, sounds_NE: Floats) -> Verdict:
-    """Score the sound of 16 other times, averaged; their offsets mean nothing."""
+def by_chance(lips_NE: Floats, audio_NE: Floats) -> Verdict:
+    """Score the audio of 16 other times, averaged; their offsets mean nothing."""
     if len(lips_NE) < MIN_SEEN:
         return Verdict()
-    said = [verdict(distances(lips_NE, sounds_NE, n)) for n in other_times(len(lips_NE))]
+    said = [verdict(distances(lips_NE, audio_NE, n)) for n in other_times(len(lips_NE))]
     confidence, distance = (
         float(np.mean([getattr(one, name) for one in said])) for name in ("confidence", "distance")
     )

@@ -15,7 +15,7 @@ from sonic_ops.quality.analysis import VideoAnalysis
 
 MAX_LAG_MS: Final = 40.0
 LATE_MS, EARLY_MS = 90.0, 185.0
-"""Sound this much before, or after, the lips is not acceptable: ITU-R BT.1359-1."""
+"""Audio this much before, or after, the lips is not acceptable: ITU-R BT.1359-1."""
 MIN_SYNC, NO_SYNC = 0.3, 0.2
 """Lip sync of mouths that follow the speech, and of those that do not."""
 MIN_MOUTH: Final = 2.0
@@ -65,10 +65,10 @@ def judge(analysis: VideoAnalysis) -> Verdict:
 def _file(analysis: VideoAnalysis) -> Iterator[Finding]:
     error_ms = analysis.length_error_ms
     if error_ms is None:
-        yield Finding(LOOK, "it has no sound")
+        yield Finding(LOOK, "it has no audio")
     elif abs(error_ms) > MAX_LENGTH_ERROR_MS:
         than = "longer" if error_ms > 0 else "shorter"
-        yield Finding(FAILED, f"the picture is {abs(error_ms):.0f} ms {than} than the sound")
+        yield Finding(FAILED, f"the picture is {abs(error_ms):.0f} ms {than} than the audio")
     if not analysis.defects.is_even:
         yield Finding(FAILED, "frames are missing: they are not evenly spaced in time")
 
@@ -94,7 +94,7 @@ def _lag(lag_ms: float) -> Iterator[Finding]:
         return
     kind = FAILED if lag_ms > LATE_MS or lag_ms < -EARLY_MS else LOOK
     when = "after" if lag_ms > 0 else "before"
-    yield Finding(kind, f"the lips move {abs(lag_ms):.0f} ms {when} the sound")
+    yield Finding(kind, f"the lips move {abs(lag_ms):.0f} ms {when} the audio")
 
 
 def _parts(analysis: VideoAnalysis) -> Iterator[Finding]:
@@ -159,12 +159,12 @@ def _shots(analysis: VideoAnalysis) -> Iterator[Finding]:
                 yield Finding(LOOK, f"{seconds:.1f} s are not dubbed {where}: {reason}")
 
 
-def _sound(analysis: VideoAnalysis) -> Iterator[Finding]:
+def _audio(analysis: VideoAnalysis) -> Iterator[Finding]:
     if analysis.length_error_ms is None:
-        yield Finding(LOOK, "it has no sound")
+        yield Finding(LOOK, "it has no audio")
 
 
-_FILM_CHECKS: Final = (_sound, _shots)
+_FILM_CHECKS: Final = (_audio, _shots)
 _CHECKS: Final[tuple[Callable[[VideoAnalysis], Iterator[Finding]], ...]] = (
     _file, _sync, _parts, _motion, _picture, _face,
 )  # fmt: skip

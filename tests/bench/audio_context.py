@@ -27,7 +27,7 @@ SECONDS = 100
 OVERLAPS = {"blocks": 0, "overlapped": PIECE_OVERLAP_SAMPLES}
 
 
-def sounds(folder: Path) -> dict[str, np.ndarray]:
+def recordings(folder: Path) -> dict[str, np.ndarray]:
     """Speech, and a synthetic voice that changes its tone all the time."""
     time_s = np.arange(SECONDS * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     phase = 2 * np.pi * np.cumsum(140 + 40 * np.sin(2 * np.pi * 0.7 * time_s)) / SAMPLE_RATE_HZ
@@ -71,7 +71,7 @@ def main() -> None:
     print(
         "| sound | mode | where | jump, all layers | last layer |\n| --- | --- | --- | --- | --- |"
     )
-    for name, samples in sounds(parser.parse_args().recordings).items():
+    for name, samples in recordings(parser.parse_args().recordings).items():
         for mode, overlap in OVERLAPS.items():
             track, borders = tokens_of(encoder, samples, overlap)
             places = {"at 30 s marks": marks} | ({"at its own borders": borders} if overlap else {})

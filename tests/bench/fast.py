@@ -107,14 +107,14 @@ def main() -> None:
     torch.set_num_threads(1)
     all_costs = [Costs(preset) for preset in options.presets]
     with tempfile.TemporaryDirectory() as scratch:
-        sound = Path(scratch) / "speech.wav"
+        audio = Path(scratch) / "speech.wav"
         spoken = np.concatenate(recordings(options.recordings))
-        soundfile.write(sound, spoken, SAMPLE_RATE_HZ, subtype="PCM_16")
+        soundfile.write(audio, spoken, SAMPLE_RATE_HZ, subtype="PCM_16")
         for costs in all_costs:
             way = Ours(load_preset(costs.preset))
             for name in options.portraits:
                 folder = Path(scratch) / f"{Path(costs.preset).stem}-{name}"
-                made = way.make(Shot(sound, EXAMPLES / f"{name}.png"), folder)
+                made = way.make(Shot(audio, EXAMPLES / f"{name}.png"), folder)
                 costs.add(made, folder / "sound.wav")
     command = "python -m tests.bench.fast --recordings FOLDER"
     said = [*table(all_costs), "", origin(command)]

@@ -22,7 +22,7 @@ from flows.preflight.inputs import inspect_audio, inspect_portrait
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import AudioTooShortError, InputError, NoFaceError
 
-SOUNDS = """
+SPEECH = """
 wav wave rf64 w64 bwf mp3 mp2 mp1 mpga m4a m4b m4r aac ogg oga opus spx flac fla wma asf aif aiff
 aifc caf au snd ac3 eac3 dts amr 3gp ape mpc wv tta tak ra voc mka weba ofr
 """
@@ -84,7 +84,7 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
 def kind_of(path: PurePath) -> str:
     """What the ending promises; empty for nothing of ours."""
     ending = path.suffix.lower().removeprefix(".")
-    kinds = {"sound": SOUNDS, "picture": PICTURES, "film": FILMS}
+    kinds = {"sound": SPEECH, "picture": PICTURES, "film": FILMS}
     return next((kind for kind, endings in kinds.items() if ending in endings.split()), "")
 
 
@@ -120,8 +120,8 @@ def seen(path: Path) -> tuple[str, str]:
 
 def ffmpeg_s(path: Path) -> float:
     """Seconds of sound that FFmpeg decodes."""
-    sound = ["-i", str(path), "-map", "0:a:0", "-ac", "1", "-ar", "8000", "-f", "s16le", "-"]
-    command = [get_ffmpeg_exe(), "-v", "quiet", "-nostdin", *sound]
+    audio = ["-i", str(path), "-map", "0:a:0", "-ac", "1", "-ar", "8000", "-f", "s16le", "-"]
+    command = [get_ffmpeg_exe(), "-v", "quiet", "-nostdin", *audio]
     return len(subprocess.run(command, check=False, capture_output=True).stdout) / 16_000
 
 

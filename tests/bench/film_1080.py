@@ -92,9 +92,9 @@ def write_film(path: Path, speech: Said) -> None:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             container.mux(stream.encode(frame.reformat(format="yuv420p")))
         container.mux(stream.encode(None))
-        sound = av.AudioFrame.from_ndarray(speech.samples[None], format="fltp", layout="mono")
-        sound.sample_rate, sound.pts = SAMPLE_RATE_HZ, 0
-        container.mux(heard.encode(sound))
+        audio = av.AudioFrame.from_ndarray(speech.samples[None], format="fltp", layout="mono")
+        audio.sample_rate, audio.pts = SAMPLE_RATE_HZ, 0
+        container.mux(heard.encode(audio))
         container.mux(heard.encode(None))
 
 

@@ -69,15 +69,15 @@ def prepare(folder: Path, minutes: float) -> list[str]:
     """Write the film, its new sound and a preset; the command that dubs it."""
     folder.mkdir()
     write_film(folder / "film.mp4", minutes)
-    sound = np.resize(said(4009, 30).samples, round(60 * minutes * SAMPLE_RATE_HZ))
-    soundfile.write(folder / "new.wav", sound, SAMPLE_RATE_HZ)
+    audio = np.resize(said(4009, 30).samples, round(60 * minutes * SAMPLE_RATE_HZ))
+    soundfile.write(folder / "new.wav", audio, SAMPLE_RATE_HZ)
     make_tiny_weights(folder / "weights")
     weights = {"models": {"weights": str(folder / "weights"), "notice": NOTICE}}
     own = {"cluster": {"workers": 2}, "segment_frames": 50}
     (folder / "preset.yaml").write_text(yaml.safe_dump(weights | FAST | own))
     command = [sys.executable, "-m", "flows", "dub", str(folder / "film.mp4")]
-    sounds = ["--audio", f"de={folder / 'new.wav'}", "--preset", str(folder / "preset.yaml")]
-    return [*command, *sounds, "-o", str(folder / "out.mp4")]
+    recordings = ["--audio", f"de={folder / 'new.wav'}", "--preset", str(folder / "preset.yaml")]
+    return [*command, *recordings, "-o", str(folder / "out.mp4")]
 
 
 def peaks_of(command: Sequence[str]) -> dict[str, float]:

@@ -173,7 +173,7 @@ def request_of(samples: NDArray[np.float32], folder: Path, config: RenderConfig)
     folder.mkdir()
     soundfile.write(folder / "new.wav", samples, SAMPLE_RATE_HZ, subtype="FLOAT")
     wav = f"{folder}/sound.wav"
-    artifacts.write_sound(wav, lambda path: decode_audio(str(folder / "new.wav"), path))
+    artifacts.write_audio(wav, lambda path: decode_audio(str(folder / "new.wav"), path))
     context = {"audio_context": config.audio_context, "audio_chunk_s": config.audio_chunk_s}
     return VideoRequest(wav, "", num_samples_in(wav), str(folder), seed=1, **context)  # type: ignore[arg-type]
 

@@ -71,11 +71,11 @@ def unet_call(unet: AudioUNet, dtype: torch.dtype) -> Callable[[], Tensor]:
     ids = torch.tensor([[12.5, 16.0, 16.0]] * BRANCHES, device="cuda", dtype=dtype)
     mask = torch.zeros(1, 1, SIDE * 8, SIDE * 8, device="cuda")
     mask[..., SIDE * 2 : SIDE * 6, SIDE * 2 : SIDE * 6] = 1
-    images, sounds = [torch.zeros_like(image), image, image], [quiet, quiet, heard]
+    images, recordings = [torch.zeros_like(image), image, image], [quiet, quiet, heard]
 
     @torch.no_grad()
     def call() -> Tensor:
-        return unet(sample, timestep, images, sounds, ids, mask)
+        return unet(sample, timestep, images, recordings, ids, mask)
 
     return call
 

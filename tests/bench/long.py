@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from sonic_ops.audio.alignment import EXCERPT_SAMPLES, correlate
-from sonic_ops.audio.reading import first_sound_s
+from sonic_ops.audio.reading import first_audio_s
 from sonic_ops.audio.resampling import decode_audio, read_samples
 from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.media.inspection import probe_video
@@ -89,7 +89,7 @@ def offsets_ms(video: Path, wav: Path, num_samples: int, folder: Path) -> list[f
     """By how much the sound of a file is late, at places all over it."""
     heard = folder / "heard.wav"
     decode_audio(str(video), heard)
-    lead = round(first_sound_s(str(video)) * SAMPLE_RATE_HZ)
+    lead = round(first_audio_s(str(video)) * SAMPLE_RATE_HZ)
     found = []
     for start in np.linspace(LAG_SAMPLES, num_samples - EXCERPT_SAMPLES, NUM_EXCERPTS).astype(int):
         excerpt = read_samples(wav, int(start), int(start) + EXCERPT_SAMPLES)

@@ -45,10 +45,10 @@ Numbers = NDArray[np.float64]
 def prepare(folder: Path, seconds: float, config: RenderConfig) -> tuple[VideoRequest, Backdrop]:
     """The request of a video of the scene, and what its frames are pasted into."""
     folder.mkdir(parents=True, exist_ok=True)
-    sounds = [soundfile.read(EXAMPLES / f"{name}.wav")[0] for name in ("young_man", "amiable")]
+    recordings = [soundfile.read(EXAMPLES / f"{name}.wav")[0] for name in ("young_man", "amiable")]
     num_samples = round(seconds * SAMPLE_RATE_HZ)
-    sound = np.resize(np.concatenate(sounds), num_samples)
-    soundfile.write(folder / "sound.wav", sound, SAMPLE_RATE_HZ, subtype="FLOAT")
+    audio = np.resize(np.concatenate(recordings), num_samples)
+    soundfile.write(folder / "sound.wav", audio, SAMPLE_RATE_HZ, subtype="FLOAT")
     scene, settings = draw_scene(1080), config.portrait
     portrait = prepare_portrait(
         scene,

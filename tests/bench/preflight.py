@@ -28,14 +28,14 @@ from flows.state.results import RowResult
 from flows.state.row_store import RowStore
 from tests.bench.speech import EXAMPLES
 
-SOUNDS, PORTRAITS = 40, 10
+SPEECH, PORTRAITS = 40, 10
 
 
 def write_manifest(folder: Path, num_rows: int, *, distinct: bool = False) -> Path:
     """A manifest of rows that share their inputs, or have their own."""
-    num_sounds, num_portraits = (num_rows, num_rows) if distinct else (SOUNDS, PORTRAITS)
+    num_recordings, num_portraits = (num_rows, num_rows) if distinct else (SPEECH, PORTRAITS)
     rng = np.random.default_rng(1)
-    for index in range(num_sounds):
+    for index in range(num_recordings):
         soundfile.write(folder / f"{index}.wav", 0.1 * rng.standard_normal(16_000), 16_000)
     picture = Image.open(EXAMPLES / "ada.png").convert("RGB")
     for index in range(num_portraits):
@@ -44,7 +44,7 @@ def write_manifest(folder: Path, num_rows: int, *, distinct: bool = False) -> Pa
     manifest = folder / "m.jsonl"
     with manifest.open("w") as file:
         for n in range(num_rows):
-            inputs = {"portrait": f"{n % num_portraits}.png", "audio": f"{n % num_sounds}.wav"}
+            inputs = {"portrait": f"{n % num_portraits}.png", "audio": f"{n % num_recordings}.wav"}
             file.write(json.dumps({"id": f"row {n}", "output": f"out/{n}.mp4"} | inputs) + "\n")
     return manifest
 

@@ -36,7 +36,7 @@ from tests.released import TINY, Configs, hub_of, write_released
 
 SIZES: Final[dict[str, Configs]] = {"full": RELEASED, "tiny": TINY}
 EXAMPLES = REPOSITORY / "examples"
-SOUND_S: Final = 1
+AUDIO_S: Final = 1
 STEPS: Final = 2
 SIDE: Final = 128
 GB: Final = 1e9
@@ -84,7 +84,7 @@ def rehearse(work: Path, size: str, dtype: str) -> Generator[Cost]:
     for arguments in (
         ["weights", "convert"],
         ["weights", "check"],
-        ["plan", "--videos", "1", "--length", f"0:{SOUND_S:02}", *preset],
+        ["plan", "--videos", "1", "--length", f"0:{AUDIO_S:02}", *preset],
         ["render", "ada.png", "speech.wav", "-o", "ada.mp4", *preset],
     ):
         yield _measured(arguments, work)
@@ -100,7 +100,7 @@ def _hash_files(hub: Hub) -> None:
 def _write_inputs(work: Path) -> None:
     shutil.copy2(EXAMPLES / "ada.png", work)
     samples, rate = soundfile.read(EXAMPLES / "young_man.wav", dtype="int16")
-    soundfile.write(work / "speech.wav", samples[: SOUND_S * rate], rate)
+    soundfile.write(work / "speech.wav", samples[: AUDIO_S * rate], rate)
 
 
 def _measured(arguments: Sequence[str], work: Path, **environment: str) -> Cost:
@@ -126,10 +126,10 @@ def _measured(arguments: Sequence[str], work: Path, **environment: str) -> Cost:
 def _require_video(work: Path) -> None:
     """Raise SystemExit unless the video is as long as the sound, and shows something."""
     video = work / "ada.mp4"
-    num_frames = num_output_frames_of(SOUND_S * SAMPLE_RATE_HZ)
+    num_frames = num_output_frames_of(AUDIO_S * SAMPLE_RATE_HZ)
     if (found := probe_video(video)).num_frames != num_frames:
         raise SystemExit(f"{video} has {found.num_frames} frames and not {num_frames}")
-    picture = next(pictures_at(video, [Fraction(SOUND_S, 2)]))
+    picture = next(pictures_at(video, [Fraction(AUDIO_S, 2)]))
     if np.asarray(picture).std() < 1:
         raise SystemExit(f"{video} shows one colour")
 

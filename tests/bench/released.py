@@ -165,7 +165,7 @@ def _all_branches(denoiser: Denoiser) -> Denoiser:
 
 
 @torch.inference_mode()
-def finish(models: SonicNetworks, latents_FCHW: Tensor, sound: Path, target: Path) -> None:
+def finish(models: SonicNetworks, latents_FCHW: Tensor, audio: Path, target: Path) -> None:
     """Decode, interpolate and encode the whole video, and encode it again beside its sound."""
     decoded = torch.cat([models.decode_latents(part) for part in latents_FCHW.split(CHUNK_FRAMES)])
     frames_FCHW = (decoded * 0.5 + 0.5).clamp(0, 1)
@@ -176,7 +176,7 @@ def finish(models: SonicNetworks, latents_FCHW: Tensor, sound: Path, target: Pat
     settings = settings_of(MediaConfig())
     encode_frames(pictures, first, settings)
     encode_frames((frame.picture_HW3 for frame in frames_of(first)), second, settings)
-    mux(second, Soundtrack(str(sound)), target)
+    mux(second, Soundtrack(str(audio)), target)
 
 
 def _per_pixel(branches: list[Tensor], pixels: int) -> Tensor:

@@ -54,7 +54,7 @@ EXACT: Final = {"media": {"crf": 0}}
 class Render:
     """One command: a sound, said by some portraits, in one mode, encoded as shipped or exactly."""
 
-    sound: str
+    audio: str
     mode: str
     seconds: float
     portraits: tuple[str, ...] = ("ada",)
@@ -62,11 +62,11 @@ class Render:
 
     @property
     def name(self) -> str:
-        return f"{self.sound}-{self.mode}-{self.seconds:g}"
+        return f"{self.audio}-{self.mode}-{self.seconds:g}"
 
     @property
     def label(self) -> str:
-        kind = "" if self.sound.startswith("real") else f", {self.sound} speech"
+        kind = "" if self.audio.startswith("real") else f", {self.audio} speech"
         return MODES[self.mode].label + kind
 
     @property
@@ -97,8 +97,8 @@ def prepare(render: Render, work: Path, workers: int) -> None:
         {"id": name, "portrait": str(EXAMPLES / f"{name}.png"), "output": f"{name}.mp4", "seed": 1}
         for name in render.portraits
     )
-    sound = {"audio": str((work / f"{render.sound}-{render.seconds:g}.wav").resolve())}
-    text = "".join(f"{json.dumps(row | sound)}\n" for row in rows)
+    audio = {"audio": str((work / f"{render.audio}-{render.seconds:g}.wav").resolve())}
+    text = "".join(f"{json.dumps(row | audio)}\n" for row in rows)
     manifest_of(render, work).write_text(text, "utf-8")
     shipped = yaml.safe_load((PRESETS_FOLDER / f"{PRESET}.yaml").read_text("utf-8"))
     changed = _merged(shipped, MODES[render.mode].changes)

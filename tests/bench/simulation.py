@@ -168,9 +168,9 @@ def prepare(folder: Path, *, seconds: float, side: int, order: int = 0) -> Video
     """Write the prepared files of a video of so many seconds and so many pixels a side."""
     folder.mkdir(parents=True)
     num_samples = int(seconds * SAMPLE_RATE_HZ)
-    with soundfile.SoundFile(folder / "sound.wav", "w", SAMPLE_RATE_HZ, 1, "PCM_16") as sound:
+    with soundfile.SoundFile(folder / "sound.wav", "w", SAMPLE_RATE_HZ, 1, "PCM_16") as audio:
         for start in range(0, num_samples, SAMPLE_RATE_HZ):
-            sound.write(np.zeros(min(SAMPLE_RATE_HZ, num_samples - start), np.float32))
+            audio.write(np.zeros(min(SAMPLE_RATE_HZ, num_samples - start), np.float32))
     image_CHW = torch.linspace(-1, 1, side).expand(3, side, side).contiguous()
     clip_CHW = torch.zeros(3, CLIP_SIDE, CLIP_SIDE)
     box, crop = Box(0, 0, side, side), (0, 0, side, side)

@@ -42,15 +42,15 @@ def renders_of(options: argparse.Namespace) -> tuple[list[Render], list[Render]]
     return long, short if short_s else []
 
 
-def write_sounds(renders: Sequence[Render], folder: Path, work: Path) -> None:
+def write_recordings(renders: Sequence[Render], folder: Path, work: Path) -> None:
     """The sounds of the renders, as WAV files."""
     work.mkdir(parents=True, exist_ok=True)
-    for sound, seconds in {render.sound: render.seconds for render in renders}.items():
-        parts = synthetic() if sound == "synthetic" else recordings(folder)
+    for audio, seconds in {render.audio: render.seconds for render in renders}.items():
+        parts = synthetic() if audio == "synthetic" else recordings(folder)
         samples = in_windows(parts, math.ceil(seconds / WINDOW_S))[
             : round(seconds * SAMPLE_RATE_HZ)
         ]
-        soundfile.write(work / f"{sound}-{seconds:g}.wav", samples, SAMPLE_RATE_HZ, "PCM_16")
+        soundfile.write(work / f"{audio}-{seconds:g}.wav", samples, SAMPLE_RATE_HZ, "PCM_16")
 
 
 def render_all(renders: Sequence[Render], work: Path, workers: int) -> None:
@@ -112,7 +112,7 @@ def main() -> None:
     options = parser.parse_args()
     options.work = options.work.resolve()
     long, short = renders_of(options)
-    write_sounds([*long, *short], options.recordings, options.work)
+    write_recordings([*long, *short], options.recordings, options.work)
     render_all([*long, *short], options.work, options.workers)
     report(long, short, options)
 

@@ -111,9 +111,9 @@ def changed(config: RenderConfig, **sections: Any) -> RenderConfig:
 def shot_of(seconds: float) -> Iterator[tuple[Shot, Path]]:
     """Some seconds of the sentences of `examples/`, and an empty folder."""
     with tempfile.TemporaryDirectory() as scratch:
-        sound = Path(scratch) / "speech.wav"
-        soundfile.write(sound, joined(EXAMPLES, seconds), SAMPLE_RATE_HZ, subtype="PCM_16")
-        yield Shot(sound, EXAMPLES / "ada.png"), Path(scratch)
+        audio = Path(scratch) / "speech.wav"
+        soundfile.write(audio, joined(EXAMPLES, seconds), SAMPLE_RATE_HZ, subtype="PCM_16")
+        yield Shot(audio, EXAMPLES / "ada.png"), Path(scratch)
 
 
 def sketch_lines(seconds: float, rounds: int) -> Iterator[str]:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.slow]
 
 NUM: Final = 20
 RATE_HZ: Final = 16_000
-SECONDS: Final = 2  # of sound
+SECONDS: Final = 2  # of audio
 ADA: Final = films.talking(NUM)
 Write = Callable[[Path], Path]
 
@@ -110,7 +110,7 @@ def test_it_is_refused_in_a_sentence(name: str, ran: Ran, folder: Path) -> None:
     assert not (folder / f"{name}.mp4").exists()
 
 
-def test_a_film_without_sound_says_nothing(ran: Ran) -> None:
+def test_a_film_without_audio_says_nothing(ran: Ran) -> None:
     assert ran.status == 1
     assert "column audio: " in ran.results["mute"]["error"]
 
@@ -120,7 +120,7 @@ def test_a_film_without_sound_says_nothing(ran: Ran) -> None:
     [
         ("two-faces", "2 faces in the film: the largest of each shot is dubbed"),
         ("interlaced", "the film is interlaced"),
-        ("cuts", "the film has 2.40 s and the sound 2.00 s: the rest of the film is left out"),
+        ("cuts", "the film has 2.40 s and the audio 2.00 s: the rest of the film is left out"),
     ],
 )
 def test_what_the_user_should_know_is_noted(name: str, said: str, ran: Ran) -> None:

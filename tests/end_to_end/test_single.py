@@ -1,4 +1,4 @@
-"""`sonic render PICTURE SOUND`: the video of a manifest's row, without Prefect and without Ray."""
+"""`sonic render PICTURE AUDIO`: the video of a manifest's row, without Prefect and without Ray."""
 
 import hashlib
 import io
@@ -78,13 +78,13 @@ def test_what_is_wrong_is_said_in_a_sentence_each_and_nothing_is_replaced(
     assert SPEECH.read_bytes()[:4] == b"RIFF"
 
 
-def test_the_video_is_called_after_the_sound_unless_it_has_a_name(tmp_path: Path) -> None:
-    here, sound = str(tmp_path), "/data/talk.wav"
-    assert output_of(sound, None, here) == f"{here}/talk.mp4"
-    assert output_of(sound, "a.webm", here) == f"{here}/a.webm"
-    assert output_of(sound, "out/", here) == f"{here}/out/talk.mp4"
+def test_the_video_is_called_after_the_audio_unless_it_has_a_name(tmp_path: Path) -> None:
+    here, audio = str(tmp_path), "/data/talk.wav"
+    assert output_of(audio, None, here) == f"{here}/talk.mp4"
+    assert output_of(audio, "a.webm", here) == f"{here}/a.webm"
+    assert output_of(audio, "out/", here) == f"{here}/out/talk.mp4"
     (tmp_path / "there").mkdir()
-    assert output_of(sound, "there", here) == f"{here}/there/talk.mp4"
+    assert output_of(audio, "there", here) == f"{here}/there/talk.mp4"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stems")
 
 
-def sounds() -> dict[str, NDArray[np.float32]]:
+def recordings() -> dict[str, NDArray[np.float32]]:
     """A second of speech, more of music, and both."""
     speech, _ = soundfile.read(SPEECH, dtype="float32")
     speech = speech[: round(SECONDS * RATE_HZ)]
@@ -35,7 +35,7 @@ def sounds() -> dict[str, NDArray[np.float32]]:
 
 @pytest.fixture(scope="module")
 def ran(bench: Bench, folder: Path) -> Ran:
-    for name, samples in sounds().items():
+    for name, samples in recordings().items():
         soundfile.write(folder / f"{name}.wav", samples, RATE_HZ, subtype="FLOAT")
     films.write_film(folder / "film.mp4", films.talking(round(25 * FILM_S)))
     cells: dict[str, dict[str, object]] = {
@@ -70,7 +70,7 @@ def test_the_voice_moves_the_mouth_and_the_mix_is_heard(kind: str, ran: Ran, fol
     assert ran.status == 0, ran.text
     plain, stems = (pictures(folder / f"{kind}-{name}.mov") for name in ("plain", "stems"))
     np.testing.assert_array_equal(stems, plain)
-    made = sounds()
+    made = recordings()
     under = 10 ** (-6 / 20) * made["music"]
     length = len(made["mix"] if kind == "face" else under)  # a film goes on after its speech
     mix = np.pad(made["mix"], (0, length - len(made["mix"]))) + under[:length]

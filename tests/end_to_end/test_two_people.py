@@ -66,7 +66,7 @@ def test_both_faces_of_a_picture_are_dubbed(ran: Ran, folder: Path) -> None:
 
 
 def test_everybody_speaks_in_their_turn(ran: Ran, folder: Path) -> None:
-    """With the same sound the mouths differ, if the turns are those of the others."""
+    """With the same audio the mouths differ, if the turns are those of the others."""
     one, other = (halves(folder / f"{name}.mp4") for name in ("turns", "others"))
     differs = np.abs(one - other).max(axis=(2, 3))
     assert (np.median(differs[5:20], axis=0) > 4).all()

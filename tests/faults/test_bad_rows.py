@@ -40,7 +40,7 @@ GOOD: list[dict[str, object]] = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bad")
-    (folder / "text.wav").write_text("no sound, no picture " * 50)
+    (folder / "text.wav").write_text("no audio, no picture " * 50)
     (folder / "empty.wav").write_bytes(b"")
     write_wav(folder / "short.wav", 1279)
     write_video(folder / "talk.mp4")

@@ -166,18 +166,18 @@ def test_damaged_work_is_said_and_made_again(
     assert video.read_bytes() == first
 
 
-def test_damaged_sound_is_made_again(bench: Bench, tmp_path: Path) -> None:
+def test_damaged_audio_is_made_again(bench: Bench, tmp_path: Path) -> None:
     preset = bench.preset("keep", keep_work=True)
     manifest = bench.manifest([row("a")], tmp_path)
     assert bench.run(manifest, preset).status == 0
     first = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").unlink()
-    sound = work_folder(tmp_path, "a") / "sound.wav"
-    whole = sound.read_bytes()
-    sound.write_bytes(whole[: len(whole) // 2])  # it still is a sound
+    audio = work_folder(tmp_path, "a") / "sound.wav"
+    whole = audio.read_bytes()
+    audio.write_bytes(whole[: len(whole) // 2])  # it still is a recording
     assert bench.run(manifest, preset).results["a"]["status"] == "done"
     assert (tmp_path / "a.mp4").read_bytes() == first
-    assert sound.read_bytes() == whole
+    assert audio.read_bytes() == whole
 
 
 def test_a_receipt_that_cannot_be_kept_stops_nothing(bench: Bench, tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ def film_in(target: Path, *arguments: str) -> Path:
 
 
 def decoded_s(source: Path) -> float:
-    """Seconds of sound that FFmpeg decodes."""
+    """Seconds of audio that FFmpeg decodes."""
     command = [get_ffmpeg_exe(), "-v", "quiet", "-i", str(source), "-map", "0:a:0"]
     form = ["-ac", "1", "-ar", "16000", "-f", "s16le", "-"]
-    sound = subprocess.run([*command, *form], check=False, capture_output=True).stdout
-    return len(sound) / 32_000
+    audio = subprocess.run([*command, *form], check=False, capture_output=True).stdout
+    return len(audio) / 32_000
 
 
 def flipped(source: Path, target: Path, seed: str) -> Path:

@@ -1,4 +1,4 @@
-"""`sonic mux` on videos of the field: a video takes its own sound back, whatever wrote it."""
+"""`sonic mux` on videos of the field: a video takes its own audio back, whatever wrote it."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from sonic_ops.core.errors import FieldError
 from tests.field.media import DATA, SPEECH, SPEECH_S, ffmpeg, film_in
 
 
-def joined(video: Path, target: Path, sound: Path | None = None) -> Path:
-    mux(str(video), [f"en={sound or video}"], [], str(target), "/", lambda _: None)
+def joined(video: Path, target: Path, audio: Path | None = None) -> Path:
+    mux(str(video), [f"en={audio or video}"], [], str(target), "/", lambda _: None)
     return target
 
 
 def lengths_s(video: Path) -> tuple[float, float]:
-    """Of the pictures and of the sound."""
+    """Of the pictures and of the audio."""
     with av.open(str(video)) as container:
         (picture,) = container.streams.video
         shown = [float(frame.time) for frame in container.decode(picture)]
@@ -28,9 +28,9 @@ def lengths_s(video: Path) -> tuple[float, float]:
 
 @pytest.mark.parametrize("target", ["mkv", "mp4", "mov"])
 def test_the_video_of_the_report(target: str, tmp_path: Path) -> None:
-    picture_s, sound_s = lengths_s(joined(DATA / "ben.mp4", tmp_path / f"x.{target}"))
+    picture_s, audio_s = lengths_s(joined(DATA / "ben.mp4", tmp_path / f"x.{target}"))
     assert picture_s == pytest.approx(3.28, abs=1e-3)
-    assert sound_s == pytest.approx(3.29, abs=2e-3)
+    assert audio_s == pytest.approx(3.29, abs=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_the_video_of_the_report(target: str, tmp_path: Path) -> None:
         ("wmv", []),
     ],
 )
-def test_a_video_takes_its_own_sound_back(ending: str, more: list[str], tmp_path: Path) -> None:
+def test_a_video_takes_its_own_audio_back(ending: str, more: list[str], tmp_path: Path) -> None:
     video = film_in(tmp_path / f"a.{ending}", *more)
-    picture_s, sound_s = lengths_s(joined(video, tmp_path / "x.mkv"))
+    picture_s, audio_s = lengths_s(joined(video, tmp_path / "x.mkv"))
     assert picture_s == pytest.approx(SPEECH_S, abs=0.1)
-    assert sound_s == pytest.approx(duration_s(str(video)), abs=0.03)
+    assert audio_s == pytest.approx(duration_s(str(video)), abs=0.03)
 
 
-def test_sound_of_a_codec_with_padding_fits_too(tmp_path: Path) -> None:
+def test_audio_of_a_codec_with_padding_fits_too(tmp_path: Path) -> None:
     video = film_in(tmp_path / "a.mp4")
     ffmpeg("-i", SPEECH, "-ar", "16000", "-c:a", "aac", tmp_path / "a.aac")
     assert lengths_s(joined(video, tmp_path / "x.mkv", tmp_path / "a.aac"))[1] > SPEECH_S

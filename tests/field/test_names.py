@@ -29,13 +29,13 @@ NAMES = (
 def write_rows(folder: Path, names: tuple[str, ...]) -> str:
     """Inputs and a manifest in which every row has files of its name."""
     folder.mkdir(parents=True)
-    sound = BytesIO()
-    soundfile.write(sound, *soundfile.read(SPEECH, stop=6400), format="WAV")
+    audio = BytesIO()
+    soundfile.write(audio, *soundfile.read(SPEECH, stop=6400), format="WAV")
     with (folder / "m.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["id", "portrait", "audio", "output"])
         for number, name in enumerate(names):
-            (folder / f"{name}.wav").write_bytes(sound.getvalue())
+            (folder / f"{name}.wav").write_bytes(audio.getvalue())
             (folder / f"{name}.png").write_bytes(FACE.read_bytes())
             table.writerow([number, f"{name}.png", f"{name}.wav", f"out/{name}.mp4"])
     return str(folder / "m.csv")

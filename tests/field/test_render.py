@@ -18,7 +18,7 @@ ADA = str(EXAMPLES / "ada.png")
 
 
 def promised(source: Path) -> float:
-    """Seconds that the check before a render finds; 0 for a sound that it refuses."""
+    """Seconds that the check before a render finds; 0 for a recording that it refuses."""
     with suppress(InputError):
         return inspect_audio(str(source), None, None).duration_s
     return 0.0
@@ -26,16 +26,16 @@ def promised(source: Path) -> float:
 
 def test_whole_renders(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
     names = ("one_packet.m4a", "eperm.m4a", "chained.ogg", "intro_and_speech.mp3", "late.mp4")
-    sounds = {name: DATA / name for name in names}
+    recordings = {name: DATA / name for name in names}
     for ending in ("mp3", "m4a", "mkv", "ts"):
         write = speech_in if ending in {"mp3", "m4a"} else film_in
         source = write(tmp_path / f"a.{ending}", "-c:a", "libmp3lame" if ending == "mp3" else "aac")
-        sounds[f"hurt.{ending}"] = flipped(source, tmp_path / f"hurt.{ending}", f"{ending}1")
+        recordings[f"hurt.{ending}"] = flipped(source, tmp_path / f"hurt.{ending}", f"{ending}1")
     films = {name: DATA / name for name in ("fade_in.mp4", "phone_hlg.mov", "shift_jis.mp4")}
     rows: list[dict[str, object]] = [
         {"id": name, "portrait": ADA, "audio": str(path), "output": f"{name}.mp4"}
         | {"start": None, "end": None, "framing": None}
-        for name, path in sounds.items()
+        for name, path in recordings.items()
     ]
     rows += [
         {"id": name, "portrait": str(path), "audio": str(EXAMPLES / "young_man.wav")}
@@ -47,7 +47,7 @@ def test_whole_renders(bench: Bench, tmp_path: Path) -> None:  # noqa: F811
         | {"output": "part.mp4", "start": 4.0, "end": 5.0, "framing": None}
     )
     ran = bench.run(bench.manifest(rows, tmp_path), bench.preset())
-    for name, path in sounds.items():
+    for name, path in recordings.items():
         promised_s = promised(path)
         assert ran.results[name]["status"] == ("done" if promised_s else "failed")
         if promised_s:

@@ -104,10 +104,10 @@ def test_a_plan_of_the_disk_is_right_within_a_factor_of_two(
     output: str, good: Cells, write_manifest: WriteManifest, tmp_path: Path
 ) -> None:
     config = load_preset("sketch-fast")
-    cells, sound, output_bytes, work_bytes = MEASURED[output]
+    cells, audio, output_bytes, work_bytes = MEASURED[output]
     speech, rate = soundfile.read(SPEECH)
     long = np.tile(speech, 8)[: 20 * rate]
-    if sound == "stereo":
+    if audio == "stereo":
         long, rate = np.repeat(np.stack([long, long], 1), 3, 0), 3 * rate
     soundfile.write(tmp_path / "long.wav", long, rate, subtype="PCM_16")
     ada: Cells = {"portrait": ADA, "audio": str(tmp_path / "long.wav"), "output": output}

@@ -65,7 +65,7 @@ def _images() -> list[bytes]:
     return found
 
 
-def _sounds() -> list[bytes]:
+def _recordings() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         short = Path(folder) / "short.wav"
         samples, rate = soundfile.read(SPEECH, frames=8000)
@@ -157,12 +157,12 @@ def _read_image(path: Path) -> None:
     np.asarray(load_portrait(str(path), PortraitConfig(), None).image)
 
 
-def _read_sound(path: Path) -> None:
+def _read_audio(path: Path) -> None:
     inspect_audio(str(path), None, None)
 
 
 def _read_film(path: Path) -> None:
-    for read in (_read_image, _read_sound):
+    for read in (_read_image, _read_audio):
         try:
             read(path)
         except SonicError as error:
@@ -204,7 +204,7 @@ def _read_weights(path: Path) -> None:
 
 KINDS = {
     "image": Kind("png", False, _images, _read_image),
-    "audio": Kind("wav", False, _sounds, _read_sound),
+    "audio": Kind("wav", False, _recordings, _read_audio),
     "video": Kind("mp4", False, _films, _read_film),
     "csv": Kind("csv", True, _csv, _read_table),
     "jsonl": Kind("jsonl", True, _json_lines, _read_table),

@@ -36,7 +36,7 @@ def test_no_metadata_service_is_asked(address: str) -> None:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """A server of one's own, with one file."""
-    (tmp_path / "a.wav").write_bytes(b"sound")
+    (tmp_path / "a.wav").write_bytes(b"audio")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments: object) -> None:
@@ -53,4 +53,4 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def test_a_server_of_ones_own_is_read(server: str) -> None:
     with open_url(f"{server}/a.wav") as file:
-        assert file.read() == b"sound"
+        assert file.read() == b"audio"

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 from PIL import Image
 
-from sonic_ops.audio.reading import duration_s, read_sound
+from sonic_ops.audio.reading import duration_s, read_audio
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import SonicError
 from sonic_ops.media.dubbing import Dub, join_languages
@@ -31,7 +31,7 @@ SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {}
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A folder of somebody else, with sound and film, beside that of the row."""
+    """A folder of somebody else, with audio and film, beside that of the row."""
     folder = tmp_path / "secret"
     folder.mkdir()
     speech_in(folder / "secret.aac")
@@ -77,7 +77,7 @@ def test_no_reader_follows_a_playlist(
         path = row / f"list.{ending}"
         path.write_text(playlist.format(places(secret, name)[place]))
         for read in (
-            lambda p: list(read_sound(p)),
+            lambda p: list(read_audio(p)),
             duration_s,
             load_image,
             lambda p: load_portrait(p, PortraitConfig(), None),
@@ -98,10 +98,10 @@ def test_no_playlist_reaches_a_url(
     for scheme in ("http", "tcp", "rtsp", "ftp"):
         path.write_text(playlist.format(f"{scheme}://127.0.0.1:{port}/latest/meta-data"))
         with pytest.raises(SonicError):
-            list(read_sound(str(path)))
+            list(read_audio(str(path)))
     path.write_text(SDP.format(port))
     with pytest.raises(SonicError):
-        list(read_sound(str(path)))
+        list(read_audio(str(path)))
     assert asked == []
 
 

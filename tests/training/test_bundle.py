@@ -28,7 +28,7 @@ NUM_TOKENS = 50 * SECONDS
 
 
 @pytest.fixture(scope="module")
-def sound() -> np.ndarray:
+def audio() -> np.ndarray:
     rng = np.random.default_rng(0)
     time = np.arange(16_000 * SECONDS) / 16_000
     voice = np.sign(np.sin(2 * np.pi * 120 * time)) * (0.5 + 0.5 * np.sin(2 * np.pi * 3 * time))
@@ -44,19 +44,19 @@ def encoder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(tmp_path: Path, sound: np.ndarray) -> Path:
+def run(tmp_path: Path, audio: np.ndarray) -> Path:
     """A run with one clip of speech."""
     dataset.save_arrays(
         tmp_path / "run" / "speech-0",
         features=np.zeros((9, 5, 384), np.float16),
-        mels=pack_mel(log_mel(sound), NUM_TOKENS),
+        mels=pack_mel(log_mel(audio), NUM_TOKENS),
         lengths=np.array([NUM_TOKENS]),
     )
     return tmp_path / "run"
 
 
-def test_a_mel_of_one_byte_gives_the_same_features(sound: np.ndarray) -> None:
-    mel = log_mel(sound)
+def test_a_mel_of_one_byte_gives_the_same_features(audio: np.ndarray) -> None:
+    mel = log_mel(audio)
     again = unpack_mel(pack_mel(mel, NUM_TOKENS))
     assert again.shape == mel.shape
     error = (again - mel).abs()

@@ -71,7 +71,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> str:
     video = make_video(folder / "first & last.mp4")
     failed: dict[str, Any] = {name: f"{text} {EVIL}" for name, text in ERROR.items()}
     rows = (
-        done(1, video, notes="the face is small; the sound clips"),
+        done(1, video, notes="the face is small; the audio clips"),
         done(2, make_video(folder / "second.mp4", 60)),
         RowResult(3, EVIL, "failed", output=f"/gone/{EVIL}.mp4", notes=EVIL, **failed),
     )

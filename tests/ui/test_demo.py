@@ -95,8 +95,8 @@ def shown(page: Page) -> Locator:
     return page.locator("[role=tabpanel]:visible")
 
 
-def give(page: Page, face: Path, sound: Path) -> None:
-    """Drop a picture or film, and choose a sound."""
+def give(page: Page, face: Path, audio: Path) -> None:
+    """Drop a picture or film, and choose a recording."""
     kind = "image/png" if face.suffix == ".png" else "video/mp4"
     content = base64.b64encode(face.read_bytes()).decode()
     tab = shown(page)
@@ -104,7 +104,7 @@ def give(page: Page, face: Path, sound: Path) -> None:
         DROP, [face.name, kind, content]
     )
     tab.locator("img[src*='/file='], video[src*='/file=']").first.wait_for(timeout=PATIENCE_MS)
-    tab.locator("input[type=file]").last.set_input_files(sound)
+    tab.locator("input[type=file]").last.set_input_files(audio)
     tab.get_by_test_id("waveform-Recording").or_(
         tab.get_by_test_id("waveform-New speech")
     ).first.wait_for(timeout=PATIENCE_MS)
@@ -147,17 +147,17 @@ def downloaded(page: Page, target: Path) -> Path:
 
 
 @pytest.fixture
-def sound(tmp_path: Path) -> Path:
+def audio(tmp_path: Path) -> Path:
     """A second of speech."""
     samples, rate_hz = soundfile.read(SPEECH)
     soundfile.write(tmp_path / "hello.wav", samples[:rate_hz], rate_hz)
     return tmp_path / "hello.wav"
 
 
-def test_a_face_and_a_recording_become_a_video(page: Page, sound: Path, tmp_path: Path) -> None:
+def test_a_face_and_a_recording_become_a_video(page: Page, audio: Path, tmp_path: Path) -> None:
     tab = shown(page)
     tab.get_by_text("Settings").click()
-    give(page, FACE, sound)  # by now the settings are there, and stay as they are
+    give(page, FACE, audio)  # by now the settings are there, and stay as they are
     tab.get_by_role("checkbox").check()
     tab.get_by_role("spinbutton", name="Seed").fill("7")
     page.screenshot(path=SCREENS / "demo-settings.png", full_page=True)
@@ -171,9 +171,9 @@ def test_a_face_and_a_recording_become_a_video(page: Page, sound: Path, tmp_path
     assert video.duration_s == pytest.approx(1.0, abs=0.05)
 
 
-def test_a_film_is_given_new_speech(page: Page, sound: Path, tmp_path: Path) -> None:
+def test_a_film_is_given_new_speech(page: Page, audio: Path, tmp_path: Path) -> None:
     page.get_by_role("tab", name="Film").click()
-    give(page, films.write_film(tmp_path / "talk.mp4", films.talking(25)), sound)
+    give(page, films.write_film(tmp_path / "talk.mp4", films.talking(25)), audio)
     assert not shown(page).get_by_label("Trim video to selection").is_visible()
     rendered(page, "demo-film")
     assert played_s(page, "demo-film") >= 0.2
@@ -182,7 +182,7 @@ def test_a_film_is_given_new_speech(page: Page, sound: Path, tmp_path: Path) -> 
 
 
 def test_what_is_wrong_is_a_sentence_with_its_remedy(
-    page: Page, sound: Path, tmp_path: Path
+    page: Page, audio: Path, tmp_path: Path
 ) -> None:
     tab, start = shown(page), shown(page).get_by_role("button", name="Render")
     start.click()
@@ -192,7 +192,7 @@ def test_what_is_wrong_is_a_sentence_with_its_remedy(
         "There is no face yet",
         "There is no recording yet",
     ]
-    give(page, FACE, sound)
+    give(page, FACE, audio)
     tab.get_by_label("Remove Image").click()
     tab.locator("input[type=file]").first.set_input_files(
         {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture at all"}

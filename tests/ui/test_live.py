@@ -23,13 +23,13 @@ import soundfile
 from sonic_ops.media.live import LivePlaylist
 from sonic_ops.media.soundtrack import Soundtrack
 from tests.flows.conftest import FACE, SPEECH
-from tests.sonic_ops.media.test_live import FPS, PART_FRAMES, SIGN, segments, sound
+from tests.sonic_ops.media.test_live import FPS, PART_FRAMES, SIGN, audio, segments
 from tests.ui.chromium import HLS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-__all__ = ["segments", "sound"]
+__all__ = ["audio", "segments"]
 
 pytestmark = pytest.mark.ui
 
@@ -64,11 +64,11 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def test_it_plays_while_it_grows(
-    browser: Browser, tmp_path: Path, segments: list[Path], sound: str
+    browser: Browser, tmp_path: Path, segments: list[Path], audio: str
 ) -> None:
     (tmp_path / "index.html").write_text(PAGE)
     copyfile(HLS, tmp_path / HLS.name)
-    track, length_s = Soundtrack(sound), Fraction(PART_FRAMES) / FPS
+    track, length_s = Soundtrack(audio), Fraction(PART_FRAMES) / FPS
     live = LivePlaylist(tmp_path / "index.m3u8", track, fps=FPS, longest_s=length_s, sign=SIGN)
     with served(tmp_path) as url, live:
         live.append(segments[0])

@@ -59,9 +59,9 @@ def test_a_file_that_exists_is_not_made_again(tmp_path: Path) -> None:
     assert artifacts.write_tensors(url, never) == url
 
 
-def test_a_sound_that_was_cut_off_is_seen_and_a_whole_one_is_read_by_all(tmp_path: Path) -> None:
+def test_audio_that_was_cut_off_is_seen_and_a_whole_one_is_read_by_all(tmp_path: Path) -> None:
     path, samples = tmp_path / "a.wav", np.linspace(-1, 1, 16_000, dtype=np.float32)
-    artifacts.write_sound(
+    artifacts.write_audio(
         str(path), lambda draft: soundfile.write(draft, samples, 16_000, subtype="FLOAT")
     )
     content = path.read_bytes()
@@ -70,7 +70,7 @@ def test_a_sound_that_was_cut_off_is_seen_and_a_whole_one_is_read_by_all(tmp_pat
     assert num_samples_in(path) == len(samples)
     with artifacts.fetched_whole(str(path)):
         path.write_bytes(content[: len(content) // 2])
-    assert 0 < num_samples_in(path) < len(samples)  # what reads sound does not see it
+    assert 0 < num_samples_in(path) < len(samples)  # what reads audio does not see it
     with pytest.raises(DamagedFileError), artifacts.fetched_whole(str(path)):
         pass
 

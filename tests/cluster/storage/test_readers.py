@@ -22,7 +22,7 @@ from tests.cluster.conftest import Prepare
 NUM_TOKENS = 430
 PIECE_TOKENS = 100
 OUTSIDE = ((442, 460), (-20, -10))
-"""What a film asks for that goes on after its sound."""
+"""What a film asks for that goes on after its audio."""
 
 
 def made(

@@ -28,7 +28,7 @@ from tests.cluster.video.test_exact import latents_of, quiet
 
 SETTINGS = PortraitConfig(resolution=64)
 LENGTH = 36
-"""Frames of the model: 2.88 s of sound."""
+"""Frames of the model: 2.88 s of audio."""
 
 
 @dataclass(frozen=True)

@@ -105,11 +105,11 @@ def test_fusion_at_the_end_makes_what_is_lost_again(
     assert torch.equal(render(local_pool, request, video, fusion="at_end"), first)
 
 
-def test_pauses_of_the_sound_are_found(tmp_path: Path, worker: RenderWorker) -> None:
+def test_pauses_of_the_audio_are_found(tmp_path: Path, worker: RenderWorker) -> None:
     time_s = np.arange(30 * SAMPLES_PER_FRAME) / SAMPLE_RATE_HZ
-    sound = np.sin(2 * np.pi * 150 * time_s).astype(np.float32)
-    sound[10 * SAMPLES_PER_FRAME : 20 * SAMPLES_PER_FRAME] = 0
-    soundfile.write(tmp_path / "s.wav", sound, SAMPLE_RATE_HZ, subtype="FLOAT")
+    audio = np.sin(2 * np.pi * 150 * time_s).astype(np.float32)
+    audio[10 * SAMPLES_PER_FRAME : 20 * SAMPLES_PER_FRAME] = 0
+    soundfile.write(tmp_path / "s.wav", audio, SAMPLE_RATE_HZ, subtype="FLOAT")
     job = PausesJob(str(tmp_path / "s.wav"), 30, str(tmp_path / "pauses"))
     ((start, stop),) = artifacts.read_tensors(worker.find_pauses(job))["pauses"].tolist()
     assert 10 <= start <= 11

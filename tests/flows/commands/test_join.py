@@ -1,4 +1,4 @@
-"""Finished videos become one: the same pictures, sound at its place, chapters, one mark."""
+"""Finished videos become one: the same pictures, audio at its place, chapters, one mark."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from flows.commands.join import join
-from sonic_ops.audio.reading import read_sound
+from sonic_ops.audio.reading import read_audio
 from sonic_ops.core.errors import FieldError, InputError, ManifestError, OutputNotWritableError
 from sonic_ops.core.formats import FORMATS
 from sonic_ops.media.muxing import EncodeSettings, Soundtrack, encode_frames, mux
@@ -39,8 +39,8 @@ def pictures(path: Path) -> list[NDArray[np.uint8]]:
 
 
 def loudest_hz(path: Path, start_s: float, stop_s: float) -> float:
-    """The loudest tone of a stretch of sound."""
-    blocks = list(read_sound(str(path), start_s, stop_s))
+    """The loudest tone of a stretch of audio."""
+    blocks = list(read_audio(str(path), start_s, stop_s))
     samples_S = np.concatenate([block.samples[0] for block in blocks])
     spectrum = np.abs(np.fft.rfft(samples_S * np.hanning(len(samples_S))))
     return float(spectrum.argmax() * blocks[0].sample_rate_hz / len(samples_S))
@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_whole_has_the_pictures_sounds_and_subtitles_of_its_parts(folder: Path) -> None:
+def test_the_whole_has_the_pictures_audio_and_subtitles_of_its_parts(folder: Path) -> None:
     said: list[str] = []
     join(["one.mp4", "two.mp4"], "whole.mp4", str(folder), None, said.append, language="de")
     whole = folder / "whole.mp4"

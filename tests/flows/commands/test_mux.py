@@ -1,4 +1,4 @@
-"""Languages joined in one file: pictures and sounds as they were, each sound with its tag."""
+"""Languages joined in one file: pictures and audio tracks as they were, each track with its tag."""
 
 import subprocess
 from fractions import Fraction
@@ -36,7 +36,7 @@ SRT = "1\n00:00:00,100 --> 00:00:00,900\nHallo\n\n2\n00:00:01,000 --> 00:00:09,0
 
 
 def samples(language: str, seconds: float = SECONDS) -> NDArray[np.float32]:
-    """Another sound for every language, as 16 bits can say it."""
+    """Another recording for every language, as 16 bits can say it."""
     order = slice(None, None, -1 if language == "fr" else 1)
     whole = np.round(noise(48_000, 2, seconds)[order] * 32_768)
     return (whole / 32_768).astype(np.float32)
@@ -76,12 +76,12 @@ def decoded(path: Path, kind: str, index: int = 0) -> list[NDArray[Any]]:
         (".webm", "vp9", ".webm"),
     ],
 )
-def test_pictures_are_copied_and_sounds_have_their_language(
+def test_pictures_are_copied_and_audio_have_their_language(
     folder: Path, source: str, codec: VideoCodec, target: str
 ) -> None:
     video, joined = video_in(folder, source, codec), folder / f"joined{target}"
-    sounds = [Dub(name, str(folder / f"{name}.wav")) for name in ("fr", "de")]
-    lengths_s = join_languages(str(video), sounds, [Dub("de", str(folder / "de.srt"))], joined)
+    recordings = [Dub(name, str(folder / f"{name}.wav")) for name in ("fr", "de")]
+    lengths_s = join_languages(str(video), recordings, [Dub("de", str(folder / "de.srt"))], joined)
     assert lengths_s == pytest.approx([SECONDS] * 3, abs=0.01)
     for kept, copied in zip(decoded(video, "video"), decoded(joined, "video"), strict=True):
         assert np.array_equal(kept, copied)
@@ -108,39 +108,39 @@ def test_the_first_picture_is_shown_at_0(folder: Path, source: str, target: str)
                 packet.stream = stream
                 output.mux(packet)
     assert played(late)[0][0] >= 1
-    sounds, text = [Dub("de", str(folder / "de.wav"))], [Dub("de", str(folder / "de.srt"))]
-    lengths_s = join_languages(str(late), sounds, text, joined)
+    recordings, text = [Dub("de", str(folder / "de.wav"))], [Dub("de", str(folder / "de.srt"))]
+    lengths_s = join_languages(str(late), recordings, text, joined)
     assert lengths_s == pytest.approx([SECONDS] * 2, abs=0.01)
     assert played(joined)[0] == [n * Fraction(1, 25) for n in range(NUM_FRAMES)]
     for kept, copied in zip(decoded(video, "video"), decoded(joined, "video"), strict=True):
         assert np.array_equal(kept, copied)
 
 
-def test_every_sound_is_exactly_the_one_that_was_given(folder: Path) -> None:
+def test_every_audio_is_exactly_the_one_that_was_given(folder: Path) -> None:
     joined = folder / "joined.mkv"
-    sounds = [Dub(name, str(folder / f"{name}.wav")) for name in ("fr", "de")]
-    join_languages(str(video_in(folder)), sounds, [], joined)
-    for index, dub in enumerate(sounds):
+    recordings = [Dub(name, str(folder / f"{name}.wav")) for name in ("fr", "de")]
+    join_languages(str(video_in(folder)), recordings, [], joined)
+    for index, dub in enumerate(recordings):
         heard = np.concatenate(decoded(joined, "audio", index), axis=1)[0] / 32_768
         assert np.array_equal(heard, samples(dub.language).reshape(-1))
 
 
-def test_the_sound_of_the_video_is_one_to_choose(folder: Path) -> None:
+def test_the_audio_of_the_video_is_one_to_choose(folder: Path) -> None:
     said: list[str] = []
     video_in(folder)
     given = ["en=video.mp4", "de = de.wav"]
     mux("video.mp4", given, ["de=de.srt"], "both.mp4", str(folder), said.append)
-    assert said == [f"{folder}/both.mp4: 1.20 s; sound in en, de; subtitles in de"]
+    assert said == [f"{folder}/both.mp4: 1.20 s; audio in en, de; subtitles in de"]
     with av.open(str(folder / "both.mp4")) as container:
         assert len(container.streams.audio) == 2
 
 
 @pytest.mark.parametrize("seconds", [1.0, 1.1, 1.25, 3.0])
-def test_a_sound_of_another_length_is_said_in_one_sentence(folder: Path, seconds: float) -> None:
+def test_audio_of_another_length_is_said_in_one_sentence(folder: Path, seconds: float) -> None:
     soundfile.write(folder / "fr.wav", samples("fr", seconds), 48_000, "PCM_16")
-    sounds = [Dub(name, str(folder / f"{name}.wav")) for name in ("de", "fr")]
+    recordings = [Dub(name, str(folder / f"{name}.wav")) for name in ("de", "fr")]
     with pytest.raises(LengthsDifferError, match=rf"fr\.wav lasts {seconds:.3f} s.* 1\.200 s$"):
-        join_languages(str(video_in(folder)), sounds, [], folder / "joined.mkv")
+        join_languages(str(video_in(folder)), recordings, [], folder / "joined.mkv")
     assert not (folder / "joined.mkv").exists()
 
 

@@ -48,7 +48,7 @@ def test_it_says_time_money_memory_and_disk(
     status, text = planned(write_manifest(good), measured, workers=2, price=3)
     assert status == 0
     row = next(line.split() for line in text.splitlines() if line.startswith("good"))
-    # 3 s of sound: 37 frames, 2 windows in each of 8 steps, at four times the pixels.
+    # 3 s of audio: 37 frames, 2 windows in each of 8 steps, at four times the pixels.
     assert row[:5] == ["good", "3.0", "37", "2", "16"]
     assert row[5] == "1:36:00"
     assert "work: 1.6 h of a worker" in text

@@ -78,9 +78,9 @@ def test_a_start_without_ray_is_measured_too(config: RenderConfig) -> None:
 
 
 def test_no_two_rows_share_a_portrait_that_a_worker_has_encoded(tmp_path: Path) -> None:
-    sound, pictures = tmp_path / "voice.wav", [tmp_path / "1.png", tmp_path / "2.png"]
+    audio, pictures = tmp_path / "voice.wav", [tmp_path / "1.png", tmp_path / "2.png"]
     for order, picture in enumerate(pictures):
-        write_inputs(sound, picture, Round(1, 2), order)
+        write_inputs(audio, picture, Round(1, 2), order)
     with Image.open(pictures[0]) as first, Image.open(pictures[1]) as second:
         assert first.tobytes() != second.tobytes()
 

@@ -98,7 +98,7 @@ def test_missing_file(check: Checked, column: str) -> None:
 
 
 def test_audio_that_is_no_audio(check: Checked, tmp_path: Path) -> None:
-    (tmp_path / "text.wav").write_text("this is no sound " * 99)
+    (tmp_path / "text.wav").write_text("this is no audio " * 99)
     assert only_error(check.bad(audio="text.wav"))[:2] == ("AudioUnreadableError", "audio")
 
 
@@ -273,7 +273,7 @@ def test_a_part_of_the_audio(check: Checked) -> None:
     assert check.planned(start=0, end=2.9999).notes == ()
 
 
-def test_what_is_odd_about_the_sound_is_noted_and_the_row_renders(
+def test_what_is_odd_about_the_audio_is_noted_and_the_row_renders(
     check: Checked, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
@@ -305,7 +305,7 @@ def test_subtitles_are_read_before_anything_is_computed(check: Checked, tmp_path
     assert "rendered by itself" in part
     assert note == "1 of 2 subtitles are inside the part that is rendered"
     (note,) = check.planned(subtitles=subtitles, output="a.gif").notes
-    assert "neither sound nor subtitles" in note
+    assert "neither audio nor subtitles" in note
     (tmp_path / "a.srt").write_text("Once upon a time")
     error = only_error(check.bad(subtitles=subtitles))
     assert error[:2] == ("SubtitlesUnreadableError", "subtitles")
@@ -368,12 +368,12 @@ def write_video(path: Path) -> None:
         container.mux(video.encode(None))
 
 
-def test_a_video_as_audio_gives_its_sound(check: Checked, tmp_path: Path) -> None:
+def test_a_video_as_audio_gives_its_audio(check: Checked, tmp_path: Path) -> None:
     write_video(tmp_path / "talk.mp4")
     assert check.planned(audio="talk.mp4").plan.num_frames in (12, 13)
 
 
-def test_a_video_without_sound(check: Checked, tmp_path: Path) -> None:
+def test_a_video_without_audio(check: Checked, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "mute.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width = stream.height = 64

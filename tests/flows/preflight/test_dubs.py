@@ -25,7 +25,7 @@ from tests import films
 
 @dataclass(frozen=True)
 class Files:
-    """A film of a second and a sound for it."""
+    """A film of a second and a recording for it."""
 
     folder: Path
 
@@ -45,7 +45,7 @@ class Files:
         (error,) = found.errors
         return error
 
-    def write_sound(self, name: str, seconds: float) -> None:
+    def write_audio(self, name: str, seconds: float) -> None:
         rng = np.random.default_rng(0)
         samples = 0.1 * rng.standard_normal(round(seconds * 16_000))
         soundfile.write(self.folder / name, samples.astype(np.float32), 16_000)
@@ -58,8 +58,8 @@ CONFIG: RenderConfig = load_preset("lite")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     made = Files(tmp_path_factory.mktemp("rows"))
     films.write_film(made.folder / "talk.mp4", films.talking(25))
-    made.write_sound("talk.wav", 1.0)
-    made.write_sound("long.wav", 2.0)
+    made.write_audio("talk.wav", 1.0)
+    made.write_audio("long.wav", 2.0)
     return made
 
 
@@ -96,7 +96,7 @@ def test_length_is_for_films(files: Files) -> None:
     assert "'stretch' is not one of" in files.problem(length="stretch").message
 
 
-def test_a_sound_of_another_length_is_refused(files: Files) -> None:
+def test_audio_of_another_length_is_refused(files: Files) -> None:
     error = files.problem(audio="long.wav")
     assert isinstance(error, LengthsDifferError)
     assert (error.field, "1.00 s" in error.message, "2.00 s" in error.message) == (
@@ -105,12 +105,12 @@ def test_a_sound_of_another_length_is_refused(files: Files) -> None:
         True,
     )
     assert isinstance(files.check(audio="long.wav", length="cut"), PlannedRow)
-    files.write_sound("short.wav", 0.5)
+    files.write_audio("short.wav", 0.5)
     assert isinstance(files.problem(audio="short.wav"), LengthsDifferError)
 
 
 @pytest.mark.parametrize(
-    ("policy", "film_s", "sound_s", "stop_s", "sound_end_s"),
+    ("policy", "film_s", "audio_s", "stop_s", "audio_end_s"),
     [
         ("refuse", 10, 10.08, None, None),
         ("cut", 10, 12.0, None, 10.0),
@@ -124,16 +124,16 @@ def test_a_sound_of_another_length_is_refused(files: Files) -> None:
 def test_lengths(
     policy: LengthPolicy,
     film_s: int,
-    sound_s: float,
+    audio_s: float,
     stop_s: int | None,
-    sound_end_s: float | None,
+    audio_end_s: float | None,
 ) -> None:
-    shown = lengths_of(policy, Fraction(film_s), sound_s)
-    assert (shown.stop_s, shown.sound_end_s) == (stop_s, sound_end_s)
+    shown = lengths_of(policy, Fraction(film_s), audio_s)
+    assert (shown.stop_s, shown.audio_end_s) == (stop_s, audio_end_s)
 
 
 def test_silence_makes_no_film_longer() -> None:
-    with pytest.raises(LengthsDifferError, match=r"10\.00 s and the sound 12\.00 s"):
+    with pytest.raises(LengthsDifferError, match=r"10\.00 s and the audio 12\.00 s"):
         lengths_of("pad", Fraction(10), 12.0)
 
 
@@ -145,7 +145,7 @@ def one_picture(path: Path) -> None:
     films.write_film(path, films.talking(1))
 
 
-def only_sound(path: Path) -> None:
+def only_audio(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16_000, layout="mono")
         for number in range(10):
@@ -172,7 +172,7 @@ def no_film(path: Path) -> None:
     [
         (no_face, "No face was found in the film at 4 moments"),
         (one_picture, "it has a single picture"),
-        (only_sound, "its format is unknown, or it is damaged"),
+        (only_audio, "its format is unknown, or it is damaged"),
         (hdr, "the film is HDR"),
         (no_film, "its format is unknown, or it is damaged"),
     ],
@@ -200,7 +200,7 @@ def test_two_faces_are_told(files: Files) -> None:
 def test_a_plan_counts_shots_and_frames_with_a_face(files: Files) -> None:
     scene = films.talking(25) + films.landscape(25) + films.talking(25, "ben")
     films.write_film(files.folder / "shots.mp4", scene)
-    files.write_sound("shots.wav", 3.0)
+    files.write_audio("shots.wav", 3.0)
     found = files.check(video="shots.mp4", audio="shots.wav")
     assert isinstance(found, PlannedRow)
     assert found.film is not None
@@ -217,7 +217,7 @@ def test_a_film_that_is_not_there(files: Files) -> None:
     assert (error.field, "none.mp4" in error.message) == ("video", True)
 
 
-def test_a_dub_has_sound_and_times(files: Files) -> None:
+def test_a_dub_has_audio_and_times(files: Files) -> None:
     assert files.problem(output="out.gif").field == "output"
 
 

@@ -1,4 +1,4 @@
-"""A table of speakers against its film and its sound: one sentence for each mistake."""
+"""A table of speakers against its film and its audio: one sentence for each mistake."""
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Files:
     both = films.beside(films.talking(25), films.talking(25, "ben"))
     films.write_film(made.folder / "talk.mp4", both)
     films.write_film(made.folder / "one.mp4", films.talking(25))
-    made.write_sound("talk.wav", 1.0)
-    made.write_sound("other.wav", 1.0)
+    made.write_audio("talk.wav", 1.0)
+    made.write_audio("other.wav", 1.0)
     return made
 
 
@@ -49,7 +49,7 @@ def test_two_people_are_planned(two: Files) -> None:
     [
         (
             "start,end,speaker,face\n0,0.6,anna,1\n0.3,1,ben,2\n",
-            "turns.csv line 3: anna and ben both speak from 0.3 to 0.6 s, and one sound moves",
+            "turns.csv line 3: anna and ben both speak from 0.3 to 0.6 s, and one recording moves",
         ),
         (
             "start,end,speaker,face,voice\n0,0.6,anna,1,talk.wav\n0.3,1,ben,1,other.wav\n",
@@ -83,10 +83,10 @@ def test_voices_of_their_own_may_speak_at_once(two: Files) -> None:
     assert isinstance(checked(two, table), PlannedRow)
 
 
-def test_sound_that_belongs_to_nobody_is_told(two: Files) -> None:
+def test_audio_that_belongs_to_nobody_is_told(two: Files) -> None:
     gaps = checked(two, "start,end,speaker,face\n0,0.2,anna,1\n0.9,1,ben,2\n")
     assert isinstance(gaps, PlannedRow)
-    said = "speakers: 0.5 s of sound, the first at 0.3 s, belong to nobody: no mouth moves there"
+    said = "speakers: 0.5 s of audio, the first at 0.3 s, belong to nobody: no mouth moves there"
     assert said in gaps.notes
     rng = np.random.default_rng(0)
     quiet = 0.1 * rng.standard_normal(RATE_HZ).astype(np.float32)
@@ -97,10 +97,10 @@ def test_sound_that_belongs_to_nobody_is_told(two: Files) -> None:
     assert not any("belong to nobody" in note for note in pause.notes)
 
 
-def test_rows_after_the_sound_are_told(two: Files) -> None:
+def test_rows_after_the_audio_are_told(two: Files) -> None:
     late = checked(two, TURNS + "5,6,ben,2\n")
     assert isinstance(late, PlannedRow)
-    assert "speakers: 1 rows begin after the 1.00 s of sound: nobody speaks" in late.notes
+    assert "speakers: 1 rows begin after the 1.00 s of audio: nobody speaks" in late.notes
 
 
 def test_a_face_is_chosen_once(two: Files) -> None:

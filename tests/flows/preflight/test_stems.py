@@ -47,13 +47,13 @@ def check(good: Cells, write_manifest: WriteManifest, config: RenderConfig) -> C
 
 @pytest.mark.parametrize("column", ["voice", "background"])
 def test_stems_that_cannot_be_used(column: str, check: Check, tmp_path: Path) -> None:
-    (tmp_path / "text.wav").write_text("not a sound")
+    (tmp_path / "text.wav").write_text("not a recording")
     with wave.open(str(tmp_path / "empty.wav"), "wb") as empty:
         empty.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
     for name, said in (
         ("none.wav", "none.wav"),
         ("text.wav", "its format is unknown"),
-        ("empty.wav", "no sound comes out of it"),
+        ("empty.wav", "no audio comes out of it"),
     ):
         error = check.problem(**{column: name})
         assert (error.field, said in str(error)) == (column, True)

@@ -35,9 +35,9 @@ def make_video(target: Path, num_frames: int = 50) -> Path:
     pictures = (np.roll(face, n // 5 % 3, axis=1) for n in range(num_frames))
     encode_frames(pictures, silent, EncodeSettings(preset="ultrafast", gop_frames=25))
     time_S = np.arange(num_frames * 640) / 16000
-    sound_S = 0.3 * np.sin(2 * np.pi * 3 * time_S) * np.sign(np.sin(2 * np.pi * 180 * time_S))
+    audio_S = 0.3 * np.sin(2 * np.pi * 3 * time_S) * np.sign(np.sin(2 * np.pi * 180 * time_S))
     wav = target.with_suffix(".wav")
-    soundfile.write(wav, sound_S.astype(np.float32), 16000)
+    soundfile.write(wav, audio_S.astype(np.float32), 16000)
     mux(silent, Soundtrack(str(wav)), target)
     silent.unlink()
     wav.unlink()
@@ -87,7 +87,7 @@ def many_rows(folder: Path, num_rows: int) -> str:
             continue
         output.parent.mkdir(exist_ok=True)
         shutil.copyfile(video, output)
-        notes = "the face is small; the sound clips" if row % 7 == 0 else ""
+        notes = "the face is small; the audio clips" if row % 7 == 0 else ""
         results.append(done(row, output, notes=notes))
         kept = Path(cache_path(str(output)))
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ def analysis(video: Path) -> VideoAnalysis:
         (GOOD, READY, "in every shot that was dubbed"),
         (replace(GOOD, sync=0.25), LOOK, "hardly follows the new voice in shot 1, at 0:00"),
         (replace(GOOD, sync=0.1), FAILED, "(r = 0.10)"),
-        (replace(GOOD, lag_ms=120.0), FAILED, "120 ms after the sound in shot 1"),
+        (replace(GOOD, lag_ms=120.0), FAILED, "120 ms after the audio in shot 1"),
         (replace(GOOD, leak=0.5), LOOK, "the film's own voice too in shot 1"),
         (replace(GOOD, kept=((REASONS[PROFILE], 1.0),)), LOOK, "1.0 s are not dubbed in shot 1"),
     ],

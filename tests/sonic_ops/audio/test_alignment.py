@@ -1,4 +1,4 @@
-"""Where a sound is in another one."""
+"""Where a recording is in another one."""
 
 import numpy as np
 import pytest

@@ -25,18 +25,18 @@ def music(seconds: float) -> Samples:
 def calls(seconds: float) -> Samples:
     """Short sweeps at odd moments, none like another."""
     rng = np.random.default_rng(0)
-    sound = np.zeros(round(seconds * SAMPLE_RATE_HZ), np.float32)
+    audio = np.zeros(round(seconds * SAMPLE_RATE_HZ), np.float32)
     length = SAMPLE_RATE_HZ // 4
     time_S = np.arange(length) / SAMPLE_RATE_HZ
-    for start in range(0, len(sound) - length, SAMPLE_RATE_HZ // 2):
+    for start in range(0, len(audio) - length, SAMPLE_RATE_HZ // 2):
         low, high = rng.uniform(400, 3000, 2)
         phase = 2 * np.pi * (low * time_S + (high - low) * time_S**2 * 2)
-        sound[start : start + length] += 0.2 * np.sin(phase) * np.hanning(length)
-    return sound
+        audio[start : start + length] += 0.2 * np.sin(phase) * np.hanning(length)
+    return audio
 
 
-def parts(sound: Samples, size: int) -> Iterator[Samples]:
-    return (sound[start : start + size] for start in range(0, len(sound), size))
+def parts(audio: Samples, size: int) -> Iterator[Samples]:
+    return (audio[start : start + size] for start in range(0, len(audio), size))
 
 
 def error_db(found: Samples, truth: Samples) -> float:
@@ -76,6 +76,6 @@ def test_parts_decide_nothing_and_windows_come_one_by_one() -> None:
 
 
 def test_what_is_too_short_to_repeat_stays_as_it_is() -> None:
-    sound = calls(2)
-    np.testing.assert_array_equal(np.concatenate(list(isolate_voice([sound]))), sound)
+    audio = calls(2)
+    np.testing.assert_array_equal(np.concatenate(list(isolate_voice([audio]))), audio)
     assert not list(isolate_voice([]))

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from sonic_ops.audio.decoding import SoundBlock
+from sonic_ops.audio.decoding import AudioBlock
 from sonic_ops.audio.mixing import Background, mixed, read_mix
 
 Samples = NDArray[np.float32]
@@ -18,12 +18,12 @@ def noise(num_samples: int, num_channels: int = 1, seed: int = 0) -> Samples:
     return 0.1 * rng.standard_normal((num_channels, num_samples)).astype(np.float32)
 
 
-def blocks(samples_CS: Samples, rate_hz: int, layout: str, size: int) -> list[SoundBlock]:
+def blocks(samples_CS: Samples, rate_hz: int, layout: str, size: int) -> list[AudioBlock]:
     starts = range(0, samples_CS.shape[1], size)
-    return [SoundBlock(samples_CS[:, s : s + size], rate_hz, layout) for s in starts]
+    return [AudioBlock(samples_CS[:, s : s + size], rate_hz, layout) for s in starts]
 
 
-def joined(found: list[SoundBlock]) -> Samples:
+def joined(found: list[AudioBlock]) -> Samples:
     return np.concatenate([block.samples for block in found], axis=1)
 
 

@@ -10,9 +10,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from sonic_ops.audio.decoding import LOUDEST, SoundBlock
-from sonic_ops.audio.quality_check import SoundCheck, check_sound, length_warnings
-from sonic_ops.audio.reading import can_be_copied, read_sound
+from sonic_ops.audio.decoding import LOUDEST, AudioBlock
+from sonic_ops.audio.quality_check import AudioCheck, check_audio, length_warnings
+from sonic_ops.audio.reading import can_be_copied, read_audio
 from sonic_ops.audio.resampling import decode_audio, read_samples
 from sonic_ops.audio.whisper import log_mel
 
@@ -28,17 +28,17 @@ def speech() -> NDArray[np.float32]:
     return np.concatenate(parts * 2)
 
 
-def checked(sound_CS: Floats, rate: int = RATE) -> SoundCheck:
+def checked(audio_CS: Floats, rate: int = RATE) -> AudioCheck:
     """In blocks of uneven sizes, as decoders give them."""
-    samples = np.atleast_2d(sound_CS).astype(np.float32)
+    samples = np.atleast_2d(audio_CS).astype(np.float32)
     places = [*range(0, samples.shape[1], 1013), samples.shape[1]]
-    found = check_sound(SoundBlock(samples[:, a:b], rate, "any") for a, b in pairwise(places))
+    found = check_audio(AudioBlock(samples[:, a:b], rate, "any") for a, b in pairwise(places))
     assert found is not None
     return found
 
 
-def said(sound_CS: Floats, rate: int = RATE) -> str:
-    return "; ".join(checked(sound_CS, rate).warnings())
+def said(audio_CS: Floats, rate: int = RATE) -> str:
+    return "; ".join(checked(audio_CS, rate).warnings())
 
 
 def test_of_plain_speech_nothing_is_said(speech: Floats) -> None:
@@ -47,8 +47,8 @@ def test_of_plain_speech_nothing_is_said(speech: Floats) -> None:
     assert said(soxr.resample(speech, RATE, 44_100), 44_100) == ""
 
 
-def test_no_sound_is_no_check() -> None:
-    assert check_sound(iter(())) is None
+def test_no_audio_is_no_check() -> None:
+    assert check_audio(iter(())) is None
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2])
@@ -99,8 +99,8 @@ def test_music_is_suspected_alone_and_under_speech(speech: Floats) -> None:
 
 def test_a_telephone(speech: Floats) -> None:
     narrow = soxr.resample(speech, RATE, 8_000)
-    for sound, rate in ((narrow, 8_000), (soxr.resample(narrow, 8_000, 48_000), 48_000)):
-        assert "nothing above 3.9 kHz" in said(sound, rate)
+    for audio, rate in ((narrow, 8_000), (soxr.resample(narrow, 8_000, 48_000), 48_000)):
+        assert "nothing above 3.9 kHz" in said(audio, rate)
 
 
 def test_channels_that_are_empty_or_cancel(speech: Floats) -> None:
@@ -116,18 +116,18 @@ def test_lengths_out_of_the_ordinary() -> None:
 
 
 def test_damage_is_said_with_its_time(tmp_path: Path, speech: Floats) -> None:
-    sound = np.concatenate([speech] * 2)
-    soundfile.write(tmp_path / "a.flac", sound, RATE)
+    audio = np.concatenate([speech] * 2)
+    soundfile.write(tmp_path / "a.flac", audio, RATE)
     content = bytearray((tmp_path / "a.flac").read_bytes())
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(2000)
     (tmp_path / "a.flac").write_bytes(content)
-    blocks = list(read_sound(str(tmp_path / "a.flac")))
-    assert sum(block.samples.shape[1] for block in blocks) == len(sound)
-    found = check_sound(blocks)
+    blocks = list(read_audio(str(tmp_path / "a.flac")))
+    assert sum(block.samples.shape[1] for block in blocks) == len(audio)
+    found = check_audio(blocks)
     assert found is not None
     (at,) = found.damage_s
-    assert at == pytest.approx(len(sound) / RATE / 2, abs=1)
+    assert at == pytest.approx(len(audio) / RATE / 2, abs=1)
     assert 0 < found.missing_s < 1
     (note,) = found.warnings()
     assert note.startswith(
@@ -138,8 +138,8 @@ def test_damage_is_said_with_its_time(tmp_path: Path, speech: Floats) -> None:
 def test_a_part_is_entered_without_what_is_before_it(tmp_path: Path, speech: Floats) -> None:
     soundfile.write(tmp_path / "a.wav", np.concatenate([speech, 0 * speech]), RATE)
     after_s = len(speech) / RATE
-    found = check_sound(
-        read_sound(str(tmp_path / "a.wav"), after_s + 0.2, after_s + 2.2), after_s + 0.2
+    found = check_audio(
+        read_audio(str(tmp_path / "a.wav"), after_s + 0.2, after_s + 2.2), after_s + 0.2
     )
     assert found is not None
     assert found.longest_pause_at_s == pytest.approx(after_s + 0.2, abs=0.2)
@@ -148,13 +148,13 @@ def test_a_part_is_entered_without_what_is_before_it(tmp_path: Path, speech: Flo
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, 1e300])
-def test_samples_that_are_no_sound_spoil_no_others(
+def test_samples_that_are_no_audio_spoil_no_others(
     value: float, tmp_path: Path, speech: Floats
 ) -> None:
-    source, target, sound = tmp_path / "a.wav", tmp_path / "b.wav", speech.astype(np.float64)
-    sound[1000:1003] = value
-    soundfile.write(source, sound, RATE, "DOUBLE")
-    found = check_sound(read_sound(str(source)))
+    source, target, audio = tmp_path / "a.wav", tmp_path / "b.wav", speech.astype(np.float64)
+    audio[1000:1003] = value
+    soundfile.write(source, audio, RATE, "DOUBLE")
+    found = check_audio(read_audio(str(source)))
     assert found is not None
     (note,) = found.warnings()
     assert note.startswith("3 samples are NaN or far too loud")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from sonic_ops.audio.reading import duration_s, read_sound
+from sonic_ops.audio.reading import duration_s, read_audio
 from sonic_ops.audio.resampling import decode_audio, num_samples_in, read_samples
 from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.constants import PIECE_SAMPLES, SAMPLE_RATE_HZ
@@ -51,15 +51,15 @@ def tone(seconds: float, rate: int, channels: int = 2) -> NDArray[np.float32]:
 
 
 def encode(
-    path: Path, sound_SC: NDArray[np.float32], rate: int, codec: str, sample_format: str
+    path: Path, audio_SC: NDArray[np.float32], rate: int, codec: str, sample_format: str
 ) -> Path:
     with av.open(str(path), "w") as container:
-        layout = "mono" if sound_SC.shape[1] == 1 else "stereo"
+        layout = "mono" if audio_SC.shape[1] == 1 else "stereo"
         stream = container.add_stream(codec, rate=rate, layout=layout)
         if codec not in {"pcm_s16le", "flac"}:
             stream.bit_rate = 192_000
         frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(sound_SC).reshape(1, -1), format="flt", layout=layout
+            np.ascontiguousarray(audio_SC).reshape(1, -1), format="flt", layout=layout
         )
         frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
         converter = av.AudioResampler(format=sample_format, layout=layout, rate=rate)
@@ -70,56 +70,57 @@ def encode(
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: f"{form[0]}-{form[1]}")
-def test_every_container_gives_the_same_sound(
+def test_every_container_gives_the_same_audio(
     tmp_path: Path, form: tuple[str, str, int, str, float]
 ) -> None:
     suffix, codec, rate, sample_format, tolerance = form
-    sound = tone(2.0, rate)
-    source = encode(tmp_path / f"sound.{suffix}", sound, rate, codec, sample_format)
+    original = tone(2.0, rate)
+    source = encode(tmp_path / f"sound.{suffix}", original, rate, codec, sample_format)
     target = tmp_path / "decoded.wav"
     num_samples = decode_audio(str(source), target)
     heard = read_samples(target, 0, num_samples)
-    expected = soxr.resample(sound.mean(axis=1), rate, SAMPLE_RATE_HZ, "HQ")
+    expected = soxr.resample(original.mean(axis=1), rate, SAMPLE_RATE_HZ, "HQ")
     assert num_samples == pytest.approx(2 * SAMPLE_RATE_HZ, abs=0.05 * SAMPLE_RATE_HZ)
     common = min(len(heard), len(expected))
     assert np.abs(heard[:common] - expected[:common]).max() < tolerance
-    assert {len(block.samples) for block in read_sound(str(source))} == {2}
+    assert {len(block.samples) for block in read_audio(str(source))} == {2}
     assert duration_s(str(source)) == pytest.approx(2.0, abs=0.05)
 
 
 def test_streaming_equals_resampling_at_once(tmp_path: Path) -> None:
-    sound = (np.random.default_rng(0).standard_normal(88_217) * 3000).astype(np.int16)
-    soundfile.write(tmp_path / "a.wav", sound, 44_100, subtype="PCM_16")
+    original = (np.random.default_rng(0).standard_normal(88_217) * 3000).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", original, 44_100, subtype="PCM_16")
     num_samples = decode_audio(str(tmp_path / "a.wav"), tmp_path / "b.wav")
-    at_once = soxr.resample(sound.astype(np.float32) / 32_768, 44_100, SAMPLE_RATE_HZ, "HQ")
+    at_once = soxr.resample(original.astype(np.float32) / 32_768, 44_100, SAMPLE_RATE_HZ, "HQ")
     assert num_samples == math.ceil(88_217 * (16_000 / 44_100))
     assert np.array_equal(read_samples(tmp_path / "b.wav", 0, len(at_once)), at_once)
 
 
 def test_sixteen_kilohertz_mono_is_untouched(tmp_path: Path) -> None:
-    sound = np.arange(-16_000, 16_000, dtype=np.int16)
-    soundfile.write(tmp_path / "a.wav", sound, SAMPLE_RATE_HZ, subtype="PCM_16")
+    original = np.arange(-16_000, 16_000, dtype=np.int16)
+    soundfile.write(tmp_path / "a.wav", original, SAMPLE_RATE_HZ, subtype="PCM_16")
     assert decode_audio(str(tmp_path / "a.wav"), tmp_path / "b.wav") == 32_000
-    assert np.array_equal(read_samples(tmp_path / "b.wav", 0, 32_000) * 32_768, sound)
-    assert np.array_equal(read_samples(tmp_path / "b.wav", 31_990, 99_999) * 32_768, sound[31_990:])
+    assert np.array_equal(read_samples(tmp_path / "b.wav", 0, 32_000) * 32_768, original)
+    last = read_samples(tmp_path / "b.wav", 31_990, 99_999)
+    assert np.array_equal(last * 32_768, original[31_990:])
 
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 1.0), (0.75, None), (0.5, 1.25), (1.0, 99.0)])
 def test_a_range_of_seconds_is_cut_before_resampling(
     tmp_path: Path, start_s: float, end_s: float | None
 ) -> None:
-    sound = tone(2.0, 48_000, channels=1)
-    soundfile.write(tmp_path / "a.wav", sound, 48_000, subtype="FLOAT")
+    original = tone(2.0, 48_000, channels=1)
+    soundfile.write(tmp_path / "a.wav", original, 48_000, subtype="FLOAT")
     num_samples = decode_audio(
         str(tmp_path / "a.wav"), tmp_path / "b.wav", start_s=start_s, end_s=end_s
     )
-    stop = len(sound) if end_s is None else round(end_s * 48_000)
-    expected = soxr.resample(sound[round(start_s * 48_000) : stop, 0], 48_000, 16_000, "HQ")
+    stop = len(original) if end_s is None else round(end_s * 48_000)
+    expected = soxr.resample(original[round(start_s * 48_000) : stop, 0], 48_000, 16_000, "HQ")
     assert num_samples == len(expected)
     assert np.array_equal(read_samples(tmp_path / "b.wav", 0, num_samples), expected)
 
 
-def test_the_same_sound_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_audio_gives_the_same_bytes(tmp_path: Path) -> None:
     source = encode(tmp_path / "a.flac", tone(1.0, 48_000), 48_000, "flac", "s16")
     digests = set()
     for name in ("b.wav", "c.wav"):
@@ -151,9 +152,9 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"this is not a sound file, it is a sentence", b"\0" * 999]
+    "content", [b"", b"this is not an audio file, it is a sentence", b"\0" * 999]
 )
-def test_a_file_without_sound_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_audio_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp3").write_bytes(content)
     with pytest.raises(AudioUnreadableError, match=r"a\.mp3") as caught:
         decode_audio(str(tmp_path / "a.mp3"), tmp_path / "b.wav")
@@ -165,7 +166,7 @@ def test_a_file_without_sound_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_a_header_without_samples_is_unreadable(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(0, np.int16), SAMPLE_RATE_HZ)
-    with pytest.raises(AudioUnreadableError, match="no sound"):
+    with pytest.raises(AudioUnreadableError, match="no audio"):
         decode_audio(str(tmp_path / "a.wav"), tmp_path / "b.wav")
 
 
@@ -232,9 +233,9 @@ def write_surround(path: Path) -> Path:
 
 
 def write_video_of_uneven_frames(path: Path) -> Path:
-    """A screen recording: frames come when something moves, sound goes on."""
+    """A screen recording: frames come when something moves, audio goes on."""
     path = path.with_suffix(".mp4")
-    sound = tone(2.0, 44_100)
+    original = tone(2.0, 44_100)
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=30, width=64, height=64)
         video.time_base = video.codec_context.time_base = Fraction(1, 1000)
@@ -243,7 +244,7 @@ def write_video_of_uneven_frames(path: Path) -> Path:
             frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), time_ms % 255, np.uint8))
             frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
             container.mux(video.encode(frame))
-        heard = av.AudioFrame.from_ndarray(sound.reshape(1, -1), format="flt", layout="stereo")
+        heard = av.AudioFrame.from_ndarray(original.reshape(1, -1), format="flt", layout="stereo")
         heard.sample_rate, heard.pts, heard.time_base = 44_100, 0, Fraction(1, 44_100)
         converter = av.AudioResampler(format="fltp", layout="stereo", rate=44_100)
         for converted in converter.resample(heard):

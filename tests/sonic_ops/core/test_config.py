@@ -61,7 +61,7 @@ def test_constant_motion_buckets_stand_in_for_those_that_are_heard_and_are_scale
 @pytest.mark.parametrize(
     ("context", "starts_s"), [("blocks", [0, 6, 12]), ("overlapped", [0, 1, 2, 3, 4, 5, 6, 7, 8])]
 )
-def test_pieces_of_sound_are_as_long_as_asked_for(
+def test_pieces_of_audio_are_as_long_as_asked_for(
     context: AudioContext, starts_s: list[int]
 ) -> None:
     request = VideoRequest("a.wav", "p", 14 * SAMPLE_RATE_HZ, "w", 0, 0, None, context, 6)

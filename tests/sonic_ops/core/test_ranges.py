@@ -1,4 +1,4 @@
-"""A part of the sound: cut at its samples, and all of it is the same as no cut."""
+"""A part of the audio: cut at its samples, and all of it is the same as no cut."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sonic_ops.audio.reading import read_sound
+from sonic_ops.audio.reading import read_audio
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.media.encoding import EncodeSettings, encode_frames
 from sonic_ops.media.finishing import Finish, finish_video
@@ -15,23 +15,23 @@ from tests.sonic_ops.media.test_finishing import DURATION_S, NUM_FRAMES, noise, 
 
 
 @pytest.mark.parametrize(("start_s", "end_s"), [(1.0, 2.5), (1 / 3, 1 / 3 + DURATION_S)])
-def test_the_sound_of_a_part_is_cut_at_its_samples(
+def test_the_audio_of_a_part_is_cut_at_its_samples(
     tmp_path: Path, start_s: float, end_s: float
 ) -> None:
-    sound = np.round(noise(44_100, 2, 3.0) * 2**23) / 2**23
-    soundfile.write(tmp_path / "sound.wav", sound, 44_100, "PCM_24")
+    audio = np.round(noise(44_100, 2, 3.0) * 2**23) / 2**23
+    soundfile.write(tmp_path / "sound.wav", audio, 44_100, "PCM_24")
     track, wav = Soundtrack(str(tmp_path / "sound.wav"), start_s, end_s), tmp_path / "16k.wav"
     num_samples = decode_audio(track.source, wav, start_s=start_s, end_s=end_s)
     encode_frames(pictures(NUM_FRAMES), tmp_path / "0.mp4", EncodeSettings(preset="veryfast"))
     finish = Finish(track, wav, num_samples, NUM_FRAMES)
     info = finish_video([tmp_path / "0.mp4"], tmp_path / "video.mkv", finish)
     assert info.audio_offset_s == 0
-    heard = [block.samples.T for block in read_sound(str(tmp_path / "video.mkv"))]
+    heard = [block.samples.T for block in read_audio(str(tmp_path / "video.mkv"))]
     first, last = round(44_100 * start_s), round(44_100 * end_s)
-    assert np.array_equal(np.concatenate(heard), sound[first:last].astype(np.float32))
+    assert np.array_equal(np.concatenate(heard), audio[first:last].astype(np.float32))
 
 
-def test_a_part_that_is_all_of_the_sound_is_the_sound(tmp_path: Path) -> None:
+def test_a_part_that_is_all_of_the_audio_is_the_audio(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", noise(44_100, 2), 44_100)
     heard = []
     for index, end_s in enumerate((None, DURATION_S, 99.0)):

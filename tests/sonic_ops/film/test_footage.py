@@ -1,4 +1,4 @@
-"""What is shown of a film that is shorter than its sound."""
+"""What is shown of a film that is shorter than its audio."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A whole container may hold nothing: black, one colour, a picture that stands, or no sound."""
+"""A whole container may hold nothing: black, one colour, a picture that stands, or no audio."""
 
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def test_what_is_asked_for_is_noted(tmp_path: Path) -> None:
     assert finished(tmp_path, standing(12)).notes == ()  # half a second may stand
 
 
-def test_a_sound_that_is_lost_is_found(tmp_path: Path) -> None:
+def test_audio_that_is_lost_is_found(tmp_path: Path) -> None:
     with pytest.raises(BrokenOutputError, match=r"is silent at 0\.0 s, where its audio is not"):
         finished(tmp_path, moving(40), heard=0.0)
     assert finished(tmp_path, moving(40), loudness=0.0).notes == ()

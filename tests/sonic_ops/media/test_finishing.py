@@ -1,4 +1,4 @@
-"""Every format: what is in the file, how long it is, and when it sounds, measured on the file."""
+"""Every format: what is in the file, how long it is, when its audio starts, measured on the file."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +12,10 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonic_ops.audio.alignment import compare_sound
-from sonic_ops.audio.decoding import SoundBlock
+from sonic_ops.audio.alignment import compare_audio
+from sonic_ops.audio.decoding import AudioBlock
 from sonic_ops.audio.loudness import measure_loudness
-from sonic_ops.audio.reading import read_sound
+from sonic_ops.audio.reading import read_audio
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.core.errors import FieldError, VerifyError
 from sonic_ops.core.formats import CODECS, FORMATS, VideoCodec, format_of
@@ -142,7 +142,7 @@ def test_animations_move_at_their_speed_in_the_colours_of_the_video(
         ("pcm_s16le", ".wav", {".mov", ".mkv"}),
     ],
 )
-def test_sound_is_copied_where_the_format_takes_it_and_never_moves(
+def test_audio_is_copied_where_the_format_takes_it_and_never_moves(
     tmp_path: Path,
     segments: dict[VideoCodec, list[Path]],
     encoder: str,
@@ -150,7 +150,7 @@ def test_sound_is_copied_where_the_format_takes_it_and_never_moves(
     copied_into: set[str],
 ) -> None:
     source = tmp_path / f"sound{ending}"
-    write_sound(source, encoder, noise(48_000, 2), 48_000)
+    write_audio(source, encoder, noise(48_000, 2), 48_000)
     finish = finish_of(source)
     for name, form in FORMATS.items():
         if form.is_animation:
@@ -162,7 +162,7 @@ def test_sound_is_copied_where_the_format_takes_it_and_never_moves(
         assert (packets_of(target) == packets_of(source)) == (name in copied_into), name
 
 
-def write_sound(path: Path, encoder: str, samples_SC: NDArray[np.float32], rate_hz: int) -> None:
+def write_audio(path: Path, encoder: str, samples_SC: NDArray[np.float32], rate_hz: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=rate_hz, layout="stereo")
         planes = np.ascontiguousarray(samples_SC.T)
@@ -202,20 +202,20 @@ def test_more_channels_than_encoders_know_become_one(
     assert info.num_channels == 1
 
 
-def test_the_offset_of_a_late_and_of_an_early_sound_is_measured(tmp_path: Path) -> None:
-    sound = noise(16_000, 1, seconds=9.0)
-    soundfile.write(tmp_path / "sound.wav", sound, 16_000, subtype="FLOAT")
+def test_the_offset_of_a_late_and_of_an_early_audio_is_measured(tmp_path: Path) -> None:
+    audio = noise(16_000, 1, seconds=9.0)
+    soundfile.write(tmp_path / "sound.wav", audio, 16_000, subtype="FLOAT")
     wav = tmp_path / "16k.wav"
     num_samples = decode_audio(str(tmp_path / "sound.wav"), wav)
     for late in (-320, 0, 7, 800):
-        moved = np.roll(sound, late, axis=0)
+        moved = np.roll(audio, late, axis=0)
         soundfile.write(tmp_path / "moved.flac", moved, 16_000)
-        assert compare_sound(tmp_path / "moved.flac", wav, num_samples).offset_s == late / 16_000
+        assert compare_audio(tmp_path / "moved.flac", wav, num_samples).offset_s == late / 16_000
     soundfile.write(tmp_path / "other.flac", noise(16_000, 1, 9.0)[::-1], 16_000)
-    assert compare_sound(tmp_path / "other.flac", wav, num_samples).offset_s is None
+    assert compare_audio(tmp_path / "other.flac", wav, num_samples).offset_s is None
 
 
-def test_a_file_whose_sound_is_late_is_refused(
+def test_a_file_whose_audio_is_late_is_refused(
     tmp_path: Path, segments: dict[VideoCodec, list[Path]], finish: Finish
 ) -> None:
     late = np.roll(noise(48_000, 2), 480, axis=0)
@@ -239,7 +239,7 @@ def test_loudness_is_that_of_the_test_signals_of_the_standard(
     levels: list[tuple[float, float]],
 ) -> None:
     """Source: EBU Tech 3341, minimum requirements, cases 1 to 4: 0.1 LU at most."""
-    blocks = [SoundBlock(tone(*level), 48_000, "stereo") for level in levels]
+    blocks = [AudioBlock(tone(*level), 48_000, "stereo") for level in levels]
     loudest = max(level for _, level in levels)
     found = measure_loudness(blocks)
     assert found.lufs == pytest.approx(loudest, abs=0.1)
@@ -255,7 +255,7 @@ def test_loudness_is_brought_to_what_was_asked_for_below_full_scale(
     for wished, expected in ((-23.0, -23.0), (0.0, None)):
         track = replace(finish.track, loudness_lufs=wished)
         finish_video(segments["prores"], target, replace(finish, track=track))
-        found = measure_loudness(read_sound(str(target)))
+        found = measure_loudness(read_audio(str(target)))
         if expected is None:
             assert found.peak_db == pytest.approx(-1, abs=0.01)
         else:
@@ -263,7 +263,7 @@ def test_loudness_is_brought_to_what_was_asked_for_below_full_scale(
 
 
 def test_silence_stays_silent() -> None:
-    silence = SoundBlock(np.zeros((1, 96_000), np.float32), 48_000, "mono")
+    silence = AudioBlock(np.zeros((1, 96_000), np.float32), 48_000, "mono")
     assert measure_loudness([silence]).gain_to(-23) == 1
     assert measure_loudness([]).gain_to(-23) == 1
 

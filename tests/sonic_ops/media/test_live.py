@@ -1,4 +1,4 @@
-"""A playlist that grows: players read the pictures and the sound of the video, without a gap."""
+"""A playlist that grows: players read the pictures and the audio of the video, without a gap."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -31,7 +31,7 @@ def segments(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> str:
+def audio(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Silence with a click."""
     path = tmp_path_factory.mktemp("sound") / "click.wav"
     samples = np.zeros(round(2.8 * RATE_HZ), np.float32)
@@ -40,10 +40,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def playlist(folder: Path, sound: str) -> LivePlaylist:
+def playlist(folder: Path, audio: str) -> LivePlaylist:
     length_s = Fraction(PART_FRAMES) / FPS
     return LivePlaylist(
-        folder / "index.m3u8", Soundtrack(sound), fps=FPS, longest_s=length_s, sign=SIGN
+        folder / "index.m3u8", Soundtrack(audio), fps=FPS, longest_s=length_s, sign=SIGN
     )
 
 
@@ -54,8 +54,8 @@ def shown(folder: Path) -> tuple[list[float], list[float]]:
     return [float(f.time) for f in frames], [float(f.to_ndarray()[:64].mean()) for f in frames]
 
 
-def test_every_state_of_it_can_be_played(tmp_path: Path, segments: list[Path], sound: str) -> None:
-    with playlist(tmp_path, sound) as live:
+def test_every_state_of_it_can_be_played(tmp_path: Path, segments: list[Path], audio: str) -> None:
+    with playlist(tmp_path, audio) as live:
         for index, segment in enumerate(segments):
             live.append(segment)
             text = (tmp_path / "index.m3u8").read_text()
@@ -73,10 +73,10 @@ def test_every_state_of_it_can_be_played(tmp_path: Path, segments: list[Path], s
     assert np.all(np.diff(shades) > 0)
 
 
-def test_the_sound_fits_the_pictures_across_parts(
-    tmp_path: Path, segments: list[Path], sound: str
+def test_the_audio_fits_the_pictures_across_parts(
+    tmp_path: Path, segments: list[Path], audio: str
 ) -> None:
-    with playlist(tmp_path, sound) as live:
+    with playlist(tmp_path, audio) as live:
         for segment in segments:
             live.append(segment)
         live.end()
@@ -90,13 +90,13 @@ def test_the_sound_fits_the_pictures_across_parts(
 
 
 def test_what_is_begun_again_has_the_same_parts(
-    tmp_path: Path, segments: list[Path], sound: str
+    tmp_path: Path, segments: list[Path], audio: str
 ) -> None:
-    with playlist(tmp_path, sound) as live:
+    with playlist(tmp_path, audio) as live:
         for segment in segments:
             live.append(segment)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.m*4*")}
-    with playlist(tmp_path, sound) as live:
+    with playlist(tmp_path, audio) as live:
         live.append(segments[0])
         live.append(segments[1])
         live.end()

@@ -168,12 +168,12 @@ def test_what_was_encoded_looks_like_what_was_given(tmp_path: Path) -> None:
     ("rate", "channels", "subtype"),
     [(16_000, 1, "PCM_16"), (44_100, 2, "PCM_24"), (96_000, 2, "FLOAT"), (48_000, 6, "PCM_16")],
 )
-def test_the_sound_of_the_video_is_the_original_sound(
+def test_the_audio_of_the_video_is_the_original_audio(
     tmp_path: Path, rate: int, channels: int, subtype: str
 ) -> None:
-    sound = sine(1.5, rate, channels)
-    sound[:, 3:4] = 0  # of six channels this is the bass, and AAC keeps only the bass of it
-    soundfile.write(tmp_path / "sound.wav", sound, rate, subtype=subtype)
+    audio = sine(1.5, rate, channels)
+    audio[:, 3:4] = 0  # of six channels this is the bass, and AAC keeps only the bass of it
+    soundfile.write(tmp_path / "sound.wav", audio, rate, subtype=subtype)
     (segment,) = segments_of(tmp_path, [38])
     mux(segment, Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "final.mp4")
     info = verify_video(tmp_path / "final.mp4", num_output_frames=38, duration_s=1.5)
@@ -198,12 +198,12 @@ def test_aac_is_copied_and_stays_in_time(tmp_path: Path) -> None:
     assert np.array_equal(before, after)
 
 
-def test_damaged_aac_is_encoded_again_so_that_picture_and_sound_agree(tmp_path: Path) -> None:
+def test_damaged_aac_is_encoded_again_so_that_picture_and_audio_agree(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", sine(3.0, 44_100, 2), 44_100)
     (segment,) = segments_of(tmp_path, [75])
     mux(segment, Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "source.mp4")
     content = bytearray((tmp_path / "source.mp4").read_bytes())
-    content[-1500:-1300] = bytes(200)  # within the last packets of sound
+    content[-1500:-1300] = bytes(200)  # within the last packets of audio
     (tmp_path / "hurt.mp4").write_bytes(content)
     whole = heard_in(tmp_path / "source.mp4", tmp_path)
     hurt = heard_in(tmp_path / "hurt.mp4", tmp_path)
@@ -228,9 +228,9 @@ def test_aac_of_long_blocks_is_as_long_as_what_is_decoded(tmp_path: Path) -> Non
     )
 
 
-def test_a_range_of_the_sound_is_cut_out(tmp_path: Path) -> None:
-    sound = sine(4.0, 32_000, 1)
-    soundfile.write(tmp_path / "sound.wav", sound, 32_000)
+def test_a_range_of_the_audio_is_cut_out(tmp_path: Path) -> None:
+    audio = sine(4.0, 32_000, 1)
+    soundfile.write(tmp_path / "sound.wav", audio, 32_000)
     (segment,) = segments_of(tmp_path, [50])
     mux(segment, Soundtrack(str(tmp_path / "sound.wav"), 1.25, 3.25), tmp_path / "final.mp4")
     verify_video(tmp_path / "final.mp4", num_output_frames=50, duration_s=2.0)
@@ -252,15 +252,15 @@ def test_pictures_are_not_encoded_again_and_the_header_comes_first(tmp_path: Pat
     assert content.index(b"moov") < content.index(b"mdat")
 
 
-def test_sound_that_cannot_be_read_leaves_no_file(tmp_path: Path) -> None:
+def test_audio_that_cannot_be_read_leaves_no_file(tmp_path: Path) -> None:
     (segment,) = segments_of(tmp_path, [3])
-    (tmp_path / "bad.mp3").write_bytes(b"no sound")
+    (tmp_path / "bad.mp3").write_bytes(b"no audio")
     with pytest.raises(AudioUnreadableError):
         mux(segment, Soundtrack(str(tmp_path / "bad.mp3")), tmp_path / "final.mp4")
     with pytest.raises(MissingFileError):
         mux(segment, Soundtrack(str(tmp_path / "none.mp3")), tmp_path / "final.mp4")
     soundfile.write(tmp_path / "short.wav", sine(1.0, 16_000, 1), 16_000)
-    with pytest.raises(AudioUnreadableError, match="no sound"):
+    with pytest.raises(AudioUnreadableError, match="no audio"):
         mux(segment, Soundtrack(str(tmp_path / "short.wav"), 2.0), tmp_path / "final.mp4")
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["bad.mp3", "segment_0.mp4", "short.wav"]

@@ -55,22 +55,22 @@ def played(path: Path) -> tuple[list[Fraction], str]:
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sound") / "sound.wav"
     soundfile.write(path, noise(48_000, 2), 48_000, subtype="PCM_24")
     decode_audio(str(path), path.with_name("16k.wav"))
     return path
 
 
-def write(target: Path, sound: Path, codec: VideoCodec, fps: Fraction) -> int:
-    """A video of two segments with sound and subtitles; the number of its frames."""
+def write(target: Path, audio: Path, codec: VideoCodec, fps: Fraction) -> int:
+    """A video of two segments with audio and subtitles; the number of its frames."""
     num_samples = round(DURATION_S * 16_000)
     num_frames = num_output_frames_of(num_samples, fps)
     settings = EncodeSettings(codec, preset="veryfast", gop_frames=10, fps=fps)
     segments = [target.with_name(f"{index}.mp4") for index in range(2)]
     encode_frames(pictures(13), segments[0], settings)
     encode_frames(pictures(num_frames - 13, 13), segments[1], settings)
-    track, wav = Soundtrack(str(sound), language="de"), sound.with_name("16k.wav")
+    track, wav = Soundtrack(str(audio), language="de"), audio.with_name("16k.wav")
     finish_video(segments, target, Finish(track, wav, num_samples, num_frames, codec, CUES, fps))
     return num_frames
 
@@ -80,10 +80,10 @@ def write(target: Path, sound: Path, codec: VideoCodec, fps: Fraction) -> int:
     [(*form, "25") for form in ALL] + [(*form, rate) for form in OFTEN for rate in OTHER_RATES],
 )
 def test_every_format_is_played_from_0_frame_by_frame(
-    tmp_path: Path, sound: Path, ending: str, codec: VideoCodec, rate: str
+    tmp_path: Path, audio: Path, ending: str, codec: VideoCodec, rate: str
 ) -> None:
     fps, target = Fraction(rate), tmp_path / f"video{ending}"
-    num_frames = write(target, sound, codec, fps)
+    num_frames = write(target, audio, codec, fps)
     times, told = played(target)
     wanted = [n / fps for n in range(num_frames)]
     if clock := CLOCKS.get(ending):  # its nearest millisecond
@@ -98,22 +98,22 @@ def test_every_format_is_played_from_0_frame_by_frame(
 
 @pytest.mark.parametrize("ending", [".gif", ".webp"])
 def test_every_animation_is_played_from_0_frame_by_frame(
-    tmp_path: Path, sound: Path, ending: str
+    tmp_path: Path, audio: Path, ending: str
 ) -> None:
-    num_frames = write(tmp_path / f"animation{ending}", sound, "h264", Fraction(25))
+    num_frames = write(tmp_path / f"animation{ending}", audio, "h264", Fraction(25))
     times, _ = played(tmp_path / f"animation{ending}")
     assert times == [n * Fraction(2, 25) for n in range(num_frames // 2)]
 
 
-def test_prores_in_matroska_says_which_prores_it_is(tmp_path: Path, sound: Path) -> None:
-    write(tmp_path / "video.mkv", sound, "prores", Fraction(25))
+def test_prores_in_matroska_says_which_prores_it_is(tmp_path: Path, audio: Path) -> None:
+    write(tmp_path / "video.mkv", audio, "prores", Fraction(25))
     _, told = played(tmp_path / "video.mkv")
     assert "prores (HQ)" in told
 
 
-def test_a_damaged_file_is_noticed_by_what_plays_it(tmp_path: Path, sound: Path) -> None:
+def test_a_damaged_file_is_noticed_by_what_plays_it(tmp_path: Path, audio: Path) -> None:
     target = tmp_path / "video.mp4"
-    write(target, sound, "h264", Fraction(25))
+    write(target, audio, "h264", Fraction(25))
     content = bytearray(target.read_bytes())
     middle = content.index(b"mdat") + 2000
     content[middle : middle + 2000] = bytes(2000)

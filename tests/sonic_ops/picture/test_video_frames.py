@@ -154,7 +154,7 @@ def test_damage_is_a_sentence(tmp_path: Path) -> None:
     assert len(seen) < len(lengths)
 
 
-def test_a_sound_is_no_picture(tmp_path: Path) -> None:
+def test_audio_is_no_picture(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=48000)
         frame = av.AudioFrame.from_ndarray(

@@ -63,8 +63,8 @@ def pictures(num_frames: int = NUM_FRAMES // 2) -> Iterator[np.ndarray]:
 @pytest.fixture(scope="module")
 def finish(tmp_path_factory: pytest.TempPathFactory) -> Finish:
     folder = tmp_path_factory.mktemp("sound")
-    sound = np.random.default_rng(0).standard_normal(48_000 * NUM_FRAMES // 25) / 9
-    soundfile.write(folder / "sound.wav", sound, 48_000)
+    audio = np.random.default_rng(0).standard_normal(48_000 * NUM_FRAMES // 25) / 9
+    soundfile.write(folder / "sound.wav", audio, 48_000)
     wav = folder / "16k.wav"
     num_samples = decode_audio(str(folder / "sound.wav"), wav)
     return Finish(Soundtrack(str(folder / "sound.wav")), wav, num_samples, NUM_FRAMES)

@@ -1,6 +1,6 @@
 """Facts of the cepstra that SyncNet hears.
 
-`golden/syncnet/cepstra.json` is what python_speech_features 0.6 makes of `sound()`.
+`golden/syncnet/cepstra.json` is what python_speech_features 0.6 makes of `audio()`.
 """
 
 import json
@@ -15,7 +15,7 @@ from sonic_ops.quality.cepstra import cepstra, num_steps_in
 GOLDEN = Path(__file__).parents[2] / "golden" / "syncnet" / "cepstra.json"
 
 
-def sound() -> NDArray[np.float32]:
+def audio() -> NDArray[np.float32]:
     """A quarter of a second: a tone that rises, another one that comes and goes, and nothing."""
     n = np.arange(4000)
     t = n / 16000
@@ -50,26 +50,26 @@ def slowly(samples: NDArray[np.float32], step: int) -> list[float]:
 
 def test_they_are_those_of_python_speech_features() -> None:
     known = np.array(json.loads(GOLDEN.read_text()))
-    assert num_steps_in(len(sound())) == len(known)
-    assert cepstra(sound(), 0, len(known)) == pytest.approx(known, abs=1e-4)
+    assert num_steps_in(len(audio())) == len(known)
+    assert cepstra(audio(), 0, len(known)) == pytest.approx(known, abs=1e-4)
 
 
 @pytest.mark.parametrize("step", [0, 7, 13, 17])
 def test_they_follow_their_definition(step: int) -> None:
-    assert cepstra(sound(), step, step + 1)[0] == pytest.approx(slowly(sound(), step), abs=1e-4)
+    assert cepstra(audio(), step, step + 1)[0] == pytest.approx(slowly(audio(), step), abs=1e-4)
 
 
 def test_a_step_is_the_same_in_any_cut() -> None:
-    whole = cepstra(sound(), 0, 23)
+    whole = cepstra(audio(), 0, 23)
     for start, stop in ((0, 1), (1, 5), (5, 22), (22, 23)):
-        assert np.array_equal(cepstra(sound(), start, stop), whole[start:stop])
+        assert np.array_equal(cepstra(audio(), start, stop), whole[start:stop])
 
 
 def test_what_is_too_loud_is_clipped_as_16_bits_are() -> None:
-    loud, full = 4 * sound(), np.clip(4 * sound(), -1, 1 - 2**-15)
+    loud, full = 4 * audio(), np.clip(4 * audio(), -1, 1 - 2**-15)
     assert np.abs(loud).max() > 1
     assert np.array_equal(cepstra(loud, 0, 5), cepstra(full, 0, 5))
 
 
-def test_a_short_sound_has_no_step() -> None:
+def test_a_short_audio_has_no_step() -> None:
     assert [num_steps_in(n) for n in (0, 399, 400, 559, 560)] == [0, 0, 1, 1, 2]

@@ -268,7 +268,7 @@ def test_borders_of_segments_are_compared_with_what_is_nearby_and_with_other_key
     assert against_others(borders, others[:1]) is None
 
 
-def test_a_still_picture_has_no_lips_and_other_sound_no_sync() -> None:
+def test_a_still_picture_has_no_lips_and_other_audio_no_sync() -> None:
     truth = openings()
     speech = spoken(truth)
     tracks = seen(map(speaking, truth))
@@ -314,7 +314,7 @@ def test_parts_cover_the_video_and_a_short_rest_belongs_to_the_last(
     assert [(part.start_s, part.stop_s) for part in found] == parts
 
 
-def test_the_length_error_is_picture_less_sound() -> None:
+def test_the_length_error_is_picture_less_audio() -> None:
     info = VideoInfo(64, 64, 25, Fraction(25), 1.0, 0.99, "h264", "aac", "yuv420p", True, True)
     assert length_error_ms(info) == pytest.approx(10)
     assert length_error_ms(replace(info, audio_duration_s=0.0)) is None

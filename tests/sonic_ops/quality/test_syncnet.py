@@ -1,6 +1,6 @@
 """Facts of SyncNet and of what is made of its embeddings.
 
-Shape letters: N embeddings, E numbers of each, L shifts of the sound, S samples.
+Shape letters: N embeddings, E numbers of each, L shifts of the audio, S samples.
 """
 
 import json
@@ -84,13 +84,13 @@ def test_lips_are_blue_first_and_five_frames(scorer: SyncNetScorer) -> None:
     assert not found[:, 1:].any()
 
 
-def test_sounds_are_heard_for_a_fifth_of_a_second_from_their_frame_on(
+def test_audio_are_heard_for_a_fifth_of_a_second_from_their_frame_on(
     scorer: SyncNetScorer,
 ) -> None:
-    sound_S = np.random.default_rng(0).uniform(-0.3, 0.3, 640 * 30).astype(np.float32)
-    sound_S *= np.repeat(np.random.default_rng(1).uniform(0.1, 1, 30), 640).astype(np.float32)
-    found = np.concatenate(list(embed_audio(scorer, sound_S, 25)))
-    steps = cepstra(sound_S, 0, 116)
+    audio_S = np.random.default_rng(0).uniform(-0.3, 0.3, 640 * 30).astype(np.float32)
+    audio_S *= np.repeat(np.random.default_rng(1).uniform(0.1, 1, 30), 640).astype(np.float32)
+    found = np.concatenate(list(embed_audio(scorer, audio_S, 25)))
+    steps = cepstra(audio_S, 0, 116)
     heard = [max(steps[4 * n + 4 : 4 * n + 11, :5].max(), 0) for n in range(25)]
     assert found.shape == (25, 1024)
     assert found[:, 0] == pytest.approx(SOUND_GAIN * np.array(heard) + SOUND_OFFSET, rel=1e-4)
@@ -126,26 +126,26 @@ def test_few_faces_are_kept_at_once(scorer: SyncNetScorer) -> None:
 
 @pytest.mark.parametrize("moved", [0, 7])
 def test_distances_are_those_of_every_pair_and_nothing_is_zeros(moved: int) -> None:
-    lips, sounds = embedded(40), embedded(40, 1)
-    found = distances(lips, sounds, moved)
+    lips, recordings = embedded(40), embedded(40, 1)
+    found = distances(lips, recordings, moved)
     for n in range(40):
         for shift in range(-MAX_SHIFT, MAX_SHIFT + 1):
-            heard = sounds[(n + shift + moved) % 40] if 0 <= n + shift < 40 else np.zeros(8)
+            heard = recordings[(n + shift + moved) % 40] if 0 <= n + shift < 40 else np.zeros(8)
             apart = np.sqrt(((lips[n] - heard) ** 2).sum())
             assert found[n, shift + MAX_SHIFT] == pytest.approx(apart, abs=1e-4)
 
 
 def test_distances_are_the_same_over_blocks() -> None:
-    lips, sounds = embedded(600), embedded(600, 1)
-    whole = distances(lips, sounds)
-    late = distances(lips[500:], sounds[500:])
+    lips, recordings = embedded(600), embedded(600, 1)
+    whole = distances(lips, recordings)
+    late = distances(lips[500:], recordings[500:])
     assert whole[520:] == pytest.approx(late[20:], abs=1e-6)
 
 
 @pytest.mark.parametrize("late", [-4, 0, 6])
 def test_the_offset_is_how_late_the_lips_are(late: int) -> None:
-    sounds = embedded(200)
-    said = verdict(distances(np.roll(sounds, late, axis=0), sounds))
+    recordings = embedded(200)
+    said = verdict(distances(np.roll(recordings, late, axis=0), recordings))
     assert said.offset_ms == 40 * late
     assert said.distance is not None
     assert said.confidence is not None
@@ -160,14 +160,14 @@ def test_the_confidence_is_the_median_less_the_least() -> None:
     assert verdict(track[: MIN_SEEN - 1]) == Verdict()
 
 
-def test_sound_of_other_times_fits_no_lips() -> None:
-    sounds = embedded(300)
-    own, chance = verdict(distances(sounds, sounds)), by_chance(sounds, sounds)
+def test_audio_of_other_times_fits_no_lips() -> None:
+    recordings = embedded(300)
+    own, chance = verdict(distances(recordings, recordings)), by_chance(recordings, recordings)
     assert own.confidence is not None
     assert chance.confidence is not None
     assert chance.confidence < 0.1 * own.confidence
     assert chance.offset_ms is None
-    assert by_chance(sounds[:20], sounds[:20]) == Verdict()
+    assert by_chance(recordings[:20], recordings[:20]) == Verdict()
 
 
 @pytest.mark.parametrize(("late", "fps"), [(3, 25), pytest.param(-2, 50, marks=pytest.mark.slow)])
@@ -204,8 +204,8 @@ def by_the_release(video: Path, scorer: SyncNetScorer, folder: Path) -> Verdict:
     with torch.inference_mode():
         lips = torch.cat([scorer.network.embed_video(faces_3THW[:, n : n + 5]) for n in range(num)])
         spans = [torch.from_numpy(steps[4 * n : 4 * n + 20].T.copy())[None] for n in range(num)]
-        sounds = torch.cat([scorer.network.embed_audio(span) for span in spans])
-    padded = F.pad(sounds, (0, 0, 15, 15))
+        recordings = torch.cat([scorer.network.embed_audio(span) for span in spans])
+    padded = F.pad(recordings, (0, 0, 15, 15))
     apart = [F.pairwise_distance(lips[n].repeat(31, 1), padded[n : n + 31]) for n in range(num)]
     mean_L = torch.stack(apart).mean(0)
     least, best = mean_L.min(0)

@@ -71,12 +71,12 @@ def test_a_good_video_is_ready(person: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shift_ms", "kind", "reason"),
     [
-        (120, LOOK, "ms before the sound"),
-        (-120, FAILED, "ms after the sound"),
+        (120, LOOK, "ms before the audio"),
+        (-120, FAILED, "ms after the audio"),
         (20, READY, "within their bars"),
     ],
 )
-def test_sound_that_is_shifted_is_told_with_its_direction(
+def test_audio_that_is_shifted_is_told_with_its_direction(
     take: Take, shift_ms: int, kind: str, reason: str
 ) -> None:
     shifted = np.roll(take.samples, shift_ms * SAMPLE_RATE_HZ // 1000)
@@ -87,7 +87,7 @@ def test_sound_that_is_shifted_is_told_with_its_direction(
 def test_frames_that_are_dropped_make_the_video_too_short(take: Take) -> None:
     verdict = take.verdict(np.delete(take.frames, slice(40, 46), 0))
     assert verdict.kind == FAILED
-    assert verdict.reason.startswith("the picture is 240 ms shorter than the sound")
+    assert verdict.reason.startswith("the picture is 240 ms shorter than the audio")
     a_little = np.concatenate([take.samples, np.zeros(SAMPLE_RATE_HZ // 50, np.float32)])
     assert take.verdict(samples=a_little).kind == READY
 
@@ -95,30 +95,30 @@ def test_frames_that_are_dropped_make_the_video_too_short(take: Take) -> None:
 def test_frames_that_are_added_make_the_video_too_long(take: Take) -> None:
     verdict = take.verdict(np.concatenate([take.frames, take.frames[-1:-5:-1]]))
     assert verdict.kind == FAILED
-    assert "the picture is 160 ms longer than the sound" in verdict.reason
+    assert "the picture is 160 ms longer than the audio" in verdict.reason
 
 
-def test_a_video_without_sound_is_looked_at(take: Take) -> None:
+def test_a_video_without_audio_is_looked_at(take: Take) -> None:
     silent = take.folder / "silent.mp4"
     encode_frames(take.frames, silent, EncodeSettings(preset="ultrafast", gop_frames=FPS))
     verdict = judge(analyse_video(silent, take.portrait))
-    assert (verdict.kind, "it has no sound" in verdict.reason) == (LOOK, True), verdict
+    assert (verdict.kind, "it has no audio" in verdict.reason) == (LOOK, True), verdict
 
 
 @pytest.mark.parametrize(("shift_ms", "kind"), [(0, READY), (-120, FAILED)])
-def test_sound_that_is_off_at_the_end_alone_is_found(
+def test_audio_that_is_off_at_the_end_alone_is_found(
     shift_ms: int, kind: str, tmp_path: Path
 ) -> None:
     frames, samples = film(PERSON, num_sentences=2)
     num = 30 * FPS // len(frames) + 1  # more than half a minute as it should be
     shifted = np.roll(samples, shift_ms * SAMPLE_RATE_HZ // 1000)
-    sound = np.concatenate([samples] * num + [shifted])
-    video = write_video(tmp_path / "film.mp4", np.concatenate([frames] * (num + 1)), sound)
+    audio = np.concatenate([samples] * num + [shifted])
+    video = write_video(tmp_path / "film.mp4", np.concatenate([frames] * (num + 1)), audio)
     analysis = analyse_video(video, portrait_of(PERSON))
     assert abs(analysis.measures.lip_lag_ms or 0) < 40  # as a whole it is right
     verdict = judge(analysis)
     assert verdict.kind == kind, verdict
-    assert ("after the sound in the 30 s from 0:30 on" in verdict.reason) == (kind != READY)
+    assert ("after the audio in the 30 s from 0:30 on" in verdict.reason) == (kind != READY)
 
 
 def test_frames_that_are_dropped_and_leave_gaps_are_missed(take: Take) -> None:
@@ -175,7 +175,7 @@ def test_a_frozen_mouth_does_not_follow_the_speech(
     frames[:, *mouth] = frames[0][mouth]
     video = write_video(tmp_path / "film.mp4", frames, samples)
     verdict = judge(analyse_video(video, portrait_of(5)))
-    assert verdict.kind in kinds  # three seconds agree with some sound by chance
+    assert verdict.kind in kinds  # three seconds agree with some audio by chance
     assert num_sentences == 1 or "the mouth does not follow the speech" in verdict.reason
 
 

@@ -27,10 +27,10 @@ def test_junk_in_an_mp3(where: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
 @pytest.mark.parametrize("rate", [8_000, 11_025, 96_000, 192_000])
 def test_wav_of_any_depth_and_rate(subtype: str, rate: int, tmp_path: Path) -> None:
-    """SadTalker #235: the same sound as of 16 bits."""
+    """SadTalker #235: the same audio as of 16 bits."""
     plain = speech_in(tmp_path / "plain.wav", "-ar", str(rate))
-    sound, _ = soundfile.read(plain)
-    soundfile.write(tmp_path / "a.wav", sound, rate, subtype)
+    audio, _ = soundfile.read(plain)
+    soundfile.write(tmp_path / "a.wav", audio, rate, subtype)
     heard = []
     for source in (plain, tmp_path / "a.wav"):
         num_samples = decode_audio(str(source), tmp_path / "heard.wav")
@@ -48,7 +48,7 @@ def test_the_content_decides_and_not_the_name(ending: str, name: str, tmp_path: 
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.1, 0.15, 1.0])
-def test_short_sounds(seconds: float, tmp_path: Path) -> None:
+def test_short_audio(seconds: float, tmp_path: Path) -> None:
     """aafactory #98, Wav2Lip: rendered, or the least length is named."""
     ffmpeg("-i", SPEECH, "-t", str(seconds), tmp_path / "a.wav")
     if seconds < 0.08:
@@ -60,7 +60,7 @@ def test_short_sounds(seconds: float, tmp_path: Path) -> None:
         assert found.duration_s == pytest.approx(seconds, abs=1e-3)
 
 
-def test_a_film_without_sound(tmp_path: Path) -> None:
+def test_a_film_without_audio(tmp_path: Path) -> None:
     """pyvideotrans #465."""
     ffmpeg("-f", "lavfi", "-i", "testsrc=d=1:s=64x64", tmp_path / "a.mp4")
     with pytest.raises(AudioUnreadableError, match="it has no audio stream"):

@@ -8,7 +8,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from flows.preflight.inputs import AudioFacts, inspect_audio
-from sonic_ops.audio.reading import duration_s, read_sound
+from sonic_ops.audio.reading import duration_s, read_audio
 from sonic_ops.audio.resampling import decode_audio, read_samples
 from sonic_ops.core.errors import AudioUnreadableError, InputError
 from tests.field.media import DATA, SPEECH, SPEECH_S, decoded_s, ffmpeg, film_in, flipped, speech_in
@@ -38,19 +38,19 @@ def test_a_damaged_packet_is_silent_and_the_rest_keeps_its_time(name: str, tmp_p
     found = facts(DATA / name)
     assert found.duration_s == pytest.approx(SPEECH_S, abs=1e-3)
     assert found.notes == ("the audio is damaged at 1.0 s, 0.02 s replaced by silence",)
-    speech, sound = heard(SPEECH, tmp_path), heard(DATA / name, tmp_path)
-    assert len(sound) == len(speech)
-    assert np.corrcoef(speech[32_000:], sound[32_000:])[0, 1] > 0.9
-    assert np.abs(sound[15_750:15_950]).max() < 1e-3
+    speech, audio = heard(SPEECH, tmp_path), heard(DATA / name, tmp_path)
+    assert len(audio) == len(speech)
+    assert np.corrcoef(speech[32_000:], audio[32_000:])[0, 1] > 0.9
+    assert np.abs(audio[15_750:15_950]).max() < 1e-3
 
 
 @pytest.mark.parametrize("codec", ["u8", "s24le", "s32be", "s64le", "f64le", "mulaw"])
-def test_every_depth_has_the_same_sound(codec: str, tmp_path: Path) -> None:
+def test_every_depth_has_the_same_audio(codec: str, tmp_path: Path) -> None:
     source = tmp_path / "a.mka"
     ffmpeg("-i", SPEECH, "-c:a", f"pcm_{codec}", source)
     assert facts(source).duration_s == pytest.approx(SPEECH_S, abs=1e-3)
-    speech, sound = heard(SPEECH, tmp_path), heard(source, tmp_path)
-    assert np.corrcoef(speech, sound)[0, 1] > 0.99
+    speech, audio = heard(SPEECH, tmp_path), heard(source, tmp_path)
+    assert np.corrcoef(speech, audio)[0, 1] > 0.99
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_joined_files_are_read_to_their_end(ending: str, tmp_path: Path) -> None
     found = facts(joined)
     assert found.duration_s >= decoded_s(joined) - TOLERANCE_S
     assert found.duration_s > 2 * SPEECH_S - TOLERANCE_S
-    blocks = list(read_sound(str(joined)))
+    blocks = list(read_audio(str(joined)))
     assert len({(block.sample_rate_hz, len(block.samples)) for block in blocks}) == 1
 
 
@@ -133,7 +133,7 @@ def test_an_index_that_has_not_come_is_said(tmp_path: Path) -> None:
         (b"#EXTM3U\nspeech.mp3\n", "playlist"),
     ],
 )
-def test_what_is_no_sound_is_named(content: bytes, meaning: str, tmp_path: Path) -> None:
+def test_what_is_no_audio_is_named(content: bytes, meaning: str, tmp_path: Path) -> None:
     (tmp_path / "speech.mp3").write_bytes(content)
     with pytest.raises(AudioUnreadableError, match=meaning):
         facts(tmp_path / "speech.mp3")
@@ -148,9 +148,9 @@ def test_the_clock_is_that_of_the_file(ending: str, late_s: float, tmp_path: Pat
     ffmpeg(
         *pictures, "-itsoffset", str(late_s), "-i", plain, "-map", "0:v", "-map", "1:a", *rate, late
     )
-    sound, speech = heard(late, tmp_path), heard(SPEECH, tmp_path)
-    assert np.abs(sound[: round((late_s - 0.1) * 16_000)]).max() < 1e-3
-    assert len(sound) / 16_000 == pytest.approx(late_s + SPEECH_S, abs=0.08)
+    audio, speech = heard(late, tmp_path), heard(SPEECH, tmp_path)
+    assert np.abs(audio[: round((late_s - 0.1) * 16_000)]).max() < 1e-3
+    assert len(audio) / 16_000 == pytest.approx(late_s + SPEECH_S, abs=0.08)
     part = heard(late, tmp_path, late_s + 1, late_s + 2)
     lag = np.correlate(part, speech[14_400:33_600], "valid").argmax()
     assert lag / 16_000 == pytest.approx(0.1, abs=0.03)
@@ -177,7 +177,7 @@ def test_the_default_track_is_the_one_that_is_heard(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["m4a", "mp4", "mov", "mp3", "ogg", "opus", "webm"])
-def test_padding_of_the_codec_is_no_sound(ending: str, tmp_path: Path) -> None:
+def test_padding_of_the_codec_is_no_audio(ending: str, tmp_path: Path) -> None:
     write = speech_in if ending in {"m4a", "mp3", "ogg", "opus", "webm"} else film_in
     source = write(tmp_path / f"a.{ending}", "-ar", "48000")
     assert duration_s(str(source)) == pytest.approx(SPEECH_S, abs=2e-3)
