@@ -82,14 +82,14 @@ def sonic(
 @app.command(rich_help_panel=RENDER)
 def init(
     recordings: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder with audio files and pictures.")
+        Path, typer.Argument(metavar="FOLDER", help="Folder with audio files and images.")
     ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Manifest to write; if unset, manifest.csv there."),
     ] = None,
     portrait: Annotated[
-        Path | None, typer.Option(help="Picture for all rows; if unset, found by name.")
+        Path | None, typer.Option(help="Image for all rows; if unset, found by name.")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the manifest if it exists.")

@@ -1,4 +1,4 @@
-"""Sonic on one page: a picture and a track become a talking portrait, in one process.
+"""Sonic on one page: an image and a track become a talking portrait, in one process.
 
 Workers hold the same object and call its parts, so a render of many videos gives the same bits.
 
@@ -52,11 +52,11 @@ from sonic_ops.sampling.conditioning import (
     one_by_one,
     window_denoiser,
 )
-from sonic_ops.sampling.decoding import Read, as_pictures, decode_chunks, decode_frames
+from sonic_ops.sampling.decoding import Read, decode_chunks, decode_frames, to_uint8
 from sonic_ops.sampling.fusion import fuse
-from sonic_ops.sampling.sampler import PICTURE, Sampler, Step, frame_noise, video_noise
+from sonic_ops.sampling.sampler import IMAGE, Sampler, Step, frame_noise, video_noise
 
-Pictures = NDArray[np.uint8]
+Frames = NDArray[np.uint8]
 Samples = NDArray[np.float32]
 OnStep = Callable[["SonicPipeline", int, float, dict[str, Tensor]], dict[str, Tensor]]
 
@@ -66,9 +66,9 @@ KEPT_SAMPLERS = 16
 
 @dataclass
 class SonicPipelineOutput(BaseOutput):
-    """The frames of a video, as pictures of PIL or as an array (F, H, W, 3), and their rate."""
+    """The frames of a video, as images of PIL or as an array (F, H, W, 3), and their rate."""
 
-    frames: list[Image.Image] | Pictures
+    frames: list[Image.Image] | Frames
     fps: Fraction
 
 
@@ -157,16 +157,16 @@ class SonicPipeline(SonicNetworks):
             raise ConfigError(f"output_type is {output_type!r}", remedy="Use 'pil' or 'np'.")
         if self.settings.portrait.framing == "paste":
             raise ConfigError(
-                "SonicPipeline does not paste faces into pictures",
+                "SonicPipeline does not paste faces into images",
                 remedy="Use `sonic render`, or set portrait.framing to face or full.",
             )
 
     def prepare_image(self, image: str | Path | Image.Image) -> Portrait:
-        """Crop the picture around its largest face. Raises InputError."""
+        """Crop the image around its largest face. Raises InputError."""
         config = self.settings.portrait
-        picture = image.convert("RGB") if isinstance(image, Image.Image) else load_image(str(image))
+        loaded = image.convert("RGB") if isinstance(image, Image.Image) else load_image(str(image))
         return prepare_portrait(
-            picture,
+            loaded,
             resolution=config.resolution,
             framing=config.framing,
             face_box=None,
@@ -176,9 +176,9 @@ class SonicPipeline(SonicNetworks):
         )
 
     def encode_portrait(self, portrait: Portrait, seed: int, noise: float) -> PortraitCondition:
-        """Encode the portrait; `noise` is added to the picture that conditions the UNet."""
+        """Encode the portrait; `noise` is added to the image that conditions the UNet."""
         shape = portrait.image_CHW.shape
-        pixel_noise = noise * frame_noise(seed, PICTURE, shape) if noise else None
+        pixel_noise = noise * frame_noise(seed, IMAGE, shape) if noise else None
         return condition_portrait(self, portrait, pixel_noise)
 
     def encode_chunk(self, samples: Samples) -> Tensor:
@@ -267,12 +267,12 @@ class SonicPipeline(SonicNetworks):
         with locating(f" in step {step.index + 1} of {len(sampler.steps)}, {in_words(frames)}"):
             return sampler.step(step, y_TCHW, one_by_one(denoiser) if low_memory else denoiser)
 
-    def decode(self, latents_FCHW: Tensor, reference: Reference | None = None) -> Pictures:
+    def decode(self, latents_FCHW: Tensor, reference: Reference | None = None) -> Frames:
         """Decode latents chunk by chunk on a fixed grid: (F, H, W, 3) at 12.5 fps."""
         span, decoding = range(len(latents_FCHW)), self.settings.decoding
         decode, read = partial(self.decode_latents, reference=reference), _reader(latents_FCHW)
         chunks = decode_frames(decode, read, span, len(span), decoding)
-        return np.concatenate([as_pictures(chunk) for chunk in chunks])
+        return np.concatenate([to_uint8(chunk) for chunk in chunks])
 
     def decode_over(self, latents_FCHW: Tensor, reference: Reference | None) -> PortraitLayers:
         """Decode latents on the same grid to layers over the portrait. Raises ConfigError."""
@@ -283,11 +283,11 @@ class SonicPipeline(SonicNetworks):
         return PortraitLayers(reference.picture_CHW.cpu(), layers)
 
     def interpolate(
-        self, pictures_FHWC: Pictures | PortraitLayers, num_frames: int, fps: Fraction
-    ) -> Pictures:
+        self, decoded_FHWC: Frames | PortraitLayers, num_frames: int, fps: Fraction
+    ) -> Frames:
         """Raise the rate from 12.5 fps to `fps`, as long as the audio lasts."""
         interpolator = self.interpolator(self.settings.media.interpolation)
-        return np.stack(list(output_frames(interpolator, pictures_FHWC, 0, range(num_frames), fps)))
+        return np.stack(list(output_frames(interpolator, decoded_FHWC, 0, range(num_frames), fps)))
 
     def sampler(self, settings: SamplingConfig) -> Sampler:
         """Make the sampler of some settings; those of rows in flight are kept."""
@@ -334,5 +334,5 @@ def _reader(latents_FCHW: Tensor) -> Read:
     return lambda start, stop: latents_FCHW[start:stop]
 
 
-def _as(output_type: str, frames_FHWC: Pictures) -> list[Image.Image] | Pictures:
+def _as(output_type: str, frames_FHWC: Frames) -> list[Image.Image] | Frames:
     return frames_FHWC if output_type == "np" else [Image.fromarray(frame) for frame in frames_FHWC]

@@ -1,4 +1,4 @@
-"""From interpolated frames to what is shown: colours, the picture around them, size, label."""
+"""From interpolated frames to what is shown: colours, the image around them, size, label."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from cluster.storage import artifacts
 from cluster.storage.footage import open_footage
 from cluster.video.jobs import EncodeJob
 from sonic_ops.picture.colour_correction import Correction, held
-from sonic_ops.picture.compositing import backdrop_from, paste, whole_picture
+from sonic_ops.picture.compositing import backdrop_from, paste, whole_image
 from sonic_ops.picture.scaling import scale
-from sonic_ops.picture.video_frames import pictures_at
+from sonic_ops.picture.video_frames import frames_at
 from sonic_ops.picture.watermark import labelled
 
 Frames = Iterator[NDArray[np.uint8]]
@@ -32,7 +32,7 @@ def compose_frames(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
 
 @contextmanager
 def _pasted(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
-    """Provide the whole pictures, where the frames are a part of them."""
+    """Provide the whole images that the frames are pasted into."""
     if job.backdrop is None:
         yield frames
         return
@@ -43,5 +43,5 @@ def _pasted(frames: Frames, job: EncodeJob) -> Iterator[Frames]:
     assert job.footage is not None
     start_s = Fraction(job.start_s)
     moments = (start_s + n / job.media.fps for n in range(job.start, job.stop))
-    pictures = pictures_at(open_footage(job.footage), moments)
-    yield paste(frames, backdrop, map(whole_picture, pictures))
+    wholes = frames_at(open_footage(job.footage), moments)
+    yield paste(frames, backdrop, map(whole_image, wholes))

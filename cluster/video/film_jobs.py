@@ -29,7 +29,7 @@ from sonic_ops.film.choice import chooser
 from sonic_ops.film.compositing import Patch, lay, paste
 from sonic_ops.film.takes import Take
 from sonic_ops.film.tracking import shot_starts, track_film
-from sonic_ops.interpolation.flow import pictures_between
+from sonic_ops.interpolation.flow import interpolate_at
 from sonic_ops.interpolation.layers import PortraitLayers
 from sonic_ops.media.encoding import GOP_S, EncodeSettings, settings_of
 from sonic_ops.media.film_encoding import encode_film, native
@@ -37,7 +37,7 @@ from sonic_ops.picture.portrait import Portrait, portrait_from, portrait_tensors
 from sonic_ops.picture.video_frames import FilmFrame
 from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.conditioning import PortraitCondition
-from sonic_ops.sampling.decoding import as_pictures, decode_chunks, decode_frames, in_tiles
+from sonic_ops.sampling.decoding import decode_chunks, decode_frames, in_tiles, to_uint8
 from sonic_ops.sampling.sampler import SourceFrames, video_noise
 
 
@@ -204,7 +204,7 @@ def _finished(frame: _Waiting, made: Sequence["_Made"], job: DubJob) -> Iterator
     if not job.start_s <= frame.time_s < job.stop_s:
         return
     raw = frame.raw
-    for part, patch in zip(made, frame.patches, strict=True):  # two people may be in one picture
+    for part, patch in zip(made, frame.patches, strict=True):  # two people may be in one frame
         if patch is not None:
             raw = part.pasted(raw, patch)
     assert raw.time_base is not None
@@ -221,7 +221,7 @@ class _Made:
         self._take = take = read_take(made.take)
         self._numbers = list(take.around(job.start_s, job.stop_s))
         self._of_time = {float(take.times_N[n - take.start]): n for n in self._numbers}
-        self._pictures = self._decoded(pipe, made, job, low_memory=low_memory)
+        self._numbered = self._decoded(pipe, made, job, low_memory=low_memory)
         self._casts = Casts()
 
     def laid(self, film: FilmFrame, raw: VideoFrame) -> Patch | None:
@@ -229,7 +229,7 @@ class _Made:
         number = self._of_time.get(float(film.time_s))
         if number is None:
             return None
-        while (known := next(self._pictures))[0] != number:
+        while (known := next(self._numbered))[0] != number:
             pass  # a frame that could be decoded before, and cannot now
         patch = lay(raw, film.to_raw, number, self._take, known[1])
         if patch is not None:
@@ -252,12 +252,10 @@ class _Made:
         first = min(int(places[0]), take.num_frames - 1)
         span = range(first, min(int(places[-1]) + 2, take.num_frames))
         portrait = portrait_from(artifacts.read_tensors(made.portrait))
-        pictures = decode_made(pipe, portrait, made, span, take.num_frames, job, low=low_memory)
+        decoded = decode_made(pipe, portrait, made, span, take.num_frames, job, low=low_memory)
         way = pipe.interpolator(job.media.interpolation)
         local = (place - first for place in places)
-        yield from zip(
-            self._numbers, pictures_between(way, pictures, span.start, local), strict=True
-        )
+        yield from zip(self._numbers, interpolate_at(way, decoded, span.start, local), strict=True)
 
 
 @torch.inference_mode()
@@ -271,7 +269,7 @@ def decode_made(
     *,
     low: bool,
 ) -> Any:
-    """Decode some frames of a take: pictures, or layers over its portrait."""
+    """Decode some frames of a take to pixels, or to layers over its portrait."""
     track, reference = LatentTrack(made.segments, made.latents), pipe.encode_reference(portrait)
     place = (track.read, span, num_frames, job.decoding)
     if job.media.interpolation == "layers":
@@ -281,7 +279,7 @@ def decode_made(
     decode = partial(pipe.decode_latents, reference=reference)
     tiled = low and reference is None
     chunks = decode_frames(in_tiles(decode, job.decoding) if tiled else decode, *place)
-    return np.concatenate([as_pictures(chunk) for chunk in chunks])
+    return np.concatenate([to_uint8(chunk) for chunk in chunks])
 
 
 def _moment(time_s: float) -> Fraction:

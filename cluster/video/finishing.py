@@ -8,7 +8,7 @@ from sonic_ops.sampling.decoding import frames_read
 
 
 class Finishing:
-    """From latents to encoded segments; a picture at a border is decoded once.
+    """From latents to encoded segments; a frame at a border is decoded once.
 
     `sources` are the segments of the latents, which may be cut elsewhere.
     """
@@ -32,7 +32,7 @@ class Finishing:
     def encode(self, segment: Segment) -> Ref:
         """Encode a segment; return the ref of its URL.
 
-        Of a segment after it that is not in `todo`, the first picture is decoded alone.
+        Of a segment after it that is not in `todo`, the first frame is decoded alone.
         """
         frames, _ = self._decode(segment)
         following = self._first_after(segment)
@@ -59,7 +59,7 @@ class Finishing:
         )[0]
 
     def _first_after(self, segment: Segment) -> Ref | None:
-        """Return the first picture of the next segment, decoded alone if the rest is not to do."""
+        """Return the first frame of the next segment, decoded alone if the rest is not to do."""
         if segment.index + 1 == len(self.segments):
             return None
         following = self.segments[segment.index + 1]

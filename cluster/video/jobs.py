@@ -41,11 +41,11 @@ class VideoRequest:
     work: str
     seed: int = 0
     order: int = 0
-    backdrop: str | None = None  # where the whole picture is kept, if frames are pasted into it
+    backdrop: str | None = None  # where the whole image is kept, if frames are pasted into it
     audio_context: AudioContext = "blocks"
     audio_chunk_s: int = PIECE_SECONDS
     label: str | None = None  # drawn on every output frame
-    footage: str | None = None  # where the video is kept, if the whole picture moves
+    footage: str | None = None  # where the video is kept, if the whole image moves
     start_s: float = 0.0  # of the audio in its file, and so of the footage
     take: TakeRequest | None = None  # of a film that is dubbed
 
@@ -246,7 +246,7 @@ class BlendJob:
 class DecodeJob:
     """Decode the frames `[start, stop)`; `latents` are the files of the segments around them.
 
-    They become pictures, or with `layered` the layers that they are over the portrait.
+    They become pixels, or with `layered` the layers that they are over the portrait.
     """
 
     start: int

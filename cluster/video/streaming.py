@@ -35,7 +35,7 @@ class Streaming(AbstractContextManager["Streaming"]):
         self._sources, self._on_encoded = sources, on_encoded
         self._segments = cut_segments(request.num_frames, config.segment_frames)
         self._existing = artifacts.existing(map(request.encoded, self._segments))
-        # No segment waits for the next one: its first picture is decoded twice.
+        # No segment waits for the next one: its first frame is decoded twice.
         self._finishing = Finishing(pool, request, config, self._segments, [], sources)
         self._num_submitted = 0
         self._room = BoundedSemaphore(2 * pool.num_workers)

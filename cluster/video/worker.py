@@ -1,6 +1,6 @@
 """A worker owns the weights of one device. Each method is one job and knows nothing of Ray.
 
-Shape letters: F frames, C channels, H, W rows and columns of the latents or of the picture.
+Shape letters: F frames, C channels, H, W rows and columns of the latents or of the frame.
 """
 
 from collections.abc import Iterable
@@ -53,11 +53,11 @@ from sonic_ops.sampling.conditioning import (
     condition_frames,
 )
 from sonic_ops.sampling.decoding import (
-    as_pictures,
     decode_chunks,
     decode_frame,
     decode_frames,
     in_tiles,
+    to_uint8,
 )
 from sonic_ops.sampling.fusion import blend, fuse
 from sonic_ops.sampling.halo import WindowFrame, fusion_order
@@ -230,7 +230,7 @@ class RenderWorker(FilmJobs):
         return artifacts.write_tensors(job.target, latents)
 
     def decode(self, job: DecodeJob, *_: str, low_memory: bool = False) -> tuple[Frames, Frames]:
-        """Decode frames to pictures (F, H, W, 3) or layers; return them and the first one alone."""
+        """Decode frames to pixels (F, H, W, 3) or layers; return them and the first one alone."""
         is_low = _is_low(job, forced=low_memory)
         track, span = LatentTrack(job.segments, job.latents), range(job.start, job.stop)
         place = (track.read, span, job.num_frames, job.decoding)
@@ -244,7 +244,7 @@ class RenderWorker(FilmJobs):
             # A decoder that is given the portrait has no part of it that stands for a tile.
             tiled = is_low and reference is None
             chunks = decode_frames(in_tiles(decode, job.decoding) if tiled else decode, *place)
-            parts = map(as_pictures, chunks)
+            parts = map(to_uint8, chunks)
         with checked(job.low_memory_note, f" of the segment of {in_words(span)}"):
             frames: Frames = np.concatenate(list(parts))
         return frames, frames[:1].copy()
@@ -269,22 +269,22 @@ class RenderWorker(FilmJobs):
 
     def encode(self, job: EncodeJob, frames: Frames, following: Frames | None) -> str:
         """Interpolate a segment to output frames and encode them; return the file's URL."""
-        pictures: Any = frames if following is None else np.concatenate([frames, following])
+        decoded: Any = frames if following is None else np.concatenate([frames, following])
         if job.media.interpolation == "layers":
             portrait = portrait_from(artifacts.read_tensors(job.portrait))
-            pictures = PortraitLayers(portrait.shown_image, pictures)
+            decoded = PortraitLayers(portrait.shown_image, decoded)
         stream = output_frames(
             self.pipe.interpolator(job.media.interpolation),
-            pictures,
+            decoded,
             job.segment.start,
             range(job.start, job.stop),
             job.media.fps,
         )
         settings, expected = settings_of(job.media), job.stop - job.start
-        with checked(job.target, _of(job.segment)), compose_frames(stream, job) as pictures_HWC:
+        with checked(job.target, _of(job.segment)), compose_frames(stream, job) as frames_HWC:
             return artifacts.write_video(
                 job.target,
-                lambda path: encode_frames(pictures_HWC, path, settings, expected=expected),
+                lambda path: encode_frames(frames_HWC, path, settings, expected=expected),
             )
 
 

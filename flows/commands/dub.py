@@ -39,7 +39,7 @@ class DubRequest:
 def dub_film(request: DubRequest, terminal: Terminal) -> int:
     """Dub a film into every language; 0 if all are finished, 1 if some are not.
 
-    With several languages and one output, that file holds an image and an audio track for each.
+    With several languages and one output, that file holds a video and an audio track for each.
     Raises InputError, ManifestError and ConfigError before anything is computed.
     """
     audio_tracks = [dub_of(given, request.folder) for given in request.audio_tracks]
@@ -98,7 +98,7 @@ def _check_languages(audio_tracks: Sequence[Dub]) -> None:
 def _check_joined(output: str, *, overwrite: bool) -> None:
     if not output.endswith(".mkv"):
         raise FieldError(
-            f"{urls.name_of(output)} cannot hold a picture for every language",
+            f"{urls.name_of(output)} cannot hold a video track for every language",
             remedy="Let the output end in .mkv, or write one file for each language, such as "
             f"talk.{LANGUAGE}.mp4.",
             field="output",

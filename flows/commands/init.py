@@ -15,7 +15,7 @@ from sonic_ops.core.errors import FieldError, ManifestError, MissingFileError
 NAME: Final = "manifest.csv"
 SPEECH: Final = {".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wma", ".aiff", ".aif"}
 FILMS: Final = {".mp4", ".mov", ".mkv", ".webm", ".m4v", ".avi"}
-PICTURES: Final = {".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff"}
+IMAGES: Final = {".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff"}
 SUBTITLES: Final = {".srt", ".vtt", ".ass"}
 _WRITTEN = ("id", "portrait", "audio", "subtitles", "language")
 _TITLE = """\
@@ -74,10 +74,10 @@ def rows_of(folder: Path, portrait: Path | None = None) -> list[Found]:
             remedy=f"Put recordings there, such as {', '.join(sorted(SPEECH))}.",
         )
     rows = _with_languages([Found(id, name) for id, name in _ids(recordings).items()])
-    pictures, subtitles = _of(names, PICTURES), _of(names, SUBTITLES)
+    images, subtitles = _of(names, IMAGES), _of(names, SUBTITLES)
     chosen = None if portrait is None else str(portrait.absolute())
     with_portraits = (
-        replace(row, portrait=chosen or _picture_of(row, pictures, folder)) for row in rows
+        replace(row, portrait=chosen or _image_of(row, images, folder)) for row in rows
     )
     return [_with_subtitles(row, subtitles) for row in with_portraits]
 
@@ -153,9 +153,9 @@ def _is_language(tag: str) -> bool:
     return True
 
 
-def _picture_of(row: Found, pictures: list[str], folder: Path) -> str:
-    """Find the picture that is called like a recording, or begins like it, or is the only one."""
-    stems: Mapping[str, str] = {Path(name).stem.lower(): name for name in reversed(pictures)}
+def _image_of(row: Found, images: list[str], folder: Path) -> str:
+    """Find the image that is called like a recording, or begins like it, or is the only one."""
+    stems: Mapping[str, str] = {Path(name).stem.lower(): name for name in reversed(images)}
     name = row.id.lower()
     fitting = [
         stem
@@ -164,15 +164,15 @@ def _picture_of(row: Found, pictures: list[str], folder: Path) -> str:
     ]
     if fitting:
         return stems[max(fitting, key=len)]
-    if len(pictures) == 1:
-        return pictures[0]
+    if len(images) == 1:
+        return images[0]
     for stem in ("portrait", "face"):
         if stem in stems:
             return stems[stem]
     problem = (
-        f"{len(pictures)} pictures are there, and none is called like"
-        if pictures
-        else ("there is no picture for")
+        f"{len(images)} images are there, and none is called like"
+        if images
+        else ("there is no image for")
     )
     raise FieldError(
         f"{folder}: {problem} {row.audio}",

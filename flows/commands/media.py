@@ -117,7 +117,7 @@ def join(
     ] = None,
     overwrite: Replace = False,
 ) -> None:
-    """Join videos into one with a chapter for each; pictures are copied, not encoded again.
+    """Join videos into one with a chapter for each; frames are copied, not encoded again.
 
     \b
     sonic join slide_1.mp4 slide_2.mp4 -o lecture.mp4

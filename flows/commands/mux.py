@@ -39,10 +39,10 @@ def mux(
         )
     try:
         with written(output) as target:
-            picture_s, *_ = join_languages(video, spoken, read, target)
+            video_s, *_ = join_languages(video, spoken, read, target)
     except OSError as error:
         raise storage_fault(error) from error
-    say(f"{output}: {picture_s:.2f} s{_in_words('audio', spoken)}{_in_words('subtitles', read)}")
+    say(f"{output}: {video_s:.2f} s{_in_words('audio', spoken)}{_in_words('subtitles', read)}")
 
 
 def dub_of(given: str, folder: str) -> Dub:

@@ -1,4 +1,4 @@
-"""`sonic render`: the rows of a manifest, or one video from a picture and a recording."""
+"""`sonic render`: the rows of a manifest, or one video from an image and a recording."""
 
 import mimetypes
 from collections.abc import Mapping
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(
-        metavar="MANIFEST | PICTURE SOUND", help="Paths or URLs: a table, or two files."
-    ),
+    typer.Argument(metavar="MANIFEST | IMAGE AUDIO", help="Paths or URLs: a table, or two files."),
 ]
 VideoOrFolder = Annotated[
     str | None,
@@ -155,9 +153,9 @@ def _render_one(
     """Render one video and end the command."""
     from flows.pipeline.single import output_of, render_video
 
-    picture, audio = map(here, files)
+    image, audio = map(here, files)
     target = output_of(audio, output, str(Path.cwd()))
-    named = {"id": Path(target).stem, "portrait": picture, "audio": audio, "output": target}
+    named = {"id": Path(target).stem, "portrait": image, "audio": audio, "output": target}
     stems = {name: folder(cells[name]) for name in FILE_OPTIONS}
     raise typer.Exit(render_video({**cells, **stems, **named}, config, terminal))
 
@@ -175,13 +173,13 @@ def _check_files(inputs: list[str], output: str | None) -> None:
     kinds = [_kind(name) for name in inputs]
     if len(inputs) > 2:
         raise typer.BadParameter(
-            f"{len(inputs)} files are too many: give a manifest, or a picture and a recording"
+            f"{len(inputs)} files are too many: give a manifest, or an image and a recording"
         )
     if kinds == ["audio", "image"]:
-        raise typer.BadParameter("the picture comes first: sonic render face.png talk.wav")
+        raise typer.BadParameter("the image comes first: sonic render face.png talk.wav")
     if len(inputs) == 1 and kinds[0] in ("image", "audio", "video"):
         raise typer.BadParameter(
-            f"{inputs[0]} is not a manifest; one video needs a picture and a recording: "
+            f"{inputs[0]} is not a manifest; one video needs an image and a recording: "
             "sonic render face.png talk.wav"
         )
     if len(inputs) == 1 and output is not None and _kind(output) == "video":
@@ -205,6 +203,6 @@ def _check_options(
     if len(inputs) == 1 and (given := [name for name in cells if cells[name] is not None]):
         option = f"--{given[0].replace('_', '-')}"
         raise typer.BadParameter(
-            f"{option} is for one video: give a picture and a recording, or write the column "
+            f"{option} is for one video: give an image and a recording, or write the column "
             f"{given[0]} into the manifest"
         )

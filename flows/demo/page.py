@@ -21,7 +21,7 @@ from sonic_ops.core.presets import preset_names
 
 LOOPBACK: Final = "127.0.0.1"
 MOST_BYTES: Final = 2 << 30
-"""Of an uploaded file. How large a picture may be, the preset says."""
+"""Of an uploaded file. How large an image may be, the preset says."""
 
 STRENGTHS: Final = (0.0, 3.0, 0.1)
 """Least, most and step of head motion and expression."""
@@ -75,7 +75,7 @@ PORTRAIT: Final = Kind(
     "portrait",
     "Portrait",
     "Recording",
-    "The person in the picture agrees to this video",
+    "The person in the image agrees to this video",
     ("seed", "head_motion", "expression"),
 )
 FILM: Final = Kind(
@@ -165,7 +165,7 @@ def _lay_out(kind: Kind, renders: Renders, preset: str) -> None:
 def _shown_input(kind: Kind) -> Any:
     if kind is PORTRAIT:
         face = gr.Image(label="Face", type="filepath", sources=["upload", "clipboard"], buttons=[])
-        # gradio would open the picture, and fail without a word where it cannot: we say why. A
+        # gradio would open the image, and fail without a word where it cannot: we say why. A
         # class of our own would do, but gradio writes a file beside the code for each.
         face.preprocess = lambda payload: None if payload is None else payload.path
         return face
@@ -220,7 +220,7 @@ def _renderer(kind: Kind, renders: Renders) -> Callable[..., Iterator[Outputs]]:
 
 
 _MISSING: Final = {
-    "portrait": "There is no face yet. Drop a picture of one.",
+    "portrait": "There is no face yet. Drop an image of one.",
     "video": "There is no film yet. Drop one.",
     "audio": "There is no recording yet. Drop one, or record it.",
 }

@@ -172,11 +172,11 @@ def _summaries(plan: FilmPlan) -> Iterator[str]:
 
 
 def _damage(row: RowRun, plan: FilmPlan) -> Iterator[str]:
-    """Say how many pictures of a film could not be decoded, if it is shown once and whole."""
+    """Say how many frames of a film could not be decoded, if it is shown once and whole."""
     timing, num_found = row.planned.film, len(plan.track.ticks_N)
     assert timing is not None
     if timing.stop_s is None and num_found < timing.num_frames:
-        lost = f"{timing.num_frames - num_found} of {timing.num_frames} pictures of the film"
+        lost = f"{timing.num_frames - num_found} of {timing.num_frames} frames of the film"
         yield f"{lost} cannot be decoded: those before them stand"
 
 

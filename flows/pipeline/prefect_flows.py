@@ -1,4 +1,4 @@
-"""The flows: a manifest is many rows, a row is a walk from audio and picture to a video.
+"""The flows: a manifest is many rows, a row leads from audio and portrait to a video.
 
 Prefect decides whether something runs and runs again; the pool decides where.
 """
@@ -33,7 +33,7 @@ from sonic_ops.core.files import storage_fault
     validate_parameters=False,
 )
 def render_row(row: RowRun) -> Rendered:
-    """Render one row, from audio and picture to the finished video."""
+    """Render one row, from audio and portrait to the finished video."""
     return retry_on_corrupt(partial(render, row, by_prefect))
 
 

@@ -71,7 +71,7 @@ class By(Protocol):
 
 
 def render(row: RowRun, by: By) -> Rendered:
-    """Take a row from audio and picture to the finished video.
+    """Take a row from audio and portrait to the finished video.
 
     A call that finds a file of its work damaged raises DamagedFileError; `retry_on_corrupt` goes
     through the row again, which makes it anew.

@@ -25,7 +25,7 @@ from flows.supervisor.channel import tell
 
 LIVE_FRAMES = 10
 """Frames of a segment to denoise of a video that is watched: little is computed before the first
-picture that this one does not need."""
+image that this one does not need."""
 
 
 class Run:
@@ -120,7 +120,7 @@ class RowRun:
 
     @cached_property
     def is_pasted(self) -> bool:
-        """Tell whether the face is pasted back into the whole picture."""
+        """Tell whether the face is pasted back into the whole image."""
         return self.config.portrait.framing == "paste"
 
     @property

@@ -1,4 +1,4 @@
-"""One video from a picture and a recording: the same tasks as a row, without Prefect and Ray.
+"""One video from an image and a recording: the same tasks as a row, without Prefect and Ray.
 
 What a manifest promises holds here too: inputs are checked first, a file of the user is never
 replaced, the finished video is checked and marked, and its receipt lets another run find it.

@@ -1,4 +1,4 @@
-"""The tasks of a row, from audio and picture to the finished video, as plain functions.
+"""The tasks of a row, from audio and portrait to the finished video, as plain functions.
 
 Between tasks travel paths and integers, never tensors; what already exists is not made again. A
 task is tried again if the machine was at fault (RenderError), never if the row is (InputError).
@@ -60,7 +60,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class PortraitFiles:
-    """The cropped portrait, and the whole picture it is pasted into, if it is."""
+    """The cropped portrait, and the whole image it is pasted into, if it is."""
 
     portrait: str
     backdrop: str | None
@@ -142,7 +142,7 @@ def decode_audio(row: RowRun) -> Audio:
 
 @stage
 def prepare_portrait(row: RowRun) -> PortraitFiles:
-    """Find the face and crop the picture."""
+    """Find the face and crop the image."""
     cells, settings = row.row, row.config.portrait
     target, backdrop, footage = (
         row.path(name) for name in ("portrait.safetensors", "backdrop.safetensors", "footage.mp4")
@@ -152,7 +152,7 @@ def prepare_portrait(row: RowRun) -> PortraitFiles:
     def portrait() -> dict[str, Tensor]:
         return portrait_tensors(portrait_of(cells.shown, cells.face_box, settings, cells.face))
 
-    def whole_picture() -> dict[str, Tensor]:
+    def whole_image() -> dict[str, Tensor]:
         shown = portrait_from(artifacts.read_tensors(target))
         return backdrop_tensors(backdrop_of(cells.shown, cells.face_box, settings, shown))
 
@@ -163,7 +163,7 @@ def prepare_portrait(row: RowRun) -> PortraitFiles:
         artifacts.write_tensors(target, portrait)
         if not row.is_pasted:
             return PortraitFiles(target, None)
-        kept = artifacts.read_tensors(artifacts.write_tensors(backdrop, whole_picture))
+        kept = artifacts.read_tensors(artifacts.write_tensors(backdrop, whole_image))
         if backdrop_from(kept).moves:
             artifacts.write_video(footage, copy_video)
     return PortraitFiles(target, backdrop)

@@ -233,10 +233,10 @@ class _Measure:
     def _row(self, size: Round, order: int) -> None:
         work = urls.join(self._folder, f"work-{order}")
         with scratch_folder() as own:
-            audio, picture = own / "voice.wav", own / "picture.png"
-            write_inputs(audio, picture, size, order)
+            audio, face = own / "voice.wav", own / "face.png"
+            write_inputs(audio, face, size, order)
             started_s = time.perf_counter()
-            request = self._request(work, audio, picture, order)
+            request = self._request(work, audio, face, order)
             prepared_s = time.perf_counter()
             encode_audio(self._pool, request, print_nothing)
             denoise_video(self._pool, request, self._config, print_nothing)
@@ -271,12 +271,12 @@ class _Measure:
             finish_video(paths, video, finish)
             return video
 
-    def _request(self, work: str, audio: Path, picture: Path, order: int) -> VideoRequest:
+    def _request(self, work: str, audio: Path, face: Path, order: int) -> VideoRequest:
         """Prepare a video request as the flow of a row does."""
         wav, portrait = (urls.join(work, n) for n in ("sound.wav", "portrait.safetensors"))
         artifacts.write_audio(wav, lambda path: decode_audio(str(audio), path))
         settings = self._config.portrait
-        with Image.open(picture) as image:
+        with Image.open(face) as image:
             find_faces(image.convert("RGB"))  # it is looked for in every row
             prepared = prepare_portrait(
                 image.convert("RGB"),

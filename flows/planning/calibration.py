@@ -40,7 +40,7 @@ class Costs:
     `piece_s` is an audio chunk of 30 s, `frame_s` the projection of what a
     frame hears, `branch_s` a UNet call for one guidance branch, `step_frame_s` the fusion of a
     frame after a step, `middle_s` the interpolation after a frame, `paste_s` an output frame that
-    is put into a picture, by the pixels that it covers there, `encode_s` an output frame by its
+    is put into an image, by the pixels that it covers there, `encode_s` an output frame by its
     codec. `driver_row_s` and `driver_second_s`, of the process that runs the flows, are per
     row and per second of video.
     """
@@ -157,7 +157,7 @@ _LATENT_PIXELS, _LATENT_BYTES = 8, 4  # a side of what one latent stands for, an
 
 
 def guess(config: RenderConfig) -> Calibration:
-    """Return costs out of the size of the UNet, the pictures and the kind of device."""
+    """Return costs out of the size of the UNet, the frames and the kind of device."""
     files = list(weights_part(weights_folder(config.models.weights), "unet").glob("*.safetensors"))
     unet_bytes = sum(file.stat().st_size for file in files)
     pixels = config.portrait.resolution**2

@@ -1,6 +1,6 @@
 """What a row and a run will take: seconds of workers, wall time, memory, disk, money.
 
-A row costs what its plan says, by the costs of a calibration. Costs of pictures grow with their
+A row costs what its plan says, by the costs of a calibration. Costs of frames grow with their
 pixels. The wall time is that of the start, and then of all work shared by the workers, or of the
 longest row, whose segments are shared by whole ones, whatever is longer.
 """

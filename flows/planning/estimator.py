@@ -126,12 +126,12 @@ class Estimator:
         return self.calibration.start_s
 
     def _sizes(self, planned: PlannedRow, config: RenderConfig) -> Sizes:
-        """Return pixels of a row's pictures."""
+        """Return the pixels of a row's frames."""
         settings, scale_to = config.portrait, config.media.scale_to
         side = settings.resolution
         size = (side, side)
         if planned.film is not None:
-            return Sizes(side * side, prod(planned.picture_size), side * side)
+            return Sizes(side * side, prod(planned.image_size), side * side)
         if settings.framing == "face":
             return Sizes(side * side, scale_to**2 if scale_to else side * side)
         from sonic_ops.core.sizes import scaled_size
@@ -139,11 +139,11 @@ class Estimator:
         from sonic_ops.picture.portrait import render_size
 
         if settings.framing == "paste":
-            size, whole = (side, side), backdrop_size(planned.picture_size)
+            size, whole = (side, side), backdrop_size(planned.image_size)
             # Both are scaled as one, if they are; a part has no more pixels than that.
-            share = min(prod(planned.part_size) / prod(planned.picture_size), 1.0)
+            share = min(prod(planned.part_size) / prod(planned.image_size), 1.0)
         else:
-            size = whole = render_size(planned.picture_size, side)
+            size = whole = render_size(planned.image_size, side)
             share = 1.0
         encoded = scaled_size(whole, scale_to) if scale_to else whole
         pasted = round(share * prod(whole)) if settings.framing == "paste" else 0

@@ -22,7 +22,7 @@ from sonic_ops.picture.compositing import paste, prepare_backdrop
 from sonic_ops.picture.faces import Box
 
 PASTED_SIDES = 2
-"""The side of what is pasted on the picture, in sides of a frame."""
+"""The side of what is pasted on the image, in sides of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Round:
         return self.num_frames * SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
 
 
-def write_inputs(audio: Path, picture: Path, size: Round, order: int) -> None:
-    """Write noise in syllables as the voice, and coloured clouds as the picture.
+def write_inputs(audio: Path, image: Path, size: Round, order: int) -> None:
+    """Write noise in syllables as the voice, and coloured clouds as the image.
 
     Every row has others: a worker does not encode a portrait again that it has seen.
     """
@@ -48,7 +48,7 @@ def write_inputs(audio: Path, picture: Path, size: Round, order: int) -> None:
     syllables = np.abs(np.sin(np.arange(num_samples) / SAMPLE_RATE_HZ * 12))
     soundfile.write(audio, 0.2 * syllables * rng.standard_normal(num_samples), SAMPLE_RATE_HZ)
     clouds = Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8))
-    clouds.resize((512, 512), Image.Resampling.BICUBIC).save(picture)
+    clouds.resize((512, 512), Image.Resampling.BICUBIC).save(image)
 
 
 class CalibrationWorker(RenderWorker):
@@ -56,24 +56,24 @@ class CalibrationWorker(RenderWorker):
 
     def interpolate(self, num_frames: int, side: int, media: MediaConfig) -> float:
         """Make the frames halfway between so many frames of that size; the seconds it took."""
-        pictures = _pictures(num_frames + 1, side)
+        frames = _frames(num_frames + 1, side)
         way = self.pipe.interpolator(media.interpolation)
-        return _drained_s(output_frames(way, pictures, 0, range(1, 2 * num_frames, 2)))
+        return _drained_s(output_frames(way, frames, 0, range(1, 2 * num_frames, 2)))
 
     def paste(self, num_frames: int, side: int) -> float:
-        """Put so many frames of that size, enlarged, into a picture; the seconds it took."""
-        part, pictures = PASTED_SIDES * side, _pictures(num_frames, side)
+        """Put so many frames of that size, enlarged, into an image; the seconds it took."""
+        part, frames = PASTED_SIDES * side, _frames(num_frames, side)
         middle = Box(part, part, part / 2, part / 2)
-        whole = Image.fromarray(_pictures(1, 2 * part)[0])
+        whole = Image.fromarray(_frames(1, 2 * part)[0])
         corners = (part // 2, part // 2, part // 2 + part, part // 2 + part)
-        return _drained_s(paste(iter(pictures), prepare_backdrop(whole, corners, middle)))
+        return _drained_s(paste(iter(frames), prepare_backdrop(whole, corners, middle)))
 
     def compress(self, num_frames: int, side: int, media: MediaConfig) -> float:
         """Encode so many frames of that size; the seconds it took."""
-        pictures, muxer = iter(_pictures(num_frames, side)), ENCODERS[media.codec or "h264"].muxer
+        frames, muxer = iter(_frames(num_frames, side)), ENCODERS[media.codec or "h264"].muxer
         with scratch_folder() as folder:
             target = folder / f"video.{muxer}"
-            return _seconds(partial(encode_frames, pictures, target, settings_of(media)))
+            return _seconds(partial(encode_frames, frames, target, settings_of(media)))
 
     def device_bytes(self) -> int:
         """Tell the memory of the device; 0 if it is that of the machine."""
@@ -82,7 +82,7 @@ class CalibrationWorker(RenderWorker):
         return int(torch.cuda.get_device_properties(self.pipe.compute_device).total_memory)
 
 
-def _pictures(num_frames: int, side: int) -> Any:
+def _frames(num_frames: int, side: int) -> Any:
     """Draw a wave that moves, with some noise: neither the easiest nor the hardest to encode."""
     noise = np.random.default_rng(0).normal(0, 4, (side, side, 3))
     y, x = np.mgrid[0:side, 0:side] / side * 2 * np.pi

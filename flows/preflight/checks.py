@@ -204,7 +204,7 @@ class RowChecker:
     def _inspect_shown(
         self, row: Row, config: RenderConfig, length_s: float, errors: list[SonicError]
     ) -> "tuple[PortraitFacts | DubFacts | None, tuple[str, ...] | None]":
-        """Look at the picture or the film; what is known of it, and notes on slides that move."""
+        """Look at the image or the film; what is known of it, and notes on slides that move."""
         if row.video is not None:
             if not length_s:  # the audio is wrong, and said to be
                 return None, ()

@@ -21,7 +21,7 @@ from sonic_ops.film.footage import FilmFacts, film_facts
 from sonic_ops.film.lengths import lengths_of, moment
 from sonic_ops.film.shots import CutDetector
 from sonic_ops.picture.faces import find_faces
-from sonic_ops.picture.video_frames import pictures_at
+from sonic_ops.picture.video_frames import frames_at
 
 MOMENTS = 20
 """At how many moments a film is looked at, at most."""
@@ -67,7 +67,7 @@ def inspect_dub(row: Row, config: RenderConfig, audio_s: float) -> DubFacts:
     )
     notes = [shown.note] if shown.note else []
     if facts.is_interlaced:
-        notes.append("the film is interlaced: both fields are edited as one picture")
+        notes.append("the film is interlaced: both fields are edited as one frame")
     notes += [*seen.notes, *said]
     side = config.portrait.resolution
     return DubFacts(facts.size, (side, side), timing, tuple(notes))
@@ -124,9 +124,9 @@ def _look(row: Row, film_s: float) -> _Seen:
     face_shots = set[int]()
     with open_url(row.video) as file:
         try:
-            for picture in chain.from_iterable(pictures_at(file, run) for run in runs):
-                counts.append(len(find_faces(picture)))
-                num_shots += cuts.is_cut(np.asarray(picture.convert("RGB")))
+            for frame in chain.from_iterable(frames_at(file, run) for run in runs):
+                counts.append(len(find_faces(frame)))
+                num_shots += cuts.is_cut(np.asarray(frame.convert("RGB")))
                 face_shots.update([num_shots] * (counts[-1] > 0))
         except ImageUnreadableError as error:
             raise VideoUnreadableError(

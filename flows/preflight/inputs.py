@@ -57,7 +57,7 @@ class AudioFacts:
 
 @dataclass(frozen=True, slots=True)
 class PortraitFacts:
-    """Size of the whole picture and of its animated part, and notes for the user."""
+    """Size of the whole image and of its animated part, and notes for the user."""
 
     size: tuple[int, int]
     part_size: tuple[int, int]
@@ -169,9 +169,9 @@ def _prepared(
 def backdrop_of(
     source: str, face_box: FaceBox | None, settings: PortraitConfig, portrait: Portrait
 ) -> Backdrop:
-    """Load the whole picture around the portrait. Raises InputError."""
-    picture = load_portrait(source, settings, _box(face_box))
-    return prepare_backdrop(picture.image, portrait.crop, portrait.box, moves=picture.is_video)
+    """Load the whole image around the portrait. Raises InputError."""
+    loaded = load_portrait(source, settings, _box(face_box))
+    return prepare_backdrop(loaded.image, portrait.crop, portrait.box, moves=loaded.is_video)
 
 
 def inspect_portrait(
@@ -182,9 +182,9 @@ def inspect_portrait(
     scale_to: int | None = None,
 ) -> PortraitFacts:
     """Find the face as the render will. Raises InputError."""
-    picture = load_portrait(portrait, settings, _box(face_box))
+    loaded = load_portrait(portrait, settings, _box(face_box))
     place = place_face(
-        picture.image,
+        loaded.image,
         resolution=settings.resolution,
         framing=settings.framing,
         face_box=_box(face_box),
@@ -192,37 +192,35 @@ def inspect_portrait(
         face=face,
     )
     if scale_to is not None:
-        scaled_size(_video_size(picture.image.size, place.crop, settings), scale_to)
+        scaled_size(_video_size(loaded.image.size, place.crop, settings), scale_to)
     notes = []
-    if picture.is_video:
-        which = f"picture at {picture.at_s:.1f} s" if picture.at_s else "first picture"
+    if loaded.is_video:
+        which = f"frame at {loaded.at_s:.1f} s" if loaded.at_s else "first frame"
         is_pasted = settings.framing == "paste"
         use = (
             f"the face of its {which} speaks in all of them"
             if is_pasted
             else f"its {which} is used"
         )
-        why = ", since no face was found before" if picture.at_s and face_box is None else ""
+        why = ", since no face was found before" if loaded.at_s and face_box is None else ""
         notes.append(f"the portrait is a video: {use}{why}")
-    elif picture.is_first_of_many:
-        notes.append("the portrait is an animation or an album: its first picture is used")
+    elif loaded.is_first_of_many:
+        notes.append("the portrait is an animation or an album: its first image is used")
     if place.num_faces > 1 and face_box is None and face is None:
         notes.append(f"{place.num_faces} faces in the portrait: the largest is used")
-    if turn := turn_of(picture.image):
+    if turn := turn_of(loaded.image):
         how = "stands upside down" if turn == 180 else "lies on its side"
         notes.append(f"the face {how}: turned by {turn} degrees to the left it is upright")
     if place.num_faces and (settings.model_resolution or settings.resolution) <= _EMBEDDED:
-        notes += portrait_warnings(np.asarray(picture.image.convert("RGB")), place.box)
+        notes += portrait_warnings(np.asarray(loaded.image.convert("RGB")), place.box)
     left, top, right, bottom = place.crop
-    return PortraitFacts(picture.image.size, (right - left, bottom - top), tuple(notes))
+    return PortraitFacts(loaded.image.size, (right - left, bottom - top), tuple(notes))
 
 
-def _video_size(
-    picture: tuple[int, int], crop: Corners, settings: PortraitConfig
-) -> tuple[int, int]:
+def _video_size(size: tuple[int, int], crop: Corners, settings: PortraitConfig) -> tuple[int, int]:
     """Return width and height of the video as it is rendered."""
     if settings.framing == "paste":
-        return backdrop_size(picture)
+        return backdrop_size(size)
     left, top, right, bottom = crop
     return render_size((right - left, bottom - top), settings.resolution)
 

@@ -32,7 +32,7 @@ VERSION: Final = 5
 """Raised when what is kept, or how it is measured, changes."""
 FOLDER: Final = "analysis"
 
-_PICTURES: Final = ("thumb", "poster", "sheet")
+_IMAGES: Final = ("thumb", "poster", "sheet")
 _PORTRAIT_SIDE: Final = 1024
 
 
@@ -134,8 +134,8 @@ def _stamp(result: RowResult) -> dict[str, object]:
 
 
 def _as_json(analysis: VideoAnalysis) -> dict[str, Any]:
-    pictures = {name: base64.b64encode(getattr(analysis, name)).decode() for name in _PICTURES}
-    return asdict(analysis) | pictures
+    images = {name: base64.b64encode(getattr(analysis, name)).decode() for name in _IMAGES}
+    return asdict(analysis) | images
 
 
 def _analysis_from(content: Mapping[str, Any]) -> VideoAnalysis:
@@ -154,8 +154,8 @@ def _analysis_from(content: Mapping[str, Any]) -> VideoAnalysis:
         "shots": tuple(_shot_from(shot) for shot in content.get("shots", ())),
         "curves": Curves(**curves),
     }
-    pictures = {name: base64.b64decode(content[name]) for name in _PICTURES}
-    return VideoAnalysis(**{**content, **known, **pictures})
+    images = {name: base64.b64decode(content[name]) for name in _IMAGES}
+    return VideoAnalysis(**{**content, **known, **images})
 
 
 def _shot_from(shot: Mapping[str, Any]) -> Shot:

@@ -34,7 +34,7 @@ _SCHEMA: Final = pa.schema(
 )
 VIDEO: Final = "video"
 BASELINES: Final = {
-    "still": "Still picture",
+    "still": "Still image",
     "shuffled": "Audio of other times",
     "truth": "Ground truth",
 }

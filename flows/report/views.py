@@ -36,7 +36,7 @@ DRIFT: Final = (
 )
 STATES: Final = (*VERDICTS, "locked", "waiting")
 """What a row can be, the worst first."""
-PICTURES: Final = (".gif", ".webp")
+ANIMATIONS: Final = (".gif", ".webp")
 
 ENTRY: Final = {entry.name: entry for entry in ENTRIES}
 """Figures by their names."""
@@ -81,7 +81,7 @@ class RowView:
     words: str
     """What the search looks through."""
     link: str | None
-    is_picture: bool
+    is_animation: bool
     facts: tuple[tuple[str, str], ...]
     analysis: VideoAnalysis | None = None
     problem: str | None = None
@@ -104,8 +104,8 @@ class RowView:
         return state_of(self.result, self.verdict)
 
     @property
-    def pictures(self) -> dict[str, str]:
-        """Return the data URLs of the pictures; none without an analysis."""
+    def images(self) -> dict[str, str]:
+        """Return the data URLs of the images; none without an analysis."""
         if self.analysis is None:
             return {}
         return {
@@ -140,8 +140,8 @@ def view_of(
         notes=tuple(note for note in result.notes.split("; ") if note),
         cells=_cells(result, analysis),
         words=_words(result, verdict, extras),
-        link=link_to(output, folder) if analysis or output.lower().endswith(PICTURES) else None,
-        is_picture=output.lower().endswith(PICTURES),
+        link=link_to(output, folder) if analysis or output.lower().endswith(ANIMATIONS) else None,
+        is_animation=output.lower().endswith(ANIMATIONS),
         facts=_facts(result, extras),
         analysis=analysis,
         problem=problem,

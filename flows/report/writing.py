@@ -48,7 +48,7 @@ from sonic_ops.quality.verdict import Verdict
 
 SAY_EVERY_S: Final = 10.0
 MAX_DETAILED: Final = 1000
-"""Rows with pictures and curves: a browser should not have to hold more."""
+"""Rows with images and curves: a browser should not have to hold more."""
 
 MADE_WITH: Final = ("preset", "model", "seed", "version", "machine")
 MAX_NAMED: Final = 3

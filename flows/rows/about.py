@@ -4,7 +4,7 @@ from typing import Final
 
 ABOUT: Final = {
     "id": "a name of your own for the row, used once",
-    "portrait": "picture of the face: an image, or a video whose first picture is animated",
+    "portrait": "the face: an image, or a video whose first frame is animated",
     "video": "a film to dub, instead of `portrait`: its face speaks, all else stays as it is",
     "audio": "the speech: an audio file, or a video whose audio is used",
     "voice": "the voice alone, if `audio` has music too: it moves the mouth, and is not heard",

@@ -49,7 +49,7 @@ def _short_side(value: object) -> int:
 _STRENGTH = "a number from 0 to 3"
 COLUMNS = (
     Column("id", parsers.name, "text of up to 1,000 characters that names the row", "lecture-01"),
-    Column("portrait", parsers.path_or_url, "the path or URL of a picture", "ada.png"),
+    Column("portrait", parsers.path_or_url, "the path or URL of an image", "ada.png"),
     Column("video", parsers.path_or_url, "the path or URL of a film to dub", "talk.mp4"),
     Column("audio", parsers.path_or_url, "the path or URL of an audio file", "speech.wav"),
     Column("voice", parsers.path_or_url, "the path or URL of an audio file", "voice.wav"),

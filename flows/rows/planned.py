@@ -63,7 +63,7 @@ class PlannedRow:
     work: str
     plan: RowPlan
     notes: tuple[str, ...]
-    picture_size: tuple[int, int]
+    image_size: tuple[int, int]
     part_size: tuple[int, int]
     audio_form: tuple[int, int] = (SAMPLE_RATE_HZ, 1)
     planned_worker_s: float | None = None

@@ -19,7 +19,7 @@ from sonic_ops.core.formats import format_of
 from sonic_ops.core.shown import without_secrets
 
 FaceBox: TypeAlias = tuple[float, float, float, float]
-"""x, y, width, height in pixels of the picture."""
+"""x, y, width, height in pixels of the image."""
 
 LIKE = 0.8
 """From this likeness on (of `difflib`), another name is taken for a slip of the pen."""
@@ -72,7 +72,7 @@ class Row:
 
     @property
     def shown(self) -> str:
-        """Return the picture or film that shows the face."""
+        """Return the image or film that shows the face."""
         return self.video or self.portrait or ""
 
     @property
@@ -191,11 +191,11 @@ def _order_errors(values: Mapping[str, Any]) -> list[SonicError]:
 
 
 def _shown_errors(given: Sequence[str], values: Mapping[str, Any]) -> Iterator[FieldError]:
-    """Say what is wrong if a row has not one picture or film, and what a film cannot have."""
+    """Say what is wrong if a row has not one image or film, and what a film cannot have."""
     if len(given) == 2:
         yield FieldError(
             "the row has both `portrait` and `video`",
-            remedy="Keep `video` to dub that film, or `portrait` to animate that picture.",
+            remedy="Keep `video` to dub that film, or `portrait` to animate that image.",
             field="video",
         )
     elif not given:

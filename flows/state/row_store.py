@@ -143,7 +143,7 @@ def _planned_from(content: dict[str, Any]) -> PlannedRow:
         work=content["work"],
         plan=RowPlan(**content["plan"]),
         notes=tuple(content["notes"]),
-        picture_size=tuple(content["picture_size"]),
+        image_size=tuple(content["image_size"]),
         part_size=tuple(content["part_size"]),
         audio_form=tuple(content["audio_form"]),
         planned_worker_s=content["planned_worker_s"],

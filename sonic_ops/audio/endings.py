@@ -37,7 +37,7 @@ def end_notes(
     if tally.is_cut_off:
         raise unreadable(source, f"it cannot be decoded after {heard_s:.1f} s", _SAVE_ANEW)
     found_s, stated_s = heard_s, _stated_s(source, container, stream)
-    if not stated_s and len(container.streams) > 1:  # audio may end early; then pictures go on
+    if not stated_s and len(container.streams) > 1:  # audio may end early; then the video goes on
         found_s = tally.file_end_s - float(start_of(container))
         stated_s = (container.duration or 0) / av.time_base
     what = f"it breaks off after {found_s:.1f} of {stated_s:.1f} s"

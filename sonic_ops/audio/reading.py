@@ -69,7 +69,7 @@ def read_audio(
     """Decode the seconds `[start_s, end_s)` of a track block by block, all in one form.
 
     Seconds count from where players start the file: the audio of a film that starts after its
-    pictures begins with silence. What is damaged or missing is silent, so that all that follows
+    frames begins with silence. What is damaged or missing is silent, so that all that follows
     keeps its time. Returns whether there is audio after `end_s`. Raises as `open_audio`, and
     AudioUnreadableError if more than a tenth is damaged or missing.
     """

@@ -26,7 +26,7 @@ AudioContext = Literal["blocks", "overlapped"]
 LengthPolicy = Literal["refuse", "cut", "hold", "loop", "bounce", "pad"]
 """What is done if a film and its new audio are not as long as each other."""
 Interpolation = Literal["flow", "dis", "blend", "layers"]
-"""How pictures in between are made: by RIFE, by dense inverse search, by laying both over, or by
+"""How in-between frames are made: by RIFE, by dense inverse search, by laying both over, or by
 mixing the layers that both are over the portrait."""
 FrameRate = Annotated[
     Fraction,
@@ -54,7 +54,7 @@ class ModelsConfig(Settings):
     vae_dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
         default=None,
         description="precision of the autoencoder. If unset, that of `dtype`, but `float32` "
-        "with `bfloat16`, whose 8 bits show in pictures. `auto` as for `dtype`",
+        "with `bfloat16`, whose 8 bits show in frames. `auto` as for `dtype`",
     )
     flow_dtype: Literal["float32", "bfloat16"] | None = Field(
         default=None,
@@ -85,7 +85,7 @@ class ModelsConfig(Settings):
 
 
 class PortraitConfig(Settings):
-    """How the picture is cut, resized and masked."""
+    """How the image is cut, resized and masked."""
 
     resolution: Annotated[int, Field(ge=64, le=1024, multiple_of=64)] = Field(
         default=512, description="short side of the animated part, in pixels"
@@ -97,9 +97,9 @@ class PortraitConfig(Settings):
     )
     framing: Literal["face", "full", "paste"] = Field(
         default="face",
-        description="`face`: a square around the face; `full`: the whole picture, at most "
+        description="`face`: a square around the face; `full`: the whole image, at most "
         "2048 pixels a side; `paste`: the square pasted back into the whole "
-        "picture (at most 4096 pixels a side) with a soft border. If the portrait "
+        "image (at most 4096 pixels a side) with a soft border. If the portrait "
         "is a video, it is pasted into the frame of the same moment",
     )
     expand: NotNegative = Field(
@@ -176,7 +176,7 @@ class SamplingConfig(Settings):
         "speech",
     )
     condition_noise: NotNegative = Field(
-        default=0.0, description="noise added to the picture that conditions the UNet"
+        default=0.0, description="noise added to the image that conditions the UNet"
     )
     latent_origin: Literal["zero", "reference"] = Field(
         default="zero",
@@ -279,7 +279,7 @@ class FilmConfig(Settings):
         default="refuse",
         description="if a film and its audio differ by more than 0.1 s. `refuse`: the row fails; "
         "`cut`: the longer one is cut; `pad`: silence follows shorter audio; `hold`, `loop`, "
-        "`bounce`: after a shorter film its last picture stands, it begins anew, or it runs "
+        "`bounce`: after a shorter film its last frame is held, it begins anew, or it runs "
         "backwards and forwards; a longer film is cut",
     )
 
@@ -303,7 +303,7 @@ class MediaConfig(Settings):
     scale_to: Annotated[int, Field(ge=MIN_SCALE, le=MAX_VIDEO_SIDE, multiple_of=2)] | None = Field(
         default=None,
         description="short side of the finished video in pixels; the long side may have 4096. "
-        "With `paste`, the whole picture is scaled. If unset, the video is not "
+        "With `paste`, the whole image is scaled. If unset, the video is not "
         "scaled",
     )
     colour_correction: bool = Field(

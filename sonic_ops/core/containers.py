@@ -30,7 +30,7 @@ _OPENERS = (
 )
 """Formats of FFmpeg that open other files, patterns of names, URLs or devices."""
 _PAINTERS = "adf,bin,idf,tty,xbin"
-"""Formats of FFmpeg that make a picture of any text."""
+"""Formats of FFmpeg that make an image of any text."""
 _FORMATS = ",".join(sorted(av.formats_available.difference(f"{_OPENERS},{_PAINTERS}".split(","))))
 _STILLS = ("_pipe", "image2", "gif", "apng", "ico", "tty")
 _SNIFFED_BYTES = 1 << 14
@@ -172,7 +172,7 @@ def film_stream(container: InputContainer) -> VideoStream | None:
 
 
 def is_cover(stream: VideoStream) -> bool:
-    """Return whether a stream is an attached picture, such as an album cover."""
+    """Return whether a stream is an attached image, such as an album cover."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 
@@ -189,7 +189,7 @@ def start_of(container: InputContainer) -> Fraction:
 
 
 def film_start(container: InputContainer, stream: VideoStream) -> Fraction:
-    """Return when players start, on the file's clock: first picture or earlier audio."""
+    """Return when players start, on the file's clock: first frame or earlier audio."""
     first = (stream.start_time or 0) * (stream.time_base or 0)
     start = start_of(container)
     return start if abs(first - start) > MIN_OFFSET_S else Fraction(first)

@@ -19,7 +19,7 @@ SonicError
       NoWorkersError     ends the run: its rows wait for the next one
     OutOfMemoryError
     VerifyError
-  BrokenOutputError      NaN, or a video without picture or audio: never retried
+  BrokenOutputError      NaN, or a video without frames or audio: never retried
   LockedError   another command renders the row: left to it
     DamagedFileError     the file is removed and made again
 """
@@ -76,7 +76,7 @@ class AudioTooShortError(InputError):
 
 
 class ImageUnreadableError(InputError):
-    """The portrait is not a picture that can be used."""
+    """The portrait is not an image that can be used."""
 
 
 class NoFaceError(InputError):
@@ -88,11 +88,11 @@ class SubtitlesUnreadableError(InputError):
 
 
 class VideoUnreadableError(InputError):
-    """A video has no pictures that can be used."""
+    """A video has no frames that can be used."""
 
 
 class LengthsDifferError(InputError):
-    """Audio and pictures that are to be joined are not as long as each other."""
+    """Audio and video that are to be joined differ in length."""
 
 
 class FieldError(InputError):

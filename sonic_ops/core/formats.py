@@ -27,7 +27,7 @@ class Format:
 
     @property
     def is_animation(self) -> bool:
-        """Return whether it is a picture that moves, without audio."""
+        """Return whether it is an animation, without audio."""
         return not self.video
 
     def codec(self, wished: VideoCodec | None) -> VideoCodec:

@@ -1,6 +1,6 @@
 """Three-branch guidance: towards the portrait, then towards the audio.
 
-The branches are `blank` (no picture, no audio), `image` (picture, no audio) and `full`.
+The branches are `uncond` (neither), `image` (without audio) and `image_audio` (both).
 Source: Sonic (arXiv:2411.16331), guidance of the released sampler.
 """
 
@@ -18,7 +18,7 @@ def guidance_scales(
 ) -> tuple[float, ...]:
     """Return the scale of every step, linearly from the first value to the second.
 
-    Outside of the interval, in shares of the steps, it is 1: `full` alone has a weight.
+    Outside of the interval, in shares of the steps, it is 1: `image_audio` alone has a weight.
     Source of the interval: arXiv:2404.07724, here in steps and not in noise levels.
     """
     first, last = (round(share * num_steps) for share in interval)
@@ -33,10 +33,10 @@ def branches_of(image_scale: float, audio_scale: float) -> tuple[str, ...]:
 
 
 def guide(predicted: Mapping[str, Tensor], image_scale: float, audio_scale: float) -> Tensor:
-    """Return one prediction out of the branches: blank + g1 (image - blank) + g2 (full - image)."""
+    """Return one prediction out of the branches: u + g1 (i - u) + g2 (ia - i)."""
     if set(predicted) == set(BRANCHES):
-        blank, image, full = (predicted[name] for name in BRANCHES)
-        return blank + image_scale * (image - blank) + audio_scale * (full - image)
+        uncond, image, image_audio = (predicted[name] for name in BRANCHES)
+        return uncond + image_scale * (image - uncond) + audio_scale * (image_audio - image)
     if set(predicted) == {"image", "image_audio"}:
         return predicted["image"] + audio_scale * (predicted["image_audio"] - predicted["image"])
     weights = dict(

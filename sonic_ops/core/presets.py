@@ -81,7 +81,7 @@ class VideoConfig(Settings):
     low_memory: bool = Field(
         default=False,
         description="run guidance branches one by one and decode in tiles; nearly the same "
-        "pictures. A worker that runs out of memory does this for one segment, "
+        "frames. A worker that runs out of memory does this for one segment, "
         "and the results say so",
     )
 

@@ -20,7 +20,7 @@ from sonic_ops.picture.portrait import (
     SIZE_MULTIPLE,
     Portrait,
     face_mask,
-    picture_tensors,
+    image_tensors,
     square_tensor,
 )
 
@@ -57,7 +57,7 @@ def reference_portrait(take: Take, shown_HW3: Bytes, settings: PortraitConfig) -
     seen, read = see(take, take.reference, shown_HW3), settings.read_resolution
     place = box_in(take, take.reference).scaled(seen.width)
     mask = face_mask(place, settings.mask_area, seen.size)
-    image_CHW, face_HW, clip_CHW = picture_tensors(seen, mask, read)
+    image_CHW, face_HW, clip_CHW = image_tensors(seen, mask, read)
     larger_CHW = None
     if settings.model_resolution is not None:
         larger_CHW = square_tensor(seen, max(settings.resolution, seen.width))

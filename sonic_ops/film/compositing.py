@@ -135,12 +135,16 @@ def _laid(
     matrix[:, 2] -= corner
     height, width = size
     shrinks = np.hypot(*matrix[:, 0])
-    picture = made_HW3.astype(np.float32) / 255
+    soft = made_HW3.astype(np.float32) / 255
     if shrinks < 0.5:
-        picture = cv2.GaussianBlur(picture, (0, 0), 0.4 / shrinks)
+        soft = cv2.GaussianBlur(soft, (0, 0), 0.4 / shrinks)
     return np.asarray(
         cv2.warpAffine(
-            picture, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            soft,
+            matrix,
+            (width, height),
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
         )
     )
 

@@ -101,7 +101,7 @@ def film_facts(file: IO[bytes]) -> FilmFacts:
     except MediaError as error:
         raise _unreadable(str(error)) from error
     if first is None or len(times_s) < 2:
-        num = "no picture" if first is None else "a single picture"
+        num = "no frame" if first is None else "a single frame"
         raise _unreadable(f"it has {num}")
     steps = {after - before for before, after in pairwise(times_s)}
     spread = max(steps) - min(steps)

@@ -48,5 +48,5 @@ def lengths_of(policy: LengthPolicy, film_s: Fraction, audio_s: float) -> Shown:
     if policy == "cut":
         end_s = float(film_s)
         return Shown(audio_end_s=end_s, note=f"{said}: the rest of the audio is left out")
-    how = {"hold": "its last picture stands", "loop": "it begins anew", "bounce": "it turns round"}
+    how = {"hold": "its last frame is held", "loop": "it begins anew", "bounce": "it turns round"}
     return Shown(stop_s=exact_s, note=f"{said}: {how[policy]}")

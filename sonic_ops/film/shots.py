@@ -14,16 +14,16 @@ _SIZE: Final = (64, 36)
 _CELLS: Final = (8, 4)
 _BINS: Final = 8
 MIN_CHANGE: Final = 0.22
-"""Of what a picture shows, in histograms of its parts: less is no cut (0: the same, 1: all new)."""
+"""Of what a frame shows, in histograms of its parts: less is no cut (0: the same, 1: all new)."""
 _FACTOR: Final = 3.0
 """How much more must change than from frame to frame before: what moves fast is no cut."""
 _BEFORE: Final = 8
 
 
 class CutDetector:
-    """Tells the first picture of every shot.
+    """Tells the first frame of every shot.
 
-    A picture is cut into 32 parts whose colours are counted; what moves inside a part counts for
+    A frame is cut into 32 parts whose colours are counted; what moves inside a part counts for
     nothing. Source of the measure against neighbours: PySceneDetect's AdaptiveDetector, which
     looks at frames after a cut too.
     """
@@ -32,9 +32,9 @@ class CutDetector:
         self._last: NDArray[np.float32] | None = None
         self._changes: deque[float] = deque(maxlen=_BEFORE)
 
-    def is_cut(self, picture_HW3: NDArray[np.uint8]) -> bool:
-        """Take the next picture; whether a shot begins with it, as with the first one."""
-        counts, last = _counts(picture_HW3), self._last
+    def is_cut(self, frame_HW3: NDArray[np.uint8]) -> bool:
+        """Take the next frame; whether a shot begins with it, as with the first one."""
+        counts, last = _counts(frame_HW3), self._last
         self._last = counts
         if last is None:
             return True
@@ -48,9 +48,9 @@ class CutDetector:
         return is_cut
 
 
-def _counts(picture_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _counts(frame_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the shares of 3 x 8 levels of colour in every part: parts, levels."""
-    small = cv2.resize(picture_HW3, _SIZE, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(frame_HW3, _SIZE, interpolation=cv2.INTER_AREA)
     colours = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb).astype(np.float32) / 256 * _BINS
     columns, rows = _CELLS
     wide, high = _SIZE[0] // columns, _SIZE[1] // rows

@@ -70,22 +70,22 @@ class _Seen:
 class _Take:
     """A face that is followed from its anchor."""
 
-    def __init__(self, number: int, picture_HW3: NDArray[np.uint8], box: Box) -> None:
+    def __init__(self, number: int, frame_HW3: NDArray[np.uint8], box: Box) -> None:
         self.number, self.box = number, box
-        self.tracker = PointTracker(picture_HW3, box)
-        self.seen_at, self._light = box, _light(picture_HW3, box)
+        self.tracker = PointTracker(frame_HW3, box)
+        self.seen_at, self._light = box, _light(frame_HW3, box)
         self.points: list[Floats] = []
         self.lost: list[_Seen] = []
         self._num_points, self._step = 0, 1
         self.checked_s = Fraction(-1)
         self.is_doubted = False
 
-    def lit(self, picture_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return a picture in the light of the anchor: points are not followed through a fade."""
-        gain = self._light / max(_light(picture_HW3, self.seen_at), 1.0)
+    def lit(self, frame_HW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a frame in the light of the anchor: points are not followed through a fade."""
+        gain = self._light / max(_light(frame_HW3, self.seen_at), 1.0)
         if abs(gain - 1) <= _SAME_LIGHT:
-            return picture_HW3
-        return np.asarray(cv2.convertScaleAbs(picture_HW3, alpha=gain))
+            return frame_HW3
+        return np.asarray(cv2.convertScaleAbs(frame_HW3, alpha=gain))
 
     def add_points(self, points_P2: Floats) -> None:
         """Keep the landmarks of a frame; of a long take, those of every second, fourth... frame."""
@@ -114,18 +114,18 @@ class FilmTracker:
 
     def add(self, frame: FilmFrame) -> None:
         """Look at the next frame."""
-        picture_HW3 = frame.shown(LOOKED_SIDE)
-        self._measure(frame, picture_HW3)
-        if self._cuts.is_cut(picture_HW3):
+        frame_HW3 = frame.shown(LOOKED_SIDE)
+        self._measure(frame, frame_HW3)
+        if self._cuts.is_cut(frame_HW3):
             self._shot, self._shot_s = self._shot + 1, frame.time_s
             self._end_take()
             self._tried_s, self._left_at = Fraction(-1), None
         seen = _Seen(frame.time_s, self._shot)
         self._seen.append(seen)
         if self._take is None:
-            self._look(picture_HW3, seen)
+            self._look(frame_HW3, seen)
         if self._take is not None:
-            self._follow(self._take, picture_HW3, seen)
+            self._follow(self._take, frame_HW3, seen)
 
     def finish(self) -> FilmTrack:
         """Return the track of all frames. Raises NoFaceError if no face was followed."""
@@ -140,18 +140,18 @@ class FilmTracker:
             )
         return self._track()
 
-    def _measure(self, frame: FilmFrame, picture_HW3: NDArray[np.uint8]) -> None:
+    def _measure(self, frame: FilmFrame, frame_HW3: NDArray[np.uint8]) -> None:
         size = frame.shown_size
         if not self._seen:
             self._form = (frame.pixel_shape, frame.display_matrix)
-        self._size, self._scale = size, picture_HW3.shape[1] / size[0]
+        self._size, self._scale = size, frame_HW3.shape[1] / size[0]
         rate = frame.average_rate
         usual_s = 1 / rate if rate else Fraction(1, 25)
         if self._seen:
             usual_s = max(frame.time_s - self._seen[-1].time_s, Fraction(1, 1000))
         self._lasts_s = usual_s
 
-    def _look(self, picture_HW3: NDArray[np.uint8], seen: _Seen) -> None:
+    def _look(self, frame_HW3: NDArray[np.uint8], seen: _Seen) -> None:
         """Look for a face to follow, a few times a second."""
         choose = self._choose_at(float(self._shot_s), float(seen.time_s))
         if choose is None:
@@ -161,7 +161,7 @@ class FilmTracker:
             seen.reason = self._seen[-2].reason if len(self._seen) > 1 else NO_FACE
             return
         self._tried_s = seen.time_s
-        faces = find_faces(Image.fromarray(picture_HW3))
+        faces = find_faces(Image.fromarray(frame_HW3))
         self._num_faces = max(self._num_faces, len(faces))
         if not faces:
             return
@@ -171,15 +171,15 @@ class FilmTracker:
         if box.width < MIN_FACE[0] or box.height < MIN_FACE[1]:
             seen.reason = TOO_SMALL
             return
-        self._take = _Take(len(self._takes), picture_HW3, box.scaled(self._scale))
+        self._take = _Take(len(self._takes), frame_HW3, box.scaled(self._scale))
         self._takes.append(self._take)
 
-    def _follow(self, take: _Take, picture_HW3: NDArray[np.uint8], seen: _Seen) -> None:
-        found = take.tracker.follow(take.lit(picture_HW3))
+    def _follow(self, take: _Take, frame_HW3: NDArray[np.uint8], seen: _Seen) -> None:
+        found = take.tracker.follow(take.lit(frame_HW3))
         box = moved_box(take.box, found.moved)
-        marks = read_landmarks(picture_HW3, box)
-        is_there = found.share >= _SURE and self._is_face(take, picture_HW3, box, marks.score, seen)
-        is_there = is_there and not mouth_is_hidden(picture_HW3, box, marks)
+        marks = read_landmarks(frame_HW3, box)
+        is_there = found.share >= _SURE and self._is_face(take, frame_HW3, box, marks.score, seen)
+        is_there = is_there and not mouth_is_hidden(frame_HW3, box, marks)
         turn = _turn(marks.points)
         if not is_there or turn > _MAX_TURN:
             seen.reason = LOST if not is_there else PROFILE
@@ -193,15 +193,15 @@ class FilmTracker:
         back = np.linalg.inv(np.vstack([found.moved, [0, 0, 1]]))[:2]
         take.add_points(np.float64(marks.points) @ back[:, :2].T + back[:, 2])
         take.seen_at = box
-        seen.opening, seen.sharpness = marks.mouth_opening, _sharpness(picture_HW3, box)
+        seen.opening, seen.sharpness = marks.mouth_opening, _sharpness(frame_HW3, box)
 
     def _is_face(
-        self, take: _Take, picture_HW3: NDArray[np.uint8], box: Box, score: float, seen: _Seen
+        self, take: _Take, frame_HW3: NDArray[np.uint8], box: Box, score: float, seen: _Seen
     ) -> bool:
         """Return whether there is a face; detectors are asked a few times a second."""
         if seen.time_s - take.checked_s >= _CHECKED_S or take.is_doubted:
             take.checked_s = seen.time_s
-            faces = find_faces(Image.fromarray(picture_HW3))
+            faces = find_faces(Image.fromarray(frame_HW3))
             self._num_faces = max(self._num_faces, len(faces))
             take.is_doubted = not any(face.is_near(box) for face in faces)
         return not take.is_doubted or score > _MIN_SCORE
@@ -268,16 +268,16 @@ def _bridge(take: _Take, seen: Sequence[_Seen], now: _Seen) -> None:
 
 
 def _in_film(moved: Any, scale: float) -> Floats:
-    """Convert a movement between small pictures to one between those of the film."""
+    """Convert a movement between small frames to one between those of the film."""
     matrix = np.array(moved, np.float64)
     matrix[:, 2] /= scale
     return matrix
 
 
-def _light(picture_HW3: NDArray[np.uint8], box: Box) -> float:
-    """Return the mean level in a box, as far as it is in the picture."""
+def _light(frame_HW3: NDArray[np.uint8], box: Box) -> float:
+    """Return the mean level in a box, as far as it is in the frame."""
     left, top = max(int(box.x), 0), max(int(box.y), 0)
-    part = picture_HW3[top : int(box.y + box.height), left : int(box.x + box.width)]
+    part = frame_HW3[top : int(box.y + box.height), left : int(box.x + box.width)]
     return float(part.mean()) if part.size else 0.0
 
 
@@ -294,10 +294,10 @@ def _turn(points: NDArray[np.float32]) -> float:
     return abs(float(beside)) / max(length, 1e-6)
 
 
-def _sharpness(picture_HW3: NDArray[np.uint8], box: Box) -> float:
+def _sharpness(frame_HW3: NDArray[np.uint8], box: Box) -> float:
     """Return the variance of the Laplacian in a box."""
     left, top = max(int(box.x), 0), max(int(box.y), 0)
-    part = picture_HW3[top : int(box.y + box.height), left : int(box.x + box.width)]
+    part = frame_HW3[top : int(box.y + box.height), left : int(box.x + box.width)]
     if min(part.shape[:2]) < 3:
         return 0.0
     return float(cv2.Laplacian(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())

@@ -22,9 +22,9 @@ from sonic_ops.interpolation.dis import DenseSearch
 from sonic_ops.interpolation.layers import PortraitLayers
 from sonic_ops.interpolation.rife import SIZE_MULTIPLE, FlowNet, frame_at
 
-Pictures = NDArray[np.uint8]
+Frames = NDArray[np.uint8]
 Interpolator = FlowNet | Literal["dis", "blend", "layers"]
-"""How pictures in between are made: by the flow network, by dense inverse search, by both
+"""How in-between frames are made: by the flow network, by dense inverse search, by both
 neighbours laid over each other, or by mixing their layers over the portrait."""
 
 PIXELS_AT_ONCE: Final = 5 * 128 * 128
@@ -70,127 +70,127 @@ class _Motion:
 
 
 class _Between(Protocol):
-    """Some pictures, and what is seen between them."""
+    """Some frames, and what is seen between them."""
 
-    def picture(self, frame: int, instant: float) -> Pictures:
-        """Interpolate at an instant between a picture and the next one."""
+    def pixels(self, frame: int, instant: float) -> Frames:
+        """Interpolate at an instant between a frame and the next one."""
         ...
 
 
 class _Motions:
-    """The motion of all neighbours among some pictures, found as it is asked for in turn.
+    """The motion of all neighbours among some frames, found as it is asked for in turn.
 
     Always as many pairs at once, the last one again where there are no more, since last bits may
     depend on that number.
     """
 
-    def __init__(self, flownet: FlowNet, pictures_FHWC: Pictures) -> None:
-        self._flownet, self._pictures_FHWC = flownet, pictures_FHWC
-        height, width = pictures_FHWC.shape[1:3]
+    def __init__(self, flownet: FlowNet, frames_FHWC: Frames) -> None:
+        self._flownet, self._frames_FHWC = flownet, frames_FHWC
+        height, width = frames_FHWC.shape[1:3]
         self._at_once = max(1, PIXELS_AT_ONCE // (height * width))
         self._first: int | None = None
 
     @torch.inference_mode()
-    def picture(self, frame: int, instant: float) -> Pictures:
+    def pixels(self, frame: int, instant: float) -> Frames:
         pair = frame % self._at_once
         if self._first != frame - pair:
             self._find(frame - pair)
-        return _to_picture(self._motion.frame(pair, instant).cpu())
+        return _to_bytes(self._motion.frame(pair, instant).cpu())
 
     def _find(self, first: int) -> None:
-        wanted = np.arange(first, first + self._at_once).clip(max=len(self._pictures_FHWC) - 2)
-        a_NCHW, b_NCHW = (_to_frames(self._pictures_FHWC[wanted + later]) for later in (0, 1))
+        wanted = np.arange(first, first + self._at_once).clip(max=len(self._frames_FHWC) - 2)
+        a_NCHW, b_NCHW = (_to_frames(self._frames_FHWC[wanted + later]) for later in (0, 1))
         self._first, self._motion = first, _Motion(self._flownet, a_NCHW, b_NCHW)
 
 
 class _Searches:
     """Dense inverse search between neighbours, one pair after the other."""
 
-    def __init__(self, pictures_FHWC: Pictures) -> None:
-        self._pictures_FHWC = pictures_FHWC
+    def __init__(self, frames_FHWC: Frames) -> None:
+        self._frames_FHWC = frames_FHWC
         self._first: int | None = None
 
-    def picture(self, frame: int, instant: float) -> Pictures:
+    def pixels(self, frame: int, instant: float) -> Frames:
         if self._first != frame:
-            self._first, self._found = frame, DenseSearch(*self._pictures_FHWC[frame : frame + 2])
-        return self._found.picture(instant)
+            self._first, self._found = frame, DenseSearch(*self._frames_FHWC[frame : frame + 2])
+        return self._found.pixels(instant)
 
 
 class _Blends:
-    """Neighbours among some pictures, laid over each other, the nearer one more."""
+    """Neighbours among some frames, laid over each other, the nearer one more."""
 
-    def __init__(self, pictures_FHWC: Pictures) -> None:
-        self._pictures_FHWC = pictures_FHWC
+    def __init__(self, frames_FHWC: Frames) -> None:
+        self._frames_FHWC = frames_FHWC
 
-    def picture(self, frame: int, instant: float) -> Pictures:
-        a_HWC, b_HWC = self._pictures_FHWC[frame : frame + 2].astype(np.float32)
-        blended: Pictures = np.rint(a_HWC + np.float32(instant) * (b_HWC - a_HWC)).astype(np.uint8)
+    def pixels(self, frame: int, instant: float) -> Frames:
+        a_HWC, b_HWC = self._frames_FHWC[frame : frame + 2].astype(np.float32)
+        blended: Frames = np.rint(a_HWC + np.float32(instant) * (b_HWC - a_HWC)).astype(np.uint8)
         return blended
 
 
 def output_frames(
     way: Interpolator,
-    pictures_FHWC: Pictures | PortraitLayers,
+    frames_FHWC: Frames | PortraitLayers,
     first_frame: int,
     span: range,
     fps: Fraction = OUTPUT_FPS,
-) -> Iterator[Pictures]:
-    """Yield the output frames `span`, one by one; `pictures_FHWC` starts at `first_frame`.
+) -> Iterator[Frames]:
+    """Yield the output frames `span`, one by one; `frames_FHWC` starts at `first_frame`.
 
     Frames may also be given as layers over their portrait, and are then mixed layer by layer.
 
     Output frame n is what is seen at n / `fps` seconds: a frame, or what is between two. Beyond the
-    last picture it is held.
+    last frame it is held.
     """
     moments = (n * MODEL_FPS / fps - first_frame for n in span)
-    yield from pictures_between(way, pictures_FHWC, first_frame, moments)
+    yield from interpolate_at(way, frames_FHWC, first_frame, moments)
 
 
-def pictures_between(
+def interpolate_at(
     way: Interpolator,
-    pictures_FHWC: Pictures | PortraitLayers,
+    frames_FHWC: Frames | PortraitLayers,
     first_frame: int,
     places: Iterable[Fraction | float],
-) -> Iterator[Pictures]:
-    """Yield what is seen at places from 0, the first picture, on: a frame or what is between two.
+) -> Iterator[Frames]:
+    """Yield what is seen at places from 0, the first frame, on: a frame or what is between two.
 
-    Beyond the last picture it is held. `first_frame` is what messages call the first picture.
+    Beyond the last frame it is held. `first_frame` is what messages call the first frame.
     """
-    last = len(pictures_FHWC) - 1
-    between = _between(way, pictures_FHWC)
+    last = len(frames_FHWC) - 1
+    between = _between(way, frames_FHWC)
     for place in places:
         frame = floor(place)
         assert frame >= 0
         instant = float(place - frame)
         if instant and frame < last:
             with locating(f" after frame {first_frame + frame}"):
-                picture = between.picture(frame, instant)
-            yield picture
+                image = between.pixels(frame, instant)
+            yield image
         else:
-            yield _still(pictures_FHWC, min(frame, last))
+            yield _still(frames_FHWC, min(frame, last))
 
 
-def _still(pictures_FHWC: Pictures | PortraitLayers, frame: int) -> Pictures:
+def _still(frames_FHWC: Frames | PortraitLayers, frame: int) -> Frames:
     """Return a frame of the model itself."""
-    if isinstance(pictures_FHWC, PortraitLayers):
-        return pictures_FHWC.picture(frame)
-    picture: Pictures = pictures_FHWC[frame]
-    return picture
+    if isinstance(frames_FHWC, PortraitLayers):
+        return frames_FHWC.pixels(frame)
+    still_HWC: Frames = frames_FHWC[frame]
+    return still_HWC
 
 
-def _between(way: Interpolator, pictures_FHWC: Pictures | PortraitLayers) -> _Between:
-    if isinstance(pictures_FHWC, PortraitLayers):
-        return pictures_FHWC
+def _between(way: Interpolator, frames_FHWC: Frames | PortraitLayers) -> _Between:
+    if isinstance(frames_FHWC, PortraitLayers):
+        return frames_FHWC
     if isinstance(way, FlowNet):
-        return _Motions(way, pictures_FHWC)
-    return _Searches(pictures_FHWC) if way == "dis" else _Blends(pictures_FHWC)
+        return _Motions(way, frames_FHWC)
+    return _Searches(frames_FHWC) if way == "dis" else _Blends(frames_FHWC)
 
 
-def _to_frames(pictures_NHWC: Pictures) -> Tensor:
-    return torch.from_numpy(pictures_NHWC).permute(0, 3, 1, 2).float() / 255
+def _to_frames(frames_NHWC: Frames) -> Tensor:
+    return torch.from_numpy(frames_NHWC).permute(0, 3, 1, 2).float() / 255
 
 
-def _to_picture(frame_CHW: Tensor) -> Pictures:
-    # Rounded, so that the middle of two equal pictures is that picture.
-    picture: Pictures = (frame_CHW * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    return picture
+def _to_bytes(frame_CHW: Tensor) -> Frames:
+    # Rounded, so that the middle of two equal frames is that frame.
+    still_HWC: Frames = (frame_CHW * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return still_HWC

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 Layers = NDArray[np.void]
-"""One record per frame with the fields `flow` (h w 2, float16, in halves of the picture), `mask`
-(H W) and `paint` (H W 3) in bytes. It is cut, joined and sent like an array of pictures."""
+"""One record per frame with the fields `flow` (h w 2, float16, in halves of the frame), `mask`
+(H W) and `paint` (H W 3) in bytes. It is cut, joined and sent like an array of frames."""
 
 _LEVELS: Final = 255
 
@@ -60,7 +60,7 @@ class PortraitLayers:
             over_4HW = over_4HW + instant * (next_over - over_4HW)
         return self._laid(flow_2hw, over_4HW)
 
-    def picture(self, frame: int, instant: float = 0.0) -> NDArray[np.uint8]:
+    def pixels(self, frame: int, instant: float = 0.0) -> NDArray[np.uint8]:
         """Return the frame in bytes: H W 3."""
         frame_HWC = self.frame(frame, instant).movedim(0, -1)
         return np.asarray((frame_HWC * _LEVELS).round().to(torch.uint8).contiguous())
@@ -83,7 +83,7 @@ class PortraitLayers:
 
 
 def warp(image_NCHW: Tensor, flow_N2HW: Tensor, *, sharp: bool = False) -> Tensor:
-    """Fetch every pixel from where the flow (x, y, in halves of the picture) points, in float32.
+    """Fetch every pixel from where the flow (x, y, in halves of the frame) points, in float32.
 
     Beyond the border the border goes on. `sharp` looks at 16 pixels and not at 4, so that fine
     detail is not lost between two pixels.

@@ -1,4 +1,4 @@
-"""A video as a picture that moves, without audio: GIF or WebP at 12.5 frames per second."""
+"""A video as a silent animation: GIF or WebP at 12.5 frames per second."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,21 +113,21 @@ def _palette(video: Path) -> av.VideoFrame:
 
 def _with_palette(video: Path, palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
     graph: Graph | None = None
-    pictures: FilterContext | None = None
+    source: FilterContext | None = None
     for frame in _small_frames(video, "rgb24"):
-        if graph is None or pictures is None:
+        if graph is None or source is None:
             graph = Graph()
-            pictures, colours = _input(graph, frame), _input(graph, palette)
+            source, colours = _input(graph, frame), _input(graph, palette)
             use = graph.add("paletteuse", "dither=bayer:bayer_scale=4:diff_mode=rectangle")
             colours.link_to(use, 0, 1)
-            _chain(pictures, use)
+            _chain(source, use)
             graph.configure()
             colours.push(palette)
             colours.push(None)
-        pictures.push(frame)
+        source.push(frame)
         yield from _pulled(graph)
-    if graph is not None and pictures is not None:
-        pictures.push(None)
+    if graph is not None and source is not None:
+        source.push(None)
         yield from _pulled(graph)
 
 

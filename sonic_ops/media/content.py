@@ -1,6 +1,6 @@
 """Check that a finished file shows and plays something: images of some moments, and the audio.
 
-A container can be whole and its pictures black. What is looked at does not grow with the length.
+A container can be whole and its frames black. What is looked at does not grow with the length.
 Shape letters: N moments, H, W rows and columns.
 """
 
@@ -22,45 +22,45 @@ MOMENTS = 8
 """Moments of a video that are looked at."""
 AFTER_FRAMES = 8
 WHOLE_S = 4.5
-"""A video up to this length, about a group of pictures, is decoded whole: one may stand alone."""
+"""A video up to this length, about a GOP, is decoded whole: one may stand alone."""
 SEEN_SIDE = 96
-"""Pictures are made about as small as this: what a codec adds is gone, and what moves is not."""
-PLAIN_DEVIATION = 1.0  # of luma, 0 to 255, within a picture that shows nothing
+"""Frames are made about as small as this: what a codec adds is gone, and what moves is not."""
+PLAIN_DEVIATION = 1.0  # of luma, 0 to 255, within a frame that shows nothing
 BLACK = 8.0
-STILL_DIFFERENCE = 3  # of the luma of any place, at most, between pictures of a video that stands
+STILL_DIFFERENCE = 3  # of the luma of any place, at most, between frames of a video that stands
 MIN_MOVING_S = 1.0  # a shorter video may stand
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a video may lack: the picture is of one colour, or nothing is asked to move."""
+    """What a video may lack: the frames are of one colour, or nothing is asked to move."""
 
     plain: bool = False
     still: bool = False
 
 
-MOVING_PICTURES = Expected()
+MOVING = Expected()
 
 
-def check_pictures(path: Path, duration_s: float, expected: Expected) -> tuple[str, ...]:
-    """Look at the pictures of a finished file; what the user should know about them.
+def check_frames(path: Path, duration_s: float, expected: Expected) -> tuple[str, ...]:
+    """Look at the frames of a finished file; what the user should know about them.
 
     Raises BrokenOutputError if they are black, of one colour or frozen, and are not to be.
     """
     seen_NHW = _seen(path, duration_s)
-    plain = [picture for picture in seen_NHW if picture.std() < PLAIN_DEVIATION]
+    plain = [image for image in seen_NHW if image.std() < PLAIN_DEVIATION]
     if plain:
-        what = "black" if max(picture.mean() for picture in plain) < BLACK else "of one colour"
+        what = "black" if max(image.mean() for image in plain) < BLACK else "of one colour"
         said = f"{what} at {len(plain)} of {len(seen_NHW)} moments that were looked at"
         return _said(path, said, "as the portrait is", is_expected=expected.plain)
-    differences = [np.abs(picture - seen_NHW[0]).max() for picture in seen_NHW[1:]]
+    differences = [np.abs(image - seen_NHW[0]).max() for image in seen_NHW[1:]]
     if duration_s >= MIN_MOVING_S and differences and max(differences) <= STILL_DIFFERENCE:
         return _said(path, "frozen", "with nothing to move it", is_expected=expected.still)
     return ()
 
 
 def broken(path: Path, what: str) -> BrokenOutputError:
-    """Make the error of a finished file without picture or audio."""
+    """Make the error of a finished file without frames or audio."""
     return BrokenOutputError(
         f"the video {path.name} {what}",
         remedy="Check the weights and models.dtype of the preset, remove the work folder of the "
@@ -75,11 +75,11 @@ def _said(path: Path, what: str, why: str, *, is_expected: bool) -> tuple[str, .
 
 
 def _seen(path: Path, duration_s: float) -> list[NDArray[np.int16]]:
-    """Small pictures of some moments, in gray."""
+    """Small frames of some moments, in gray."""
     if path.suffix.lower() in {".gif", ".webp"}:
         with Image.open(path) as image:
-            pictures = [_small(frame.convert("L")) for frame in ImageSequence.Iterator(image)]
-        return _spread(pictures)
+            images = [_small(frame.convert("L")) for frame in ImageSequence.Iterator(image)]
+        return _spread(images)
     with open_own_container(path) as container:
         if duration_s <= WHOLE_S:
             return _spread([_gray(frame) for frame in container.decode(video=0)])
@@ -98,9 +98,9 @@ def _frames_at(container: InputContainer, duration_s: float) -> Iterator[VideoFr
                 yield frame
 
 
-def _spread(pictures: list[NDArray[np.int16]]) -> list[NDArray[np.int16]]:
-    chosen = np.linspace(0, len(pictures) - 1, min(MOMENTS, len(pictures))).round().astype(int)
-    return [pictures[index] for index in chosen]
+def _spread(images: list[NDArray[np.int16]]) -> list[NDArray[np.int16]]:
+    chosen = np.linspace(0, len(images) - 1, min(MOMENTS, len(images))).round().astype(int)
+    return [images[index] for index in chosen]
 
 
 def _gray(frame: VideoFrame) -> NDArray[np.int16]:

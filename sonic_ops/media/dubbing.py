@@ -1,4 +1,4 @@
-"""Languages joined: the pictures of a video, copied, with several tracks of audio and subtitles."""
+"""Languages joined: the frames of a video, copied, with several tracks of audio and subtitles."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -50,34 +50,34 @@ class Dub:
 def join_languages(
     video: str, audio_tracks: Sequence[Dub], subtitles: Sequence[Dub], target: Path
 ) -> tuple[float, ...]:
-    """Join the pictures of `video` with audio tracks and subtitles, in the format of `target`.
+    """Join the frames of `video` with audio tracks and subtitles, in the format of `target`.
 
-    No picture is encoded again; audio is copied where the format takes it. The first language is
+    No frame is encoded again; audio is copied where the format takes it. The first language is
     the one that players choose. What players show or play first
     is at 0, whenever it was in the video.
-    Returns the seconds of the pictures and of every audio track. Raises InputError: a file
-    is missing or unreadable, the format cannot hold the pictures, or audio is more than 0.04 s
+    Returns the seconds of the frames and of every audio track. Raises InputError: a file
+    is missing or unreadable, the format cannot hold the frames, or audio is more than 0.04 s
     longer or shorter than they are, beyond the padding of its codec; the video's own may have any
     length.
     """
     form = format_of(target.name)
-    first_pts, picture_s = _shown(video)
+    first_pts, video_s = _shown(video)
     with ExitStack() as stack:
         draft = stack.enter_context(draft_of(target))
-        source, picture = stack.enter_context(_open_video(video))
-        _check_format(form, picture, target)
+        source, video_stream = stack.enter_context(_open_video(video))
+        _check_format(form, video_stream, target)
         is_marked = has_tags(source.metadata)
         with create_file(draft, form.muxer) as output:
             output.metadata.update(tags_of(form) if is_marked else {})
-            packets = _from_0(_packets(video, source, picture), first_pts)
-            streams = [_timed(packets, copied_stream(output, picture))]
+            packets = _from_0(_packets(video, source, video_stream), first_pts)
+            streams = [_timed(packets, copied_stream(output, video_stream))]
             for dub in audio_tracks:
                 track = Soundtrack(dub.source, language=dub.language)
                 streams.append(add_audio(output, form, track, _tag(dub, form)))
             for index, stream in enumerate(output.streams.audio):
                 stream.disposition = Disposition.default if index == 0 else Disposition(0)
             for dub in subtitles:
-                cues = cut(read_subtitles(dub.source, dub.language).cues, 0, picture_s)
+                cues = cut(read_subtitles(dub.source, dub.language).cues, 0, video_s)
                 streams.append(add_subtitles(output, form.subtitles, cues, _tag(dub, form)))
             for packet in merge(*streams, key=decode_time):
                 output.mux(packet)
@@ -89,7 +89,7 @@ def join_languages(
 
 
 def join_films(films: Sequence[Dub], target: Path) -> None:
-    """Join videos into one file: the picture and the audio of each, copied, with its language.
+    """Join videos into one file: the video and the audio of each, copied, with its language.
 
     Players choose the first. Raises InputError.
     """
@@ -101,24 +101,24 @@ def join_films(films: Sequence[Dub], target: Path) -> None:
             is_marked = all(has_tags(source.metadata) for source, _ in opened)
             output.metadata.update(tags_of(form, edited=True) if is_marked else {})
             packets = []
-            for film, (source, picture) in zip(films, opened, strict=True):
-                shown = copied_stream(output, picture)
+            for film, (source, video_stream) in zip(films, opened, strict=True):
+                shown = copied_stream(output, video_stream)
                 heard = output.add_stream_from_template(source.streams.audio[0])
                 for stream in (shown, heard):
                     stream.metadata["language"] = _tag(film, form)
                     is_first = film is films[0]
                     stream.disposition = Disposition.default if is_first else Disposition(0)
-                packets.append(_pair(source, picture, shown, heard))
+                packets.append(_pair(source, video_stream, shown, heard))
             for packet in merge(*packets, key=decode_time):
                 output.mux(packet)
 
 
 def _pair(
-    source: InputContainer, picture: VideoStream, shown: VideoStream, heard: AudioStream
+    source: InputContainer, video_stream: VideoStream, shown: VideoStream, heard: AudioStream
 ) -> Iterator[AnyPacket]:
-    """Yield the packets of a picture and its audio, for the streams of another file."""
-    targets = {picture.index: shown, source.streams.audio[0].index: heard}
-    for packet in source.demux([picture, source.streams.audio[0]]):
+    """Yield the packets of a video and its audio, for the streams of another file."""
+    targets = {video_stream.index: shown, source.streams.audio[0].index: heard}
+    for packet in source.demux([video_stream, source.streams.audio[0]]):
         if packet.pts is not None:
             packet.dts = packet.pts if packet.dts is None else packet.dts
             packet.stream = targets[packet.stream.index]
@@ -130,45 +130,45 @@ def _open_video(video: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     with open_url(video) as file:
         try:
             with open_container(file) as container:
-                picture = film_stream(container)
-                if picture is None or is_cover(picture):
-                    raise _unreadable(video, "it has no picture")
-                if picture.codec_context is None:
+                video_stream = film_stream(container)
+                if video_stream is None or is_cover(video_stream):
+                    raise _unreadable(video, "it has no frames")
+                if video_stream.codec_context is None:
                     raise _unreadable(video, "its codec is unknown")
-                yield container, picture
+                yield container, video_stream
         except MediaError as error:
             raise _unreadable(video, str(error)) from error
 
 
-def _packets(video: str, source: InputContainer, picture: VideoStream) -> Iterator[AnyPacket]:
+def _packets(video: str, source: InputContainer, video_stream: VideoStream) -> Iterator[AnyPacket]:
     try:
         with translated(video):
-            yield from source.demux(picture)
+            yield from source.demux(video_stream)
     except MediaError as error:
         raise _unreadable(video, str(error)) from error
 
 
 def _shown(video: str) -> tuple[int, float]:
     """Return the time stamp at which players start, and the seconds from there to the end."""
-    with _open_video(video) as (source, picture):
+    with _open_video(video) as (source, video_stream):
         num_hidden, stamps = 0, []
-        for packet in _packets(video, source, picture):
+        for packet in _packets(video, source, video_stream):
             num_hidden += packet.is_discard
             if packet.pts is not None:
                 stamps.append(packet.pts)
         if num_hidden:
             raise VideoUnreadableError(
-                f"{num_hidden} pictures of {video} are cut away and still in the file",
+                f"{num_hidden} frames of {video} are cut away and still in the file",
                 remedy="Give the whole video, or cut it with a tool that encodes it again.",
             )
-        if not stamps or picture.time_base is None:
+        if not stamps or video_stream.time_base is None:
             raise _unreadable(video, "the file does not say when they are shown")
-        first = min(stamps) * picture.time_base
+        first = min(stamps) * video_stream.time_base
         start = start_of(source)
         start = start if first - start > MIN_OFFSET_S else first
-        last_s = 1 / picture.average_rate if picture.average_rate else 0
-        end_s = float(max(stamps) * picture.time_base - start + last_s)
-        return round(start / picture.time_base), end_s
+        last_s = 1 / video_stream.average_rate if video_stream.average_rate else 0
+        end_s = float(max(stamps) * video_stream.time_base - start + last_s)
+        return round(start / video_stream.time_base), end_s
 
 
 def _from_0(packets: Iterable[AnyPacket], first_pts: int) -> Iterator[AnyPacket]:
@@ -182,16 +182,16 @@ def _from_0(packets: Iterable[AnyPacket], first_pts: int) -> Iterator[AnyPacket]
 
 def _unreadable(video: str, reason: str) -> VideoUnreadableError:
     return VideoUnreadableError(
-        f"The pictures of {video} cannot be read: {reason}",
+        f"The frames of {video} cannot be read: {reason}",
         remedy="Give a video that a media player can play, such as one that was rendered.",
     )
 
 
-def _check_format(form: Format, picture: VideoStream, target: Path) -> None:
-    codec = picture.codec_context.codec.canonical_name
+def _check_format(form: Format, video_stream: VideoStream, target: Path) -> None:
+    codec = video_stream.codec_context.codec.canonical_name
     if codec not in form.video and form.muxer != _HOLDS_ALL:
         raise FieldError(
-            f"{target.name} cannot hold the pictures of the video, which are {codec}",
+            f"{target.name} cannot hold the frames of the video, which are {codec}",
             remedy="Let the output end in .mkv, which holds them all.",
             field="output",
         )
@@ -236,13 +236,13 @@ def _is_same(one: str, other: str) -> bool:
 
 
 def _check_lengths(video: str, audio_tracks: Sequence[Dub], lengths_s: Sequence[float]) -> None:
-    picture_s, *audio_lengths_s = lengths_s
+    video_s, *audio_lengths_s = lengths_s
     for dub, audio_s in zip(audio_tracks, audio_lengths_s, strict=True):
         if _is_same(dub.source, video):  # it has the length that its maker wanted
             continue
-        if abs(audio_s - picture_s) > TOLERANCE_S + padding_s(dub.source):
+        if abs(audio_s - video_s) > TOLERANCE_S + padding_s(dub.source):
             raise LengthsDifferError(
-                f"The audio of {dub.source} lasts {audio_s:.3f} s, and the pictures of {video} "
-                f"{picture_s:.3f} s",
-                remedy=f"Cut or fill the audio to {picture_s:.3f} s, or render a video for it.",
+                f"The audio of {dub.source} lasts {audio_s:.3f} s, and the frames of {video} "
+                f"{video_s:.3f} s",
+                remedy=f"Cut or fill the audio to {video_s:.3f} s, or render a video for it.",
             )

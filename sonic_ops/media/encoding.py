@@ -1,4 +1,4 @@
-"""Output frames to segments: closed groups of pictures, the same bytes on every machine.
+"""Output frames to segments: closed GOPs, the same bytes on every machine.
 
 Equal frames give equal bytes: one encoder thread, bit-exact conversion, no dates in the file.
 H.264 and H.265 have constant quantisers on a CPU: nothing of a group depends on the groups before
@@ -134,9 +134,9 @@ def encode_frames(
         stream: VideoStream | None = None
         for frame_HWC in frames:
             stream = stream or _add_video(container, frame_HWC.shape, settings, expected or 0)
-            picture = _to_bt709(frame_HWC, settings.encoder.pixel_format)
-            picture.pts, picture.time_base = num_frames, 1 / settings.fps
-            container.mux(stream.encode(picture))
+            video_frame = _to_bt709(frame_HWC, settings.encoder.pixel_format)
+            video_frame.pts, video_frame.time_base = num_frames, 1 / settings.fps
+            container.mux(stream.encode(video_frame))
             num_frames += 1
         assert stream is not None, "a segment has at least one output frame"
         container.mux(last_packets(stream, num_frames))

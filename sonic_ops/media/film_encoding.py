@@ -1,6 +1,6 @@
 """Encode the frames of a film as they are: their times, depth, colours and shape of pixels.
 
-Segments are closed groups of pictures, so that they can be stitched.
+Segments are closed GOPs, so that they can be stitched.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

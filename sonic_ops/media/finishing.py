@@ -9,7 +9,7 @@ from sonic_ops.audio.alignment import compare_audio, is_audible
 from sonic_ops.core.constants import OUTPUT_FPS, SAMPLE_RATE_HZ
 from sonic_ops.core.formats import VideoCodec, format_of
 from sonic_ops.media.animations import verify_animation, write_animation
-from sonic_ops.media.content import MOVING_PICTURES, Expected, broken, check_pictures
+from sonic_ops.media.content import MOVING, Expected, broken, check_frames
 from sonic_ops.media.film_encoding import FilmForm
 from sonic_ops.media.inspection import VideoInfo, verify_film, verify_video, wrong
 from sonic_ops.media.muxing import mux, stitch
@@ -43,7 +43,7 @@ class Finish:
     fps: Fraction = OUTPUT_FPS
     mark: bool = True  # as made with AI
     signer: Signer | None = None  # of the mark
-    expected: Expected = MOVING_PICTURES
+    expected: Expected = MOVING
     film: FilmFinish | None = None  # of a film that was dubbed
     voice: Path | None = None  # a WAV of what moved the mouth; if unset, the track did
 
@@ -88,7 +88,7 @@ def _verified(target: Path, finish: Finish) -> VideoInfo:
     info, expected = _measured(target, finish), finish.expected
     if not is_audible(finish.voice or finish.wav, finish.num_samples):
         expected = replace(expected, still=True)
-    return replace(info, notes=check_pictures(target, finish.duration_s, expected))
+    return replace(info, notes=check_frames(target, finish.duration_s, expected))
 
 
 def _measured(target: Path, finish: Finish) -> VideoInfo:

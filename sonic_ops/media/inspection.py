@@ -50,7 +50,7 @@ class VideoInfo:
 def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
     """Read the headers and the packets of a video that should have `fps` frames per second.
 
-    Raises VerifyError if there is no picture.
+    Raises VerifyError if there are no frames.
     """
     try:
         with open_own_container(path) as container:
@@ -60,7 +60,7 @@ def probe_video(path: Path, fps: Fraction = OUTPUT_FPS) -> VideoInfo:
 
 
 def track_lengths_s(path: Path) -> tuple[float, ...]:
-    """Return seconds of the pictures and of every audio track of a video."""
+    """Return seconds of the frames and of every audio track of a video."""
     with open_own_container(path) as container:
         tracks = [container.streams.video[0], *container.streams.audio]
         times = _times(container)
@@ -147,7 +147,7 @@ def _differences(
 
 def _info(path: Path, container: InputContainer, fps: Fraction) -> VideoInfo:
     if not container.streams.video:
-        raise wrong(path, "has no picture")
+        raise wrong(path, "has no frames")
     stream = container.streams.video[0]
     audio = container.streams.audio[0] if container.streams.audio else None
     context = stream.codec_context

@@ -1,4 +1,4 @@
-"""Finished videos to one, with chapters: pictures are copied, audio becomes one track.
+"""Finished videos to one, with chapters: frames are copied, audio becomes one track.
 
 Shape letters: C channels, S samples.
 """
@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What a part must share with the others, and its length in pictures."""
+    """What a part must share with the others, and its length in frames."""
 
     form: tuple[str, int, int, Fraction]
     header: bytes
@@ -58,12 +58,12 @@ def join_videos(
     language: str | None = None,
     loudness_lufs: float | None = None,
 ) -> VideoInfo:
-    """Join finished videos in their order, in the format of `target`; no picture is encoded again.
+    """Join finished videos in their order, in the format of `target`; no frame is encoded again.
 
-    Every part begins at its first picture, and is a chapter. Audio is cut or filled to its
-    pictures, encoded once, and made equally loud if `loudness_lufs` is given. The file is marked as
+    Every part begins at its first frame, and is a chapter. Audio is cut or filled to its
+    frames, encoded once, and made equally loud if `loudness_lufs` is given. The file is marked as
     made with AI once if a part is. Raises InputError: a file is missing or unreadable, or the
-    pictures of two parts differ in codec, size or rate.
+    frames of two parts differ in codec, size or rate.
     """
     with ExitStack() as stack, scratch_folder() as scratch:
         files = [stack.enter_context(fetched(part.video)) for part in parts]
@@ -105,12 +105,12 @@ def _facts(part: Part, file: Path) -> _Facts:
             is_marked = has_tags(container.metadata)
     except (OSError, ValueError, IndexError) as error:
         raise VideoUnreadableError(
-            f"The pictures of {part.video} cannot be read: {error}",
+            f"The frames of {part.video} cannot be read: {error}",
             remedy="Give videos that this program has rendered.",
         ) from error
     if not num_frames or rate is None:
         raise VideoUnreadableError(
-            f"{part.video} has no pictures", remedy="Give videos that this program has rendered."
+            f"{part.video} has no frames", remedy="Give videos that this program has rendered."
         )
     form = (context.codec.canonical_name, context.width, context.height, Fraction(rate))
     return _Facts(form, bytes(context.extradata or b""), num_frames, is_marked)
@@ -122,7 +122,7 @@ def _require_alike(parts: Sequence[Part], facts: Sequence[_Facts]) -> None:
             same = " encoded in another way" if fact.form == facts[0].form else ""
             raise FieldError(
                 f"{part.video} has {_in_words(fact)}{same}, and {parts[0].video} "
-                f"{_in_words(facts[0])}: their pictures cannot be copied into one video",
+                f"{_in_words(facts[0])}: their frames cannot be copied into one video",
                 remedy="Render all of them with one preset, `fps` and `scale_to`.",
             )
 
@@ -130,7 +130,7 @@ def _require_alike(parts: Sequence[Part], facts: Sequence[_Facts]) -> None:
 def _check_format(codec: str, target: Path) -> None:
     if codec not in format_of(target.name).video:
         raise FieldError(
-            f"{target.name} cannot hold the pictures of the videos, which are {codec}",
+            f"{target.name} cannot hold the frames of the videos, which are {codec}",
             remedy="Give it the ending of the videos, or .mkv.",
             field="output",
         )
@@ -150,7 +150,7 @@ def _starts_s(facts: Sequence[_Facts], fps: Fraction) -> list[Fraction]:
 def _write_audio(
     parts: Sequence[Part], facts: Sequence[_Facts], fps: Fraction, target: Path
 ) -> None:
-    """Write the audio tracks of all parts one after another, each as long as its pictures."""
+    """Write the audio tracks of all parts one after another, each as long as its frames."""
     end_s, position = Fraction(0), 0
     with soundfile.SoundFile(target, "w", AUDIO_HZ, MAX_CHANNELS, "FLOAT") as file:
         for part, fact in zip(parts, facts, strict=True):

@@ -27,7 +27,7 @@ from sonic_ops.media.soundtrack import Soundtrack, add_audio
 FORM = format_of("part.mp4")
 
 START_S = Fraction(1)
-"""When the first picture is shown: decoding, and audio that its encoder puts in front, need a time
+"""When the first frame is shown: decoding, and audio that its encoder puts in front, need a time
 before it that is not negative."""
 
 _OPTIONS = {
@@ -107,7 +107,7 @@ class LivePlaylist(AbstractContextManager["LivePlaylist"]):
             draft.write_text("\n".join([*self._lines, ""]), "utf-8")
 
     def _muxed(self, segment: Path) -> tuple[bytes, int]:
-        """Return a segment with its audio as fragmented MP4, and how many pictures it has."""
+        """Return a segment with its audio as fragmented MP4, and how many frames it has."""
         buffer = io.BytesIO()
         options = _OPTIONS | {"fragment_index": str(self.num_parts + 1)}
         with (

@@ -1,6 +1,6 @@
 """Segments to one video, and the video with its audio and subtitles to the finished file.
 
-Nothing here encodes a picture again, or holds more than a few packets.
+Nothing here encodes a frame again, or holds more than a few packets.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +99,7 @@ def mux(
     """Join a silent video with the original audio and with subtitles, in the format of `target`.
 
     Audio that the format takes is copied, other audio is encoded with its channels and sample
-    rate; `tags` become metadata, `display_matrix` says how players turn the pictures. Raises
+    rate; `tags` become metadata, `display_matrix` says how players turn the frames. Raises
     MissingFileError or AudioUnreadableError.
     """
     form = format_of(target.name)
@@ -112,12 +112,12 @@ def mux(
         output.metadata.update(tags or {})
         if chapters:
             output.set_chapters([chapter.entry(id) for id, chapter in enumerate(chapters, 1)])
-        picture = source.streams.video[0]
-        copied = copied_stream(output, picture)
+        video_stream = source.streams.video[0]
+        copied = copied_stream(output, video_stream)
         if display_matrix is not None:
             copied.set_display_matrix(display_matrix)
         streams = [
-            _retarget(source.demux(picture), copied),
+            _retarget(source.demux(video_stream), copied),
             add_audio(output, form, track, language),
         ]
         if subtitles:

@@ -25,7 +25,7 @@ AnyPacket: TypeAlias = "Packet[Any]"
 
 BITS_PER_CHANNEL = 96_000
 MAX_CHANNELS = 8
-MAX_COPIED_BLOCK_S = Fraction(1, 25)  # by which the lengths of audio and picture may differ
+MAX_COPIED_BLOCK_S = Fraction(1, 25)  # by which the lengths of audio and video may differ
 _USUAL_RATE_HZ = 48_000
 _AAC_RATES_HZ = frozenset(
     {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000}

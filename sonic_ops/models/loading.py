@@ -47,7 +47,7 @@ def load_networks(config: ModelsConfig) -> dict[str, Any]:
 def precisions(config: ModelsConfig) -> dict[str, torch.dtype]:
     """Return the precision in which each network computes."""
     half = getattr(torch, config.dtype)
-    # Eight bits of mantissa are fewer than a picture shows.
+    # Eight bits of mantissa are fewer than an image shows.
     precise = torch.float32 if half == torch.bfloat16 else half
     coarse = torch.bfloat16 if half == torch.bfloat16 else torch.float32
     vae = getattr(torch, config.vae_dtype) if config.vae_dtype else precise

@@ -1,6 +1,6 @@
 """The networks of one weights folder, and the steps that need a single one of them.
 
-Shape letters: N pictures, F frames, C channels, H, W rows and columns, E channels of an embedding.
+Shape letters: N images, F frames, C channels, H, W rows and columns, E channels of an embedding.
 """
 
 import inspect
@@ -79,12 +79,12 @@ class SonicNetworks(DiffusionPipeline):
         return int(self.unet.unet.config.out_channels)
 
     def interpolator(self, interpolation: Interpolation) -> Interpolator:
-        """Choose what makes the pictures between two frames."""
+        """Choose the interpolator between two frames."""
         flownet: FlowNet = self.flownet
         return flownet if interpolation == "flow" else interpolation
 
     def encode_image(self, image_NCHW: Tensor) -> Tensor:
-        """Encode pictures in [-1, 1]: the mode of their latents, unscaled, float32 on the CPU."""
+        """Encode images in [-1, 1]: the mode of their latents, unscaled, float32 on the CPU."""
         encoded = self.vae.encode(image_NCHW.to(self.compute_device, self.vae.dtype))
         latents: Tensor = (
             encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latent
@@ -125,7 +125,7 @@ class SonicNetworks(DiffusionPipeline):
         return frames.float().cpu()
 
     def embed_image(self, pixels_NCHW: Tensor) -> Tensor:
-        """Embed CLIP-normalised pictures: (N, E), float32 on the CPU."""
+        """Embed CLIP-normalised images: (N, E), float32 on the CPU."""
         encoder = self.image_encoder
         embeds: Tensor = encoder(pixels_NCHW.to(self.compute_device, encoder.dtype)).image_embeds
         return embeds.float().cpu()

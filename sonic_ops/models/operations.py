@@ -110,8 +110,8 @@ def _decode_cost(networks: "_Networks", config: VideoConfig, side: int, latents:
 
         def layers(decoder: Any) -> None:
             frame = _meta(1, latents, side, side)
-            picture = _meta(3, LATENT * side, LATENT * side)
-            decoder(frame, decoder.refer(picture, frame))
+            portrait = _meta(3, LATENT * side, LATENT * side)
+            decoder(frame, decoder.refer(portrait, frame))
 
         return networks.cost(PORTRAIT_DECODER, layers)
     size = config.decoding.chunk_frames

@@ -1,4 +1,4 @@
-"""Convolutions along time as convolutions of pictures: the same weights, a faster kernel on a CPU.
+"""Convolutions along time as convolutions of images: the same weights, a faster kernel on a CPU.
 
 A (3, 1, 1) convolution of (B, C, T, H, W) is a (3, 1) convolution of (B, C, T, H W). CPUs have a
 fast path for the second and none for the first: 3 to 5 times at the sizes of `sketch`.

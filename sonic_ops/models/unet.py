@@ -62,7 +62,7 @@ class AudioUNet(ModelMixin):  # type: ignore[misc]
 
         `image` holds a (T or 1, 1, D) per branch and `audio` a (T or 1, K, D); `time_ids_B3` are
         frames per second, head bucket and expression bucket; masks, one for all branches or one
-        for each, are in pixels of the picture. `cached` is filled, or used if it is full.
+        for each, are in pixels of the image. `cached` is filled, or used if it is full.
         """
         self._context.set(image, audio, mask_B1HW, sample_BTCHW.shape[1])
         # The stock class repeats this per frame; our attention reads the context instead.

@@ -1,1 +1,1 @@
-"""Find the face, crop the portrait, and paste animated frames back into the picture."""
+"""Find the face, crop the portrait, and paste animated frames back into the image."""

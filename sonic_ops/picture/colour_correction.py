@@ -135,16 +135,16 @@ def correction_of(colour_stats: ColourStats) -> Correction:
 
 
 def held(
-    pictures: Iterable[NDArray[np.uint8]], correction: Correction, first: int, fps: Fraction
+    frames: Iterable[NDArray[np.uint8]], correction: Correction, first: int, fps: Fraction
 ) -> Iterator[NDArray[np.uint8]]:
     """Output frames `first`, `first + 1`, ... (H W C) in the colours of the portrait."""
-    for number, picture_HWC in enumerate(pictures, start=first):
+    for number, frame_HWC in enumerate(frames, start=first):
         frame = float(number / fps * MODEL_FPS)
         gain, offset = (
             np.array([np.interp(frame, correction.frames_N, curve) for curve in curves.T])
             for curves in (correction.gains_NC, correction.offsets_NC)
         )
-        shown_HWC = picture_HWC * gain.astype(np.float32) + 255 * offset.astype(np.float32)
+        shown_HWC = frame_HWC * gain.astype(np.float32) + 255 * offset.astype(np.float32)
         yield np.rint(shown_HWC).clip(0, 255).astype(np.uint8)
 
 
@@ -184,6 +184,6 @@ def _away_from_mouth(face_HW: Tensor) -> Tensor:
     top, bottom = int(rows.nonzero()[0]), int(rows.nonzero()[-1]) + 1
     left, right = int(columns.nonzero()[0]), int(columns.nonzero()[-1]) + 1
     place_HW[round(bottom - _MOUTH * (bottom - top)) : bottom, left:right] = 0
-    # A face that fills the picture may leave no whole cell beside its mouth.
+    # A face that fills the frame may leave no whole cell beside its mouth.
     whole_HW = functional.avg_pool2d(place_HW[None, None], _CELL)[0, 0] == 1
     return place_HW if whole_HW.any() else torch.ones_like(face_HW)

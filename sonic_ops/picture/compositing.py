@@ -1,7 +1,7 @@
-"""The animated part of a picture put back into the whole of it, so that no edge shows.
+"""The animated part of an image put back into the whole of it, so that no edge shows.
 
 The frame is seen on the face, and wherever else something has moved; the rest keeps the pixels of
-the picture. Its colours are drawn to those of the picture by a smooth difference that is measured
+the image. Its colours are drawn to those of the image by a smooth difference that is measured
 in a wide rim of the part. Every frame is pasted by itself, so the result does not depend on the
 cut. Shape letters: H, W rows and columns, C colours.
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 from sonic_ops.picture.faces import Box
 from sonic_ops.picture.portrait import Corners
 
-MAX_SIDE = 4096  # pixels of a picture that is pasted into; larger ones become smaller
+MAX_SIDE = 4096  # pixels of an image that is pasted into; larger ones become smaller
 RIM = 1 / 8  # of the side of the part: where colours are compared
 BORDER = 1 / 32  # of that side: over which what has moved fades out
 _FACE_RADII = (1.1, 1.45)  # of an ellipse in the box of the face: seen whole, and not at all
@@ -37,12 +37,12 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """The whole picture, with even sides, the part of it that is animated, and the face in it.
+    """The whole image, with even sides, the part of it that is animated, and the face in it.
 
-    One that moves is a video, of which this is the first picture.
+    One that moves is a video, of which this is the first image.
     """
 
-    picture_HWC: NDArray[np.uint8]
+    image_HWC: NDArray[np.uint8]
     crop: Corners
     face: Box
     moves: bool = False
@@ -51,17 +51,17 @@ class Backdrop:
 def prepare_backdrop(
     image: Image.Image, crop: Corners, face: Box, *, moves: bool = False
 ) -> Backdrop:
-    """Fit the picture and its part into 4096 pixels a side, with even sides."""
+    """Fit the image and its part into 4096 pixels a side, with even sides."""
     scale = _scale(image.size)
-    picture_HWC = whole_picture(image)
-    height, width, _ = picture_HWC.shape
+    image_HWC = whole_image(image)
+    height, width, _ = image_HWC.shape
     left, top, right, bottom = (round(corner * scale) for corner in crop)
     inside = (left, top, min(right, width), min(bottom, height))
-    return Backdrop(picture_HWC, inside, face.scaled(scale), moves)
+    return Backdrop(image_HWC, inside, face.scaled(scale), moves)
 
 
-def whole_picture(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels (H W C) of a picture that is pasted into, in the size of the backdrop."""
+def whole_image(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels (H W C) of an image that is pasted into, in the size of the backdrop."""
     scale = _scale(image.size)
     width, height = backdrop_size(image.size)
     if scale < 1:
@@ -71,7 +71,7 @@ def whole_picture(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def backdrop_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return width and height of a picture that is pasted into."""
+    """Return width and height of an image that is pasted into."""
     width, height = (round(side * _scale(size)) // 2 * 2 for side in size)
     return width, height
 
@@ -83,7 +83,7 @@ def _scale(size: tuple[int, int]) -> float:
 def backdrop_tensors(backdrop: Backdrop) -> dict[str, Tensor]:
     """Return everything a backdrop holds, as tensors."""
     return {
-        "picture_HWC": torch.from_numpy(backdrop.picture_HWC),
+        "picture_HWC": torch.from_numpy(backdrop.image_HWC),
         "crop": torch.tensor(backdrop.crop),
         "face": torch.tensor(astuple(backdrop.face), dtype=torch.float64),
         "moves": torch.tensor(int(backdrop.moves)),
@@ -101,26 +101,26 @@ def backdrop_from(tensors: Mapping[str, Tensor]) -> Backdrop:
 def paste(
     frames: Iterable[NDArray[np.uint8]],
     backdrop: Backdrop,
-    pictures: Iterable[NDArray[np.uint8]] | None = None,
+    backdrops: Iterable[NDArray[np.uint8]] | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Paste each animated frame (H W C) of any size into the whole picture.
+    """Paste each animated frame (H W C) of any size into the whole image.
 
-    `pictures` are those of a backdrop that moves, one for each frame. What has moved in a frame is
-    found against the picture that is animated, the first.
+    `backdrops` are those of a backdrop that moves, one for each frame. What has moved in a frame is
+    found against the image that is animated, the first.
     """
     left, top, right, bottom = backdrop.crop
-    still_HWC = backdrop.picture_HWC[top:bottom, left:right].astype(np.float32)
+    still_HWC = backdrop.image_HWC[top:bottom, left:right].astype(np.float32)
     rim_HW1 = feather(backdrop, RIM)[:, :, None]
     border_HW, face_HW = feather(backdrop, BORDER), _face(backdrop)
-    wholes = repeat(backdrop.picture_HWC) if pictures is None else pictures
-    for frame_HWC, picture_HWC in zip(frames, wholes, strict=False):
+    wholes = repeat(backdrop.image_HWC) if backdrops is None else backdrops
+    for frame_HWC, image_HWC in zip(frames, wholes, strict=False):
         size = (right - left, bottom - top)
         frame = cv2.resize(frame_HWC, size, interpolation=_kernel(frame_HWC, size))
         difference_HWC = frame.astype(np.float32) - still_HWC
         difference_HWC -= colour_cast(difference_HWC, 4 * rim_HW1 * (1 - rim_HW1))
         moved_HW = _moved(difference_HWC, frame_HWC.shape[1::-1])
         weight_HW = np.maximum(face_HW, moved_HW) * border_HW
-        whole_HWC = picture_HWC.copy()
+        whole_HWC = image_HWC.copy()
         now_HWC = whole_HWC[top:bottom, left:right].astype(np.float32)
         difference_HWC += still_HWC - now_HWC
         pasted_HWC = np.rint(now_HWC + weight_HW[:, :, None] * difference_HWC)
@@ -131,9 +131,9 @@ def paste(
 def feather(backdrop: Backdrop, depth: float) -> Floats:
     """Return a weight (H W): 0 at the border, 1 from `depth` of the side inwards.
 
-    Where the part ends with the picture there is nothing to fade into, and it is 1.
+    Where the part ends with the image there is nothing to fade into, and it is 1.
     """
-    height, width = backdrop.picture_HWC.shape[:2]
+    height, width = backdrop.image_HWC.shape[:2]
     left, top, right, bottom = backdrop.crop
     across = _ramp(right - left, depth, fades=(left > 0, right < width))
     down = _ramp(bottom - top, depth, fades=(top > 0, bottom < height))
@@ -152,7 +152,7 @@ def _face(backdrop: Backdrop) -> Floats:
 
 
 def _moved(difference_HWC: Floats, size: tuple[int, int]) -> Floats:
-    """Return a mask: 1 where frame and picture differ, 0 where they agree (H W).
+    """Return a mask: 1 where frame and image differ, 0 where they agree (H W).
 
     It is looked for in the size (width, height) of the frame, and finer than that nothing is known.
     """

@@ -1,6 +1,6 @@
 """Where the faces are: YuNet, and BlazeFace for what YuNet does not see (drawings, mostly).
 
-Weights: sonic_ops/weights/face_detector. A detector looks at a picture of bounded size, so memory
+Weights: sonic_ops/weights/face_detector. A detector looks at an image of bounded size, so memory
 and time do not depend on the portrait. Equal pixels give equal boxes.
 """
 
@@ -21,9 +21,9 @@ WEIGHTS = Path(__file__).parent.parent / "weights" / "face_detector"
 NMS_IOU = 0.45
 
 YUNET_MIN_SCORE = 0.6
-YUNET_SIDES = (640, 320)  # a face that fills a large picture is found in the small one
-_TURNED_MIN_SCORE = 0.75  # of a face that would stand upright if the picture were turned
-_TURNED_MARGIN = 0.2  # over the score of the picture as it is
+YUNET_SIDES = (640, 320)  # a face that fills a large image is found in the small one
+_TURNED_MIN_SCORE = 0.75  # of a face that would stand upright if the image were turned
+_TURNED_MARGIN = 0.2  # over the score of the image as it is
 BLAZEFACE_MIN_SCORE = 0.7  # at 0.5 it sees faces in blurred colours
 BLAZEFACE_SIDE = 128
 _BLAZEFACE_GRIDS = ((16, 2), (8, 6))  # (cells per side, anchors per cell)
@@ -32,7 +32,7 @@ _FOREHEAD = 0.2  # a BlazeFace box starts at the brow, a YuNet box at the hair
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels; it may reach over the border of the picture."""
+    """A rectangle in pixels; it may reach over the border of the image."""
 
     x: float
     y: float
@@ -44,7 +44,7 @@ class Box:
         return self.width * self.height
 
     def scaled(self, factor: float) -> "Box":
-        """Scale the box with its picture."""
+        """Scale the box with its image."""
         return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
 
     def moved(self, dx: float, dy: float) -> "Box":
@@ -67,7 +67,7 @@ def moved_box(box: Box, moved: Any) -> Box:
 
 
 def find_faces(image: Image.Image) -> tuple[Box, ...]:
-    """Find the faces of a picture, largest first; empty if there are none."""
+    """Find the faces of an image, largest first; empty if there are none."""
     rgb_HWC = np.asarray(image.convert("RGB"))
     for side in YUNET_SIDES:
         if boxes := _yunet(rgb_HWC, side):
@@ -76,7 +76,7 @@ def find_faces(image: Image.Image) -> tuple[Box, ...]:
 
 
 def turn_of(image: Image.Image) -> int:
-    """Find by how many degrees to turn a picture so that its face is upright."""
+    """Find by how many degrees to turn an image so that its face is upright."""
     rgb_HWC = np.asarray(image.convert("RGB"))
     upright = _best_score(rgb_HWC)
     if upright + _TURNED_MARGIN >= 1:  # no score is higher
@@ -102,7 +102,7 @@ def _yunet(rgb_HWC: NDArray[np.uint8], side: int) -> list[Box]:
 def _yunet_rows(
     rgb_HWC: NDArray[np.uint8], side: int, min_score: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Return rows of x, y, width, height, five landmarks and score, and the picture's scale."""
+    """Return rows of x, y, width, height, five landmarks and score, and the image's scale."""
     small_HWC, scale = _shrink(rgb_HWC, side)
     height, width = small_HWC.shape[:2]
     detector = _yunet_detector()
@@ -180,7 +180,7 @@ def _anchor_centres() -> NDArray[np.float32]:
 def _shrink(
     rgb_HWC: NDArray[np.uint8], side: int, *, enlarge: bool = False
 ) -> tuple[NDArray[np.uint8], float]:
-    """Scale a picture to a long side of at most `side`; return it and the factor."""
+    """Scale an image to a long side of at most `side`; return it and the factor."""
     height, width = rgb_HWC.shape[:2]
     scale = side / max(height, width)
     if scale >= 1 and not enlarge:

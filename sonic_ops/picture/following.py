@@ -1,6 +1,6 @@
-"""Follow the upper part of a face from picture to picture, to a tenth of a pixel.
+"""Follow the upper part of a face from frame to frame, to a tenth of a pixel.
 
-Points of the upper face in the first picture are found again in every other one, each time from
+Points of the upper face in the first frame are found again in every other one, each time from
 the first one, so that no error adds up. The mouth has no say in where the face is.
 Shape letters: H, W rows and columns, P points.
 """
@@ -25,14 +25,14 @@ Matrix = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """How a face has moved since the first picture (2 x 3), and how many points agree on it."""
+    """How a face has moved since the first frame (2 x 3), and how many points agree on it."""
 
     moved: Matrix
-    share: float  # of the points of the first picture; 0 if they were too few
+    share: float  # of the points of the first frame; 0 if they were too few
 
 
 class PointTracker:
-    """Finds the similarity that leads from a first picture to others, which come in order.
+    """Finds the similarity that leads from a first frame to others, which come in order.
 
     Source of the tracking: Lucas and Kanade (1981) in pyramids, as OpenCV has it; of the movement:
     the similarity that most points agree on (RANSAC).
@@ -46,15 +46,15 @@ class PointTracker:
         self._last = self._points
         self._found = Followed(np.eye(2, 3), 1.0)
 
-    def follow(self, picture_HW3: Bytes) -> Followed:
-        """Find the face in the next picture; what was found last, if it is not seen."""
+    def follow(self, frame_HW3: Bytes) -> Followed:
+        """Find the face in the next frame; what was found last, if it is not seen."""
         seen_by = 0.0
         if len(self._points) >= MIN_POINTS:
-            seen_by = self._follow(self._seen(picture_HW3))
+            seen_by = self._follow(self._seen(frame_HW3))
         return Followed(self._found.moved, seen_by)
 
-    def _seen(self, picture_HW3: Bytes) -> Bytes:
-        grey = cv2.cvtColor(picture_HW3, cv2.COLOR_RGB2GRAY)
+    def _seen(self, frame_HW3: Bytes) -> Bytes:
+        grey = cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY)
         size = [max(round(side * self._scale), 16) for side in reversed(grey.shape)]
         return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
 
@@ -72,7 +72,7 @@ class PointTracker:
         return np.zeros((0, 1, 2), np.float32) if found is None else np.asarray(found)
 
     def _follow(self, seen: Bytes) -> float:
-        """Track the points from the first picture, starting from their last places."""
+        """Track the points from the first frame, starting from their last places."""
         points, known, _ = cv2.calcOpticalFlowPyrLK(
             self._first, seen, self._points, self._last.copy(),
             winSize=(15, 15), maxLevel=2, flags=cv2.OPTFLOW_USE_INITIAL_FLOW,

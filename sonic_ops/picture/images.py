@@ -1,4 +1,4 @@
-"""From the file of a picture to its pixels, as a viewer shows them."""
+"""From the file of an image to its pixels, as a viewer shows them."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.containers import MediaError, reason_of
 from sonic_ops.core.errors import ImageUnreadableError
 from sonic_ops.core.files import open_url
-from sonic_ops.picture.video_frames import film_size, is_film, pictures_every
+from sonic_ops.picture.video_frames import film_size, frames_every, is_film
 
 # What Pillow raises for files that are damaged; it warns of large ones, and tests make that raise.
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -31,16 +31,16 @@ _DAMAGE = (
 )
 pillow_heif.register_heif_opener()  # photos of phones
 _FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-SEARCHED_S = 60.0  # of a film for a picture that is wanted
+SEARCHED_S = 60.0  # of a film for an image that is wanted
 _SEARCH_STEP_S = 0.5
-_BLANK = 4.0  # levels of 255 by which a picture varies that shows nothing
-_ALBUMS = ("MPO", "HEIF")  # of phones: what follows the picture is a map of its brightness
+_BLANK = 4.0  # levels of 255 by which an image varies that shows nothing
+_ALBUMS = ("MPO", "HEIF")  # of phones: what follows the image is a map of its brightness
 _MOST_16_BIT = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture of a file, RGB, whether others follow it, and when a film shows it."""
+class SourceImage:
+    """An image of a file, RGB, whether others follow it, and when a film shows it."""
 
     image: Image.Image
     is_first_of_many: bool
@@ -49,16 +49,16 @@ class Picture:
 
 
 def load_image(source: str, max_megapixels: float = PortraitConfig().max_megapixels) -> Image.Image:
-    """Load the picture of a file. Raises as `load_picture`."""
-    return load_picture(source, max_megapixels).image
+    """Load the image of a file. Raises as `load_source_image`."""
+    return load_source_image(source, max_megapixels).image
 
 
-def load_picture(
+def load_source_image(
     source: str, max_megapixels: float, is_wanted: Callable[[Image.Image], bool] | None = None
-) -> Picture:
-    """Load a picture as viewers show it: sRGB, turned by EXIF, transparency on white.
+) -> SourceImage:
+    """Load an image as viewers show it: sRGB, turned by EXIF, transparency on white.
 
-    Colours of 16 bits become 8; of an animation the first picture is taken. Of a film (any that
+    Colours of 16 bits become 8; of an animation the first image is taken. Of a film (any that
     FFmpeg reads) it is the first that `is_wanted` in its first minute, or else its first; of an
     album with a cover, the cover. What is larger than `max_megapixels` is not decoded. Raises
     MissingFileError or ImageUnreadableError.
@@ -68,7 +68,7 @@ def load_picture(
             with Image.open(file, formats=_FORMATS) as image:
                 _check_size(source, image.size, max_megapixels)
                 is_many = image.format not in _ALBUMS and getattr(image, "is_animated", False)
-                return Picture(_rgb(source, _upright(image)), is_many)
+                return SourceImage(_rgb(source, _upright(image)), is_many)
         except _TOO_LARGE as error:
             raise _too_large(source, "more", max_megapixels) from error
         except UnidentifiedImageError as error:
@@ -82,31 +82,31 @@ def load_picture(
 
 
 def is_blank(image: Image.Image) -> bool:
-    """Return whether a picture is blank, as when a film fades in."""
+    """Return whether an image is blank, as when a film fades in."""
     return float(np.asarray(image.convert("L")).std()) < _BLANK
 
 
 def _of_film(
     source: str, file: IO[bytes], is_wanted: Callable[[Image.Image], bool] | None
-) -> Picture:
+) -> SourceImage:
     first: Image.Image | None = None
     try:
         moves = is_film(file)
-        for at_s, image in pictures_every(file, _SEARCH_STEP_S):
+        for at_s, image in frames_every(file, _SEARCH_STEP_S):
             first = first or image
             if is_wanted is None or at_s > SEARCHED_S:
                 break
             if is_wanted(image):
-                return Picture(image, moves, moves, at_s)
+                return SourceImage(image, moves, moves, at_s)
     except MediaError as error:
         if first is None:
             raise _unreadable(source, str(error)) from error
     assert first is not None, "there is one, or an error"
-    return Picture(first, moves, moves)
+    return SourceImage(first, moves, moves)
 
 
 def _what_it_is(file: IO[bytes]) -> str:
-    """Explain why a file is not a readable picture."""
+    """Explain why a file is not a readable image."""
     file.seek(0)
     with suppress(*_DAMAGE, *_TOO_LARGE), Image.open(file) as image:
         return f"it is {image.format}, which is not read"
@@ -121,7 +121,7 @@ def _check_size(source: str, size: tuple[int, int], max_megapixels: float) -> No
 
 def _too_large(source: str, size: str, max_megapixels: float) -> ImageUnreadableError:
     return ImageUnreadableError(
-        f"The picture {source} is too large: it has {size} pixels, and {max_megapixels:g} "
+        f"The image {source} is too large: it has {size} pixels, and {max_megapixels:g} "
         "megapixels are the most",
         remedy="Make it smaller, or raise portrait.max_megapixels in the preset.",
     )
@@ -129,13 +129,13 @@ def _too_large(source: str, size: str, max_megapixels: float) -> ImageUnreadable
 
 def _unreadable(source: str, reason: str) -> ImageUnreadableError:
     return ImageUnreadableError(
-        f"The picture {source} cannot be read: {reason}",
-        remedy="Save it as PNG or JPEG, or give another picture or film.",
+        f"The image {source} cannot be read: {reason}",
+        remedy="Save it as PNG or JPEG, or give another image or film.",
     )
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF says; like viewers, ignore damaged EXIF."""
+    """Turn an image as its EXIF says; like viewers, ignore damaged EXIF."""
     with suppress(*_DAMAGE):
         return ImageOps.exif_transpose(image)
     return image

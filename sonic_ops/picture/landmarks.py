@@ -26,7 +26,7 @@ _SIDES = (234, 454)
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
-    """468 points in pixels of the picture (x, y), and how sure the network is of a face."""
+    """468 points in pixels of the image (x, y), and how sure the network is of a face."""
 
     points: NDArray[np.float32]
     score: float

@@ -1,4 +1,4 @@
-"""From a picture to what the models read: the framed image, the soft face mask, CLIP pixels.
+"""From an image to what the models read: the framed image, the soft face mask, CLIP pixels.
 
 Shape letters: C channels, H, W rows and columns. Boxes are (left, top, right, bottom), half-open.
 """
@@ -17,7 +17,7 @@ from torch.nn import functional
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import FieldError, ImageUnreadableError, NoFaceError
 from sonic_ops.picture.faces import Box, find_faces, turn_of
-from sonic_ops.picture.images import Picture, is_blank, load_picture
+from sonic_ops.picture.images import SourceImage, is_blank, load_source_image
 
 Corners = tuple[int, int, int, int]
 Framing = Literal["face", "full", "paste"]
@@ -33,19 +33,19 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """What is animated; `crop` is the part of the original picture that it shows."""
+    """What is animated; `crop` is the part of the original image that it shows."""
 
     image_CHW: Tensor  # float32 in [-1, 1], sides are multiples of 64
     face_HW: Tensor  # float32 in [0, 1], 1 on the face
     clip_CHW: Tensor  # 224 x 224, CLIP normalised
-    box: Box  # the face, in pixels of the original picture
-    num_faces: int  # seen in the picture; 0 if the whole of it is animated for want of one
+    box: Box  # the face, in pixels of the original image
+    num_faces: int  # seen in the image; 0 if the whole of it is animated for want of one
     crop: Corners
     larger_CHW: Tensor | None = None  # the same part in more pixels, if frames are shown so
 
     @property
     def shown_image(self) -> Tensor:
-        """Return the picture in [-1, 1] in the size of the frames, for decoders that warp it."""
+        """Return the image in [-1, 1] in the size of the frames, for decoders that warp it."""
         return self.image_CHW if self.larger_CHW is None else self.larger_CHW
 
     @property
@@ -69,10 +69,10 @@ class Portrait:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a picture the face is, how many there are, and the part that is shown."""
+    """Where in an image the face is, how many there are, and the part that is shown."""
 
     box: Box
-    num_faces: int  # 0 if the whole picture is animated for want of one
+    num_faces: int  # 0 if the whole image is animated for want of one
     crop: Corners
 
 
@@ -85,22 +85,22 @@ def place_face(
     expand: float,
     face: int | None = None,
 ) -> Place:
-    """Find the face (or take `face_box`), and choose the part of the picture around it.
+    """Find the face (or take `face_box`), and choose the part of the image around it.
 
     With several faces the largest is animated, or number `face` from the left, which counts from
-    1. `framing="full"` keeps the whole picture, and animates all of it if there is no face. Raises
-    NoFaceError, FieldError for a `face_box` outside the picture, and ImageUnreadableError for a
-    picture more than 8 times as long as wide, one that would be rendered larger than 2048, or fewer
+    1. `framing="full"` keeps the whole image, and animates all of it if there is no face. Raises
+    NoFaceError, FieldError for a `face_box` outside the image, and ImageUnreadableError for a
+    image more than 8 times as long as wide, one that would be rendered larger than 2048, or fewer
     than 16 pixels a side.
     """
     faces = find_faces(image) if face_box is None else (_inside(face_box, image),)
     whole = Box(0, 0, image.width, image.height)
     if framing != "full" and not faces:
         turn = turn_of(image)
-        turned = f", but in the picture turned by {turn} degrees" if turn else ""
+        turned = f", but in the image turned by {turn} degrees" if turn else ""
         raise NoFaceError(
-            f"No face was found in the picture{turned}",
-            remedy="Turn the picture until the face stands upright."
+            f"No face was found in the image{turned}",
+            remedy="Turn the image until the face stands upright."
             if turn
             else "Give its place in face_box (x, y, width, height), or set framing to full.",
         )
@@ -113,8 +113,8 @@ def place_face(
     return Place(box, len(faces), crop)
 
 
-def load_portrait(source: str, settings: PortraitConfig, face_box: Box | None) -> Picture:
-    """Load the picture to animate: of a film, the first with a face, or with anything.
+def load_portrait(source: str, settings: PortraitConfig, face_box: Box | None) -> SourceImage:
+    """Load the image to animate: of a film, the first with a face, or with anything.
 
     Raises MissingFileError or ImageUnreadableError.
     """
@@ -122,7 +122,7 @@ def load_portrait(source: str, settings: PortraitConfig, face_box: Box | None) -
     def is_wanted(image: Image.Image) -> bool:
         return bool(find_faces(image)) if face_box is None else not is_blank(image)
 
-    return load_picture(source, settings.max_megapixels, is_wanted)
+    return load_source_image(source, settings.max_megapixels, is_wanted)
 
 
 def prepare_portrait(
@@ -136,7 +136,7 @@ def prepare_portrait(
     face: int | None = None,
     model_resolution: int | None = None,
 ) -> Portrait:
-    """Cut the picture around its face and make the inputs. Raises as `place_face`.
+    """Cut the image around its face and make the inputs. Raises as `place_face`.
 
     Frames have a short side of `resolution`; what the networks read has one of `model_resolution`,
     if that is given.
@@ -154,7 +154,7 @@ def prepare_portrait(
     if place.num_faces:
         mask = face_mask(inner, mask_area, framed.size)
     read = model_resolution or resolution
-    image_CHW, face_HW, clip_CHW = picture_tensors(framed, mask, read)
+    image_CHW, face_HW, clip_CHW = image_tensors(framed, mask, read)
     larger_CHW = None
     if read != resolution:
         height, width = (side * resolution // read for side in image_CHW.shape[1:])
@@ -194,10 +194,10 @@ def render_size(size: tuple[int, int], resolution: int) -> tuple[int, int]:
     return width, height
 
 
-def picture_tensors(
+def image_tensors(
     image: Image.Image, mask: Image.Image, resolution: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return image in [-1, 1], mask in [0, 1] and CLIP pixels of an RGB picture and its mask."""
+    """Return image in [-1, 1], mask in [0, 1] and CLIP pixels of an RGB image and its mask."""
     size = render_size(image.size, resolution)
     image, mask = _resize(image, size), _resize(mask, size)
     face_HW = torch.from_numpy(np.asarray(mask).astype(np.float32) / 255)
@@ -205,18 +205,18 @@ def picture_tensors(
 
 
 def square_tensor(image: Image.Image, side: int) -> Tensor:
-    """Resize a square picture and convert it to [-1, 1]: C H W."""
+    """Resize a square image and convert it to [-1, 1]: C H W."""
     return _image_tensor(_resize(image, (side, side)))
 
 
 def _image_tensor(image: Image.Image) -> Tensor:
-    """Convert a picture to [-1, 1]: C H W."""
+    """Convert an image to [-1, 1]: C H W."""
     image_HWC = torch.from_numpy(np.asarray(image).astype(np.float32) / 255)
     return image_HWC.permute(2, 0, 1).contiguous() * 2 - 1
 
 
 def clip_pixels(image: Image.Image) -> Tensor:
-    """Stretch a picture to 224 x 224 and normalise it for CLIP: C H W."""
+    """Stretch an image to 224 x 224 and normalise it for CLIP: C H W."""
     small = _resize(image, (CLIP_SIDE, CLIP_SIDE))
     unit_HWC = np.asarray(small).astype(np.float32) / np.float32(255)
     mean, std = np.array(CLIP_MEAN, np.float32), np.array(CLIP_STD, np.float32)
@@ -256,8 +256,8 @@ def _inside(box: Box, image: Image.Image) -> Box:
     if beside or box.x + box.width <= 1 or box.y + box.height <= 1 or box.area < 1:
         raise FieldError(
             f"The face_box {box.x:g}, {box.y:g}, {box.width:g}, {box.height:g} holds nothing of "
-            f"the picture of {image.width} x {image.height} pixels",
-            remedy="Give face_box as x, y, width, height in pixels of the picture.",
+            f"the image of {image.width} x {image.height} pixels",
+            remedy="Give face_box as x, y, width, height in pixels of the image.",
             field="face_box",
         )
     return box
@@ -279,17 +279,17 @@ def _check_shape(width: int, height: int, resolution: int) -> None:
         raise ImageUnreadableError(
             f"What would be animated is {width} x {height} pixels, and fewer than {MIN_SIDE} a "
             "side show no face",
-            remedy="Give a larger picture, or a larger face_box.",
+            remedy="Give a larger image, or a larger face_box.",
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise ImageUnreadableError(
-            f"The picture of {width} x {height} pixels is too long and narrow",
-            remedy="Set framing to face, or cut the picture to a more common shape.",
+            f"The image of {width} x {height} pixels is too long and narrow",
+            remedy="Set framing to face, or cut the image to a more common shape.",
         )
     rendered = render_size((width, height), resolution)
     if max(rendered) > MAX_SIDE:
         raise ImageUnreadableError(
-            f"The picture of {width} x {height} pixels would be rendered at {rendered[0]} x "
+            f"The image of {width} x {height} pixels would be rendered at {rendered[0]} x "
             f"{rendered[1]}, and {MAX_SIDE} is the most for a side",
             remedy="Choose a smaller resolution, or set framing to face or paste.",
         )

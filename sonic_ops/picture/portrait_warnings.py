@@ -2,10 +2,10 @@
 
 FaceMesh is as sure of a covered mouth as of a visible one. So we look for the lips where it puts
 them: a dark line between them, redder than the skin around it. If the mouth had to be guessed, a
-mirrored picture also gives another guess. Of 120 drawn and rendered people none gets a false
+mirrored image also gives another guess. Of 120 drawn and rendered people none gets a false
 warning; of 23 faces in photographs two do: one seen from the side behind an arm, one with text
 across the mouth. We notice a hand, mask, spot or box over the mouth in 91 to 100 % of them, and a
-hand in a picture without colours in 71 to 83 %.
+hand in an image without colours in 71 to 83 %.
 """
 
 from typing import Any, Final
@@ -31,18 +31,18 @@ _EYES: Final = (33, 263)
 _CORNERS: Final = (61, 291)
 _MIDDLES: Final = (13, 14, 0, 17)
 _FACE_HEIGHT: Final = 128
-"""Pixels of a face in the picture that is looked at."""
+"""Pixels of a face in the image that is looked at."""
 _REACH, _NEAR, _FAR = 14, 4, 10
 """Pixels above and below the lips: looked at, the lips, the skin."""
 _FAINT, _CLEAR = 2.0, 12.0
 """How much darker the line is than the skin, in L* of 100: none, and beyond doubt."""
 _LIGHTNESS: Final = 65.0
-"""L* of the skin to which the line is scaled, so that a dark picture is no special case."""
+"""L* of the skin to which the line is scaled, so that a dark image is no special case."""
 _PALE, _RED = 1.2, 5.0
 """How far from the skin the colour of the lips is, in a*: not at all, and beyond doubt."""
 _GREY: Final = 4.0
 _DISAGREE: Final = 0.033
-"""Heights of the face between what the picture and its mirror image are read as."""
+"""Heights of the face between what the image and its mirror image are read as."""
 
 
 def portrait_warnings(rgb_HWC: NDArray[np.uint8], box: Box) -> list[str]:
@@ -88,7 +88,7 @@ def mouth_is_hidden(rgb_HWC: NDArray[np.uint8], box: Box, marks: Landmarks) -> b
 def _lips(rgb_HWC: NDArray[np.uint8], marks: Landmarks) -> tuple[Array, Array]:
     """Return how dark the line between the lips is, and how much redder than the skin (L*, a*).
 
-    Both for the left, middle and right third of the mouth. Redness is NaN in a picture without
+    Both for the left, middle and right third of the mouth. Redness is NaN in an image without
     colours, and below 0 where a drawing has pale lips.
     """
     columns = _columns(rgb_HWC, marks)

@@ -1,4 +1,4 @@
-"""HDR pictures (HLG and PQ) in the colours of ordinary video, as players show them on its screens.
+"""HDR frames (HLG and PQ) in the colours of ordinary video, as players show them on its screens.
 
 Sources: ITU-R BT.2100 (HLG, PQ), BT.2087 (colours), BT.2390 (highlights), BT.2408 (white at 203
 nits), BT.1886 (gamma of the screen). Shape letters: H, W rows and columns, C colours.

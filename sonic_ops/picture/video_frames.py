@@ -1,4 +1,4 @@
-"""A film that is given as a picture: what it shows at its start, later, and at every moment.
+"""A film that is given as a portrait: what it shows at its start, later, and at every moment.
 
 A film is shown as players do: upright, with square pixels, in the colours of ordinary video, on
 white where it is transparent, and on the clock of its file.
@@ -134,8 +134,8 @@ def is_film(file: IO[bytes]) -> bool:
         return not is_cover(stream)
 
 
-def pictures_every(file: IO[bytes], step_s: float) -> Iterator[tuple[float, Image.Image]]:
-    """Yield pictures in the order of the film, the first, and then one of every `step_s` seconds.
+def frames_every(file: IO[bytes], step_s: float) -> Iterator[tuple[float, Image.Image]]:
+    """Yield frames in the order of the film, the first, and then one of every `step_s` seconds.
 
     Raises MediaError if none can be decoded.
     """
@@ -144,14 +144,14 @@ def pictures_every(file: IO[bytes], step_s: float) -> Iterator[tuple[float, Imag
         for frame in _frames(container, stream):
             time_s = float((frame.time or 0) - start)
             if time_s >= due:
-                yield max(time_s, 0.0), _picture(frame, stream)
+                yield max(time_s, 0.0), _image(frame, stream)
                 due = time_s + step_s
         if due < 0:
-            raise MediaError("it is damaged: none of its pictures can be decoded")
+            raise MediaError("it is damaged: none of its frames can be decoded")
 
 
-def pictures_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterator[Image.Image]:
-    """Yield the RGB picture at rising times in seconds; beyond the end, the last one.
+def frames_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterator[Image.Image]:
+    """Yield the RGB frame at rising times in seconds; beyond the end, the last one.
 
     Raises ImageUnreadableError.
     """
@@ -161,22 +161,22 @@ def pictures_at(source: Path | IO[bytes], moments: Iterable[Fraction]) -> Iterat
         with open_film(str(source) if isinstance(source, Path) else source) as (container, stream):
             frames = _frames_from(container, stream, start)
             _, shown = next(frames)
-            picture, following = _picture(shown, stream), next(frames, None)
+            image, following = _image(shown, stream), next(frames, None)
             for moment in chain((start,), moments):
                 has_changed = False
                 while following is not None and following[0] <= moment:
                     shown, following, has_changed = following[1], next(frames, None), True
                 if has_changed:
-                    picture = _picture(shown, stream)
-                yield picture
+                    image = _image(shown, stream)
+                yield image
     except (MediaError, StopIteration) as error:
         raise _undecodable(error) from error
 
 
 def _undecodable(error: Exception) -> ImageUnreadableError:
     return ImageUnreadableError(
-        f"The video cannot be decoded ({error or 'it has no picture'})",
-        remedy="Export it once more, or give a picture.",
+        f"The video cannot be decoded ({error or 'it has no image'})",
+        remedy="Export it once more, or give an image.",
     )
 
 
@@ -269,7 +269,7 @@ def _square_size(width: int, height: int, shape: Fraction | None) -> tuple[int, 
     return round(width * wider), round(height * higher)
 
 
-def _picture(frame: VideoFrame, stream: VideoStream) -> Image.Image:
+def _image(frame: VideoFrame, stream: VideoStream) -> Image.Image:
     """Convert a frame to what players show: RGB, upright, square pixels."""
     return Image.fromarray(_upright(frame, _shown_size(stream, frame)))
 
@@ -297,9 +297,9 @@ def _rgb(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
     shown_HWC = np.asarray(shown.to_ndarray(), np.uint8)
     if not has_alpha:
         return shown_HWC
-    picture = Image.fromarray(shown_HWC)
-    white = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
+    image = Image.fromarray(shown_HWC)
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
@@ -311,6 +311,6 @@ def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
 
 
 def _is_mirrored(frame: VideoFrame) -> bool:
-    """Return whether the file asks for a mirrored picture, as some phones do."""
+    """Return whether the file asks for a mirrored frame, as some phones do."""
     a, b, _, c, d, *_ = _display_matrix(frame) or (1, 0, 0, 0, 1)
     return a * d < b * c

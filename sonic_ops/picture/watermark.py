@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-_HEIGHT = 1 / 18  # of the letters, to the short side of the picture
+_HEIGHT = 1 / 18  # of the letters, to the short side of the frame
 _MIN_HEIGHT = 8
-_WIDTH = 0.9  # of the picture, which a label may not exceed
-_DARK = 0.55  # how much of the picture the box behind the letters takes away
+_WIDTH = 0.9  # of the frame, which a label may not exceed
+_DARK = 0.55  # how much of the frame the box behind the letters takes away
 
 
-def labelled(pictures: Iterable[NDArray[np.uint8]], text: str) -> Iterator[NDArray[np.uint8]]:
-    """Draw a text into the lower left corner of pictures (H W C)."""
-    for picture_HWC in pictures:
-        height, width, _ = picture_HWC.shape
+def labelled(frames: Iterable[NDArray[np.uint8]], text: str) -> Iterator[NDArray[np.uint8]]:
+    """Draw a text into the lower left corner of frames (H W C)."""
+    for frame_HWC in frames:
+        height, width, _ = frame_HWC.shape
         white_hw = _label(text, height, width)
         rows, columns = white_hw.shape
-        shown_HWC = picture_HWC.copy()
+        shown_HWC = frame_HWC.copy()
         place_hwC = shown_HWC[height - rows :, :columns]
         seen_hw = 1 - np.maximum(white_hw, _DARK)
         place_hwC[:] = np.rint(place_hwC * seen_hw[..., None] + 255 * white_hw[..., None])
@@ -31,7 +31,7 @@ def labelled(pictures: Iterable[NDArray[np.uint8]], text: str) -> Iterator[NDArr
 
 @lru_cache(4)
 def _label(text: str, height: int, width: int) -> NDArray[np.float32]:
-    """Return how white a label is, from 0 to 1 (h w), sized for the picture."""
+    """Return how white a label is, from 0 to 1 (h w), sized for the frame."""
     size = max(_HEIGHT * min(height, width), _MIN_HEIGHT)
     size *= min(1, _WIDTH * width / (ImageFont.load_default(size).getlength(text) + size))
     size = max(size, 1)

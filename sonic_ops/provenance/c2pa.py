@@ -59,11 +59,11 @@ class Signer:
             raise self._unfit(error) from error
 
     def check(self) -> None:
-        """Sign a picture of one pixel. Raises ConfigError if that fails."""
+        """Sign an image of one pixel. Raises ConfigError if that fails."""
         with scratch_folder() as folder:
-            picture = folder / "picture.gif"
-            Image.new("P", (1, 1)).save(picture)
-            self.sign(picture)
+            image = folder / "image.gif"
+            Image.new("P", (1, 1)).save(image)
+            self.sign(image)
 
     def _info(self, c2pa: Any) -> Any:
         try:

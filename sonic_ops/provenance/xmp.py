@@ -98,7 +98,7 @@ def _from_mov(file: IO[bytes]) -> bytes | None:
 
 
 def _from_gif(file: IO[bytes]) -> bytes | None:
-    """Read it from the extensions before the first picture. Source: GIF89a, 24 to 26."""
+    """Read it from the extensions before the first image. Source: GIF89a, 24 to 26."""
     _gif_head(file)
     while (start := file.read(3))[:1] == _GIF_HEADER[:1] and len(start) == 3:
         if start + file.read(start[2]) == _GIF_HEADER:
@@ -134,12 +134,12 @@ def _embed_in_webp(path: Path, packet: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(12)
         header = file.read(18)
-        if header[:4] != b"VP8X":  # a picture that does not move has a header of the short form
-            pictures = header + file.read()
+        if header[:4] != b"VP8X":  # an image that does not move has a header of the short form
+            frames = header + file.read()
             canvas = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
             header = b"VP8X" + (10).to_bytes(4, "little") + bytes(4) + canvas
             file.seek(12 + len(header))
-            file.write(pictures)
+            file.write(frames)
         file.seek(12)
         file.write(header[:8] + bytes([header[8] | _WEBP_HAS_XMP]) + header[9:])
         file.seek(0, SEEK_END)

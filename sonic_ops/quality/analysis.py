@@ -1,4 +1,4 @@
-"""Everything that a report shows of one finished video: figures, curves, and small pictures.
+"""Everything that a report shows of one finished video: figures, curves, and thumbnails.
 
 Shape letters: N output frames, F model frames, B bins of a curve, H, W rows and columns.
 """
@@ -31,8 +31,8 @@ from sonic_ops.quality.speech import MIN_PAUSE_S, Speech, analyse_speech
 
 NUM_BINS: Final = 160
 """Points of a curve at most: what a screen can show, and a page of many videos can hold."""
-NUM_PICTURES: Final = 6
-"""Pictures of a contact sheet."""
+NUM_FRAMES: Final = 6
+"""Frames of a contact sheet."""
 
 _THUMB_SIDE, _SHEET_SIDE, _POSTER_SIDE = 56, 96, 240
 _WEBP_QUALITY: Final = 62
@@ -58,7 +58,7 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class VideoAnalysis:
-    """What is shown of a video; the pictures are WebP files."""
+    """What is shown of a video; the images are WebP files."""
 
     duration_s: float
     length_error_ms: float | None
@@ -82,7 +82,7 @@ class VideoAnalysis:
 
 
 def analyse_video(video: Path, portrait_HW3: Bytes | None = None) -> VideoAnalysis:
-    """Go through a video once, picture and audio. Raises VerifyError."""
+    """Go through a video once, video and audio. Raises VerifyError."""
     info = probe_video(video)
     with scratch_folder() as scratch:
         wav = audio_of(video, scratch)
@@ -107,15 +107,15 @@ def analyse_video(video: Path, portrait_HW3: Bytes | None = None) -> VideoAnalys
         curves=curves,
         thumb=_webp(_within(chosen[0], _THUMB_SIDE)),
         poster=_webp(_within(chosen[0], _POSTER_SIDE)),
-        sheet=_webp(np.hstack([_in_sheet(picture) for picture in chosen])),
+        sheet=_webp(np.hstack([_in_sheet(frame) for frame in chosen])),
     )
 
 
 def analysed(analyser: FrameAnalyser, frames: Iterator[Shown]) -> Iterator[Bytes]:
-    """Yield the pictures, each after the analyser has seen it."""
+    """Yield the frames, each after the analyser has seen it."""
     for shown in frames:
         analyser.add(shown)
-        yield shown.picture_HW3
+        yield shown.frame_HW3
 
 
 def audio_of(video: Path, scratch: Path) -> Path | None:
@@ -128,10 +128,10 @@ def audio_of(video: Path, scratch: Path) -> Path | None:
     return wav
 
 
-def _chosen(pictures: Iterator[Bytes], num_frames: int) -> list[Bytes]:
-    """Return pictures from the first to the last, evenly spaced."""
-    wanted = set(np.linspace(0, max(num_frames - 1, 0), NUM_PICTURES).astype(int).tolist())
-    return [picture for index, picture in enumerate(pictures) if index in wanted]
+def _chosen(frames: Iterator[Bytes], num_frames: int) -> list[Bytes]:
+    """Return frames from the first to the last, evenly spaced."""
+    wanted = set(np.linspace(0, max(num_frames - 1, 0), NUM_FRAMES).astype(int).tolist())
+    return [frame for index, frame in enumerate(frames) if index in wanted]
 
 
 def _curves(tracks: Tracks, speech: Speech | None, wav: Path | None) -> Curves:
@@ -163,22 +163,22 @@ def _wave(wav: Path) -> Curve:
     return tuple(round(float(np.abs(span).max(initial=0)), 3) for span in spans)
 
 
-def _within(picture_HW3: Bytes, side: int) -> Bytes:
-    height, width = picture_HW3.shape[:2]
-    return _scaled(picture_HW3, min(side / max(height, width), 1.0))
+def _within(frame_HW3: Bytes, side: int) -> Bytes:
+    height, width = frame_HW3.shape[:2]
+    return _scaled(frame_HW3, min(side / max(height, width), 1.0))
 
 
-def _in_sheet(picture_HW3: Bytes) -> Bytes:
-    height, width = picture_HW3.shape[:2]
-    return _scaled(picture_HW3, min(_SHEET_SIDE / height, 2 * _SHEET_SIDE / width))
+def _in_sheet(frame_HW3: Bytes) -> Bytes:
+    height, width = frame_HW3.shape[:2]
+    return _scaled(frame_HW3, min(_SHEET_SIDE / height, 2 * _SHEET_SIDE / width))
 
 
-def _scaled(picture_HW3: Bytes, scale: float) -> Bytes:
-    height, width = (max(round(side * scale), 1) for side in picture_HW3.shape[:2])
-    return np.asarray(cv2.resize(picture_HW3, (width, height), interpolation=cv2.INTER_AREA))
+def _scaled(frame_HW3: Bytes, scale: float) -> Bytes:
+    height, width = (max(round(side * scale), 1) for side in frame_HW3.shape[:2])
+    return np.asarray(cv2.resize(frame_HW3, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def _webp(picture_HW3: Bytes) -> bytes:
+def _webp(frame_HW3: Bytes) -> bytes:
     file = BytesIO()
-    Image.fromarray(picture_HW3).save(file, "WEBP", quality=_WEBP_QUALITY)
+    Image.fromarray(frame_HW3).save(file, "WEBP", quality=_WEBP_QUALITY)
     return file.getvalue()

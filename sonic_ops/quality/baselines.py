@@ -1,4 +1,4 @@
-"""Measure baselines that need no model: a still picture, and the video with shifted audio.
+"""Measure baselines that need no model: a still image, and the video with shifted audio.
 
 Shape letters: N output frames, H, W rows and columns.
 """
@@ -27,16 +27,16 @@ _SETTLED: Final = 4  # equal frames, from the last of which on nothing changes a
 
 
 def still(
-    picture_HW3: NDArray[np.uint8],
+    frame_HW3: NDArray[np.uint8],
     num_frames: int,
     fps: Fraction,
     speech: Speech | None,
     portrait_HW3: NDArray[np.uint8] | None = None,
 ) -> Measures:
-    """Measure a still picture shown for the whole time."""
+    """Measure a still image shown for the whole time."""
     analyser = FrameAnalyser(fps, portrait_HW3=portrait_HW3)
     for _ in range(_SETTLED):
-        analyser.add(Shown(picture_HW3, is_key=False))
+        analyser.add(Shown(frame_HW3, is_key=False))
     return measure(_lasting(analyser.tracks(), num_frames), speech)
 
 

@@ -55,7 +55,7 @@ ENTRIES: Final = (
         "around 0",
         "What a mouth would reach that knows nothing of the speech.",
         "The same correlation with the speech moved to 16 other times, in the mean: what lips have "
-        "that know nothing of the speech. A still picture has 0",
+        "that know nothing of the speech. A still image has 0",
     ),
     Entry(
         "mouth_motion",
@@ -92,7 +92,7 @@ ENTRIES: Final = (
         "from 0; below 1 is hard to see",
         "Whether the colours stay as they begin.",
         "CIEDE2000 between the mean colours and those of the first second: the median over 4 x 4 "
-        "cells of the picture, so that a mouth or a head that moves does not count",
+        "cells of the frame, so that a mouth or a head that moves does not count",
         "Sharma, Wu and Dalal, Color Research and Application 30, 2005",
     ),
     Entry(
@@ -147,7 +147,7 @@ ENTRIES: Final = (
         "ratio",
         "from 0; 1 is no seam",
         "Whether the joints between segments can be seen.",
-        "Change of the picture at key frames, where segments begin, against that 2, 4 and 6 frames "
+        "Change of the frame at key frames, where segments begin, against that 2, 4 and 6 frames "
         "before and after. What the codec does to any key frame is in it",
     ),
     Entry(
@@ -157,7 +157,7 @@ ENTRIES: Final = (
         "from 0; higher is better",
         "How sure another network is that lips and audio belong together.",
         "How far the distance below lies under the median of those with the audio moved by -15 to "
-        "15 frames of 1/25 s (LSE-C). The still picture is the first frame. SyncNet learnt from "
+        "15 frames of 1/25 s (LSE-C). The still image is the first frame. SyncNet learnt from "
         "people on television: of drawn ones it may say anything",
         _SYNCNET,
         needs=_WEIGHTS,

@@ -21,7 +21,7 @@ SEEN_FPS: Final = 25
 """Frames per second that SyncNet knows."""
 
 _MARGIN: Final = 0.4
-_OUTSIDE: Final = 110  # the grey beyond the border of the picture
+_OUTSIDE: Final = 110  # the grey beyond the border of the frame
 _SMOOTHED_FRAMES: Final = 13
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
@@ -58,7 +58,7 @@ def squares_of(frames: Iterable[Bytes]) -> Floats | None:
 
 
 def crop(frame_HW3: Bytes, square: Floats) -> Bytes:
-    """Crop the face with its margin; outside the picture it is grey."""
+    """Crop the face with its margin; outside the frame it is grey."""
     x, y, half = square
     wide = half * (1 + _MARGIN)
     left, right, top = floor(x - wide), floor(x + wide), floor(y - half)

@@ -212,7 +212,7 @@ def _frames(video: Path) -> Iterator[FilmFrame]:
 
 
 def _opening(frame: FilmFrame, take: Take, number: int) -> float:
-    picture_HW3 = frame.shown(LOOKED_SIDE)
-    scale = picture_HW3.shape[1] / frame.shown_size[0]
+    frame_HW3 = frame.shown(LOOKED_SIDE)
+    scale = frame_HW3.shape[1] / frame.shown_size[0]
     box = moved_box(take.box, take.moved_N23[number - take.start]).scaled(scale)
-    return read_landmarks(picture_HW3, box).mouth_opening
+    return read_landmarks(frame_HW3, box).mouth_opening

@@ -1,8 +1,8 @@
 """One walk over the output frames of a finished video; a few numbers of each are kept.
 
-Memory does not depend on the size of the pictures, and grows by some 100 bytes per output frame.
+Memory does not depend on the size of the frames, and grows by some 100 bytes per output frame.
 Shape letters: N output frames, H, W rows and columns, S sides of the face that is held still, T
-whole seconds, K cells of the picture.
+whole seconds, K cells of the frame.
 """
 
 from collections.abc import Iterator
@@ -35,13 +35,13 @@ class Tracks:
     """What was seen: one value per output frame, if nothing else is said. Greys go to 255."""
 
     fps: Fraction
-    has_face: bool  # else the middle of the picture was taken for one
+    has_face: bool  # else the middle of the frame was taken for one
     mouth_N: Floats  # mean change of the mouth against its rest, in greys
     head_N2: Floats  # right and down, in parts of the width of the face
     eyes_N: Floats  # mean change of eyes and brows against the first frame, in greys
     sharpness_N: Floats  # variance of the Laplacian of the upper face
     likeness_N: Floats  # cosine to the face of the portrait
-    change_N: Floats  # mean change of the picture since the frame before, in greys; first 0
+    change_N: Floats  # mean change of the frame since the frame before, in greys; first 0
     bend_N: Floats  # mean change of that change, in greys; first two 0
     flicker_N: Floats  # how far the light of a frame is from its neighbours' mean, in greys
     colour_TK3: Floats  # mean CIELAB of the cells in every second
@@ -55,7 +55,7 @@ class Tracks:
 class Shown:
     """One output frame."""
 
-    picture_HW3: Bytes
+    frame_HW3: Bytes
     is_key: bool
 
 
@@ -99,20 +99,20 @@ class FrameAnalyser:
 
     def add(self, shown: Shown) -> None:
         """Add the next frame."""
-        picture = shown.picture_HW3
+        frame_HW3 = shown.frame_HW3
         if self._tracker is None:
-            self._begin(picture)
+            self._begin(frame_HW3)
         assert self._tracker is not None
         if shown.is_key:
             self._keys.append(len(self._rows))
-        held = self._tracker.hold(picture)
+        held = self._tracker.hold(frame_HW3)
         grey_SS = cv2.cvtColor(held.face_SS3, cv2.COLOR_RGB2GRAY)
         self._mouth.add(grey_SS[MOUTH])
-        small_HW3 = shrunk(picture, _SMALL_SIDE)
+        small_HW3 = shrunk(frame_HW3, _SMALL_SIDE)
         self._colours.add(small_HW3)
         eyes = float(np.abs(grey_SS[EYES].astype(np.float32) - self._eyes).mean())
         dx, dy = held.moved
-        sharp = sharpness(picture, self._box.moved(dx * self._box.width, dy * self._box.width))
+        sharp = sharpness(frame_HW3, self._box.moved(dx * self._box.width, dy * self._box.width))
         like = float(shapes_of(held.face_SS3) @ self._known)
         self._rows.append((dx, dy, eyes, sharp, like, *self._pairs.add(small_HW3)))
 

@@ -1,6 +1,6 @@
 """What is gathered from one frame after another.
 
-Shape letters: N output frames, H, W rows and columns, T whole seconds, K cells of the picture.
+Shape letters: N output frames, H, W rows and columns, T whole seconds, K cells of the frame.
 """
 
 from typing import Any, Final
@@ -97,26 +97,26 @@ class Colours:
         return np.array(whole, np.float32)
 
 
-def cells(picture_HW: Floats) -> Floats:
-    """Average a picture over `CELLS` by `CELLS` cells."""
-    return np.asarray(cv2.resize(picture_HW, (CELLS, CELLS), interpolation=cv2.INTER_AREA))
+def cells(frame_HW: Floats) -> Floats:
+    """Average a frame over `CELLS` by `CELLS` cells."""
+    return np.asarray(cv2.resize(frame_HW, (CELLS, CELLS), interpolation=cv2.INTER_AREA))
 
 
-def shrunk(picture_HW3: Bytes, side: int) -> Bytes:
-    """Shrink a picture until its longer side is at most `side`."""
-    height, width = picture_HW3.shape[:2]
+def shrunk(frame_HW3: Bytes, side: int) -> Bytes:
+    """Shrink a frame until its longer side is at most `side`."""
+    height, width = frame_HW3.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:
-        return picture_HW3
+        return frame_HW3
     size = (max(round(width * scale), CELLS), max(round(height * scale), CELLS))
-    return np.asarray(cv2.resize(picture_HW3, size, interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(frame_HW3, size, interpolation=cv2.INTER_AREA))
 
 
-def sharpness(picture_HW3: Bytes, box: Box) -> float:
+def sharpness(frame_HW3: Bytes, box: Box) -> float:
     """Variance of the Laplacian of the upper face. Source: Pech-Pacheco et al., ICPR 2000."""
     top, left = max(round(box.y), 0), max(round(box.x), 0)
     bottom, right = round(box.y + _UPPER * box.height), round(box.x + box.width)
-    upper = picture_HW3[top : max(bottom, top + 8), left : max(right, left + 8)]
+    upper = frame_HW3[top : max(bottom, top + 8), left : max(right, left + 8)]
     if upper.size == 0:
         return 0.0
     grey = cv2.cvtColor(shrunk(np.ascontiguousarray(upper), _SHARP_SIDE), cv2.COLOR_RGB2GRAY)

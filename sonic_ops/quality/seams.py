@@ -1,4 +1,4 @@
-"""Measure whether segment borders can be recognised by how much the picture changes there.
+"""Measure whether segment borders can be recognised by how much the frame changes there.
 
 A segment begins with a key frame, and a codec makes key frames in another way than the frames
 between them. So there are two questions: is there a jump against the frames nearby, which anybody
@@ -21,7 +21,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """The change of the picture up to a key frame, and up to frames near it, in greys.
+    """The change of the frame up to a key frame, and up to frames near it, in greys.
 
     Every other output frame is interpolated, so those are an even number of frames away.
     """

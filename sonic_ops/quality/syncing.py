@@ -85,7 +85,7 @@ def _embedded(video: Path, scratch: Path, scorer: SyncNetScorer) -> _Embedded | 
 
 
 def _seen(video: Path, fps: Fraction) -> Iterator[Bytes]:
-    return resampled((shown.picture_HW3 for shown in frames_of(video)), fps)
+    return resampled((shown.frame_HW3 for shown in frames_of(video)), fps)
 
 
 def _kept(blocks: Iterable[NDArray[np.float32]], path: Path) -> NDArray[np.float32]:

@@ -36,19 +36,19 @@ class Held:
     """How large the face is, against the first frame."""
 
 
-def face_of(picture_HW3: Bytes) -> tuple[Box, bool]:
+def face_of(frame_HW3: Bytes) -> tuple[Box, bool]:
     """Return the box of the largest face and True, or a typical box and False."""
-    faces = find_faces(Image.fromarray(picture_HW3))
+    faces = find_faces(Image.fromarray(frame_HW3))
     if faces:
         return faces[0], True
-    height, width = picture_HW3.shape[:2]
+    height, width = frame_HW3.shape[:2]
     side = min(height, width) / 2
     return Box((width - side) / 2, (height - side) / 2.2, side, 1.25 * side), False
 
 
-def cut_face(picture_HW3: Bytes, box: Box) -> Bytes:
+def cut_face(frame_HW3: Bytes, box: Box) -> Bytes:
     """Crop a box and scale it to `FACE_SIDE`."""
-    return _warped(picture_HW3, _to_square(box))
+    return _warped(frame_HW3, _to_square(box))
 
 
 class FaceTracker:
@@ -58,15 +58,15 @@ class FaceTracker:
         self._box = box
         self._tracker = PointTracker(first_HW3, box)
 
-    def hold(self, picture_HW3: Bytes) -> Held:
+    def hold(self, frame_HW3: Bytes) -> Held:
         """Add the next frame."""
-        moved = self._tracker.follow(picture_HW3).moved
+        moved = self._tracker.follow(frame_HW3).moved
         back = _inverse(moved)
         middle = np.array(
             [self._box.x + self._box.width / 2, self._box.y + self._box.height / 2, 1]
         )
         dx, dy = (moved @ middle - middle[:2]) / self._box.width
-        face = _warped(picture_HW3, _chained(_to_square(self._box), back))
+        face = _warped(frame_HW3, _chained(_to_square(self._box), back))
         grown = float(np.hypot(*moved[:, 0]))
         return Held(face, (float(dx), float(dy)), grown)
 
@@ -76,10 +76,10 @@ def _to_square(box: Box) -> Floats:
     return np.array([[x, 0, -box.x * x], [0, y, -box.y * y]])
 
 
-def _warped(picture_HW3: Bytes, matrix: Floats) -> Bytes:
+def _warped(frame_HW3: Bytes, matrix: Floats) -> Bytes:
     size = (FACE_SIDE, FACE_SIDE)
     warped: Bytes = cv2.warpAffine(
-        picture_HW3, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        frame_HW3, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return warped
 

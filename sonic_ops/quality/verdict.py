@@ -68,7 +68,7 @@ def _file(analysis: VideoAnalysis) -> Iterator[Finding]:
         yield Finding(LOOK, "it has no audio")
     elif abs(error_ms) > MAX_LENGTH_ERROR_MS:
         than = "longer" if error_ms > 0 else "shorter"
-        yield Finding(FAILED, f"the picture is {abs(error_ms):.0f} ms {than} than the audio")
+        yield Finding(FAILED, f"the video is {abs(error_ms):.0f} ms {than} than the audio")
     if not analysis.defects.is_even:
         yield Finding(FAILED, "frames are missing: they are not evenly spaced in time")
 
@@ -110,7 +110,7 @@ def _motion(analysis: VideoAnalysis) -> Iterator[Finding]:
     held_s, at = analysis.defects.held_s, _clock(analysis.defects.held_at_s)
     if held_s >= HELD_S:
         kind = FAILED if held_s >= FROZEN_S else LOOK
-        yield Finding(kind, f"the picture stands still for {held_s:.1f} s at {at}")
+        yield Finding(kind, f"the video stands still for {held_s:.1f} s at {at}")
     if analysis.measures.lip_sync is not None and analysis.measures.mouth_motion < MIN_MOUTH:
         yield Finding(LOOK, "the mouth hardly moves while somebody speaks")
     silence = analysis.measures.silence
@@ -118,7 +118,7 @@ def _motion(analysis: VideoAnalysis) -> Iterator[Finding]:
         yield Finding(LOOK, f"the mouth moves in pauses ({100 * silence:.0f} % as in speech)")
 
 
-def _picture(analysis: VideoAnalysis) -> Iterator[Finding]:
+def _image(analysis: VideoAnalysis) -> Iterator[Finding]:
     soft, at = analysis.defects.softest_pct, _clock(analysis.defects.softest_at_s)
     if soft is not None and soft < SOFT_PCT:
         kind = FAILED if soft < BLURRED_PCT else LOOK
@@ -132,7 +132,7 @@ def _picture(analysis: VideoAnalysis) -> Iterator[Finding]:
 def _face(analysis: VideoAnalysis) -> Iterator[Finding]:
     like = analysis.measures.likeness
     if not analysis.has_face:
-        yield Finding(LOOK, "no face was found, so the middle of the picture was measured")
+        yield Finding(LOOK, "no face was found, so the middle of the frame was measured")
     elif like < LIKE:
         kind = FAILED if like < UNLIKE else LOOK
         yield Finding(kind, f"the face is unlike that of the portrait (likeness {like:.2f})")
@@ -166,7 +166,7 @@ def _audio(analysis: VideoAnalysis) -> Iterator[Finding]:
 
 _FILM_CHECKS: Final = (_audio, _shots)
 _CHECKS: Final[tuple[Callable[[VideoAnalysis], Iterator[Finding]], ...]] = (
-    _file, _sync, _parts, _motion, _picture, _face,
+    _file, _sync, _parts, _motion, _image, _face,
 )  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def decode_frame(decode: Decode, read: Read, frame: int) -> Tensor:
     return (decoded[0] * 0.5 + 0.5).clamp(0, 1)
 
 
-def as_pictures(frames_FCHW: Tensor) -> NDArray[np.uint8]:
+def to_uint8(frames_FCHW: Tensor) -> NDArray[np.uint8]:
     """Return frames in [0, 1] as bytes (F, H, W, C), truncated as the released model does."""
     return np.asarray((frames_FCHW * 255).to(torch.uint8).movedim(1, -1).contiguous())
 

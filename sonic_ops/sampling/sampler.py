@@ -27,7 +27,7 @@ A fourth argument are deep features by branch, TMHW: none yet are filled in, oth
 
 # Frame numbers that no video reaches, for noise that belongs to no frame.
 COMMON = 1 << 63
-PICTURE = COMMON + 1
+IMAGE = COMMON + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Figures:
         self.voice: list[Floats] = []
 
     def add(self, video: Path) -> None:
-        pictures = np.stack([shown.picture_HW3 for shown in frames_of(video)]).astype(np.float32)
+        pictures = np.stack([shown.frame_HW3 for shown in frames_of(video)]).astype(np.float32)
         speech = analyse_speech(video.with_name("sound.wav"), len(pictures), OUTPUT_FPS)
         tracks = analyse_frames(video)
         self.pictures.append(pictures)

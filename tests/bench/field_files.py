@@ -26,7 +26,7 @@ SPEECH = """
 wav wave rf64 w64 bwf mp3 mp2 mp1 mpga m4a m4b m4r aac ogg oga opus spx flac fla wma asf aif aiff
 aifc caf au snd ac3 eac3 dts amr 3gp ape mpc wv tta tak ra voc mka weba ofr
 """
-PICTURES = """
+IMAGES = """
 png apng jpg jpeg jpe jfif jp2 j2k jpx gif bmp dib tif tiff webp avif heic heif ppm pgm pbm pnm tga
 pcx ico icns psd sgi dds exr xbm xpm mpo fli im msp blp ftex qoi eps pfm
 """
@@ -84,7 +84,7 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
 def kind_of(path: PurePath) -> str:
     """What the ending promises; empty for nothing of ours."""
     ending = path.suffix.lower().removeprefix(".")
-    kinds = {"sound": SPEECH, "picture": PICTURES, "film": FILMS}
+    kinds = {"sound": SPEECH, "picture": IMAGES, "film": FILMS}
     return next((kind for kind, endings in kinds.items() if ending in endings.split()), "")
 
 

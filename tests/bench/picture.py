@@ -93,7 +93,7 @@ def pictures_of(video: Path) -> Iterator[Pictures]:
 
 def measure_pasting(video: Path, backdrop: Backdrop, config: RenderConfig) -> None:
     """Print what the luma keeps outside of the part, along its border, and in time."""
-    height, width = backdrop.picture_HWC.shape[:2]
+    height, width = backdrop.image_HWC.shape[:2]
     left, top, right, bottom = backdrop.crop
     outside = np.ones((height, width), bool)
     outside[top:bottom, left:right] = False
@@ -128,8 +128,8 @@ def still_lumas(
 ) -> Iterator[Numbers]:
     """The luma of the picture after the codec."""
     path = video.with_name("still.mp4")
-    encode_frames([backdrop.picture_HWC] * num_frames, path, settings)
-    height = len(backdrop.picture_HWC)
+    encode_frames([backdrop.image_HWC] * num_frames, path, settings)
+    height = len(backdrop.image_HWC)
     return map(partial(luma, height=height), pictures_of(path))
 
 
@@ -158,7 +158,7 @@ def measure_borders(request: VideoRequest, config: RenderConfig) -> None:
 
     def decoded(decoding: DecodingConfig) -> Pictures:
         chunks = decode_frames(models.decode_latents, track.read, whole, len(whole), decoding)
-        return np.concatenate([as_pictures(chunk) for chunk in chunks])
+        return np.concatenate([to_uint8(chunk) for chunk in chunks])
 
     one = DecodingConfig(chunk_frames=len(whole), context_frames=0)
     frames_FHWC = decoded(config.decoding)
@@ -198,7 +198,7 @@ def say_keys(shown_FHWC: Pictures, length: int, folder: Path, settings: EncodeSe
     )
 
 
-def as_pictures(frames_FCHW: torch.Tensor) -> Pictures:
+def to_uint8(frames_FCHW: torch.Tensor) -> Pictures:
     return np.asarray((frames_FCHW * 255).to(torch.uint8).movedim(1, -1))
 
 

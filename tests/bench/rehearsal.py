@@ -27,7 +27,7 @@ from sonic_ops.core.constants import SAMPLE_RATE_HZ
 from sonic_ops.core.timeline import num_output_frames_of
 from sonic_ops.media.inspection import probe_video
 from sonic_ops.models.released_sizes import RELEASED
-from sonic_ops.picture.video_frames import pictures_at
+from sonic_ops.picture.video_frames import frames_at
 from sonic_ops.released.sources import SOURCES
 from tests.bench.processes import MARK, Watch
 from tests.bench.tables import REPOSITORY, RESULTS, origin, write_table
@@ -129,7 +129,7 @@ def _require_video(work: Path) -> None:
     num_frames = num_output_frames_of(AUDIO_S * SAMPLE_RATE_HZ)
     if (found := probe_video(video)).num_frames != num_frames:
         raise SystemExit(f"{video} has {found.num_frames} frames and not {num_frames}")
-    picture = next(pictures_at(video, [Fraction(AUDIO_S, 2)]))
+    picture = next(frames_at(video, [Fraction(AUDIO_S, 2)]))
     if np.asarray(picture).std() < 1:
         raise SystemExit(f"{video} shows one colour")
 

@@ -46,7 +46,7 @@ from sonic_ops.sampling.conditioning import (
     motion_spans,
     speech_spans,
 )
-from sonic_ops.sampling.decoding import as_pictures
+from sonic_ops.sampling.decoding import to_uint8
 from sonic_ops.sampling.sampler import Denoiser, Sampler, video_noise
 from tests.reference import denoise_whole
 
@@ -171,11 +171,11 @@ def finish(models: SonicNetworks, latents_FCHW: Tensor, audio: Path, target: Pat
     frames_FCHW = (decoded * 0.5 + 0.5).clamp(0, 1)
     middles = [frames_between(models.flownet, a, b, [0.5])[0] for a, b in pairwise(frames_FCHW)]
     shown = torch.stack([f for pair in zip(frames_FCHW, middles, strict=False) for f in pair])
-    pictures = list(as_pictures(torch.cat((shown, frames_FCHW[-1:]))))
+    pictures = list(to_uint8(torch.cat((shown, frames_FCHW[-1:]))))
     first, second = (target.with_name(f"{name}-{target.name}") for name in ("first", "second"))
     settings = settings_of(MediaConfig())
     encode_frames(pictures, first, settings)
-    encode_frames((frame.picture_HW3 for frame in frames_of(first)), second, settings)
+    encode_frames((frame.frame_HW3 for frame in frames_of(first)), second, settings)
     mux(second, Soundtrack(str(audio)), target)
 
 

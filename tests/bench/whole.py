@@ -94,7 +94,7 @@ def latents_apart(theirs: Made, ours: Made) -> str:
 def pictures_apart(theirs: Made, ours: Made) -> str:
     """How far the pictures of the finished files are apart."""
     pairs = zip(frames_of(theirs.video), frames_of(ours.video), strict=False)
-    errors = [np.square(a.picture_HW3.astype(np.float32) - b.picture_HW3).mean() for a, b in pairs]
+    errors = [np.square(a.frame_HW3.astype(np.float32) - b.frame_HW3).mean() for a, b in pairs]
     return f"frames {10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)):.1f} dB"
 
 

@@ -48,7 +48,7 @@ BAD: Final[dict[str, tuple[Write, str]]] = {
         edited(ADA, pix_fmt="yuv420p10le", color_primaries=9, color_trc=16, colorspace=9),
         "the film is HDR",
     ),
-    "one-picture": (edited(films.talking(1)), "it has a single picture"),
+    "one-picture": (edited(films.talking(1)), "it has a single frame"),
     "nobody": (edited(films.landscape(NUM)), "No face was found in the film"),
 }
 

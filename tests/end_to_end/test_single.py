@@ -1,4 +1,4 @@
-"""`sonic render PICTURE AUDIO`: the video of a manifest's row, without Prefect and without Ray."""
+"""`sonic render IMAGE AUDIO`: the video of a manifest's row, without Prefect and without Ray."""
 
 import hashlib
 import io
@@ -92,7 +92,7 @@ def test_the_video_is_called_after_the_audio_unless_it_has_a_name(tmp_path: Path
     [
         (["a.csv", "--seed", "3"], "--seed is for one video"),
         (["a.png", "b.wav", "c.wav"], "3 files are too many"),
-        (["b.wav", "a.png"], "the picture comes first"),
+        (["b.wav", "a.png"], "the image comes first"),
         (["a.png"], "a.png is not a manifest"),
         (["a.csv", "-o", "a.mp4"], "--output is a folder"),
         (["a.png", "b.wav", "--rows", "a"], "are for manifests"),

@@ -55,7 +55,7 @@ def halves(path: Path) -> NDArray[np.int16]:
     return np.stack(np.split(luma, [films.SIZE[0]], axis=2), axis=1)
 
 
-def test_both_faces_of_a_picture_are_dubbed(ran: Ran, folder: Path) -> None:
+def test_both_faces_of_an_image_are_dubbed(ran: Ran, folder: Path) -> None:
     assert ran.results["turns"]["status"] == "done", ran.results["turns"]
     changed = (halves(folder / "two.mp4") != halves(folder / "turns.mp4")).mean(axis=(2, 3))
     assert (changed.max(axis=0) > 0.005).all()

@@ -10,7 +10,7 @@ DATA = Path(__file__).parent / "data"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SPEECH = EXAMPLES / "young_man.wav"  # 2.99 s
 SPEECH_S = 2.99
-PICTURES = ("-f", "lavfi", "-i", f"testsrc=d={SPEECH_S}:s=160x120:r=25")
+IMAGES = ("-f", "lavfi", "-i", f"testsrc=d={SPEECH_S}:s=160x120:r=25")
 
 
 def ffmpeg(*arguments: object) -> None:
@@ -27,7 +27,7 @@ def speech_in(target: Path, *arguments: str) -> Path:
 
 def film_in(target: Path, *arguments: str) -> Path:
     """A film of a test picture with the speech."""
-    ffmpeg(*PICTURES, "-i", SPEECH, "-map", "0:v", "-map", "1:a", *arguments, target)
+    ffmpeg(*IMAGES, "-i", SPEECH, "-map", "0:v", "-map", "1:a", *arguments, target)
     return target
 
 

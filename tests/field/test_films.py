@@ -48,7 +48,7 @@ def test_a_face_that_stays_is_rendered(checked: Check, tmp_path: Path, x: str) -
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(2.0, "its last picture stands still"), (5.0, "the rest is left out")],
+    [(2.0, "its last frame is held"), (5.0, "the rest is left out")],
 )
 def test_a_dub_of_another_length_is_said_with_both(
     checked: Check, tmp_path: Path, seconds: float, said: str

@@ -86,7 +86,7 @@ def test_a_title_in_another_encoding(tmp_path: Path) -> None:
 
 def test_the_remedy_is_possible(tmp_path: Path) -> None:
     video = film_in(tmp_path / "a.avi")
-    with pytest.raises(FieldError, match="cannot hold the pictures") as caught:
+    with pytest.raises(FieldError, match="cannot hold the frames") as caught:
         joined(video, tmp_path / "x.mp4")
     assert ".mkv" in caught.value.remedy
     joined(video, tmp_path / "x.mkv")

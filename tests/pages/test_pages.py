@@ -51,7 +51,7 @@ def test_what_is_raised_is_found_with_its_remedy(errors: Page) -> None:
     (line,) = (
         line
         for line in errors.text.splitlines()
-        if "| No face was found in the picture*turned* |" in line
+        if "| No face was found in the image*turned* |" in line
     )
     assert "face_box" in line
     assert "| There is no preset *preset* |" in errors.text

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from sonic_ops.picture.faces import Box, largest_first
-from sonic_ops.picture.portrait import crop_around, face_mask, picture_tensors
+from sonic_ops.picture.portrait import crop_around, face_mask, image_tensors
 from tests.parity import recipe
 from tests.parity.harness import Cases, Outcome, compare, same
 
@@ -49,7 +49,7 @@ def _pictures(folder: Cases, case: dict[str, Any]) -> Iterator[Outcome]:
     name = f"{described['height']}x{described['width']} at {case['image_size']}"
     image = Image.fromarray(_test_image(**described))
     mask = face_mask(Box(*case["face_xywh"]), case["area"], image.size)
-    image_CHW, face_HW, clip_CHW = picture_tensors(image, mask, case["image_size"])
+    image_CHW, face_HW, clip_CHW = image_tensors(image, mask, case["image_size"])
     yield same(name, "size", list(face_HW.shape), [case["out_h"], case["out_w"]])
     pixels_CHW, mask_HW = _bytes_of((image_CHW + 1) / 2), _bytes_of(face_HW)
     yield same(name, "mask", recipe.sha(mask_HW), case["face_mask_sha256_u8"])

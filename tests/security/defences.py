@@ -33,11 +33,11 @@ DEFENCES: Final = (
         f"{_TEST}playlists.py::test_no_reader_follows_a_playlist",
     ),
     Defence(
-        "a text file becomes a picture",
+        "a text file becomes an image",
         "sonic_ops/core/containers.py",
         'f"{_OPENERS},{_PAINTERS}"',
         "_OPENERS",
-        f"{_TEST}playlists.py::test_no_text_becomes_a_picture",
+        f"{_TEST}playlists.py::test_no_text_becomes_an_image",
     ),
     Defence(
         "a device, pipe, socket",
@@ -110,7 +110,7 @@ DEFENCES: Final = (
         f"{_TEST}hosts.py::test_no_metadata_service_is_asked",
     ),
     Defence(
-        "a picture of billions of pixels",
+        "an image of billions of pixels",
         "sonic_ops/picture/images.py",
         "if width * height > max_megapixels * 1e6:",
         "if False:",

@@ -132,7 +132,7 @@ def test_a_pattern_in_a_name_opens_no_other_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["passwd.txt", "art.ans", "art.bin", "art.xb", "nfo.nfo"])
-def test_no_text_becomes_a_picture(tmp_path: Path, name: str) -> None:
+def test_no_text_becomes_an_image(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("root:x:0:0:root:/root:/bin/bash\n" * 50)
     for read in (load_image, lambda p: list(frames_of(Path(p)))):

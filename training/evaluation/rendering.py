@@ -102,7 +102,7 @@ class Renderer:
 def as_shown(decoded: Decoded) -> Bytes:
     """Return the frames at 12.5 a second as they are shown: F H W 3."""
     if isinstance(decoded, PortraitLayers):
-        return np.stack([decoded.picture(index) for index in range(len(decoded))])
+        return np.stack([decoded.pixels(index) for index in range(len(decoded))])
     return decoded
 
 

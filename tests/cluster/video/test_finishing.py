@@ -47,7 +47,7 @@ def pictures_of(files: list[str]) -> NDArray[np.uint8]:
     return np.stack(frames)
 
 
-def test_segments_hold_the_pictures_of_the_whole(
+def test_segments_hold_the_images_of_the_whole(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:
     whole = finish(local_pool, prepare(NUM_FRAMES, tmp_path / "whole"), video, NUM_FRAMES)
@@ -57,7 +57,7 @@ def test_segments_hold_the_pictures_of_the_whole(
     assert len(pictures_of(cut)) == 2 * NUM_FRAMES
 
 
-def test_segments_hold_the_pictures_of_the_whole_at_any_rate_and_size(
+def test_segments_hold_the_images_of_the_whole_at_any_rate_and_size(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:
     media, made = MediaConfig(fps=frame_rate("24000/1001"), scale_to=96), []
@@ -69,7 +69,7 @@ def test_segments_hold_the_pictures_of_the_whole_at_any_rate_and_size(
     assert made[0].shape == (num_output_frames, 144, 96)  # of luma and both chromas
 
 
-def test_pasted_segments_hold_the_pictures_of_the_whole_in_the_size_of_the_picture(
+def test_pasted_segments_hold_the_images_of_the_whole_in_the_size_of_the_image(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
@@ -87,7 +87,7 @@ def test_pasted_segments_hold_the_pictures_of_the_whole_in_the_size_of_the_pictu
     assert (inside != inside[0]).any()
 
 
-def test_a_face_is_pasted_into_the_picture_of_the_moment_that_is_heard(
+def test_a_face_is_pasted_into_the_image_of_the_moment_that_is_heard(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:
     levels = [20 + 5 * number for number in range(30)]
@@ -114,7 +114,7 @@ def luma_of(grey: int) -> float:
     return 16 + grey * 219 / 255
 
 
-def test_a_label_is_on_every_picture_and_nowhere_else(
+def test_a_label_is_on_every_image_and_nowhere_else(
     tmp_path: Path, prepare: Prepare, video: VideoConfig, local_pool: Pool
 ) -> None:
     made = []

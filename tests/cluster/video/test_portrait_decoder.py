@@ -73,7 +73,7 @@ def test_any_cut_gives_the_same_bits_at_the_size_of_the_portrait(
     assert not np.array_equal(whole[0], whole[2])
 
 
-def test_motion_between_frames_may_also_be_searched_in_the_pictures(
+def test_motion_between_frames_may_also_be_searched_in_the_images(
     tmp_path: Path, prepare: Prepare, layered: VideoConfig, pool: Pool
 ) -> None:
     mixed = rendered(pool, prepare(NUM_FRAMES, tmp_path / "a"), layered, NUM_FRAMES)

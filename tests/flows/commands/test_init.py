@@ -76,7 +76,7 @@ def test_languages_are_taken_from_names_that_mean_them(
     assert {row.audio: row.language for row in rows} == dict(zip(names, languages, strict=True))
 
 
-def test_pictures_are_found_by_name(tmp_path: Path) -> None:
+def test_images_are_found_by_name(tmp_path: Path) -> None:
     folder = fill(tmp_path / "in", "ada.png", "ada-2.png", "ben.png", "ada-1.wav", "ada-2.wav")
     assert [row.portrait for row in rows_of(folder)] == ["ada.png", "ada-2.png"]
     fill(folder, "carl.wav")

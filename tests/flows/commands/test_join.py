@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_whole_has_the_pictures_audio_and_subtitles_of_its_parts(folder: Path) -> None:
+def test_the_whole_has_the_images_audio_and_subtitles_of_its_parts(folder: Path) -> None:
     said: list[str] = []
     join(["one.mp4", "two.mp4"], "whole.mp4", str(folder), None, said.append, language="de")
     whole = folder / "whole.mp4"
@@ -99,7 +99,7 @@ def test_a_manifest_says_order_and_titles(folder: Path) -> None:
         (["one.mp4"], "x.mp4", "one video cannot be joined"),
         (["one.mp4", "no.mp4"], "x.mp4", "no.mp4 cannot be opened"),
         (["one.mp4", "two.wav"], "x.mp4", "two.wav"),
-        (["one.mp4", "two.mp4"], "x.webm", "cannot hold the pictures"),
+        (["one.mp4", "two.mp4"], "x.webm", "cannot hold the frames"),
         (["one.mp4", "two.mp4"], "x.gif", "has no chapters"),
         (["one.mp4", "two.mp4"], "one.mp4", "is one of the inputs"),
         (["one.mp4", "two.mp4"], "large.mp4", "already exists"),

@@ -76,7 +76,7 @@ def decoded(path: Path, kind: str, index: int = 0) -> list[NDArray[Any]]:
         (".webm", "vp9", ".webm"),
     ],
 )
-def test_pictures_are_copied_and_audio_have_their_language(
+def test_images_are_copied_and_audio_have_their_language(
     folder: Path, source: str, codec: VideoCodec, target: str
 ) -> None:
     video, joined = video_in(folder, source, codec), folder / f"joined{target}"
@@ -97,7 +97,7 @@ def test_pictures_are_copied_and_audio_have_their_language(
 
 @pytest.mark.parametrize("target", [".mp4", ".mkv"])
 @pytest.mark.parametrize("source", [".mp4", ".mkv", ".ts"])
-def test_the_first_picture_is_shown_at_0(folder: Path, source: str, target: str) -> None:
+def test_the_first_image_is_shown_at_0(folder: Path, source: str, target: str) -> None:
     video, late, joined = video_in(folder), folder / f"late{source}", folder / f"joined{target}"
     with av.open(str(video)) as given, av.open(str(late), "w") as output:
         stream = output.add_stream_from_template(given.streams.video[0])
@@ -186,8 +186,8 @@ def test_a_file_that_exists_is_replaced_only_on_demand_and_an_input_never(folder
     assert (folder / "a.mkv").read_bytes() != b"of the user"
 
 
-def test_pictures_that_a_cut_has_hidden_are_said(folder: Path) -> None:
+def test_images_that_a_cut_has_hidden_are_said(folder: Path) -> None:
     cut = ["-ss", "0.5", "-i", str(video_in(folder)), "-an", "-c", "copy", str(folder / "cut.mp4")]
     subprocess.run([get_ffmpeg_exe(), "-v", "error", *cut], check=True)
-    with pytest.raises(VideoUnreadableError, match=r"\d+ pictures of .* are cut away and still in"):
+    with pytest.raises(VideoUnreadableError, match=r"\d+ frames of .* are cut away and still in"):
         join_languages(str(folder / "cut.mp4"), [], [], folder / "joined.mkv")

@@ -139,5 +139,5 @@ def test_a_portrait_that_has_gone_since_it_was_checked_is_planned_all_the_same(
     store.plan(sorted_rows(write_manifest(good | cells), config).planned[0])
     picture.unlink()
     (row,) = store.planned()
-    assert row.picture_size == (128, 256)
+    assert row.image_size == (128, 256)
     assert Estimator(config, CALIBRATION).row(row).worker_s > 0

@@ -78,7 +78,7 @@ def test_frames_whose_tint_is_measured_are_decoded_twice() -> None:
     assert estimate.worker_s == pytest.approx(875 + 875 / 25)
 
 
-def test_pictures_cost_by_their_pixels_and_audio_does_not() -> None:
+def test_images_cost_by_their_pixels_and_audio_does_not() -> None:
     plan = plan_row(10, CONFIG.sampling)
     small, large = (
         estimate_row(plan, CONFIG, Sizes(area, area), CALIBRATION) for area in (SIDE, 4 * SIDE)

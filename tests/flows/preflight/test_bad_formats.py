@@ -106,6 +106,6 @@ def test_absurd_sizes(
         {"framing": "face", "face_box": "9 9 90 90", "scale_to": 2160},
     ],
 )
-def test_long_pictures_that_can_be(said: Said, tmp_path: Path, cells: Cells) -> None:
+def test_long_images_that_can_be(said: Said, tmp_path: Path, cells: Cells) -> None:
     Image.new("RGB", (900, 120), (90, 120, 150)).save(tmp_path / "a.png")
     assert said(portrait=str(tmp_path / "a.png"), **cells) == ""

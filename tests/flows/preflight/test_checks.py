@@ -127,7 +127,7 @@ def test_audio_under_one_frame(check: Checked, tmp_path: Path) -> None:
     assert check.planned(audio="frame.wav").plan.num_frames == 1
 
 
-def test_picture_as_audio(check: Checked) -> None:
+def test_image_as_audio(check: Checked) -> None:
     assert only_error(check.bad(audio=str(FACE)))[:2] == ("AudioUnreadableError", "audio")
 
 
@@ -147,7 +147,7 @@ def test_no_face_and_both_ways_out(check: Checked, blank_picture: str) -> None:
     assert check.planned(portrait=blank_picture, face_box=[40, 40, 50, 50]).notes == ()
 
 
-def test_a_face_box_outside_the_picture(check: Checked) -> None:
+def test_a_face_box_outside_the_image(check: Checked) -> None:
     row = check.bad(face_box=[4000, 40, 50, 50])
     assert only_error(row)[:2] == ("FieldError", "face_box")
 

@@ -69,7 +69,7 @@ def test_a_film_is_planned(files: Files) -> None:
     assert found.film is not None
     assert Fraction(found.film.film_s) == 1
     assert found.film.stop_s is None
-    assert found.picture_size == films.SIZE
+    assert found.image_size == films.SIZE
 
 
 def test_a_row_has_one_of_portrait_and_video(files: Files) -> None:
@@ -171,7 +171,7 @@ def no_film(path: Path) -> None:
     ("make", "said"),
     [
         (no_face, "No face was found in the film at 4 moments"),
-        (one_picture, "it has a single picture"),
+        (one_picture, "it has a single frame"),
         (only_audio, "its format is unknown, or it is damaged"),
         (hdr, "the film is HDR"),
         (no_film, "its format is unknown, or it is damaged"),

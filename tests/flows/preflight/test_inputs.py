@@ -23,7 +23,7 @@ def test_rows_in_flight_prepare_the_portrait_that_they_share_once(tmp_path: Path
     assert inputs._prepared.cache_info().misses == 1
 
 
-def test_another_picture_at_the_same_url_is_another_portrait(tmp_path: Path) -> None:
+def test_another_image_at_the_same_url_is_another_portrait(tmp_path: Path) -> None:
     picture = tmp_path / "face.png"
     found = []
     for name in ("glasses.png", "bald.png"):

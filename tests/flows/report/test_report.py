@@ -112,7 +112,7 @@ def test_baselines_stand_beside_the_videos_and_the_truth_where_a_row_names_one(
     assert lines["truth"]["mouth_motion"] == pytest.approx(
         analyse_video(truth).measures.mouth_motion
     )
-    for said in ("Still picture", "Sound of other times", "Ground truth"):
+    for said in ("Still image", "Audio of other times", "Ground truth"):
         assert said in page.text
 
 

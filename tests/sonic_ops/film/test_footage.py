@@ -38,7 +38,7 @@ def order_of(film: Path, policy: LengthPolicy, num: int, start: int = 0) -> list
     return [next(i for i, p in enumerate(own) if (p == seen).all()) for seen in pictures]
 
 
-def test_the_last_picture_stands(film: Path) -> None:
+def test_the_last_image_stands(film: Path) -> None:
     assert order_of(film, "hold", 14) == [*range(10), 9, 9, 9, 9]
     assert order_of(film, "hold", 14, start=12) == [9, 9]
 

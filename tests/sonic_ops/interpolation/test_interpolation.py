@@ -187,7 +187,7 @@ def test_a_folder_without_a_flow_network_uses_the_packaged_one(tmp_path: Path) -
     assert all(torch.equal(packaged[key], found[key]) for key in packaged)
 
 
-def test_bfloat16_shows_in_no_picture(flownet: FlowNet) -> None:
+def test_bfloat16_shows_in_no_image(flownet: FlowNet) -> None:
     a, b = square_at(30, 16), square_at(36, 20)
     coarse = load_flownet().bfloat16()
     difference = midpoint(coarse, a, b) - midpoint(flownet, a, b)

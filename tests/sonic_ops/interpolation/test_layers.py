@@ -28,7 +28,7 @@ def test_flow_says_where_a_pixel_comes_from() -> None:
     assert torch.allclose(frame[..., :-3], PORTRAIT[..., 3:] * 0.5 + 0.5, atol=1e-3)
 
 
-def test_half_way_is_half_the_motion_and_not_both_pictures() -> None:
+def test_half_way_is_half_the_motion_and_not_both_images() -> None:
     both = moved_by(0, 4)
     half, blended = both.frame(0, 0.5), (both.frame(0) + both.frame(1)) / 2
     assert torch.allclose(half, moved_by(2).frame(0), atol=1e-3)
@@ -51,12 +51,12 @@ def test_the_same_layers_fit_a_larger_portrait() -> None:
     assert torch.allclose(frame[..., :-8], large[..., 8:] * 0.5 + 0.5, atol=1e-3)
 
 
-def test_layers_are_cut_and_joined_like_pictures() -> None:
+def test_layers_are_cut_and_joined_like_images() -> None:
     whole = moved_by(0, 1, 2, 3)
     joined = np.concatenate([whole.layers[:1], whole.layers[1:]])
     parted = PortraitLayers(PORTRAIT, joined)
     assert len(parted) == 4
-    assert np.array_equal(parted.picture(2, 0.5), whole.picture(2, 0.5))
+    assert np.array_equal(parted.pixels(2, 0.5), whole.pixels(2, 0.5))
 
 
 def test_beyond_the_border_the_border_goes_on() -> None:

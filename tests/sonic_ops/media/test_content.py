@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sonic_ops.audio.resampling import decode_audio
 from sonic_ops.core.errors import BrokenOutputError
 from sonic_ops.core.formats import FORMATS
-from sonic_ops.media.content import Expected, check_pictures
+from sonic_ops.media.content import Expected, check_frames
 from sonic_ops.media.encoding import EncodeSettings, encode_frames
 from sonic_ops.media.finishing import Finish, finish_video
 from sonic_ops.media.inspection import VideoInfo
@@ -115,4 +115,4 @@ def test_audio_that_is_lost_is_found(tmp_path: Path) -> None:
 def test_long_videos_are_not_decoded_whole(tmp_path: Path) -> None:
     frames = moving(12 * FPS)
     encode_frames(iter(frames), tmp_path / "a.mp4", EncodeSettings("h264", preset="ultrafast"))
-    assert check_pictures(tmp_path / "a.mp4", 12.0, Expected()) == ()
+    assert check_frames(tmp_path / "a.mp4", 12.0, Expected()) == ()

@@ -1,4 +1,4 @@
-"""Every format: what is in the file, how long it is, when its audio starts, measured on the file."""
+"""Every format: what is in the file, how long it is, when its audio starts."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -73,7 +73,7 @@ def test_every_state_of_it_can_be_played(tmp_path: Path, segments: list[Path], a
     assert np.all(np.diff(shades) > 0)
 
 
-def test_the_audio_fits_the_pictures_across_parts(
+def test_the_audio_fits_the_images_across_parts(
     tmp_path: Path, segments: list[Path], audio: str
 ) -> None:
     with playlist(tmp_path, audio) as live:

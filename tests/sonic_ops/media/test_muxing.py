@@ -198,7 +198,7 @@ def test_aac_is_copied_and_stays_in_time(tmp_path: Path) -> None:
     assert np.array_equal(before, after)
 
 
-def test_damaged_aac_is_encoded_again_so_that_picture_and_audio_agree(tmp_path: Path) -> None:
+def test_damaged_aac_is_encoded_again_so_that_image_and_audio_agree(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", sine(3.0, 44_100, 2), 44_100)
     (segment,) = segments_of(tmp_path, [75])
     mux(segment, Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "source.mp4")
@@ -242,7 +242,7 @@ def test_a_range_of_the_audio_is_cut_out(tmp_path: Path) -> None:
     assert np.abs(wanted[800:31_200] - heard[800:31_200]).max() < 0.02
 
 
-def test_pictures_are_not_encoded_again_and_the_header_comes_first(tmp_path: Path) -> None:
+def test_images_are_not_encoded_again_and_the_header_comes_first(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "sound.wav", sine(1.6, 16_000, 1), 16_000)
     stitch(segments_of(tmp_path, [20, 20]), tmp_path / "whole.mp4")
     mux(tmp_path / "whole.mp4", Soundtrack(str(tmp_path / "sound.wav")), tmp_path / "final.mp4")

@@ -71,11 +71,11 @@ def tints_of(frames: Sequence[int], noise: float = 0.0) -> ColourStats:
     )
 
 
-def distance(picture_HWC: Pixels) -> float:
+def distance(image_HWC: Pixels) -> float:
     """Median CIEDE2000 of the colours of cells from those of the portrait."""
     cells = (
         picture.reshape(8, 16, 8, 16, 3).mean((1, 3)).astype(np.uint8)
-        for picture in (picture_HWC, as_picture(PORTRAIT_CHW))
+        for picture in (image_HWC, as_picture(PORTRAIT_CHW))
     )
     return float(np.median(ciede2000(*map(lab_of, cells))))
 
@@ -166,7 +166,7 @@ def test_the_grid_of_tints_does_not_depend_on_the_cut(num_frames: int, data: st.
     assert all(b - a == STATS_FRAMES for a, b in pairwise(whole))
 
 
-def test_a_face_that_fills_the_picture_is_looked_at_whole() -> None:
+def test_a_face_that_fills_the_image_is_looked_at_whole() -> None:
     everywhere = measure_colour_stats([(0, PORTRAIT_CHW)], PORTRAIT_CHW, torch.ones(SIDE, SIDE))
     assert np.allclose(everywhere.means_NC[0], PORTRAIT_CHW.mean((1, 2)), atol=1e-6)
 

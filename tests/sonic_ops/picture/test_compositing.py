@@ -48,7 +48,7 @@ def backdrop() -> Backdrop:
 
 def part(backdrop: Backdrop) -> Pixels:
     left, top, right, bottom = backdrop.crop
-    return backdrop.picture_HWC[top:bottom, left:right]
+    return backdrop.image_HWC[top:bottom, left:right]
 
 
 def rendered(backdrop: Backdrop, shift: tuple[int, int, int] = (0, 0, 0)) -> Pixels:
@@ -64,10 +64,10 @@ def test_outside_of_the_part_nothing_changes(backdrop: Backdrop) -> None:
     outside = np.ones(pasted.shape[:2], bool)
     left, top, right, bottom = CROP
     outside[top:bottom, left:right] = False
-    assert np.array_equal(pasted[outside], backdrop.picture_HWC[outside])
+    assert np.array_equal(pasted[outside], backdrop.image_HWC[outside])
     for edge in (pasted[top, left:right], pasted[bottom - 1, left:right]):
         assert edge.shape == (600, 3)
-    assert np.array_equal(pasted[top, left:right], backdrop.picture_HWC[top, left:right])
+    assert np.array_equal(pasted[top, left:right], backdrop.image_HWC[top, left:right])
     mouth = pasted[top + 352 : top + 386, left + 260 : left + 338]
     assert mouth.mean() < 80
 
@@ -75,7 +75,7 @@ def test_outside_of_the_part_nothing_changes(backdrop: Backdrop) -> None:
 def test_after_the_codec_the_rest_is_the_source(backdrop: Backdrop, tmp_path: Path) -> None:
     frames = paste([rendered(backdrop, (9, -7, 4))] * 3, backdrop)
     pasted = luma_of(frames, EncodeSettings(preset="veryfast"), tmp_path)
-    source = luma_of([backdrop.picture_HWC], EncodeSettings(crf=0, preset="veryfast"), tmp_path)
+    source = luma_of([backdrop.image_HWC], EncodeSettings(crf=0, preset="veryfast"), tmp_path)
     assert pasted.shape == (1080, 1920)
     error = (pasted - source)[:, : CROP[0] - 8]
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 45
@@ -98,7 +98,7 @@ def test_along_the_border_there_is_no_more_of_an_edge_than_in_the_source(
     (pasted,) = paste([rendered(backdrop, shift)], backdrop)
     left, top, right, bottom = CROP
     for across, line in ((1, left), (1, right), (0, top), (0, bottom)):
-        found, source = (steps(image, across, line) for image in (pasted, backdrop.picture_HWC))
+        found, source = (steps(image, across, line) for image in (pasted, backdrop.image_HWC))
         assert found.max() <= source.max() + 1
 
 
@@ -110,7 +110,7 @@ def steps(image: Pixels, axis: int, line: int) -> NDArray[np.float64]:
     return np.abs(np.diff(region.astype(float), axis=axis)).mean(axis=(1 - axis, 2))
 
 
-def test_other_colours_are_drawn_to_those_of_the_picture(backdrop: Backdrop) -> None:
+def test_other_colours_are_drawn_to_those_of_the_image(backdrop: Backdrop) -> None:
     (plain,) = paste([rendered(backdrop)], backdrop)
     (shifted,) = paste([rendered(backdrop, (9, -7, 4))], backdrop)
     difference = np.abs(plain.astype(int) - shifted)
@@ -118,7 +118,7 @@ def test_other_colours_are_drawn_to_those_of_the_picture(backdrop: Backdrop) -> 
     assert difference.mean() < 0.5
 
 
-def test_a_part_at_the_border_of_the_picture_fades_only_inwards() -> None:
+def test_a_part_at_the_border_of_the_image_fades_only_inwards() -> None:
     picture = np.full((100, 160, 3), 90, np.uint8)
     weights = feather(Backdrop(picture, (0, 20, 80, 100), Box(20, 40, 40, 40)), RIM)
     assert weights[-1, 0] == 1
@@ -128,7 +128,7 @@ def test_a_part_at_the_border_of_the_picture_fades_only_inwards() -> None:
     assert (feather(Backdrop(picture, (0, 0, 160, 100), Box(0, 0, 9, 9)), RIM) == 1).all()
 
 
-def test_a_frame_as_large_as_the_picture_is_the_frame() -> None:
+def test_a_frame_as_large_as_the_image_is_the_frame() -> None:
     frame = np.random.default_rng(0).integers(99, 256, (64, 96, 3), np.uint8)
     (pasted,) = paste([frame], Backdrop(np.zeros_like(frame), (0, 0, 96, 64), Box(0, 0, 9, 9)))
     assert np.array_equal(pasted, frame)
@@ -140,12 +140,12 @@ def test_every_frame_is_pasted_by_itself(backdrop: Backdrop) -> None:
     assert np.array_equal(together[1], next(paste([second], backdrop)))
 
 
-def test_a_backdrop_that_moves_shows_its_own_pictures_and_the_same_face(backdrop: Backdrop) -> None:
-    later = backdrop.picture_HWC.copy()
+def test_a_backdrop_that_moves_shows_its_own_images_and_the_same_face(backdrop: Backdrop) -> None:
+    later = backdrop.image_HWC.copy()
     later[:320, :] = later[:320, ::-1]  # above the face, and into the part
     still, moved = (
         next(paste([rendered(backdrop)], backdrop, [picture]))
-        for picture in (backdrop.picture_HWC, later)
+        for picture in (backdrop.image_HWC, later)
     )
     assert np.array_equal(still, next(paste([rendered(backdrop)], backdrop)))
     assert np.array_equal(moved[:200], later[:200])
@@ -154,13 +154,13 @@ def test_a_backdrop_that_moves_shows_its_own_pictures_and_the_same_face(backdrop
     assert np.array_equal(moved[box], still[box])
 
 
-def test_large_and_odd_pictures() -> None:
+def test_large_and_odd_images() -> None:
     large = prepare_backdrop(Image.new("RGB", (6000, 3001)), (1000, 500, 3000, 2500), FACE_BOX)
-    assert large.picture_HWC.shape == (2048, 4096, 3)
+    assert large.image_HWC.shape == (2048, 4096, 3)
     assert large.crop == (683, 341, 2048, 1707)
     assert large.face == FACE_BOX.scaled(4096 / 6000)
     odd = prepare_backdrop(Image.new("RGB", (101, 81)), (21, 1, 101, 81), Box(40, 20, 30, 30))
-    assert odd.picture_HWC.shape == (80, 100, 3)
+    assert odd.image_HWC.shape == (80, 100, 3)
     assert odd.crop == (21, 1, 100, 80)
 
 
@@ -169,7 +169,7 @@ def test_a_backdrop_is_kept_as_tensors(backdrop: Backdrop) -> None:
     assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
     again = backdrop_from(tensors)
     assert (again.crop, again.face) == (backdrop.crop, backdrop.face)
-    assert np.array_equal(again.picture_HWC, backdrop.picture_HWC)
+    assert np.array_equal(again.image_HWC, backdrop.image_HWC)
 
 
 @pytest.fixture(scope="module")
@@ -189,13 +189,13 @@ def as_rendered(whole: Pixels, slide: Backdrop, side: int) -> Pixels:
 
 
 @pytest.mark.parametrize("side", [64, 128])
-def test_what_has_not_moved_is_the_picture_in_all_its_detail(slide: Backdrop, side: int) -> None:
-    noisy = as_rendered(slide.picture_HWC, slide, side).astype(float)
+def test_what_has_not_moved_is_the_image_in_all_its_detail(slide: Backdrop, side: int) -> None:
+    noisy = as_rendered(slide.image_HWC, slide, side).astype(float)
     noisy += np.random.default_rng(0).normal(0, 4, noisy.shape)
     (pasted,) = paste([noisy.clip(0, 255).astype(np.uint8)], slide)
     left, top, right, bottom = slide.crop
     background = [slice(top, bottom), slice(left, left + (right - left) // 8)]
-    error = np.abs(pasted.astype(int) - slide.picture_HWC)[tuple(background)]
+    error = np.abs(pasted.astype(int) - slide.image_HWC)[tuple(background)]
     assert error.mean() < 0.1
 
 
@@ -210,7 +210,7 @@ def test_a_head_that_moves_into_the_rim_leaves_no_ghost(
     inside = (slice(top, bottom), slice(left, right))
     rim = feather(slide, RIM)[:, :, None]
     large = cv2.resize(rendered, rim.shape[1::-1], interpolation=cv2.INTER_CUBIC)
-    mixed = slide.picture_HWC[inside] * (1 - rim) + large * rim
+    mixed = slide.image_HWC[inside] * (1 - rim) + large * rim
     is_rim = (rim[:, :, 0] > 0) & (rim[:, :, 0] < 1)
     ghost, found = (
         np.abs(picture[is_rim] - truth[inside][is_rim]).mean()
@@ -222,7 +222,7 @@ def test_a_head_that_moves_into_the_rim_leaves_no_ghost(
 def test_the_colour_match_does_not_pump(slide: Backdrop) -> None:
     """What is left of the noise of the frames is no more in the rim than inside."""
     rng = np.random.default_rng(0)
-    still = as_rendered(slide.picture_HWC, slide, 64).astype(float)
+    still = as_rendered(slide.image_HWC, slide, 64).astype(float)
     casts = rng.normal(0, 2, (8, 1, 1, 3)) + rng.normal(0, 3, (8, 64, 64, 3))
     frames = (still + casts).clip(0, 255).astype(np.uint8)
     left, top, right, bottom = slide.crop

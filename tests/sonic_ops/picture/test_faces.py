@@ -72,7 +72,7 @@ def test_no_face_is_seen_in_blurred_colours(seed: int) -> None:
     assert find_faces(picture) == ()
 
 
-def test_a_picture_of_one_pixel_has_no_face() -> None:
+def test_an_image_of_one_pixel_has_no_face() -> None:
     assert find_faces(Image.new("RGB", (1, 1))) == ()
     assert find_faces(Image.new("RGB", (3000, 1))) == ()
 

@@ -14,12 +14,12 @@ from PIL import Image, ImageCms
 from flows.preflight.inputs import inspect_portrait
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import ImageUnreadableError, MissingFileError
-from sonic_ops.picture.images import load_image, load_picture
+from sonic_ops.picture.images import load_image, load_source_image
 
 FACE = Path(__file__).parents[2] / "golden" / "faces" / "glasses.png"
 
 
-def test_exif_turns_the_picture(tmp_path: Path) -> None:
+def test_exif_turns_the_image(tmp_path: Path) -> None:
     picture = Image.new("RGB", (64, 32), "red")
     picture.paste("blue", (0, 0, 16, 32))
     exif = Image.Exif()
@@ -57,14 +57,14 @@ def test_a_url_of_another_file_system_is_read() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"a sentence, not a picture", FACE.read_bytes()[:2000]])
-def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ImageUnreadableError, match=r"a\.png") as caught:
         load_image(str(tmp_path / "a.png"))
     assert "PNG" in caught.value.remedy
 
 
-def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"nowhere\.png"):
         load_image(str(tmp_path / "nowhere.png"))
     with pytest.raises(MissingFileError):
@@ -128,26 +128,26 @@ ANIMATIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("ending", ANIMATIONS)
-def test_of_an_animation_the_first_picture_is_taken_and_that_is_said(
+def test_of_an_animation_the_first_image_is_taken_and_that_is_said(
     tmp_path: Path, ending: str
 ) -> None:
     first = load_image(str(FACE)).resize((96, 96)).quantize(32).convert("RGB")
     path, others = tmp_path / f"a.{ending}", [Image.new("RGB", first.size, "blue")]
     first.save(path, save_all=True, append_images=others, **ANIMATIONS[ending])
-    picture = load_picture(str(path), 1)
+    picture = load_source_image(str(path), 1)
     assert picture.is_first_of_many
     assert np.abs(np.asarray(picture.image).astype(int) - np.asarray(first)).max() <= 2
     facts = inspect_portrait(str(path), (20, 20, 50, 50), None, PortraitConfig(resolution=64))
     (note,) = facts.notes
     assert "first picture is used" in note
     first.save(path)
-    assert not load_picture(str(path), 1).is_first_of_many
+    assert not load_source_image(str(path), 1).is_first_of_many
 
 
-def test_the_gain_map_of_a_phone_is_no_second_picture(tmp_path: Path) -> None:
+def test_the_gain_map_of_a_phone_is_no_second_image(tmp_path: Path) -> None:
     picture = Image.new("RGB", (8, 8))
     picture.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[picture])
-    assert not load_picture(str(tmp_path / "a.jpg"), 1).is_first_of_many
+    assert not load_source_image(str(tmp_path / "a.jpg"), 1).is_first_of_many
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) ->
     Image.new("1", (7000, 6000)).save(path)
     path.write_bytes(path.read_bytes()[:200])  # decoding would find it damaged
     with pytest.raises(ImageUnreadableError, match="7000 x 6000 pixels, and 41 megapixels") as said:
-        load_picture(str(path), 41)
+        load_source_image(str(path), 41)
     assert "portrait.max_megapixels" in said.value.remedy
 
 
@@ -171,7 +171,7 @@ def test_what_pillow_refuses_is_said_in_the_same_words(
             warnings.catch_warnings(action=action),
             pytest.raises(ImageUnreadableError, match="and 89 megapixels are the most"),
         ):
-            load_picture(str(tmp_path / name), 89)
+            load_source_image(str(tmp_path / name), 89)
     assert before == Image.MAX_IMAGE_PIXELS
 
 
@@ -184,6 +184,6 @@ def test_half_a_file_is_damaged(tmp_path: Path, kind: str) -> None:
         load_image(str(tmp_path / "half"))
 
 
-def test_exif_that_is_damaged_hides_no_picture(tmp_path: Path) -> None:
+def test_exif_that_is_damaged_hides_no_image(tmp_path: Path) -> None:
     Image.new("RGB", (16, 8), "red").save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff")
     assert load_image(str(tmp_path / "a.jpg")).size == (16, 8)

@@ -44,7 +44,7 @@ def test_the_nose_goes_with_the_head() -> None:
     assert at(YAW, 1.0).nose[0] > at(YAW, 0.0).nose[0] + 4
 
 
-def test_points_are_in_pixels_of_the_picture() -> None:
+def test_points_are_in_pixels_of_the_image() -> None:
     small, rest = at(JAW, 0.0), head().paint(NEUTRAL)
     moved = np.roll(rest, 12, axis=1)
     assert read(moved).nose[0] - small.nose[0] == pytest.approx(12, abs=1.5)

@@ -21,7 +21,7 @@ from sonic_ops.picture.portrait import (
     clip_pixels,
     crop_around,
     face_mask,
-    picture_tensors,
+    image_tensors,
     place_face,
     portrait_from,
     portrait_tensors,
@@ -67,7 +67,7 @@ def test_a_portrait_holds_the_face_in_its_middle_and_a_mask_on_it() -> None:
     )
 
 
-def test_the_mask_of_the_whole_picture_is_at_the_place_of_the_face() -> None:
+def test_the_mask_of_the_whole_image_is_at_the_place_of_the_face() -> None:
     canvas = Image.new("RGB", (512, 256), "gray")
     canvas.paste(load_image(str(FACE)).resize((256, 256)), (256, 0))
     portrait = prepare(canvas, "full")
@@ -98,7 +98,7 @@ def test_a_given_box_is_used_without_looking() -> None:
 @pytest.mark.parametrize(
     "box", [Box(400, 0, 50, 50), Box(-60, 10, 50, 50), Box(0, 300, 9, 9), Box(5, 5, 0, 9)]
 )
-def test_a_box_beside_the_picture_is_a_wrong_field(box: Box) -> None:
+def test_a_box_beside_the_image_is_a_wrong_field(box: Box) -> None:
     with pytest.raises(FieldError, match="400 x 300") as caught:
         prepare(noise(400, 300), face_box=box)
     assert caught.value.field == "face_box"
@@ -114,7 +114,7 @@ def test_the_largest_of_several_faces_is_animated_and_all_are_counted() -> None:
     assert portrait.box.x > 200
 
 
-def test_a_very_long_picture_is_refused_before_memory_is_spent() -> None:
+def test_a_very_long_image_is_refused_before_memory_is_spent() -> None:
     with pytest.raises(ImageUnreadableError, match="901 x 100") as caught:
         prepare(noise(901, 100), "full", Box(10, 10, 50, 50))
     assert "framing" in caught.value.remedy
@@ -128,7 +128,7 @@ def test_a_very_long_picture_is_refused_before_memory_is_spent() -> None:
     st.floats(8, 300),
     st.floats(0, 2),
 )
-def test_a_crop_is_a_square_inside_the_picture(
+def test_a_crop_is_a_square_inside_the_image(
     x: float, y: float, width: float, height: float, expand: float
 ) -> None:
     box = Box(min(x, 392), min(y, 192), width, height)
@@ -157,9 +157,9 @@ def test_a_mask_is_scaled_about_the_middle_of_the_face_and_cut_at_the_border() -
     assert int((mask == 255).sum()) == 60 * 30
 
 
-def test_a_picture_of_the_right_size_keeps_its_pixels() -> None:
+def test_an_image_of_the_right_size_keeps_its_pixels() -> None:
     picture = noise(128, 192)
-    image_CHW, face_HW, _ = picture_tensors(picture, Image.new("L", picture.size, 255), 128)
+    image_CHW, face_HW, _ = image_tensors(picture, Image.new("L", picture.size, 255), 128)
     assert np.array_equal(
         ((image_CHW.permute(1, 2, 0).numpy() + 1) * 127.5).round(), np.asarray(picture)
     )
@@ -212,7 +212,7 @@ def test_a_face_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 400)])
-def test_no_detector_minds_a_tiny_picture(size: tuple[int, int]) -> None:
+def test_no_detector_minds_a_tiny_image(size: tuple[int, int]) -> None:
     assert find_faces(Image.new("RGB", size)) == ()
 
 

@@ -95,6 +95,6 @@ def test_a_covered_mouth_is_told(name: str, by: str) -> None:
     assert COVERED in warned(covered(picture, by))
 
 
-def test_a_picture_without_colours_needs_no_warning() -> None:
+def test_an_image_without_colours_needs_no_warning() -> None:
     assert warned(Image.open(EXAMPLES / "ben.png").convert("L").convert("RGB")) == []
     assert warned(turned().convert("L").convert("RGB")) == []

@@ -13,8 +13,8 @@ import pytest
 from sonic_ops.core.errors import ImageUnreadableError
 from sonic_ops.core.formats import VideoCodec
 from sonic_ops.media.encoding import EncodeSettings, encode_frames
-from sonic_ops.picture.images import load_image, load_picture
-from sonic_ops.picture.video_frames import pictures_at
+from sonic_ops.picture.images import load_image, load_source_image
+from sonic_ops.picture.video_frames import frames_at
 
 NUM_FRAMES = 60
 FPS = Fraction(25)
@@ -34,13 +34,13 @@ def slides(target: Path, codec: VideoCodec = "h264", fps: Fraction = FPS) -> Pat
 
 def shown(path: Path, *moments: Fraction) -> list[int]:
     """The numbers of the pictures at some moments."""
-    levels = [np.asarray(picture).mean() for picture in pictures_at(path, moments)]
+    levels = [np.asarray(picture).mean() for picture in frames_at(path, moments)]
     return [round((each - level(0)) / 3) for each in levels]
 
 
 @pytest.mark.parametrize(("codec", "fps"), [("h264", FPS), ("vp9", Fraction(30))])
 @pytest.mark.parametrize("first", [0, 1, 19, 20, 21, 47, 59])
-def test_a_moment_shows_the_last_picture_before_it(
+def test_a_moment_shows_the_last_image_before_it(
     tmp_path: Path, codec: VideoCodec, fps: Fraction, first: int
 ) -> None:
     path = slides(tmp_path / "a.mp4", codec, fps)
@@ -65,7 +65,7 @@ def test_a_video_of_a_phone_stands_upright(tmp_path: Path) -> None:
     picture[:, :48] = 200  # what is left is above when turned
     encode_frames([picture] * 3, tmp_path / "a.mp4", EncodeSettings(preset="veryfast"))
     path = turned(tmp_path / "a.mp4")
-    for seen in (load_image(str(path)), next(pictures_at(path, [Fraction(0)]))):
+    for seen in (load_image(str(path)), next(frames_at(path, [Fraction(0)]))):
         shown_HWC = np.asarray(seen)
         assert shown_HWC.shape == (96, 64, 3)
         assert shown_HWC[:40].mean() > 190
@@ -94,11 +94,11 @@ def test_a_playlist_reaches_for_no_other_machine(tmp_path: Path) -> None:
             server.accept()
 
 
-def test_behind_its_end_the_last_picture_stays(tmp_path: Path) -> None:
+def test_behind_its_end_the_last_image_stays(tmp_path: Path) -> None:
     assert shown(slides(tmp_path / "a.mp4"), Fraction(2), Fraction(3), Fraction(90)) == [50, 59, 59]
 
 
-def test_pictures_that_come_rarely_stay_until_the_next(tmp_path: Path) -> None:
+def test_images_that_come_rarely_stay_until_the_next(tmp_path: Path) -> None:
     """As programs that record a screen write them."""
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
@@ -118,7 +118,7 @@ def test_pictures_that_come_rarely_stay_until_the_next(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "webm"])
-def test_its_first_picture_is_a_portrait(tmp_path: Path, ending: str) -> None:
+def test_its_first_image_is_a_portrait(tmp_path: Path, ending: str) -> None:
     path = slides(tmp_path / "a.mp4", "vp9")
     with av.open(str(path)) as source, av.open(str(tmp_path / f"b.{ending}"), "w") as target:
         copied = target.add_stream_from_template(source.streams.video[0])
@@ -126,19 +126,19 @@ def test_its_first_picture_is_a_portrait(tmp_path: Path, ending: str) -> None:
             if packet.dts is not None:
                 packet.stream = copied
                 target.mux(packet)
-    picture = load_picture(str(tmp_path / f"b.{ending}"), 1)
+    picture = load_source_image(str(tmp_path / f"b.{ending}"), 1)
     assert picture.is_video
     assert picture.image.size == (96, 64)
     assert np.abs(np.asarray(picture.image).astype(int) - level(0)).max() <= 2
     with pytest.raises(ImageUnreadableError, match="96 x 64"):
-        load_picture(str(tmp_path / f"b.{ending}"), 0.005)
+        load_source_image(str(tmp_path / f"b.{ending}"), 0.005)
 
 
 def test_colours_are_those_of_the_codec(tmp_path: Path) -> None:
     colour = np.array([200, 80, 40])
     frame = np.full((64, 96, 3), colour, np.uint8)
     encode_frames([frame] * 3, tmp_path / "a.mp4", EncodeSettings(crf=4))
-    pixels = np.asarray(load_picture(str(tmp_path / "a.mp4"), 1).image).astype(int)
+    pixels = np.asarray(load_source_image(str(tmp_path / "a.mp4"), 1).image).astype(int)
     assert np.abs(pixels - colour).max() <= 3
 
 
@@ -148,13 +148,13 @@ def test_damage_is_a_sentence(tmp_path: Path) -> None:
     for length in lengths:
         (tmp_path / "half.mp4").write_bytes(whole[:length])
         with suppress(ImageUnreadableError):  # and nothing else
-            load_picture(str(tmp_path / "half.mp4"), 1)
-            seen.append(len(list(pictures_at(tmp_path / "half.mp4", [Fraction(0), Fraction(2)]))))
+            load_source_image(str(tmp_path / "half.mp4"), 1)
+            seen.append(len(list(frames_at(tmp_path / "half.mp4", [Fraction(0), Fraction(2)]))))
     assert set(seen) <= {2}
     assert len(seen) < len(lengths)
 
 
-def test_audio_is_no_picture(tmp_path: Path) -> None:
+def test_audio_is_no_image(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=48000)
         frame = av.AudioFrame.from_ndarray(
@@ -164,4 +164,4 @@ def test_audio_is_no_picture(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with pytest.raises(ImageUnreadableError, match="format is unknown"):
-        load_picture(str(tmp_path / "a.mp4"), 1)
+        load_source_image(str(tmp_path / "a.mp4"), 1)

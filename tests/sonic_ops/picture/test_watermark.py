@@ -23,7 +23,7 @@ def test_a_label_is_white_on_dark_in_its_corner(size: tuple[int, int], text: str
         assert shown.max() > 200 or len(text) == 40
 
 
-def test_a_label_is_the_same_on_all_pictures_of_a_video() -> None:
+def test_a_label_is_the_same_on_all_images_of_a_video() -> None:
     pictures = [np.full((64, 64, 3), level, np.uint8) for level in (0, 0, 255)]
     dark, again, light = labelled(pictures, "AI generated")
     assert (dark == again).all()

@@ -130,7 +130,7 @@ def test_the_mark_stays_where_languages_are_joined(
         assert provenance_of(target) == (UNSIGNED[ending] if mark else "")
 
 
-def test_a_signature_says_who_and_breaks_with_the_picture(
+def test_a_signature_says_who_and_breaks_with_the_image(
     tmp_path: Path, segments: dict[VideoCodec, list[Path]], finish: Finish, signer: Signer
 ) -> None:
     target = tmp_path / "video.mp4"
@@ -191,7 +191,7 @@ def shown(path: Path) -> list[tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("ending", [".gif", ".webp"])
-def test_a_picture_that_does_not_move_takes_the_mark(tmp_path: Path, ending: str) -> None:
+def test_an_image_that_does_not_move_takes_the_mark(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"still{ending}"
     Image.new("RGB", (30, 20), (10, 90, 200)).save(path)
     before = Image.open(io.BytesIO(path.read_bytes())).convert("RGB").tobytes()

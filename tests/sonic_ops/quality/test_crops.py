@@ -52,7 +52,7 @@ def test_the_crop_is_the_square_with_two_fifths_beside_and_below() -> None:
 
 
 @pytest.mark.parametrize(("x", "y"), [(10.0, 90.0), (240.0, 90.0), (120.0, 5.0), (120.0, 195.0)])
-def test_beyond_the_picture_is_grey(x: float, y: float) -> None:
+def test_beyond_the_image_is_grey(x: float, y: float) -> None:
     white = np.full((200, 250, 3), 255, np.uint8)
     half = 40.0
     found = crop(white, np.array([x, y, half]))

@@ -110,7 +110,7 @@ def test_lips_that_are_late_have_a_lag(late: int) -> None:
     assert (found.lip_sync > 0.95) == (late == 0)
 
 
-def test_other_speech_and_a_still_picture_have_no_lip_sync() -> None:
+def test_other_speech_and_a_still_image_have_no_lip_sync() -> None:
     tracks = seen(map(speaking, openings()))
     others = [measure(tracks, spoken(openings(seed))).lip_sync or 0.0 for seed in range(1, 13)]
     assert abs(float(np.mean(others))) < 0.1
@@ -138,7 +138,7 @@ def test_the_rest_of_a_mouth_is_how_it_looks_in_pauses() -> None:
     assert correlation(seen(map(speaking, truth)).mouth_N, truth) < 0
 
 
-def test_sharpness_falls_where_the_picture_is_blurred() -> None:
+def test_sharpness_falls_where_the_image_is_blurred() -> None:
     soft = np.asarray(cv2.GaussianBlur(FACE, (0, 0), 1.5))
     tracks = seen([FACE] * 25 + [soft] * 25)
     assert measure(tracks, None, slice(0, 25)).sharpness_pct == pytest.approx(100)
@@ -268,7 +268,7 @@ def test_borders_of_segments_are_compared_with_what_is_nearby_and_with_other_key
     assert against_others(borders, others[:1]) is None
 
 
-def test_a_still_picture_has_no_lips_and_other_audio_no_sync() -> None:
+def test_a_still_image_has_no_lips_and_other_audio_no_sync() -> None:
     truth = openings()
     speech = spoken(truth)
     tracks = seen(map(speaking, truth))
@@ -314,7 +314,7 @@ def test_parts_cover_the_video_and_a_short_rest_belongs_to_the_last(
     assert [(part.start_s, part.stop_s) for part in found] == parts
 
 
-def test_the_length_error_is_picture_less_audio() -> None:
+def test_the_length_error_is_image_less_audio() -> None:
     info = VideoInfo(64, 64, 25, Fraction(25), 1.0, 0.99, "h264", "aac", "yuv420p", True, True)
     assert length_error_ms(info) == pytest.approx(10)
     assert length_error_ms(replace(info, audio_duration_s=0.0)) is None

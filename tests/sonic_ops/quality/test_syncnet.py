@@ -171,7 +171,7 @@ def test_audio_of_other_times_fits_no_lips() -> None:
 
 
 @pytest.mark.parametrize(("late", "fps"), [(3, 25), pytest.param(-2, 50, marks=pytest.mark.slow)])
-def test_a_video_whose_picture_is_late_is_found_to_be(
+def test_a_video_whose_image_is_late_is_found_to_be(
     scorer: SyncNetScorer, tmp_path: Path, late: int, fps: int
 ) -> None:
     video = make_speaker(tmp_path / "speaker.mp4", 64, late=late, fps=fps)
@@ -193,7 +193,7 @@ def test_a_video_whose_picture_is_late_is_found_to_be(
 def by_the_release(video: Path, scorer: SyncNetScorer, folder: Path) -> Verdict:
     """The figures of a video at 25 frames per second as the release computes them: all of it in
     memory, every span on its own."""
-    pictures = [shown.picture_HW3 for shown in frames_of(video)]
+    pictures = [shown.frame_HW3 for shown in frames_of(video)]
     squares = squares_of(pictures)
     assert squares is not None
     crops = [crop(*pair)[..., ::-1] for pair in zip(pictures, squares, strict=True)]

@@ -87,7 +87,7 @@ def test_audio_that_is_shifted_is_told_with_its_direction(
 def test_frames_that_are_dropped_make_the_video_too_short(take: Take) -> None:
     verdict = take.verdict(np.delete(take.frames, slice(40, 46), 0))
     assert verdict.kind == FAILED
-    assert verdict.reason.startswith("the picture is 240 ms shorter than the audio")
+    assert verdict.reason.startswith("the video is 240 ms shorter than the audio")
     a_little = np.concatenate([take.samples, np.zeros(SAMPLE_RATE_HZ // 50, np.float32)])
     assert take.verdict(samples=a_little).kind == READY
 
@@ -95,7 +95,7 @@ def test_frames_that_are_dropped_make_the_video_too_short(take: Take) -> None:
 def test_frames_that_are_added_make_the_video_too_long(take: Take) -> None:
     verdict = take.verdict(np.concatenate([take.frames, take.frames[-1:-5:-1]]))
     assert verdict.kind == FAILED
-    assert "the picture is 160 ms longer than the audio" in verdict.reason
+    assert "the video is 160 ms longer than the audio" in verdict.reason
 
 
 def test_a_video_without_audio_is_looked_at(take: Take) -> None:
@@ -147,7 +147,7 @@ def test_frames_that_are_held_are_found_with_their_time(
     held[30 : 30 + num_held] = held[30]
     verdict = take.verdict(held)
     assert verdict.kind == kind, verdict
-    assert ("the picture stands still" in verdict.reason) == (kind != READY)
+    assert ("the video stands still" in verdict.reason) == (kind != READY)
 
 
 @pytest.mark.parametrize("span", [slice(40, None), slice(40), slice(25, 60)])

@@ -71,7 +71,7 @@ def looking_around(latents: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("size", TILED_SIZES)
-def test_tiles_cover_the_picture(size: tuple[int, int]) -> None:
+def test_tiles_cover_the_image(size: tuple[int, int]) -> None:
     latents = torch.rand(2, 3, *size)
     whole = functional.interpolate(latents, scale_factor=2)
     assert torch.allclose(in_tiles(pointwise, TILES)(latents), whole, atol=1e-6)

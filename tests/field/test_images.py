@@ -12,8 +12,8 @@ from PIL import Image
 from flows.preflight.inputs import PortraitFacts, inspect_portrait, portrait_of
 from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import ImageUnreadableError, NoFaceError
-from sonic_ops.picture.images import load_picture
-from sonic_ops.picture.video_frames import pictures_at
+from sonic_ops.picture.images import load_source_image
+from sonic_ops.picture.video_frames import frames_at
 from tests.field.media import DATA, EXAMPLES, SPEECH, ffmpeg
 
 ADA = EXAMPLES / "ada.png"
@@ -21,7 +21,7 @@ SETTINGS = PortraitConfig(resolution=128)
 
 
 def pixels(source: Path) -> NDArray[np.uint8]:
-    return np.asarray(load_picture(str(source), 50).image)
+    return np.asarray(load_source_image(str(source), 50).image)
 
 
 def ada(width: int = 512, height: int = 512) -> NDArray[np.uint8]:
@@ -48,7 +48,7 @@ def test_a_film_for_bright_screens_gets_its_colours_back() -> None:
     shown = pixels(DATA / "phone_hlg.mov")
     assert likeness(shown, ada()) > 0.99
     assert np.abs(shown.astype(float) - ada()).mean() < 12
-    (later,) = pictures_at(DATA / "phone_hlg.mov", [Fraction(1, 5)])
+    (later,) = frames_at(DATA / "phone_hlg.mov", [Fraction(1, 5)])
     assert likeness(np.asarray(later), ada()) > 0.99
 
 
@@ -66,7 +66,7 @@ def test_hdr_of_television_is_tone_mapped_too(tmp_path: Path) -> None:
 def test_pixels_that_are_not_square() -> None:
     shown = pixels(DATA / "hdv.mp4")
     assert shown.shape == (1080, 1920, 3)
-    (later,) = pictures_at(DATA / "hdv.mp4", [Fraction(1, 5)])
+    (later,) = frames_at(DATA / "hdv.mp4", [Fraction(1, 5)])
     assert later.size == (1920, 1080)
     assert facts(DATA / "hdv.mp4").size == (1920, 1080)
 
@@ -76,7 +76,7 @@ def test_faces_keep_their_shape(ratio: str, tmp_path: Path) -> None:
     """As DVDs and DV cassettes are: squeezed in the file, and shown as they were."""
     squeeze = f"scale=trunc(iw/2/({ratio})/2)*2:trunc(ih/4)*2,setsar={ratio}"
     source = film(tmp_path / "a.mkv", "-vf", squeeze)
-    width, height = load_picture(str(source), 50).image.size
+    width, height = load_source_image(str(source), 50).image.size
     assert width / height == pytest.approx(1, abs=0.02)
     assert likeness(pixels(source), ada(width, height)) > 0.98
 
@@ -99,12 +99,12 @@ def test_films_of_every_kind_are_portraits(ending: str, more: list[str], tmp_pat
     source = film(tmp_path / f"a.{ending}", "-vf", "fps=25", *more, seconds=2)
     assert likeness(pixels(source), ada()) > 0.98
     assert facts(source, "paste").notes == (
-        "the portrait is a video: the face of its first picture speaks in all of them",
+        "the portrait is a video: the face of its first frame speaks in all of them",
     )
     moments = [Fraction(n, 25) for n in range(0, 70, 7)]
     for one in (0, 3, 9):
-        (alone,) = pictures_at(source, [moments[one]])
-        together = list(pictures_at(source, moments))[one]
+        (alone,) = frames_at(source, [moments[one]])
+        together = list(frames_at(source, moments))[one]
         assert np.array_equal(np.asarray(alone), np.asarray(together))
 
 
@@ -115,14 +115,14 @@ def test_the_photo_of_a_phone() -> None:
 
 def test_a_damaged_photo_of_a_phone_ends_no_process() -> None:
     """A file from pillow-heif's tests, on which older decoders crash."""
-    assert load_picture(str(DATA / "invalid_metadata_type.heic"), 50).image.size == (16, 16)
+    assert load_source_image(str(DATA / "invalid_metadata_type.heic"), 50).image.size == (16, 16)
 
 
 def test_a_film_that_fades_in_is_looked_at_later() -> None:
     (note,) = facts(DATA / "fade_in.mp4").notes
     assert (
         note
-        == "the portrait is a video: its picture at 0.5 s is used, since no face was found before"
+        == "the portrait is a video: its frame at 0.5 s is used, since no face was found before"
     )
     portrait = portrait_of(str(DATA / "fade_in.mp4"), None, SETTINGS)
     assert portrait.num_faces == 1
@@ -153,7 +153,7 @@ def test_a_face_that_does_not_stand_is_told(quarters: int, how: str, tmp_path: P
     assert facts(ADA).notes == ()
 
 
-def test_the_cover_of_an_album_is_a_picture(tmp_path: Path) -> None:
+def test_the_cover_of_an_album_is_an_image(tmp_path: Path) -> None:
     cover = ["-i", SPEECH, "-i", ADA, "-map", "0:a", "-map", "1:v", "-c:v", "copy"]
     ffmpeg(*cover, "-disposition:v", "attached_pic", tmp_path / "a.m4a")
     assert np.array_equal(pixels(tmp_path / "a.m4a"), pixels(ADA))
@@ -194,34 +194,34 @@ def test_a_mirrored_film_is_mirrored(tmp_path: Path) -> None:
     assert np.array_equal(pixels(tmp_path / "b.mp4"), pixels(source)[:, ::-1])
 
 
-def test_damaged_pictures_of_a_film_are_passed_over(tmp_path: Path) -> None:
+def test_damaged_images_of_a_film_are_passed_over(tmp_path: Path) -> None:
     source = film(tmp_path / "a.avi", "-c:v", "mjpeg", "-q:v", "2")
     content = bytearray(source.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 60_000] = bytes(60_000)
     (tmp_path / "b.avi").write_bytes(content)
-    for picture in pictures_at(tmp_path / "b.avi", [Fraction(n, 5) for n in range(6)]):
+    for picture in frames_at(tmp_path / "b.avi", [Fraction(n, 5) for n in range(6)]):
         assert np.asarray(picture)[:100].mean() > 60
 
 
-def test_pictures_go_by_the_clock_of_the_file(tmp_path: Path) -> None:
+def test_images_go_by_the_clock_of_the_file(tmp_path: Path) -> None:
     """Sound first, pictures 0.6 s later: at 0.8 s the sixth picture is shown, not the twentieth."""
     levels = ["-f", "lavfi", "-i", "color=black:s=64x64:r=25:d=2,geq=lum='16+4*N':cb=128:cr=128"]
     ffmpeg("-i", SPEECH, "-itsoffset", "0.6", *levels, "-c:a", "aac", tmp_path / "a.mp4")
-    first, sixth = pictures_at(tmp_path / "a.mp4", [Fraction(0), Fraction(41, 50)])
+    first, sixth = frames_at(tmp_path / "a.mp4", [Fraction(0), Fraction(41, 50)])
     ratio = 255 / 219
     assert np.asarray(first).mean() == pytest.approx(0, abs=4)
     assert np.asarray(sixth).mean() == pytest.approx(4 * 5 * ratio, abs=5)
 
 
 @pytest.mark.parametrize("form", ["TGA", "PCX", "ICO"])
-def test_pictures_of_other_kinds_are_named(form: str, tmp_path: Path) -> None:
+def test_images_of_other_kinds_are_named(form: str, tmp_path: Path) -> None:
     Image.open(ADA).convert("RGB").resize((64, 64)).save(tmp_path / "ada.png", form)
     with pytest.raises(ImageUnreadableError, match=f"it is {form}, which is not read") as caught:
-        load_picture(str(tmp_path / "ada.png"), 50)
+        load_source_image(str(tmp_path / "ada.png"), 50)
     assert "Save it as PNG or JPEG" in caught.value.remedy
 
 
 def test_endings_do_not_count(tmp_path: Path) -> None:
     shutil.copy(film(tmp_path / "a.mpg"), tmp_path / "b.png")
-    assert load_picture(str(tmp_path / "b.png"), 50).is_video
+    assert load_source_image(str(tmp_path / "b.png"), 50).is_video
