@@ -23,7 +23,7 @@ from torch import Tensor
 from sonic_ops.audio.resampling import decode_audio, num_samples_in, read_samples
 from sonic_ops.audio.whisper import TokenTrack, encode_chunk
 from sonic_ops.core.config import ModelsConfig, SamplingConfig
-from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
+from sonic_ops.core.constants import CHUNK_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.finite import in_words, locating, require_finite
 from sonic_ops.core.presets import INDEX, PipelineConfig, preset_path, read_preset
@@ -191,7 +191,7 @@ class SonicPipeline(SonicNetworks):
         self, samples: Samples, portrait: PortraitCondition, settings: SamplingConfig
     ) -> FrameCondition:
         """Encode the whole track, and project it to what every frame hears and how it moves."""
-        overlap = PIECE_OVERLAP_SAMPLES if self.settings.audio_context == "overlapped" else 0
+        overlap = CHUNK_OVERLAP_SAMPLES if self.settings.audio_context == "overlapped" else 0
         size = self.settings.audio_chunk_s * SAMPLE_RATE_HZ
         chunks = cut_audio_chunks(len(samples), size, overlap)
         tokens = [

@@ -32,7 +32,7 @@ class WorkerActor:
     def run(
         self, method: str, num_returns: int, persistent: bool, low_memory: bool, *arguments: Any
     ) -> Any:
-        """Run a job: its outcome, then its results. Those of a lasting job are in the outcome."""
+        """Run a job: its outcome, then its results. A persistent job has them in the outcome."""
         outcome = call(
             self._worker, method, arguments, num_returns=num_returns, low_memory=low_memory
         )

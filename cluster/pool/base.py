@@ -14,8 +14,8 @@ import cv2
 import torch
 
 from cluster.config import ClusterConfig
-from cluster.pool.accounts import Affinity, CostTracker, RowCosts
 from cluster.pool.calls import call
+from cluster.pool.costs import Affinity, CostTracker, RowCosts
 
 __all__ = ["Affinity", "LocalPool", "Pool", "Ref", "RowCosts"]
 

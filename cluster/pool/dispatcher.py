@@ -1,10 +1,11 @@
 """Which job runs where, and what happens when a worker is lost. Knows nothing of Ray.
 
 A job is sent when its inputs are there, one at a time to a worker, rows of a lower order first. The
-jobs of a segment go to the worker that did the last one, its home, which holds what they need. Who
-has nothing to do takes a job that has waited for its busy home, and becomes the home. From this one
-rule it follows that a fast worker gets more, that one which joins is used, that the segments of one
-which is lost find another, and that a row fills the gaps of the one before it.
+jobs of a segment go to its preferred worker, the one that did the last job and holds what the next
+ones need. An idle worker takes a job that has waited too long for a busy preferred worker, and
+becomes the preferred one. From this one rule it follows that a fast worker gets more, that a new
+worker is used, that the segments of a lost one find another, and that a row fills the gaps of the
+one before it.
 """
 
 import time
@@ -14,12 +15,12 @@ from threading import Condition
 from typing import Any, Protocol
 
 from cluster.pool import calls
-from cluster.pool.accounts import STARTING, Affinity, CostTracker, RowCosts
+from cluster.pool.costs import STARTING, Affinity, CostTracker, RowCosts
 from cluster.pool.lineage import Job, JobGraph, Ref, State
 from sonic_ops.core.errors import RenderError, SonicError, WorkerLostError
 
 LOCALITY_WAIT_S = 0.1
-"""How long a job waits for its busy home before another worker may take it."""
+"""How long a job waits for its busy preferred worker before another worker may take it."""
 
 
 @dataclass(eq=False, slots=True)

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from itertools import count
 from typing import Any
 
-from cluster.pool.accounts import Affinity
+from cluster.pool.costs import Affinity
 from sonic_ops.core.errors import SonicError
 
 

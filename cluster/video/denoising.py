@@ -95,7 +95,7 @@ class Denoising:
         say()
         for block in chain(self._blocks(), [None]):
             while under_way and (block is None or len(under_way) == most):
-                for frame_steps in self._settle(under_way.popleft()):
+                for frame_steps in self._complete(under_way.popleft()):
                     left -= frame_steps
                     say()
             if block is not None:
@@ -144,7 +144,7 @@ class Denoising:
             finished = self.remaining.made[step - 1].intersection(read)
         return needed
 
-    def _settle(self, block: Block) -> Iterator[int]:
+    def _complete(self, block: Block) -> Iterator[int]:
         """Wait for the files of a block; yield the frame-steps of each. Then drop checkpoints.
 
         Those of the last step that has some stay: the way back if finished latents are damaged.

@@ -102,7 +102,7 @@ class Graph:
             self.request.low_memory_note("denoise", self.segments[writer]),
         )
         halos = [self.halos.pop((step, owner, writer)) for owner in sources]
-        arguments = (job, self.portrait, self._heard(writer), *halos)
+        arguments = (job, self.portrait, self._condition_of(writer), *halos)
         refs = self.pool.submit(
             "denoise", *arguments, affinity=self._affinity(writer), num_returns=len(targets)
         )
@@ -185,7 +185,7 @@ class Graph:
         plan, writers = self.plan(step), self.remaining.writers[step]
         return {r: plan.reads(r, owner) for r in plan.readers[owner] if r in writers}
 
-    def _heard(self, index: int) -> Ref:
+    def _condition_of(self, index: int) -> Ref:
         """Return the audio condition of a segment, submitted with its first window."""
         if index not in self.audio_condition:
             segment, ring = self.segments[index], self.plan(0).rings[index]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cluster.video.film_requests import TakeRequest
 from sonic_ops.core.config import AudioContext, DecodingConfig, MediaConfig, SamplingConfig
-from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, PIECE_SECONDS, SAMPLE_RATE_HZ
+from sonic_ops.core.constants import CHUNK_OVERLAP_SAMPLES, CHUNK_SECONDS, SAMPLE_RATE_HZ
 from sonic_ops.core.timeline import (
     AudioChunk,
     Ring,
@@ -43,7 +43,7 @@ class VideoRequest:
     order: int = 0
     backdrop: str | None = None  # where the whole image is kept, if frames are pasted into it
     audio_context: AudioContext = "blocks"
-    audio_chunk_s: int = PIECE_SECONDS
+    audio_chunk_s: int = CHUNK_SECONDS
     label: str | None = None  # drawn on every output frame
     footage: str | None = None  # where the video is kept, if the whole image moves
     start_s: float = 0.0  # of the audio in its file, and so of the footage
@@ -61,7 +61,7 @@ class VideoRequest:
     @property
     def chunks(self) -> tuple["AudioChunkJob", ...]:
         """Return the audio chunks of the track, and the files of their tokens."""
-        overlap = PIECE_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
+        overlap = CHUNK_OVERLAP_SAMPLES if self.audio_context == "overlapped" else 0
         work = self.work if self.take is None else self.take.tokens_work
         return tuple(
             AudioChunkJob(self.audio, chunk, f"{work}/tokens/{chunk.index:05}{_TENSORS}")
@@ -198,7 +198,7 @@ class DenoiseJob:
 class FuseJob:
     """Fuse the parts of a segment: its latents after `step` steps. Hand them to the next step.
 
-    Parcel i of the input holds `parts[i]`.
+    Halo i of the input holds `parts[i]`.
     """
 
     segment: Segment

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from cluster.config import ClusterConfig
-from cluster.pool.accounts import STARTING
 from cluster.pool.base import LocalPool, Pool
 from cluster.pool.calls import MakeWorker, Watch
+from cluster.pool.costs import STARTING
 from cluster.pool.processes import num_fitting, open_process_pool
 from sonic_ops.core.config import ModelsConfig
 

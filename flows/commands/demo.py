@@ -28,13 +28,13 @@ def demo(
     sonic demo --preset sketch --port 8000
     """
     from flows.console.terminal import open_terminal
-    from flows.supervisor.channel import tell
+    from flows.supervisor.channel import notify_supervisor
 
     if find_spec("gradio") is None:
         raise ConfigError(
             "sonic demo needs the package gradio", remedy="Run pip install 'sonic-render[demo]'."
         )
-    tell(server=True)
+    notify_supervisor(server=True)
     say = open_terminal().say
     say("preparing the page")
     from flows.demo.renders import open_renders

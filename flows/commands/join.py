@@ -13,7 +13,7 @@ from flows.state.results import sentence_of
 from sonic_ops.core.errors import FieldError, ManifestError, OutputNotWritableError
 from sonic_ops.core.files import exists, open_url, storage_fault, written
 from sonic_ops.core.formats import format_of
-from sonic_ops.media.joining import Part, join_videos
+from sonic_ops.media.joining import JoinedVideo, join_videos
 
 SUBTITLES = (".srt", ".vtt")
 
@@ -61,7 +61,7 @@ def join(
 
 def parts_of(
     given: Sequence[str], here: str, output_folder: str | None, language: str | None
-) -> list[Part]:
+) -> list[JoinedVideo]:
     """Find the videos to join, with their titles and subtitles."""
     if len(given) == 1 and _is_manifest(given[0]):
         return _of_manifest(urls.resolve(given[0], here), output_folder)
@@ -70,7 +70,7 @@ def parts_of(
             "one video cannot be joined", remedy="Give several videos, or a manifest of them."
         )
     videos = [urls.resolve(url, here) for url in given]
-    return [Part(video, _stem(video), _beside(video, language)) for video in videos]
+    return [JoinedVideo(video, _stem(video), _beside(video, language)) for video in videos]
 
 
 def _is_manifest(url: str) -> bool:
@@ -80,7 +80,7 @@ def _is_manifest(url: str) -> bool:
     return name.endswith(ENDINGS)
 
 
-def _of_manifest(url: str, output_folder: str | None) -> list[Part]:
+def _of_manifest(url: str, output_folder: str | None) -> list[JoinedVideo]:
     """Take the outputs of all rows; the column `title` names their chapters, else the id."""
     parts, folder = [], urls.folder_of(url)
     with open_manifest(url) as manifest:
@@ -96,7 +96,7 @@ def _of_manifest(url: str, output_folder: str | None) -> list[Part]:
                 )
             title = str(line.cells.get("title") or row.id)
             subtitles = side_car_of(row)
-            parts.append(Part(row.output, title, subtitles and _existing(subtitles)))
+            parts.append(JoinedVideo(row.output, title, subtitles and _existing(subtitles)))
     return parts
 
 

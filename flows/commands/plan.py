@@ -71,8 +71,8 @@ def plan(
     num_workers = workers or estimator.num_workers(store)
     if terminal.form == "json-lines":
         for row in store.planned():
-            terminal.tell("row", **_row_facts(row, estimator.row(row), price))
-        terminal.tell("total", **_total_facts(checked.estimate, estimator, num_workers, price))
+            terminal.emit("row", **_row_facts(row, estimator.row(row), price))
+        terminal.emit("total", **_total_facts(checked.estimate, estimator, num_workers, price))
     elif checked.num_planned:
         terminal.console.print(_table(store, estimator, price, checked.num_planned))
         terminal.say(work_in_words(row.plan for row in store.planned()))

@@ -113,7 +113,7 @@ def render(
         terminal.say(f"checking {inputs[0]} and {inputs[1]}")
         config = _config_of_one(preset, settings, work, overwrite=overwrite, live=live)
         _render_one(inputs, output, cells, terminal, config)
-    from flows.pipeline.notify import telling
+    from flows.pipeline.notify import notifying
     from flows.pipeline.run import RunRequest, run
 
     request = RunRequest(
@@ -129,7 +129,7 @@ def render(
         only_results=only_results,
         **selected(rows, limit, only_failed, settings),
     )
-    with telling(notify or (), request.manifest, preset) as outcome:
+    with notifying(notify or (), request.manifest, preset) as outcome:
         status = run(request, terminal, outcome.tables.append)
     raise typer.Exit(status)
 

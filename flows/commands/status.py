@@ -73,13 +73,13 @@ def show_status(
                 counts[row.status] += 1
                 if as_json:
                     facts = {"id": row.id, "status": row.status, "said": row.said}
-                    terminal.tell("row", row=row.row, **facts)
+                    terminal.emit("row", row=row.row, **facts)
                 elif row.said and counts[row.status] <= SHOWN:
                     terminal.say(f"  {row.id}: {row.status}: {row.said}")
     except OSError as error:
         raise storage_fault(error) from error
     if as_json:
-        terminal.tell("rows", **counts)
+        terminal.emit("rows", **counts)
     else:
         terminal.say(_in_words(counts))
     return set(counts) == {FINISHED}

@@ -113,7 +113,7 @@ class LineReporter:
             self._clocks[planned.row.id] = RowClock(planned)
             if self._terminal.form == "json-lines":
                 plan = asdict(planned.plan)
-                self._terminal.tell("row-started", id=planned.row.id, plan=plan)
+                self._terminal.emit("row-started", id=planned.row.id, plan=plan)
             else:
                 self._terminal.say(f"{planned.row.id}: starts")
 
@@ -142,7 +142,7 @@ class LineReporter:
         if self._terminal.form == "json-lines":
             stands = {"stage": row.stage, "done": row.done, "total": row.total}
             share = round(row.fraction, 4)
-            self._terminal.tell("row", id=row_id, **stands, share=share, text=text)
+            self._terminal.emit("row", id=row_id, **stands, share=share, text=text)
         else:
             self._terminal.say(f"{row_id}: {text}")
 
@@ -150,7 +150,7 @@ class LineReporter:
 def say_outcome(result: RowResult, terminal: Terminal) -> None:
     """Say what became of a row."""
     if terminal.form == "json-lines":
-        terminal.tell("row-ended", **result.to_write())
+        terminal.emit("row-ended", **result.to_write())
     elif FAILED in (result.status, result.verdict):
         terminal.warn(outcome_in_words(result))
     else:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from rich.console import Console
 
-from flows.supervisor.channel import tell
+from flows.supervisor.channel import notify_supervisor
 from sonic_ops.core.shown import in_one_line, without_secrets
 
 Form = Literal["live", "lines", "quiet", "json-lines"]
@@ -27,18 +27,18 @@ class Terminal:
     def say(self, text: str) -> None:
         """Say what is good to know."""
         if self.form == "json-lines":
-            self.tell("message", text=text)
+            self.emit("message", text=text)
         elif self.form != "quiet":
             self._print(text)
 
     def warn(self, text: str) -> None:
         """Say what is wrong, in every form."""
         if self.form == "json-lines":
-            self.tell("problem", text=text)
+            self.emit("problem", text=text)
         else:
             self._print(text)
 
-    def tell(self, event: str, **facts: object) -> None:
+    def emit(self, event: str, **facts: object) -> None:
         """Print an event for other programs."""
         self._print(json.dumps({"event": event} | facts))
 
@@ -60,6 +60,6 @@ def form_of(*, quiet: bool = False, json_lines: bool = False) -> Form | None:
 
 def open_terminal(form: Form | None = None, console: Console | None = None) -> Terminal:
     """Open the terminal of this process, or another console."""
-    tell(json=form == "json-lines")
+    notify_supervisor(json=form == "json-lines")
     console = console or Console()
     return Terminal(console, form or ("live" if console.is_terminal else "lines"))

@@ -58,7 +58,7 @@ class EventTerminal(Terminal):
 
     events: "SimpleQueue[Said]" = field(default_factory=SimpleQueue)
 
-    def tell(self, event: str, **facts: object) -> None:
+    def emit(self, event: str, **facts: object) -> None:
         """Pass an event on."""
         self.events.put((event, facts))
 

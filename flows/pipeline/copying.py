@@ -6,7 +6,7 @@ from functools import partial
 from shutil import copyfile
 from typing import TYPE_CHECKING
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows import urls
 from flows.pipeline.runs import Run
 from flows.preflight.outputs import require_free

@@ -104,7 +104,7 @@ def message_of(name: str, preset: str, outcome: Outcome) -> Message:
 
 
 @contextmanager
-def telling(targets: Sequence[str], name: str, preset: str) -> Iterator[Outcome]:
+def notifying(targets: Sequence[str], name: str, preset: str) -> Iterator[Outcome]:
     """Tell the targets what became of a run, or what ended it."""
     outcome = Outcome()
     try:

@@ -21,7 +21,7 @@ from flows.pipeline.rendering import render, result_of, retry
 from flows.pipeline.runs import ManifestRun, RowRun
 from flows.rows.planned import PlannedRow
 from flows.state.outcome import Rendered
-from flows.supervisor.channel import tell
+from flows.supervisor.channel import notify_supervisor
 from sonic_ops.core.errors import RenderError
 from sonic_ops.core.files import storage_fault
 
@@ -111,7 +111,7 @@ def _attempt(row: RowRun) -> Any:
         # Not its state: that has no result if the server was told twice, which a slow answer does.
         return render_row(row)
     except TransportError as error:  # after all tries of Prefect's client
-        tell(lost="Prefect's server")
+        notify_supervisor(lost="Prefect's server")
         raise RenderError(
             f"Prefect's server no longer answers: {error}",
             remedy="Start it, then run the same command to continue.",

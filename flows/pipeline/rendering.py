@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows import urls
 from flows.pipeline.copying import copied
 from flows.pipeline.film_tasks import (

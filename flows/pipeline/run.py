@@ -47,7 +47,7 @@ from flows.state.results import (
     write_results,
 )
 from flows.state.row_store import RowStore
-from flows.supervisor.channel import tell
+from flows.supervisor.channel import notify_supervisor
 from flows.supervisor.prefect_settings import EarlyPrefect
 from sonic_ops.core.errors import SonicError
 from sonic_ops.core.files import exists, reason_of, storage_fault
@@ -235,7 +235,7 @@ def _run_rows(request: RunRequest, rows: _Rows, leases: Leases, terminal: Termin
     """Render what is planned and write the results; how many rows came out how."""
     store, estimator, target = rows.store, rows.estimator, rows.target
     journal = Journal(target, leases)
-    tell(planned=rows.checked.num_planned)
+    notify_supervisor(planned=rows.checked.num_planned)
     try:
         if rows.checked.num_planned and not request.only_results:
             for earlier in chain(read_results(target), journaled(target)):

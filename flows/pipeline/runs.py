@@ -21,7 +21,7 @@ from flows.state.leases import Leases
 from flows.state.receipts import lease_target
 from flows.state.results import RowResult
 from flows.state.row_store import RowStore
-from flows.supervisor.channel import tell
+from flows.supervisor.channel import notify_supervisor
 
 LIVE_FRAMES = 10
 """Frames of a segment to denoise of a video that is watched: little is computed before the first
@@ -84,7 +84,7 @@ class ManifestRun(Run):
         if result.status in ("done", "failed"):
             self.journal.record(result)
         if result.status != "locked":
-            tell(ended=result.id)
+            notify_supervisor(ended=result.id)
 
 
 class RowRun:

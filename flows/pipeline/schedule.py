@@ -20,7 +20,7 @@ from rich.console import Console
 from flows import DEFAULT_PRESET, urls
 from flows.console.terminal import open_terminal
 from flows.pipeline.artifacts import show_report, show_results
-from flows.pipeline.notify import Outcome, message_of, notify, telling
+from flows.pipeline.notify import Outcome, message_of, notify, notifying
 from flows.pipeline.run import EXIT_DONE, RunRequest, run
 from flows.rows.manifest import ENDINGS, PACKED_ENDINGS
 from flows.state.leases import open_leases
@@ -39,7 +39,7 @@ TRIES = 2
 """How often a manifest is tried again if a machine was at fault; rows have tries of their own."""
 
 
-def tell_crash(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+def notify_crash(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     """Tell that a run has crashed: it could not say so itself."""
     given = flow_run.parameters
     name = str(given.get("manifest") or given.get("folder"))
@@ -48,9 +48,9 @@ def tell_crash(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     notify(_targets(given.get("notify"), given.get("webhook")), message)
 
 
-def _targets(told: str | None, webhook: str | None) -> list[str]:
+def _targets(notify_urls: str | None, webhook: str | None) -> list[str]:
     """Split the URLs of a deployment; `webhook` is the former name of `notify`."""
-    return [*(told or "").split(), *(webhook or "").split()]
+    return [*(notify_urls or "").split(), *(webhook or "").split()]
 
 
 def _is_machine_fault(_task: object, _run: object, state: State[Any]) -> bool:
@@ -93,7 +93,7 @@ def _reasons(manifest: str, targets: Sequence[str]) -> str:
 @flow(
     name="render",
     flow_run_name=lambda: _name_of_run("manifest"),
-    on_crashed=[tell_crash],
+    on_crashed=[notify_crash],
     persist_result=False,
 )
 def render_on_demand(
@@ -105,7 +105,7 @@ def render_on_demand(
 ) -> State[Any]:
     """Render a manifest; failed if a row is. `notify` has URLs separated by spaces."""
     manifest, output = _here(manifest), output and _here(output)
-    with telling(_targets(notify, webhook), manifest, preset) as outcome:
+    with notifying(_targets(notify, webhook), manifest, preset) as outcome:
         reason, tables = render_one(manifest, preset, output)
         return _ended(outcome, [reason] if reason else [], tables, 1)
 
@@ -113,7 +113,7 @@ def render_on_demand(
 @flow(
     name="nightly-dubbing",
     flow_run_name=lambda: _name_of_run("folder"),
-    on_crashed=[tell_crash],
+    on_crashed=[notify_crash],
     persist_result=False,
 )
 def render_folder(
@@ -126,7 +126,7 @@ def render_folder(
     """Render all manifests of a folder or bucket; failed if a row of them is."""
     folder, output = _here(folder), output and _here(output)
     reasons, tables, num_taken = list[str](), list[str](), 0
-    with telling(_targets(notify, webhook), folder, preset) as outcome:
+    with notifying(_targets(notify, webhook), folder, preset) as outcome:
         try:
             manifests = list(manifests_in(folder))
         except ManifestError as error:

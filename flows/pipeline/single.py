@@ -18,7 +18,7 @@ from flows.rows.planned import PlannedRow
 from flows.rows.rows import BadRow, parse_row
 from flows.rows.templates import literal
 from flows.state.results import FINISHED, RowResult, sentence_of
-from flows.supervisor.channel import is_only_for_results, tell
+from flows.supervisor.channel import is_only_for_results, notify_supervisor
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.files import exists
 from sonic_ops.core.weights import weights_notice
@@ -118,7 +118,7 @@ def _rendered(
         except Exception as error:
             return error
 
-    tell(planned=1)
+    notify_supervisor(planned=1)
     most = most_workers([planned.plan], segment_frames=DENOISE_FRAMES, rows_in_flight=1)
     with (
         open_leases(config.lease_s) as leases,
@@ -127,7 +127,7 @@ def _rendered(
     ):
         run = Run(config, pool, reporter, leases, DENOISE_FRAMES, stopped)
         result = result_of(run, planned, attempt)
-    tell(ended=result.id)
+    notify_supervisor(ended=result.id)
     if result.status == "locked":
         terminal.warn(f"{result.notes}. {result.remedy}")
     return result

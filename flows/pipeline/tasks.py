@@ -260,7 +260,9 @@ def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -
     with ExitStack() as stack, written(row.output, guard) as target:
         scratch = stack.enter_context(scratch_folder())
         silent = stack.enter_context(artifacts.fetched_whole(video.file))
-        finish = _heard(row, finish_of(stack.enter_context(fetched(request.audio))), scratch)
+        finish = _with_reference(
+            row, finish_of(stack.enter_context(fetched(request.audio))), scratch
+        )
         with in_column("audio"):
             info = mux_video(silent, target, finish)
         # To finish takes long: a command that has lost the lease meanwhile must not publish.
@@ -271,7 +273,7 @@ def publish(row: RowRun, video: Stitched, finish_of: Callable[[Path], Finish]) -
     return Rendered(request.num_frames, info)
 
 
-def _heard(row: RowRun, finish: Finish, scratch: Path) -> Finish:
+def _with_reference(row: RowRun, finish: Finish, scratch: Path) -> Finish:
     """Name the audio to compare the finished file with, where another one moves the mouth."""
     if not row.is_driven_apart and finish.track.background is None:
         return finish

@@ -18,8 +18,8 @@ from uuid import uuid4
 import soundfile
 from PIL import Image
 
-from cluster.pool.accounts import STARTING, RowCosts
 from cluster.pool.base import Pool
+from cluster.pool.costs import STARTING, RowCosts
 from cluster.pool.peaks import Peaks
 from cluster.storage import artifacts
 from cluster.video.jobs import VideoRequest

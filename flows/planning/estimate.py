@@ -14,7 +14,7 @@ from flows.planning.calibration import Calibration
 from flows.rows.config import RenderConfig
 from flows.rows.plan import RowPlan
 from sonic_ops.core.config import SamplingConfig
-from sonic_ops.core.constants import PIECE_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
+from sonic_ops.core.constants import CHUNK_OVERLAP_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.formats import VideoCodec
 from sonic_ops.core.guidance import branches_of, guidance_scales
 from sonic_ops.core.timeline import AudioChunk, cut_audio_chunks
@@ -138,7 +138,7 @@ def _num_decoded(plan: RowPlan, config: RenderConfig) -> int:
 
 def _chunks(plan: RowPlan, config: RenderConfig) -> tuple[AudioChunk, ...]:
     """Return the audio chunks that the speech encoder reads."""
-    overlap = PIECE_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
+    overlap = CHUNK_OVERLAP_SAMPLES if config.audio_context == "overlapped" else 0
     piece_samples = config.audio_chunk_s * SAMPLE_RATE_HZ
     return cut_audio_chunks(round(plan.video_s * SAMPLE_RATE_HZ), piece_samples, overlap)
 

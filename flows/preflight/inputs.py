@@ -31,7 +31,7 @@ from sonic_ops.picture.portrait import (
 from sonic_ops.picture.portrait_warnings import portrait_warnings
 
 MIN_AUDIO_S = SAMPLES_PER_FRAME / SAMPLE_RATE_HZ
-LISTENED_S = 600
+ANALYSED_S = 600
 """How much of a part is analysed; the rest is decoded, for its length and its faults."""
 
 KEPT_PORTRAITS = 8
@@ -68,8 +68,8 @@ class PortraitFacts:
 def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFacts:
     """Decode the part as the render will; listen to its first ten minutes. Raises InputError."""
     start_s = start or 0.0
-    part = _Part(read_audio(audio, start_s, end))
-    checked = check_audio(part, start_s, listen_s=LISTENED_S)
+    part = _Excerpt(read_audio(audio, start_s, end))
+    checked = check_audio(part, start_s, analysed_s=ANALYSED_S)
     if checked is None:
         raise _nothing(audio, start_s)
     part_s = checked.length_s
@@ -86,13 +86,13 @@ def inspect_audio(audio: str, start: float | None, end: float | None) -> AudioFa
         )
     if start_s > 0 or part.goes_on:
         notes.append(_APART)
-    where = f" (of the first {LISTENED_S // 60} minutes)" if part_s > LISTENED_S else ""
+    where = f" (of the first {ANALYSED_S // 60} minutes)" if part_s > ANALYSED_S else ""
     levels = (warning + where for warning in checked.levels())
     said = (*notes, *length_warnings(part_s), *checked.faults(), *levels)
     return AudioFacts(part_s, said, *part.form)
 
 
-class _Part:
+class _Excerpt:
     """The blocks of a part, their samples a second and channels, and whether there are more."""
 
     def __init__(self, blocks: Generator[AudioBlock, None, bool]) -> None:

@@ -1,6 +1,6 @@
 """What can be known about the stems of a row, before any compute: its voice and its background."""
 
-from flows.preflight.inputs import LISTENED_S
+from flows.preflight.inputs import ANALYSED_S
 from sonic_ops.audio.endings import unreadable
 from sonic_ops.audio.quality_check import check_audio
 from sonic_ops.audio.reading import duration_s, read_audio
@@ -24,7 +24,7 @@ def inspect_stem(
     `length_s` is how long the audio of the row is. Raises InputError.
     """
     start_s = start or 0.0
-    checked = check_audio(read_audio(stem, start_s, end), start_s, listen_s=LISTENED_S)
+    checked = check_audio(read_audio(stem, start_s, end), start_s, analysed_s=ANALYSED_S)
     if checked is None:
         total_s = duration_s(stem)
         if not total_s:

@@ -23,7 +23,7 @@ from sonic_ops.picture.portrait import load_portrait
 from sonic_ops.quality.analysis import Curves, VideoAnalysis, analyse_video
 from sonic_ops.quality.defects import Defects
 from sonic_ops.quality.dubs import Shot
-from sonic_ops.quality.measures import Measures, Part
+from sonic_ops.quality.measures import Interval, Measures
 from sonic_ops.quality.seams import KeyChange
 from sonic_ops.quality.syncing import with_syncnet
 from sonic_ops.quality.syncnet import SyncNetScorer, load_scorer
@@ -141,7 +141,7 @@ def _as_json(analysis: VideoAnalysis) -> dict[str, Any]:
 def _analysis_from(content: Mapping[str, Any]) -> VideoAnalysis:
     curves = {name: tuple(values) for name, values in content["curves"].items()}
     parts = (
-        Part(part["start_s"], part["stop_s"], Measures(**part["measures"]))
+        Interval(part["start_s"], part["stop_s"], Measures(**part["measures"]))
         for part in content["parts"]
     )
     known = {

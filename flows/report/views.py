@@ -20,7 +20,7 @@ from sonic_ops.core.constants import VERDICTS
 from sonic_ops.quality.analysis import VideoAnalysis
 from sonic_ops.quality.catalogue import ENTRIES, Entry
 from sonic_ops.quality.dubs import Shot
-from sonic_ops.quality.measures import Measures, Part
+from sonic_ops.quality.measures import Interval, Measures
 from sonic_ops.quality.verdict import Verdict
 
 IN_TABLE: Final = ("lip_sync", "lip_lag_ms", "sharpness_pct", "colour_drift", "seam_ratio")
@@ -233,7 +233,7 @@ def _figures(measures: Measures, entries: Sequence[Entry]) -> tuple[Figure, ...]
 
 def _charts(analysis: VideoAnalysis) -> tuple[Chart, ...]:
     curves, silent = analysis.curves, bands(analysis.curves.pauses_s, analysis.duration_s)
-    heard = (
+    audio_charts = (
         Chart("Audio", (Line("wave", wave_path(curves.wave), "wave", "waveform"),), silent),
         Chart(
             "Pitch and loudness",
@@ -249,7 +249,7 @@ def _charts(analysis: VideoAnalysis) -> tuple[Chart, ...]:
         line("voice", curves.voice_db, "two", "dB"),
     )
     return (
-        *(heard if curves.wave else ()),
+        *(audio_charts if curves.wave else ()),
         Chart("Mouth against voice", tuple(curve for curve in lips if curve.path), silent),
         Chart(
             "Head and expression",
@@ -272,7 +272,7 @@ def _pitch(pitch_hz: Sequence[float]) -> Line:
     return Line("pitch", drawn, "one", f"pitch {low:.0f} to {high:.0f} Hz")
 
 
-def _drift(parts: Sequence[Part]) -> tuple[Chart, ...]:
+def _drift(parts: Sequence[Interval]) -> tuple[Chart, ...]:
     """Draw a small chart of each figure that must not drift."""
     charts = []
     for name in DRIFT:
@@ -285,7 +285,7 @@ def _drift(parts: Sequence[Part]) -> tuple[Chart, ...]:
     return tuple(charts)
 
 
-def _parts(parts: Sequence[Part], entries: Sequence[Entry]) -> tuple[tuple[str, ...], ...]:
+def _parts(parts: Sequence[Interval], entries: Sequence[Entry]) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             f"{part.start_s:.0f} to {part.stop_s:.0f} s",

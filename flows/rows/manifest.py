@@ -52,7 +52,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _TablePart:
     """A file of the manifest, in the copy of all of them."""
 
     name: str
@@ -64,7 +64,7 @@ class _Part:
 class Manifest:
     """A manifest as it stood when it was opened: it is read more than once, hours apart."""
 
-    def __init__(self, url: str, copy: IO[bytes], parts: list[_Part]) -> None:
+    def __init__(self, url: str, copy: IO[bytes], parts: list[_TablePart]) -> None:
         self.url = url
         self._copy, self._parts = copy, parts
         self.notes = tuple(dict.fromkeys(note for part in parts for note in self._notes(part)))
@@ -86,11 +86,11 @@ class Manifest:
                 f"The manifest {self.url} holds no rows", remedy="Add a row per video."
             )
 
-    def _notes(self, part: _Part) -> Iterator[str]:
+    def _notes(self, part: _TablePart) -> Iterator[str]:
         for note in part.reader.notes(self._opened(part)):
             yield f"{part.name} is {note}"
 
-    def _opened(self, part: _Part) -> IO[bytes]:
+    def _opened(self, part: _TablePart) -> IO[bytes]:
         if len(self._parts) > 1:
             return BytesIO(os.pread(self._copy.fileno(), part.stop - part.start, part.start))
         self._copy.seek(0)
@@ -145,7 +145,7 @@ def _parts_of(url: str) -> list[str]:
     return parts
 
 
-def _copied(url: str, copy: IO[bytes]) -> _Part:
+def _copied(url: str, copy: IO[bytes]) -> _TablePart:
     """Append a file to the copy, unpacked."""
     start = copy.tell()
     with open_url(url) as file:
@@ -163,7 +163,7 @@ def _copied(url: str, copy: IO[bytes]) -> _Part:
     path = PurePosixPath(path_of(url))
     path = path.with_suffix("") if path.suffix.lower() in PACKED_ENDINGS else path
     reader = reader_of(url, path.suffix.lower(), head)
-    return _Part(name_of(path_of(url)), reader, start, stop)
+    return _TablePart(name_of(path_of(url)), reader, start, stop)
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,7 @@
 import traceback
 from dataclasses import dataclass, field, replace
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from cluster.pool.peaks import process_peak_bytes
 from cluster.video.jobs import low_memory_folder, zeros_folder
 from flows import urls
@@ -25,7 +25,7 @@ class RunCosts:
 
     wall_s: float = 0.0
     num_failures: int = 0
-    account: RowCosts = field(default_factory=RowCosts)
+    costs: RowCosts = field(default_factory=RowCosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def finish_work(
     Who has lost the lease of the row leaves the folder to the command that has it now.
     """
     try:
-        write_receipt(result, run_costs.account)
+        write_receipt(result, run_costs.costs)
         if not keep_work and leases.holds(lease_target(planned.row.output)):
             remove_folder(planned.work)
     except (OSError, SonicError) as error:
@@ -114,13 +114,13 @@ def _base(planned: PlannedRow, run_costs: RunCosts) -> RowResult:
         portrait=planned.row.shown,
         place=planned.row.place,
         wall_s=run_costs.wall_s,
-        worker_s=run_costs.account.worker_s,
+        worker_s=run_costs.costs.worker_s,
         planned_worker_s=planned.planned_worker_s,
         peak_memory_mb=peak_memory_mb(),
         fingerprint=planned.fingerprint,
         notes=_joined(
             *planned.notes,
-            _retries(run_costs.account),
+            _retries(run_costs.costs),
             _lowered(planned.work),
             _zeros(planned.work),
         ),
@@ -138,9 +138,9 @@ def _noted(planned: PlannedRow, error: BaseException) -> str:
     return f"{error} (see {url})"
 
 
-def _retries(account: RowCosts) -> str:
+def _retries(costs: RowCosts) -> str:
     """Say which jobs ran twice."""
-    jobs = ", ".join(f"{count} x {name}" for name, count in sorted(account.retries.items()))
+    jobs = ", ".join(f"{count} x {name}" for name, count in sorted(costs.retries.items()))
     return f"run again because workers were lost: {jobs}" if jobs else ""
 
 

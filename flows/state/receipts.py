@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows import urls
 from flows.rows.fingerprint import SHORT
 from flows.rows.rows import Row
@@ -85,10 +85,10 @@ def read_owner(work: str) -> tuple[str, str] | None:
     return output, fingerprint
 
 
-def write_receipt(result: RowResult, account: RowCosts) -> None:
+def write_receipt(result: RowResult, costs: RowCosts) -> None:
     """Keep the result of a finished row beside its output, and where its time went."""
     assert result.output is not None
-    timings = {"seconds": dict(account.seconds), "spans": [asdict(s) for s in account.spans]}
+    timings = {"seconds": dict(costs.seconds), "spans": [asdict(s) for s in costs.spans]}
     receipt = {"result": result.to_write(), "timings": timings} | stamp_of(result.output)
     with written(receipt_url(result.output)) as path:
         path.write_text(json.dumps(receipt, indent=1))

@@ -169,5 +169,5 @@ def _result_of(planned: str | None, result: str | None) -> RowResult:
 
 def _newest(own: RowResult, earlier: RowResult) -> RowResult:
     """Prefer the results of this run to those of others."""
-    told = {"waiting": {"failed"}, "locked": {"failed", "done"}}.get(own.status, set())
-    return replace(earlier, row=own.row) if earlier.status in told else own
+    decisive = {"waiting": {"failed"}, "locked": {"failed", "done"}}.get(own.status, set())
+    return replace(earlier, row=own.row) if earlier.status in decisive else own

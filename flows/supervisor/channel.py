@@ -1,6 +1,6 @@
-"""What the program tells its supervisor: a JSON object per line through a pipe.
+"""Messages of the program to its supervisor: a JSON object per line through a pipe.
 
-Without a supervisor (from Python, in a deployment of Prefect) nothing is told.
+Without a supervisor (from Python, in a deployment of Prefect) nothing is sent.
 """
 
 import json
@@ -13,18 +13,18 @@ _only_results = False
 
 
 def open_channel(pipe: int, *, only_results: bool) -> None:
-    """Tell everything from now on through this pipe."""
+    """Send everything from now on through this pipe."""
     global _pipe, _only_results
     _pipe, _only_results = pipe, only_results
 
 
 def is_only_for_results() -> bool:
-    """Tell whether this run may only write the table of what earlier ones have finished."""
+    """Return whether this run may only write the table of what earlier ones have finished."""
     return _only_results
 
 
-def tell(**facts: object) -> None:
-    """Tell the supervisor something; one that is gone is no reason to fail."""
+def notify_supervisor(**facts: object) -> None:
+    """Send facts to the supervisor, and go on if it is gone."""
     if _pipe is not None:
         with suppress(OSError):
             os.write(_pipe, json.dumps(facts).encode() + b"\n")
@@ -36,8 +36,8 @@ def watched(name: str, *programs: str) -> Iterator[None]:
 
     `name` is for people; each program is a part of the command line of one process.
     """
-    tell(watch=name, programs=programs)
+    notify_supervisor(watch=name, programs=programs)
     try:
         yield
     finally:
-        tell(watch=name, programs=[])
+        notify_supervisor(watch=name, programs=[])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
-from flows.supervisor.channel import open_channel, tell
+from flows.supervisor.channel import notify_supervisor, open_channel
 
 _stopped_by: list[int] = []
 
@@ -22,7 +22,7 @@ def run(command: Callable[[], None], pipe: int, *, only_results: bool) -> None:
         signal.signal(number, _stop)
     _leave_errors_to_python()
     open_channel(pipe, only_results=only_results)
-    tell(ready=True)
+    notify_supervisor(ready=True)
     status: object = 1
     try:
         command()
@@ -34,9 +34,9 @@ def run(command: Callable[[], None], pipe: int, *, only_results: bool) -> None:
             with suppress(OSError):
                 stream.flush()
         if _stopped_by:  # threads may be at work for minutes; the supervisor ends what is left
-            tell(stopped_by=_stopped_by[0])
+            notify_supervisor(stopped_by=_stopped_by[0])
             os._exit(128 + _stopped_by[0])
-        tell(status=status if isinstance(status, int) else 1)
+        notify_supervisor(status=status if isinstance(status, int) else 1)
 
 
 def _leave_errors_to_python() -> None:

@@ -44,7 +44,7 @@ _CONTINUE = "Run the same command to continue."
 
 
 @dataclass(slots=True)
-class Told:
+class Reports:
     """What the program has said so far; `num_unfinished` is known once its rows are."""
 
     is_ready: bool = False
@@ -101,52 +101,54 @@ class Supervisor:
 
     def watch(self, child: int, pipe: int) -> int | None:
         """Wait for the end of the program; the exit status of the command, or None to go on."""
-        told, watchdog = Told(), end_with_us(child, grace_s=0)
+        reports, watchdog = Reports(), end_with_us(child, grace_s=0)
         try:
-            code, lost = self._wait(child, pipe, told)
+            code, lost = self._wait(child, pipe, reports)
         finally:
             os.close(pipe)
             dismiss(watchdog)
             end_descendants(KILL_S)
             remove_abandoned()
-        return self._decide(told, code, lost)
+        return self._decide(reports, code, lost)
 
-    def _wait(self, child: int, pipe: int, told: Told) -> tuple[int | None, str | None]:
+    def _wait(self, child: int, pipe: int, reports: Reports) -> tuple[int | None, str | None]:
         """Return the exit code of the program if it has ended, and the helper that has died."""
         until_s, is_stopping, rest = float("inf"), False, b""
         while time.monotonic() < until_s:
-            rest = _read(pipe, rest, told, _LOOK_S)
+            rest = _read(pipe, rest, reports, _LOOK_S)
             if (code := reap().get(child)) is not None:
-                _read(pipe, rest, told, 0)
+                _read(pipe, rest, reports, 0)
                 # Ray ends a program that has lost it, perhaps before the loss is seen here.
-                return code, None if code == -signal.SIGKILL else told.lost_helper(child)
-            if len(self._presses) > 1 or (self._presses and not told.is_ready):
+                return code, None if code == -signal.SIGKILL else reports.lost_helper(child)
+            if len(self._presses) > 1 or (self._presses and not reports.is_ready):
                 break
             if self._presses and not is_stopping:
                 is_stopping, until_s = True, time.monotonic() + GRACE_S
                 send(signal.SIGINT, [child])
-            elif told.status is not None and until_s == float("inf"):
+            elif reports.status is not None and until_s == float("inf"):
                 until_s = time.monotonic() + ENDING_S
-            elif not is_stopping and told.status is None and (lost := told.lost_helper(child)):
+            elif (
+                not is_stopping and reports.status is None and (lost := reports.lost_helper(child))
+            ):
                 return None, lost
         return None, None
 
-    def _decide(self, told: Told, code: int | None, lost: str | None) -> int | None:
+    def _decide(self, reports: Reports, code: int | None, lost: str | None) -> int | None:
         """Say how the program ended unless it did so itself; the exit status, or None to go on."""
-        if told.status is not None:
-            return max(told.status, 1) if self.only_results else told.status
-        if self._presses or told.stopped_by:
-            _say(last_line(told), told, "stopped")
-            return 128 + (self._presses[0][1] if self._presses else told.stopped_by or 0)
+        if reports.status is not None:
+            return max(reports.status, 1) if self.only_results else reports.status
+        if self._presses or reports.stopped_by:
+            _say(last_line(reports), reports, "stopped")
+            return 128 + (self._presses[0][1] if self._presses else reports.stopped_by or 0)
         if self.only_results:
             return 1
         if lost:
-            self._num_losses = 1 if told.num_ended else self._num_losses + 1
+            self._num_losses = 1 if reports.num_ended else self._num_losses + 1
         if lost and self._num_losses <= MOST_RESTARTS:
-            _say(f"{lost} stopped unexpectedly; the program continues where it was.", told)
+            _say(f"{lost} stopped unexpectedly; the program continues where it was.", reports)
             return None
-        _say(f"sonic: {_what_happened(code, lost)} {_CONTINUE}", told)
-        if told.num_unfinished is None or told.is_server:
+        _say(f"sonic: {_what_happened(code, lost)} {_CONTINUE}", reports)
+        if reports.num_unfinished is None or reports.is_server:
             return 1
         self.only_results = True
         return None
@@ -164,7 +166,7 @@ class Supervisor:
         send(signal.SIGCONT, everything)
 
 
-def _read(pipe: int, rest: bytes, told: Told, wait_s: float) -> bytes:
+def _read(pipe: int, rest: bytes, reports: Reports, wait_s: float) -> bytes:
     """Take in what the program has said; the beginning of a line that is not complete."""
     if not select.select([pipe], [], [], wait_s)[0]:
         return rest
@@ -173,19 +175,19 @@ def _read(pipe: int, rest: bytes, told: Told, wait_s: float) -> bytes:
         return rest
     *lines, rest = (rest + said).split(b"\n")
     for line in lines:
-        told.take(line)
+        reports.take(line)
     return rest
 
 
-def last_line(told: Told) -> str:
+def last_line(reports: Reports) -> str:
     """Return the last line of a command that was stopped."""
-    if told.is_server:
+    if reports.is_server:
         return "Stopped."
-    if told.num_unfinished is None:
+    if reports.num_unfinished is None:
         return f"Stopped. {_CONTINUE}"
-    if not told.num_unfinished:
+    if not reports.num_unfinished:
         return f"Stopped: all rows have ended. {_CONTINUE}"
-    rows = f"{told.num_unfinished:,} row{'s' * (told.num_unfinished != 1)}"
+    rows = f"{reports.num_unfinished:,} row{'s' * (reports.num_unfinished != 1)}"
     return f"Stopped: {rows} unfinished. {_CONTINUE}"
 
 
@@ -200,10 +202,10 @@ def _what_happened(code: int | None, lost: str | None) -> str:
     return "the program ended because Ray did, on this machine or in its cluster."
 
 
-def _say(text: str, told: Told, event: str = "problem") -> None:
+def _say(text: str, reports: Reports, event: str = "problem") -> None:
     """Print a line in the form that the program has; it begins below what was drawn."""
     with suppress(OSError):  # the terminal may be gone
-        if told.is_json:
+        if reports.is_json:
             print(json.dumps({"event": event, "text": text}), flush=True)
             return
         for stream in (sys.stderr, sys.stdout):

@@ -40,17 +40,19 @@ def compare_audio(path: Path, wav: Path, num_samples: int) -> Compared:
     `num_samples`, unless all of them are silent, or unlike the file.
     """
     with scratch_folder() as scratch:
-        heard = scratch / "heard.wav"
-        decode_audio(str(path), heard)
+        decoded = scratch / "heard.wav"
+        decode_audio(str(path), decoded)
         lead = round(first_audio_s(str(path)) * SAMPLE_RATE_HZ)
         excerpts = _excerpts(wav, num_samples)
-        around = [_around(heard, excerpt, lead) for excerpt in excerpts]
+        around = [_around(decoded, excerpt, lead) for excerpt in excerpts]
     pairs = list(zip(excerpts, around, strict=True))
-    lags = [lag for (_, samples), heard_S in pairs if (lag := _lag(samples, heard_S)) is not None]
+    lags = [
+        lag for (_, samples), decoded_S in pairs if (lag := _lag(samples, decoded_S)) is not None
+    ]
     lost = (
         start / SAMPLE_RATE_HZ
-        for (start, samples), heard_S in pairs
-        if _power(samples) > _AUDIBLE_POWER and _power(heard_S) < _LOST_POWER
+        for (start, samples), decoded_S in pairs
+        if _power(samples) > _AUDIBLE_POWER and _power(decoded_S) < _LOST_POWER
     )
     offset_s = max(lags, key=abs) / SAMPLE_RATE_HZ if lags else None
     return Compared(offset_s, next(lost, None))
@@ -95,12 +97,12 @@ def _loudest(wav: Path, start: int, num_samples: int) -> tuple[int, NDArray[np.f
 
 
 def _around(
-    heard: Path, excerpt: tuple[int, NDArray[np.float32]], lead: int
+    decoded: Path, excerpt: tuple[int, NDArray[np.float32]], lead: int
 ) -> NDArray[np.float32]:
     """Read around the place of an excerpt; the file's audio starts `lead` samples late."""
     start, samples = excerpt
     first, length = start - lead - MAX_LAG_SAMPLES, len(samples) + 2 * MAX_LAG_SAMPLES
-    around = read_samples(heard, max(first, 0), first + length)
+    around = read_samples(decoded, max(first, 0), first + length)
     around = np.pad(around, (max(-first, 0), 0))
     return np.pad(around, (0, max(length - len(around), 0)))
 

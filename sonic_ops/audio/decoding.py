@@ -98,20 +98,23 @@ def in_one_form(
     `rate_hz` is what the header says: where it is higher, as with HE-AAC whose upper band begins
     later, it is the rate.
     """
-    stretch: _Stretch | None = None
+    converter: _Converter | None = None
     try:
         for block in blocks:
             form = form or _form(block, rate_hz)
-            if stretch is not None and stretch.source != (block.sample_rate_hz, len(block.samples)):
-                yield from stretch.close()
-                yield replace(form, note=_change(stretch.source, block))
-                stretch = None
-            stretch = stretch or _Stretch(block, form)
-            yield stretch.add(block)
-        if stretch is not None:
-            yield from stretch.close()
+            if converter is not None and converter.source != (
+                block.sample_rate_hz,
+                len(block.samples),
+            ):
+                yield from converter.close()
+                yield replace(form, note=_change(converter.source, block))
+                converter = None
+            converter = converter or _Converter(block, form)
+            yield converter.add(block)
+        if converter is not None:
+            yield from converter.close()
     finally:
-        stretch = None  # an error that is kept would keep its resampler
+        converter = None  # an error that is kept would keep its resampler
 
 
 def _form(block: AudioBlock, rate_hz: int) -> AudioBlock:
@@ -130,7 +133,7 @@ def _change(old: tuple[int, int], block: AudioBlock) -> str:
     return " and ".join(changes)
 
 
-class _Stretch:
+class _Converter:
     """Brings blocks that share a sample rate and number of channels into one form."""
 
     def __init__(self, block: AudioBlock, form: AudioBlock) -> None:

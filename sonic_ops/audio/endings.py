@@ -26,7 +26,7 @@ _OGG_IS_LAST = 4
 
 
 def end_notes(
-    source: str, container: InputContainer, stream: AudioStream, tally: Tally, heard_s: float
+    source: str, container: InputContainer, stream: AudioStream, tally: Tally, decoded_s: float
 ) -> Iterator[str]:
     """Say what is wrong with the end of a recording of which `decoded_s` seconds were there.
 
@@ -35,8 +35,8 @@ def end_notes(
     if container.format.name == "ogg" and tally.first_byte > _first_page(source):
         raise unreadable(source, "its beginning is damaged", _SAVE_ANEW)
     if tally.is_cut_off:
-        raise unreadable(source, f"it cannot be decoded after {heard_s:.1f} s", _SAVE_ANEW)
-    found_s, stated_s = heard_s, _stated_s(source, container, stream)
+        raise unreadable(source, f"it cannot be decoded after {decoded_s:.1f} s", _SAVE_ANEW)
+    found_s, stated_s = decoded_s, _stated_s(source, container, stream)
     if not stated_s and len(container.streams) > 1:  # audio may end early; then the video goes on
         found_s = tally.file_end_s - float(start_of(container))
         stated_s = (container.duration or 0) / av.time_base

@@ -71,9 +71,9 @@ def _steady(power_PB: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     tone_PB = tone_PB[:, _LOWEST - _AROUND :]
     if len(tone_PB) < _RUN:
         return np.zeros(len(loud_P), bool), loud_P
-    lasting = np.asarray(sliding_window_view(tone_PB, _RUN, axis=0).all(axis=-1))
-    lasting_PB = np.zeros_like(tone_PB)
+    sustained = np.asarray(sliding_window_view(tone_PB, _RUN, axis=0).all(axis=-1))
+    sustained_PB = np.zeros_like(tone_PB)
     for offset in range(_RUN):
-        lasting_PB[offset : offset + len(lasting)] |= lasting
-    num_tones_P = (lasting_PB[:, 1:] & ~lasting_PB[:, :-1]).sum(axis=1)
+        sustained_PB[offset : offset + len(sustained)] |= sustained
+    num_tones_P = (sustained_PB[:, 1:] & ~sustained_PB[:, :-1]).sum(axis=1)
     return num_tones_P >= _MIN_TONES, loud_P

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sonic_ops.audio.compiled import librosa
 from sonic_ops.core.constants import (
+    CHUNK_SECONDS,
     MODEL_FPS,
-    PIECE_SECONDS,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
     exact_div,
@@ -35,7 +35,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 HOPS_PER_FRAME = 4
 HOP_SAMPLES = exact_div(SAMPLES_PER_FRAME, HOPS_PER_FRAME)
 HOPS_PER_SECOND = exact_div(SAMPLE_RATE_HZ, HOP_SAMPLES)
-PIECE_HOPS = PIECE_SECONDS * HOPS_PER_SECOND
+CHUNK_HOPS = CHUNK_SECONDS * HOPS_PER_SECOND
 SPAN_SAMPLES = 1024  # what one hop looks at, around its middle
 
 PITCH_HZ = (65.0, 500.0)
@@ -97,11 +97,11 @@ def pauses(prosody: Prosody, min_s: float) -> list[range]:
 
 
 def _spans(samples_S: Samples, num_frames: int) -> Iterator[Floats]:
-    """Yield the samples behind up to `PIECE_HOPS` hops, with silence beyond both ends."""
+    """Yield the samples behind up to `CHUNK_HOPS` hops, with silence beyond both ends."""
     margin = (SPAN_SAMPLES - HOP_SAMPLES) // 2
     num_hops = num_frames * HOPS_PER_FRAME
-    for first in range(0, num_hops, PIECE_HOPS):
-        last = min(first + PIECE_HOPS, num_hops)
+    for first in range(0, num_hops, CHUNK_HOPS):
+        last = min(first + CHUNK_HOPS, num_hops)
         start, stop = first * HOP_SAMPLES - margin, last * HOP_SAMPLES + margin
         inside = np.asarray(samples_S[max(start, 0) : stop], dtype=np.float32)
         before = max(-start, 0)
@@ -162,8 +162,8 @@ def _rate(swell_H: Floats, voiced_H: Flags) -> Floats:
     nuclei_H = np.zeros(len(swell_H))
     nuclei_H[peaks] = voiced_H[peaks]
     span = np.ones(RATE_SPAN_S * HOPS_PER_SECOND + 1)
-    heard_H, hops_H = (_convolved(track, span) for track in (nuclei_H, np.ones(len(nuclei_H))))
-    return (heard_H / hops_H * HOPS_PER_SECOND).astype(np.float32)
+    smoothed_H, hops_H = (_convolved(track, span) for track in (nuclei_H, np.ones(len(nuclei_H))))
+    return (smoothed_H / hops_H * HOPS_PER_SECOND).astype(np.float32)
 
 
 def _convolved(track_H: NDArray[np.float64], span: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -182,7 +182,7 @@ def _power_mean_db(loudness_FH: Floats) -> Floats:
 
 def _voiced_median(pitch_FH: Floats, voiced_FH: Flags) -> Floats:
     median_F = np.zeros(len(pitch_FH), np.float32)
-    heard_F = voiced_FH.any(axis=1)
-    voiced_only = np.where(voiced_FH, pitch_FH, np.nan)[heard_F]
-    median_F[heard_F] = np.nanmedian(voiced_only, axis=1)
+    is_voiced_F = voiced_FH.any(axis=1)
+    voiced_only = np.where(voiced_FH, pitch_FH, np.nan)[is_voiced_F]
+    median_F[is_voiced_F] = np.nanmedian(voiced_only, axis=1)
     return median_F

@@ -116,15 +116,15 @@ def length_warnings(length_s: float) -> Iterator[str]:
 
 
 def check_audio(
-    blocks: Iterable[AudioBlock], start_s: float = 0.0, listen_s: float = math.inf
+    blocks: Iterable[AudioBlock], start_s: float = 0.0, analysed_s: float = math.inf
 ) -> AudioCheck | None:
     """Listen once; memory grows by 400 bytes a second. None if there is no audio.
 
     `start_s` is where the blocks begin: times are those of the whole track. Levels are of the first
-    `listen_s` seconds, the length and faults of all.
+    `analysed_s` seconds, the length and faults of all.
     """
     gathered = _Gathered(start_s)
-    for part in _parts(_noting(blocks, gathered, listen_s)):
+    for part in _parts(_noting(blocks, gathered, analysed_s)):
         gathered.add(part)
     return gathered.result() if gathered.length_s else None
 
@@ -161,10 +161,10 @@ class _Gathered:
     def result(self) -> AudioCheck:
         """Summarise the sums."""
         levels_P = np.concatenate(self.levels_db)
-        heard_P = levels_P[levels_P > DIGITAL_SILENCE_DB]
-        if not len(heard_P):
-            heard_P = np.array([DIGITAL_SILENCE_DB], np.float32)
-        speech_db = float(np.percentile(heard_P, 95))
+        audible_P = levels_P[levels_P > DIGITAL_SILENCE_DB]
+        if not len(audible_P):
+            audible_P = np.array([DIGITAL_SILENCE_DB], np.float32)
+        speech_db = float(np.percentile(audible_P, 95))
         silent_P = levels_P < max(speech_db - SILENCE_BELOW_SPEECH_DB, DIGITAL_SILENCE_DB)
         pause_at, pause = _longest(silent_P)
         alone = self.energy_C.sum() / max(len(self.energy_C), 1)
@@ -173,7 +173,7 @@ class _Gathered:
         return AudioCheck(
             length_s=self.length_s,
             speech_db=speech_db,
-            floor_db=float(np.percentile(heard_P, 10)),
+            floor_db=float(np.percentile(audible_P, 10)),
             clipped=self.num_clipped / max(self.num_values, 1),
             silent=float(silent_P.mean()),
             longest_pause_s=pause * LEVEL_S,
@@ -191,7 +191,7 @@ class _Gathered:
 
 
 def _noting(
-    blocks: Iterable[AudioBlock], gathered: _Gathered, listen_s: float
+    blocks: Iterable[AudioBlock], gathered: _Gathered, analysed_s: float
 ) -> Iterator[AudioBlock]:
     """Yield the blocks to check; note length and faults of all."""
     num_samples, was_missing = 0, False
@@ -204,7 +204,7 @@ def _noting(
             gathered.notes.append(block.note)
         gathered.num_wrong += block.num_wrong
         was_missing = block.is_missing
-        if block.length_s and gathered.length_s < listen_s:
+        if block.length_s and gathered.length_s < analysed_s:
             yield block
         num_samples += block.samples.shape[1]
         gathered.length_s = num_samples / block.sample_rate_hz

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from sonic_ops.core.constants import NUM_MEL_BINS, PIECE_SAMPLES, SAMPLE_RATE_HZ
+from sonic_ops.core.constants import CHUNK_SAMPLES, NUM_MEL_BINS, SAMPLE_RATE_HZ
 from sonic_ops.core.timeline import AudioChunk
 
 
@@ -23,7 +23,7 @@ def log_mel(samples_S: NDArray[np.float32]) -> Tensor:
     The floor is the chunk's own maximum minus 8, so loudness is normalised per chunk.
     Source: Whisper (arXiv:2212.04356), by its feature extractor in transformers.
     """
-    assert samples_S.shape[0] <= PIECE_SAMPLES
+    assert samples_S.shape[0] <= CHUNK_SAMPLES
     features = _extractor()(samples_S, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np")
     return torch.from_numpy(features["input_features"][0])
 

@@ -18,9 +18,9 @@ from sonic_ops.core.config import (
     SamplingConfig,
 )
 from sonic_ops.core.constants import (
+    CHUNK_OVERLAP_SAMPLES,
+    CHUNK_SECONDS,
     FADE_TOKENS,
-    PIECE_OVERLAP_SAMPLES,
-    PIECE_SECONDS,
     SAMPLE_RATE_HZ,
     TOKENS_PER_SECOND,
 )
@@ -49,8 +49,8 @@ class VideoConfig(Settings):
         "its features jump between blocks; `overlapped`: chunks overlap by 5 s "
         "and cross-fade. The same bits up to 30 s",
     )
-    audio_chunk_s: Annotated[int, Field(ge=1, le=PIECE_SECONDS)] = Field(
-        default=PIECE_SECONDS,
+    audio_chunk_s: Annotated[int, Field(ge=1, le=CHUNK_SECONDS)] = Field(
+        default=CHUNK_SECONDS,
         description="seconds of audio that Whisper encodes at once, padded to 30 with "
         "silence. Above 5 if chunks overlap",
     )
@@ -97,7 +97,7 @@ class VideoConfig(Settings):
     def _pieces_move_on(self) -> Self:
         # The last chunk begins earlier than its place: two fades must still fit between.
         fades_s = 2 * FADE_TOKENS // TOKENS_PER_SECOND
-        least_s = PIECE_OVERLAP_SAMPLES // SAMPLE_RATE_HZ + fades_s
+        least_s = CHUNK_OVERLAP_SAMPLES // SAMPLE_RATE_HZ + fades_s
         if self.audio_context == "overlapped" and self.audio_chunk_s < least_s:
             raise ValueError(f"audio_chunk_s must be {least_s} or more if chunks overlap")
         return self

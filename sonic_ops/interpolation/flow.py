@@ -69,7 +69,7 @@ class _Motion:
         return made[0, :, :height, :width].clamp(0, 1)
 
 
-class _Between(Protocol):
+class _InBetween(Protocol):
     """Some frames, and what is seen between them."""
 
     def pixels(self, frame: int, instant: float) -> Frames:
@@ -129,7 +129,7 @@ class _Blends:
 
 
 def output_frames(
-    way: Interpolator,
+    interpolator: Interpolator,
     frames_FHWC: Frames | PortraitLayers,
     first_frame: int,
     span: range,
@@ -143,11 +143,11 @@ def output_frames(
     last frame it is held.
     """
     moments = (n * MODEL_FPS / fps - first_frame for n in span)
-    yield from interpolate_at(way, frames_FHWC, first_frame, moments)
+    yield from interpolate_at(interpolator, frames_FHWC, first_frame, moments)
 
 
 def interpolate_at(
-    way: Interpolator,
+    interpolator: Interpolator,
     frames_FHWC: Frames | PortraitLayers,
     first_frame: int,
     places: Iterable[Fraction | float],
@@ -157,14 +157,14 @@ def interpolate_at(
     Beyond the last frame it is held. `first_frame` is what messages call the first frame.
     """
     last = len(frames_FHWC) - 1
-    between = _between(way, frames_FHWC)
+    source = _source_of(interpolator, frames_FHWC)
     for place in places:
         frame = floor(place)
         assert frame >= 0
         instant = float(place - frame)
         if instant and frame < last:
             with locating(f" after frame {first_frame + frame}"):
-                image = between.pixels(frame, instant)
+                image = source.pixels(frame, instant)
             yield image
         else:
             yield _still(frames_FHWC, min(frame, last))
@@ -178,12 +178,12 @@ def _still(frames_FHWC: Frames | PortraitLayers, frame: int) -> Frames:
     return still_HWC
 
 
-def _between(way: Interpolator, frames_FHWC: Frames | PortraitLayers) -> _Between:
+def _source_of(interpolator: Interpolator, frames_FHWC: Frames | PortraitLayers) -> _InBetween:
     if isinstance(frames_FHWC, PortraitLayers):
         return frames_FHWC
-    if isinstance(way, FlowNet):
-        return _Motions(way, frames_FHWC)
-    return _Searches(frames_FHWC) if way == "dis" else _Blends(frames_FHWC)
+    if isinstance(interpolator, FlowNet):
+        return _Motions(interpolator, frames_FHWC)
+    return _Searches(frames_FHWC) if interpolator == "dis" else _Blends(frames_FHWC)
 
 
 def _to_frames(frames_NHWC: Frames) -> Tensor:

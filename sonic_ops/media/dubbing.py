@@ -103,21 +103,21 @@ def join_films(films: Sequence[Dub], target: Path) -> None:
             packets = []
             for film, (source, video_stream) in zip(films, opened, strict=True):
                 shown = copied_stream(output, video_stream)
-                heard = output.add_stream_from_template(source.streams.audio[0])
-                for stream in (shown, heard):
+                audio_stream = output.add_stream_from_template(source.streams.audio[0])
+                for stream in (shown, audio_stream):
                     stream.metadata["language"] = _tag(film, form)
                     is_first = film is films[0]
                     stream.disposition = Disposition.default if is_first else Disposition(0)
-                packets.append(_pair(source, video_stream, shown, heard))
+                packets.append(_pair(source, video_stream, shown, audio_stream))
             for packet in merge(*packets, key=decode_time):
                 output.mux(packet)
 
 
 def _pair(
-    source: InputContainer, video_stream: VideoStream, shown: VideoStream, heard: AudioStream
+    source: InputContainer, video_stream: VideoStream, shown: VideoStream, audio_stream: AudioStream
 ) -> Iterator[AnyPacket]:
     """Yield the packets of a video and its audio, for the streams of another file."""
-    targets = {video_stream.index: shown, source.streams.audio[0].index: heard}
+    targets = {video_stream.index: shown, source.streams.audio[0].index: audio_stream}
     for packet in source.demux([video_stream, source.streams.audio[0]]):
         if packet.pts is not None:
             packet.dts = packet.pts if packet.dts is None else packet.dts

@@ -33,7 +33,7 @@ MAX_CHANNELS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class JoinedVideo:
     """A video to join: its URL, its chapter, and its subtitles beside it, if it has some."""
 
     video: str
@@ -52,7 +52,7 @@ class _Facts:
 
 
 def join_videos(
-    parts: Sequence[Part],
+    parts: Sequence[JoinedVideo],
     target: Path,
     *,
     language: str | None = None,
@@ -96,7 +96,7 @@ def join_videos(
     return replace(info, provenance=provenance_of(target))
 
 
-def _facts(part: Part, file: Path) -> _Facts:
+def _facts(part: JoinedVideo, file: Path) -> _Facts:
     try:
         with av.open(str(file)) as container:
             stream = container.streams.video[0]
@@ -116,7 +116,7 @@ def _facts(part: Part, file: Path) -> _Facts:
     return _Facts(form, bytes(context.extradata or b""), num_frames, is_marked)
 
 
-def _require_alike(parts: Sequence[Part], facts: Sequence[_Facts]) -> None:
+def _require_alike(parts: Sequence[JoinedVideo], facts: Sequence[_Facts]) -> None:
     for part, fact in zip(parts, facts, strict=True):
         if (fact.form, fact.header) != (facts[0].form, facts[0].header):
             same = " encoded in another way" if fact.form == facts[0].form else ""
@@ -148,7 +148,7 @@ def _starts_s(facts: Sequence[_Facts], fps: Fraction) -> list[Fraction]:
 
 
 def _write_audio(
-    parts: Sequence[Part], facts: Sequence[_Facts], fps: Fraction, target: Path
+    parts: Sequence[JoinedVideo], facts: Sequence[_Facts], fps: Fraction, target: Path
 ) -> None:
     """Write the audio tracks of all parts one after another, each as long as its frames."""
     end_s, position = Fraction(0), 0
@@ -188,7 +188,9 @@ def _later(cue: Cue, start_s: float) -> Cue:
     return replace(cue, start_ms=cue.start_ms + start_ms, end_ms=cue.end_ms + start_ms)
 
 
-def _cues(parts: Sequence[Part], starts_s: Sequence[Fraction], language: str | None) -> list[Cue]:
+def _cues(
+    parts: Sequence[JoinedVideo], starts_s: Sequence[Fraction], language: str | None
+) -> list[Cue]:
     """Return the subtitles of all parts at their times in the whole."""
     cues = []
     for part, start_s, stop_s in zip(parts, starts_s, starts_s[1:], strict=False):

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedConfig
 
 from sonic_ops.core.config import PortraitConfig
-from sonic_ops.core.constants import MOTION_SPAN_TOKENS, PIECE_TOKENS, SPEECH_SPAN_TOKENS
+from sonic_ops.core.constants import CHUNK_TOKENS, MOTION_SPAN_TOKENS, SPEECH_SPAN_TOKENS
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.weights import weights_folder, weights_part
@@ -91,7 +91,7 @@ def count_costs(config: VideoConfig, portrait: PortraitConfig, weights: str) -> 
 
     return NetworkCosts(
         chunk=networks.cost(
-            "speech_encoder", lambda encoder: encoder(_meta(1, 80, 2 * PIECE_TOKENS))
+            "speech_encoder", lambda encoder: encoder(_meta(1, 80, 2 * CHUNK_TOKENS))
         ),
         portrait=networks.cost(
             "vae", lambda vae: vae.encode(_meta(1, 3, LATENT * side, LATENT * side))

@@ -25,7 +25,7 @@ from sonic_ops.quality.baselines import shuffled, still
 from sonic_ops.quality.defects import Defects, find_defects
 from sonic_ops.quality.dubs import Shot
 from sonic_ops.quality.frame_analysis import FrameAnalyser, Shown, Tracks, frames_of
-from sonic_ops.quality.measures import Measures, Part, length_error_ms, measure, measure_parts
+from sonic_ops.quality.measures import Interval, Measures, length_error_ms, measure, measure_parts
 from sonic_ops.quality.seams import KeyChange, key_changes
 from sonic_ops.quality.speech import MIN_PAUSE_S, Speech, analyse_speech
 
@@ -65,7 +65,7 @@ class VideoAnalysis:
     has_face: bool
     measures: Measures
     defects: Defects
-    parts: tuple[Part, ...]
+    parts: tuple[Interval, ...]
     still: Measures
     """Of the portrait, or the first frame, shown all the time."""
     shuffled: Measures

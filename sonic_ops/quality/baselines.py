@@ -37,7 +37,7 @@ def still(
     analyser = FrameAnalyser(fps, portrait_HW3=portrait_HW3)
     for _ in range(_SETTLED):
         analyser.add(Shown(frame_HW3, is_key=False))
-    return measure(_lasting(analyser.tracks(), num_frames), speech)
+    return measure(_repeated(analyser.tracks(), num_frames), speech)
 
 
 def shuffled(tracks: Tracks, speech: Speech | None, found: Measures) -> Measures:
@@ -48,7 +48,7 @@ def shuffled(tracks: Tracks, speech: Speech | None, found: Measures) -> Measures
     return replace(found, lip_sync=sync, lip_lag_ms=lag_ms, silence=silence)
 
 
-def _lasting(tracks: Tracks, num_frames: int) -> Tracks:
+def _repeated(tracks: Tracks, num_frames: int) -> Tracks:
     """Return tracks whose last frame stays for so many frames."""
 
     def last(track: Floats) -> Floats:

@@ -42,15 +42,15 @@ class Mouth:
             return
         self._waiting.append(mouth_HW.copy())
         if len(self._waiting) == self._num_rest:
-            self._settle()
+            self._measure_rest()
 
     def track(self) -> Floats:
         """Return the mean change of the mouth against its rest, in greys: N."""
         if self._waiting:
-            self._settle()
+            self._measure_rest()
         return np.array(self._track, np.float32)
 
-    def _settle(self) -> None:
+    def _measure_rest(self) -> None:
         calm = [m for m, is_pause in zip(self._waiting, self._pause_N, strict=False) if is_pause]
         rest = calm if len(calm) >= _MIN_REST_FRAMES else self._waiting[:1]
         self._rest = np.mean(rest, axis=0, dtype=np.float32)

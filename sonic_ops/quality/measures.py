@@ -53,7 +53,7 @@ class Measures:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Interval:
     """The figures of the output frames of some seconds."""
 
     start_s: float
@@ -90,11 +90,11 @@ def measure(tracks: Tracks, speech: Speech | None, span: slice | None = None) ->
     )
 
 
-def measure_parts(tracks: Tracks, speech: Speech | None) -> list[Part]:
+def measure_parts(tracks: Tracks, speech: Speech | None) -> list[Interval]:
     """Measure every 30 s; a rest of less than 5 s joins the part before it."""
     fps = float(tracks.fps)
     return [
-        Part(span.start / fps, span.stop / fps, measure(tracks, speech, span))
+        Interval(span.start / fps, span.stop / fps, measure(tracks, speech, span))
         for span in spans_of(tracks)
     ]
 

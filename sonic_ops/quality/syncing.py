@@ -21,7 +21,7 @@ from sonic_ops.models.syncnet import EMBEDDED, NUM_FACES
 from sonic_ops.quality.analysis import VideoAnalysis, audio_of
 from sonic_ops.quality.crops import SEEN_FPS, Bytes, crop, resampled, squares_of
 from sonic_ops.quality.frame_analysis import frame_rate, frames_of
-from sonic_ops.quality.measures import Measures, Part
+from sonic_ops.quality.measures import Interval, Measures
 from sonic_ops.quality.syncnet import (
     MIN_SEEN,
     Floats,
@@ -96,7 +96,7 @@ def _kept(blocks: Iterable[NDArray[np.float32]], path: Path) -> NDArray[np.float
     return np.memmap(path, np.float32, "r").reshape(-1, EMBEDDED)
 
 
-def _of_part(part: Part, distances_NL: Floats) -> Part:
+def _of_part(part: Interval, distances_NL: Floats) -> Interval:
     start, stop = (round(second * SEEN_FPS) for second in (part.start_s, part.stop_s))
     return replace(part, measures=_joined(part.measures, verdict(distances_NL[start:stop])))
 

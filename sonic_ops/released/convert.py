@@ -27,7 +27,7 @@ _IGNORED = frozenset({"vision_model.embeddings.position_ids"})  # a range, of ol
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Component:
     """A network: the folder it becomes, and the files it is made from, the best one first."""
 
     name: str
@@ -38,8 +38,8 @@ class Part:
 
 
 PARTS = (
-    Part("unet", ("Sonic/unet.pth",), config=f"{SVD}/unet/config.json"),
-    Part(
+    Component("unet", ("Sonic/unet.pth",), config=f"{SVD}/unet/config.json"),
+    Component(
         "vae",
         (
             f"{SVD}/vae/diffusion_pytorch_model.safetensors",
@@ -47,7 +47,7 @@ PARTS = (
         ),
         config=f"{SVD}/vae/config.json",
     ),
-    Part(
+    Component(
         "image_encoder",
         (
             f"{SVD}/image_encoder/model.fp16.safetensors",
@@ -56,15 +56,15 @@ PARTS = (
         target="model.safetensors",
         config=f"{SVD}/image_encoder/config.json",
     ),
-    Part(
+    Component(
         "speech_encoder",
         (f"{WHISPER}/model.safetensors",),
         target="model.safetensors",
         config=f"{WHISPER}/config.json",
         prefix="model.encoder.",
     ),
-    Part("audio2token", ("Sonic/audio2token.pth",)),
-    Part("audio2bucket", ("Sonic/audio2bucket.pth",)),
+    Component("audio2token", ("Sonic/audio2token.pth",)),
+    Component("audio2bucket", ("Sonic/audio2bucket.pth",)),
 )
 SCHEDULER = f"{SVD}/scheduler/scheduler_config.json"
 
@@ -102,7 +102,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _convert_part(part: Part, file: Path, draft: Path, say: Callable[[str], None]) -> str:
+def _convert_part(part: Component, file: Path, draft: Path, say: Callable[[str], None]) -> str:
     """Check and write the weights of a part; a line with their checksum."""
     held = read_checkpoint(file, part.prefix)
     weights = {name: value for name, value in held.items() if name not in _IGNORED}

@@ -22,7 +22,7 @@ DECODER = "The decoder"
 Decode = Callable[[Tensor], Tensor]
 """Latents (F, C, h, w) to frames in [-1, 1]: (F, 3, H, W)."""
 
-Part = TypeVar("Part", Tensor, Layers)
+Decoded = TypeVar("Decoded", Tensor, Layers)
 
 Read = Callable[[int, int], Tensor]
 """Latents of frames `[start, stop)`: (F, C, H, W)."""
@@ -71,12 +71,12 @@ def decode_frames(
 
 @torch.inference_mode()
 def decode_chunks(
-    decode: Callable[[Tensor], Part],
+    decode: Callable[[Tensor], Decoded],
     read: Read,
     span: range,
     num_frames: int,
     config: DecodingConfig,
-) -> Iterator[Part]:
+) -> Iterator[Decoded]:
     """Decode the frames of `span`, chunk by chunk, to whatever `decode` makes of latents.
 
     A chunk sees `context_frames` more on both sides, which are then dropped, so that a decoder

@@ -187,8 +187,8 @@ class Sampler:
         return before, at, after
 
     def _origin(self, reference_CHW: Tensor) -> Tensor:
-        around_zero = self.config.latent_origin == "zero"
-        return torch.zeros_like(reference_CHW) if around_zero else reference_CHW
+        from_zero = self.config.latent_origin == "zero"
+        return torch.zeros_like(reference_CHW) if from_zero else reference_CHW
 
     def _to_y(self, latents: Tensor, reference_CHW: Tensor) -> Tensor:
         return (latents - self._origin(reference_CHW)) / self.config.residual_scale

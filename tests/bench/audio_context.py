@@ -14,8 +14,8 @@ from torch import Tensor
 from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.constants import (
-    PIECE_OVERLAP_SAMPLES,
-    PIECE_SAMPLES,
+    CHUNK_OVERLAP_SAMPLES,
+    CHUNK_SAMPLES,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_TOKEN,
 )
@@ -24,7 +24,7 @@ from sonic_ops.pipeline import SonicPipeline
 from tests.bench.speech import EXAMPLES, joined
 
 SECONDS = 100
-OVERLAPS = {"blocks": 0, "overlapped": PIECE_OVERLAP_SAMPLES}
+OVERLAPS = {"blocks": 0, "overlapped": CHUNK_OVERLAP_SAMPLES}
 
 
 def recordings(folder: Path) -> dict[str, np.ndarray]:
@@ -41,7 +41,7 @@ def tokens_of(
     encoder: torch.nn.Module, samples: np.ndarray, overlap: int
 ) -> tuple[Tensor, list[int]]:
     """All tokens, and the first token after each border."""
-    pieces = cut_audio_chunks(len(samples), PIECE_SAMPLES, overlap)
+    pieces = cut_audio_chunks(len(samples), CHUNK_SAMPLES, overlap)
     track = torch.zeros(0)
     for piece in pieces:
         heard = encode_mel(encoder, log_mel(samples[piece.start : piece.stop]))  # type: ignore[arg-type]

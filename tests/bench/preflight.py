@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows.console.terminal import open_terminal
 from flows.planning.calibration import load_calibration
 from flows.planning.checking import check

@@ -24,7 +24,7 @@ from sonic_ops.core.config import MediaConfig
 from sonic_ops.core.constants import (
     BUCKET_GAIN,
     BUCKET_OFFSET,
-    PIECE_SAMPLES,
+    CHUNK_SAMPLES,
     SAMPLES_PER_TICK,
     TOKENS_PER_TICK,
 )
@@ -102,7 +102,7 @@ def _stock(network: Any) -> Any:
 
 def hear(models: SonicNetworks, samples: NDArray[np.float32]) -> Tensor:
     """Tokens of the track, L K D, in pieces of 30 s; all of it a second time for the motion."""
-    pieces = [samples[i : i + PIECE_SAMPLES] for i in range(0, len(samples), PIECE_SAMPLES)]
+    pieces = [samples[i : i + CHUNK_SAMPLES] for i in range(0, len(samples), CHUNK_SAMPLES)]
     for _ in range(2):
         tokens_LKD = torch.cat([encode_mel(models.speech_encoder, log_mel(p)) for p in pieces])
     return tokens_LKD[: len(samples) // SAMPLES_PER_TICK * TOKENS_PER_TICK]

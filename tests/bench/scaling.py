@@ -86,13 +86,13 @@ def measure(
         for rendered in [threads.submit(render, pool, each, config) for each in requests]:
             rendered.result()
     wall_s, spent_s = time.monotonic() - started, _cpu_s() - cpu_s
-    accounts = [pool.pop_costs(request.order) for request in requests]
+    row_costs = [pool.pop_costs(request.order) for request in requests]
     return Measured(
         wall_s=wall_s,
         ideal_s=sum(ideal_s(request, config, costs) for request in requests),
-        jobs_s=sum(account.worker_s for account in accounts),
+        jobs_s=sum(costs.worker_s for costs in row_costs),
         driver_cpu_s=spent_s,
-        num_jobs=sum(account.jobs for account in accounts),
+        num_jobs=sum(costs.jobs for costs in row_costs),
         num_workers=pool.num_workers,
     )
 

@@ -21,7 +21,7 @@ from sonic_ops.audio.whisper import encode_mel, log_mel
 from sonic_ops.core.constants import (
     BUCKET_GAIN,
     BUCKET_OFFSET,
-    PIECE_SAMPLES,
+    CHUNK_SAMPLES,
     SAMPLES_PER_TICK,
     TICKS_PER_FRAME,
     TOKENS_PER_TICK,
@@ -93,7 +93,7 @@ def _case(
             every = int(key.split("::")[1].rstrip("]"))
             yield _compare(name, "samples", samples[::every], value)
 
-    pieces = list(cut_audio_chunks(num_samples, PIECE_SAMPLES))
+    pieces = list(cut_audio_chunks(num_samples, CHUNK_SAMPLES))
     mels = [log_mel(samples[piece.start : piece.stop].numpy()) for piece in pieces]
     mel_MT = torch.cat(mels, dim=1)
     yield same(name, "mel shape", [1, *mel_MT.shape], case["mel_shape"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows.commands.clean import clean
 from flows.state.receipts import OWNER, write_owner, write_receipt
 from flows.state.results import RowResult

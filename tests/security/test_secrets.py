@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows.console.progress import say_outcome
 from flows.console.terminal import open_terminal
 from flows.rows.manifest import Line

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sonic_ops.core.constants import PIECE_SAMPLES
+from sonic_ops.core.constants import CHUNK_SAMPLES
 from sonic_ops.core.errors import ConfigError
 from training.people.motion import (
     BLINK,
@@ -203,4 +203,4 @@ def test_one_sentence_in_ten_is_held_out_and_all_are_repeatable() -> None:
 
 
 def test_no_clip_is_longer_than_the_speech_encoder_hears_at_once() -> None:
-    assert len(draw_clip(46, held_out=False).samples) == PIECE_SAMPLES  # a pause at 27 s
+    assert len(draw_clip(46, held_out=False).samples) == CHUNK_SAMPLES  # a pause at 27 s

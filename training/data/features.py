@@ -16,10 +16,10 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from sonic_ops.audio.whisper import encode_mel
 from sonic_ops.core.constants import (
+    CHUNK_SAMPLES,
+    CHUNK_TOKENS,
     MOTION_BEFORE_TOKENS,
     MOTION_SPAN_TOKENS,
-    PIECE_SAMPLES,
-    PIECE_TOKENS,
     SAMPLE_RATE_HZ,
     TOKENS_PER_SECOND,
 )
@@ -54,8 +54,8 @@ def token_rows(encoder: WhisperEncoder, mel_MT: torch.Tensor, num_tokens: int) -
 
 def tokens_of(samples: NDArray[np.float32]) -> int:
     """Return how many tokens a clip of at most 30 s has."""
-    assert len(samples) <= PIECE_SAMPLES
-    return min(len(samples) * TOKENS_PER_SECOND // SAMPLE_RATE_HZ, PIECE_TOKENS)
+    assert len(samples) <= CHUNK_SAMPLES
+    return min(len(samples) * TOKENS_PER_SECOND // SAMPLE_RATE_HZ, CHUNK_TOKENS)
 
 
 def pack_mel(mel_MT: torch.Tensor, num_tokens: int) -> NDArray[np.uint8]:
@@ -68,6 +68,6 @@ def pack_mel(mel_MT: torch.Tensor, num_tokens: int) -> NDArray[np.uint8]:
 def unpack_mel(packed: NDArray[np.uint8]) -> torch.Tensor:
     """Return the log-mel of the piece, M T; in speech, exact to half a step of 0.03."""
     spoken = torch.from_numpy(packed.astype(np.float32).T) * _MEL_STEP + _LOWEST_MEL
-    missing = PIECE_TOKENS * _MEL_FRAMES_PER_TOKEN - spoken.shape[1]
+    missing = CHUNK_TOKENS * _MEL_FRAMES_PER_TOKEN - spoken.shape[1]
     silence = max(float(spoken.max()) - _FLOOR, _SILENT_MEL)
     return F.pad(spoken, (0, missing), value=silence)

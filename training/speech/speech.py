@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sonic_ops.core.constants import PIECE_SAMPLES, SAMPLE_RATE_HZ
+from sonic_ops.core.constants import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from training.speech import espeak
 from training.speech.sentences import is_held_out, sentence
 
@@ -92,7 +92,7 @@ def draw_clip(seed: int, *, held_out: bool, max_s: float = 27.0) -> Utterance:
         pause_s = rng.uniform(2.0, 4.0) if rng.random() < LONG_PAUSES else rng.uniform(0.1, 1.0)
         samples += [spoken.samples, np.zeros(int(SAMPLE_RATE_HZ * pause_s), np.float32)]
     # A long pause at the end may reach beyond what the speech encoder hears at once.
-    return Utterance(_room(np.concatenate(samples)[:PIECE_SAMPLES], rng), tuple(phones))
+    return Utterance(_room(np.concatenate(samples)[:CHUNK_SAMPLES], rng), tuple(phones))
 
 
 def _sentence_index(rng: random.Random, *, held_out: bool) -> int:

@@ -106,9 +106,9 @@ def test_the_pool_of_this_process_keeps_accounts_and_remembers_who_must_save_mem
     assert pool.get(refs) == ["low", "low", "high"]
     with pytest.raises(OutOfMemoryError):
         pool.submit("denoise", 16, affinity=(7, 2))
-    account = pool.pop_costs(7)
-    assert (account.jobs, account.retries) == (4, {})
-    assert account.worker_s > 0
+    costs = pool.pop_costs(7)
+    assert (costs.jobs, costs.retries) == (4, {})
+    assert costs.worker_s > 0
     assert pool.pop_costs(7) == RowCosts()
 
 

@@ -20,7 +20,7 @@ from sonic_ops.pipeline import SonicPipeline
 from tests.cluster.conftest import Prepare
 
 NUM_TOKENS = 430
-PIECE_TOKENS = 100
+CHUNK_TOKENS = 100
 OUTSIDE = ((442, 460), (-20, -10))
 """What a film asks for that goes on after its audio."""
 
@@ -31,11 +31,11 @@ def made(
     """Pieces of 100 tokens (L=2, D=3), every one with numbers of its own."""
     chunks = cut_audio_chunks(
         NUM_TOKENS * SAMPLES_PER_TOKEN,
-        PIECE_TOKENS * SAMPLES_PER_TOKEN,
+        CHUNK_TOKENS * SAMPLES_PER_TOKEN,
         overlap_tokens * SAMPLES_PER_TOKEN,
     )
     generator = torch.Generator().manual_seed(1)
-    tokens = [torch.randn(PIECE_TOKENS, 2, 3, generator=generator) for _ in chunks]
+    tokens = [torch.randn(CHUNK_TOKENS, 2, 3, generator=generator) for _ in chunks]
     files = [str(folder / f"{chunk.index}.safetensors") for chunk in chunks]
     for file, own in zip(files, tokens, strict=True):
         artifacts.write_tensors(file, lambda own=own: {"tokens": own})  # type: ignore[misc]

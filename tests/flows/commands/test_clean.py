@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows.commands.clean import clean
 from flows.commands.orphans import DRAFT_AGE_S
 from flows.console.units import size_in_words

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 from rich.console import Console
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows import urls
 from flows.cli import main
 from flows.commands.status import show_status, watch_status

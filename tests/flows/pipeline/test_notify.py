@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flows.pipeline.notify import Message, Outcome, content_for, message_of, notify, telling
+from flows.pipeline.notify import Message, Outcome, content_for, message_of, notify, notifying
 from flows.state.results import RowResult, Status
 from sonic_ops.core.constants import FAILED, LOOK, READY
 from sonic_ops.core.errors import ManifestError
@@ -161,7 +161,7 @@ def test_a_run_that_cannot_start_is_told(hook: tuple[str, list[Any]]) -> None:
     url, posts = hook
 
     def ends() -> None:
-        with telling([f"http://{url}/"], "m.csv", "lite"):
+        with notifying([f"http://{url}/"], "m.csv", "lite"):
             raise ManifestError("There is no m.csv", remedy="Write it.")
 
     with pytest.raises(ManifestError):

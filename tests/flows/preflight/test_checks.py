@@ -16,7 +16,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows.preflight.checks import preflight
 from flows.preflight.subtitle_files import write_side_car
 from flows.rows.config import RenderConfig

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.pool.accounts import RowCosts
+from cluster.pool.costs import RowCosts
 from flows.preflight.checks import Outcome
 from flows.preflight.previews import check_previews, preview_of, preview_url
 from flows.rows.config import RenderConfig

@@ -16,7 +16,7 @@ from sonic_ops.media.encoding import EncodeSettings, encode_frames
 from sonic_ops.media.muxing import mux
 from sonic_ops.media.soundtrack import Soundtrack
 from sonic_ops.quality.analysis import NUM_BINS, Curves, VideoAnalysis, analyse_video
-from sonic_ops.quality.measures import Part
+from sonic_ops.quality.measures import Interval
 
 FACE = Path(__file__).parents[2] / "golden" / "faces" / "glasses.png"
 EVIL = '"><script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
@@ -77,7 +77,7 @@ def many_rows(folder: Path, num_rows: int) -> str:
     """A table of videos that have been looked at; one of ten rows has failed."""
     video = make_video(folder / "one.mp4")
     analysis = analyse_video(video)
-    parts = tuple(Part(30.0 * n, 30.0 * (n + 1), analysis.measures) for n in range(4))
+    parts = tuple(Interval(30.0 * n, 30.0 * (n + 1), analysis.measures) for n in range(4))
     rng = np.random.default_rng(0)
     results = []
     for row in range(1, num_rows + 1):
@@ -97,7 +97,7 @@ def many_rows(folder: Path, num_rows: int) -> str:
 
 
 def _varied(
-    analysis: VideoAnalysis, parts: tuple[Part, ...], rng: np.random.Generator
+    analysis: VideoAnalysis, parts: tuple[Interval, ...], rng: np.random.Generator
 ) -> VideoAnalysis:
     """Return an analysis of the size that a video of 512 pixels and many minutes has."""
     values = {name: _bumpy(rng) for name in ("wave", "pitch_hz", "loudness_db", "voice_db")}

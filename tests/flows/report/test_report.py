@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from cluster.pool.accounts import RowCosts, Span
+from cluster.pool.costs import RowCosts, Span
 from flows.report.analysis_cache import cache_path
 from flows.report.figures import mean_of
 from flows.report.views import link_to, shown

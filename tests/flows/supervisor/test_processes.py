@@ -8,7 +8,7 @@ import time
 import pytest
 
 from flows.supervisor import processes
-from flows.supervisor.supervisor import Told, last_line
+from flows.supervisor.supervisor import Reports, last_line
 
 ESCAPES = """
 import os, subprocess, sys
@@ -93,7 +93,7 @@ def test_a_child_is_found_by_its_command_line_until_it_ends() -> None:
     ],
 )
 def test_the_last_line_counts_rows(lines: list[str], last: str) -> None:
-    told = Told()
+    reports = Reports()
     for line in lines:
-        told.take(line.encode())
-    assert last_line(told) == last
+        reports.take(line.encode())
+    assert last_line(reports) == last

@@ -93,7 +93,7 @@ def test_real_speech_is_counted_and_pitched() -> None:
 def test_pieces_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     samples, _ = soundfile.read(SPEECH, dtype="float32")
     whole = analyse(samples)
-    monkeypatch.setattr(prosody_module, "PIECE_HOPS", 52)
+    monkeypatch.setattr(prosody_module, "CHUNK_HOPS", 52)
     cut = analyse(samples)
     for name in ("pitch_hz_F", "voiced_F", "loudness_db_F", "rate_F", "pause_F"):
         assert np.allclose(getattr(whole, name), getattr(cut, name), atol=1e-3), name

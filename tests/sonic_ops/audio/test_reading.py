@@ -21,7 +21,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from sonic_ops.audio.reading import duration_s, read_audio
 from sonic_ops.audio.resampling import decode_audio, num_samples_in, read_samples
 from sonic_ops.audio.whisper import encode_mel, log_mel
-from sonic_ops.core.constants import PIECE_SAMPLES, SAMPLE_RATE_HZ
+from sonic_ops.core.constants import CHUNK_SAMPLES, SAMPLE_RATE_HZ
 from sonic_ops.core.errors import (
     AudioTooShortError,
     AudioUnreadableError,
@@ -293,7 +293,7 @@ def test_a_piece_is_padded_and_normalised_by_its_own_maximum() -> None:
     assert torch.allclose(
         log_mel(loud / np.float32(16)).amax() - mel.amax(), torch.tensor(-2 * 1.20412 / 4)
     )
-    assert log_mel(np.zeros(PIECE_SAMPLES, np.float32)).shape == (80, 3000)
+    assert log_mel(np.zeros(CHUNK_SAMPLES, np.float32)).shape == (80, 3000)
 
 
 def test_the_encoder_gives_embeddings_and_every_layer_the_last_one_normed() -> None:

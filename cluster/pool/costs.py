@@ -61,7 +61,7 @@ class _Row:
 
 
 class CostTracker:
-    """The accounts of the rows that are in work."""
+    """Tracks the costs of the rows in progress."""
 
     def __init__(self) -> None:
         self._rows: dict[int, _Row] = {}

@@ -1,15 +1,15 @@
 """What a row has cost, by method, and which worker was at what when."""
 
-from cluster.pool.accounts import CostTracker, Span, joined
+from cluster.pool.costs import CostTracker, Span, joined
 
 
 def test_seconds_are_summed_by_method() -> None:
     store = CostTracker()
     for method, seconds in (("denoise", 2.0), ("fuse", 0.5), ("denoise", 1.0)):
         store.ran((3, 0), method, seconds, low_memory=False)
-    account = store.pop_costs(3)
-    assert account.seconds == {"denoise": 3.0, "fuse": 0.5}
-    assert account.worker_s == 3.5
+    costs = store.pop_costs(3)
+    assert costs.seconds == {"denoise": 3.0, "fuse": 0.5}
+    assert costs.worker_s == 3.5
 
 
 def test_jobs_of_one_stage_that_follow_each_other_are_one_span() -> None:
@@ -54,11 +54,11 @@ def test_more_workers_than_spans_are_kept_show_the_first_of_them() -> None:
             for index, method in enumerate(("encode_chunk", "denoise", "decode")):
                 stop_s = 100.0 * turn + index + 1
                 store.ran((1, 0), method, 1.0, low_memory=False, worker=worker, stop_s=stop_s)
-    account = store.pop_costs(1)
-    assert len(account.spans) == 500
-    assert {span.worker for span in account.spans} == set(range(167))
-    assert account.spans[0] == Span(0, "encode audio", 0.0, 101.0)
-    assert account.worker_s == 2 * 170 * 3
+    costs = store.pop_costs(1)
+    assert len(costs.spans) == 500
+    assert {span.worker for span in costs.spans} == set(range(167))
+    assert costs.spans[0] == Span(0, "encode audio", 0.0, 101.0)
+    assert costs.worker_s == 2 * 170 * 3
 
 
 def test_a_worker_that_goes_to_and_fro_between_stages_loses_no_time() -> None:
