@@ -1,4 +1,4 @@
-"""Write the film of examples/dubbing-film and the sound of its sea: python -m examples.make_film
+"""Write the film of examples/dubbing-film and the noise of its sea: python -m examples.make_film
 
 A drawn person sways and says a sentence in English, then the sea is seen alone. Training never saw
 this person. espeak-ng comes with the tools of developers (`make setup`).
@@ -49,7 +49,7 @@ def sea(time_s: float, light: tuple[Sequence[int], Sequence[int], float]) -> Byt
     return colours
 
 
-def pictures() -> Iterator[Bytes]:
+def frames() -> Iterator[Bytes]:
     """Yield the frames of the film."""
     width, height = SIZE
     said = animate(speak(SENTENCE, VOICE), np.random.default_rng(0))
@@ -70,13 +70,13 @@ def pictures() -> Iterator[Bytes]:
             shift_x=float(waves[0]), shift_y=float(0.4 * waves[1]), roll=float(0.2 * waves[2])
         )
         pose = pose._replace(**dict(zip(Pose._fields[:6], map(float, mouth[:6]), strict=True)))
-        picture = shore.copy()
-        picture[:, left : left + height] = painter.paint(pose)
-        yield picture
+        image = shore.copy()
+        image[:, left : left + height] = painter.paint(pose)
+        yield image
 
 
 def waves() -> Samples:
-    """Make the sound of the sea: noise that swells."""
+    """Make the sea: noise that swells."""
     num = round(SECONDS * SAMPLE_RATE_HZ)
     noise = np.random.default_rng(0).standard_normal(num)
     low = np.convolve(noise, np.hanning(40) / 20, "same")
@@ -84,30 +84,30 @@ def waves() -> Samples:
     return np.asarray(0.03 * low * swell, np.float32)
 
 
-def write_film(path: Path, sound: Samples) -> None:
-    """Encode the film with its sound."""
+def write_film(path: Path, audio: Samples) -> None:
+    """Encode the film with its audio."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "23"})
         stream.width, stream.height = SIZE
         heard = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
         heard.bit_rate = 48_000
-        for picture in pictures():
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for image in frames():
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame.reformat(format="yuv420p")))
         container.mux(stream.encode(None))
-        frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(audio[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, 0
         container.mux(heard.encode(frame))
         container.mux(heard.encode(None))
 
 
 def main() -> None:
-    """Write the film and the sound of the sea."""
+    """Write the film and the noise of the sea."""
     spoken = speak(SENTENCE, VOICE).samples
     background = waves()
     soundfile.write(HERE / "sea.ogg", background, SAMPLE_RATE_HZ)
-    sound = background + np.pad(spoken, (0, len(background) - len(spoken)))
-    write_film(HERE / "talk.mp4", np.asarray(sound, np.float32))
+    audio = background + np.pad(spoken, (0, len(background) - len(spoken)))
+    write_film(HERE / "talk.mp4", np.asarray(audio, np.float32))
     mark_file(HERE / "talk.mp4")
 
 

@@ -1,4 +1,4 @@
-"""Makes the moving picture of the README: python examples/make_preview.py
+"""Makes the animation of the README: python examples/make_preview.py
 
 Render examples/manifest.parquet first. Each portrait stands beside its video.
 """

@@ -21,10 +21,10 @@ SENTENCES = {
 
 def speak(language: str, sentence: str) -> float:
     """Write what the voice of a language says; its seconds."""
-    sound, rate_hz, _ = synthesise(
+    audio, rate_hz, _ = synthesise(
         sentence, voice=language, rate=WORDS_PER_MINUTE, pitch=50, pitch_range=50
     )
-    samples = np.frombuffer(sound, np.int16)
+    samples = np.frombuffer(audio, np.int16)
     soundfile.write(HERE / f"{language}.flac", samples, rate_hz)
     return len(samples) / rate_hz
 

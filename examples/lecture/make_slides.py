@@ -1,6 +1,6 @@
 """Writes the slides of the lecture, with the lecturer in a corner: python make_slides.py
 
-The first is a picture. The second is a video, as a program that records a screen writes it: its
+The first is an image. The second is a video, as a program that records a screen writes it: its
 lines come one after the other, and a bar says how far it is.
 """
 
@@ -35,7 +35,7 @@ def slide(title: str, lines: list[str], done: float = 1) -> Image.Image:
     return page
 
 
-def pictures(title: str, lines: list[str]) -> Iterator[NDArray[np.uint8]]:
+def frames(title: str, lines: list[str]) -> Iterator[NDArray[np.uint8]]:
     """Yield the output frames of a slide that moves, 25 per second."""
     for number in range(VIDEO_FRAMES):
         yield np.asarray(
@@ -45,4 +45,4 @@ def pictures(title: str, lines: list[str]) -> Iterator[NDArray[np.uint8]]:
 
 if __name__ == "__main__":
     slide(*FIRST).save(HERE / "slide_1.png", optimize=True)
-    encode_frames(pictures(*SECOND), HERE / "slide_2.mp4", EncodeSettings(preset="slower"))
+    encode_frames(frames(*SECOND), HERE / "slide_2.mp4", EncodeSettings(preset="slower"))

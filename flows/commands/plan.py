@@ -19,7 +19,7 @@ from flows.planning.imagined import Imagined
 from flows.rows.config import RenderConfig
 from flows.rows.manifest import open_manifest
 from flows.rows.plan import work_in_words
-from flows.rows.planned import PlannedRow
+from flows.rows.planned import FilmTiming, PlannedRow
 from flows.state.row_store import RowStore
 from sonic_ops.core.errors import ConfigError
 
@@ -174,8 +174,13 @@ def _rows_in_flight(estimator: Estimator, num_workers: int) -> int:
 def _row_facts(row: PlannedRow, estimate: RowEstimate, price: float | None) -> dict[str, object]:
     facts = {"id": row.row.id, "output": row.row.output} | asdict(row.plan)
     facts |= {"num_unet_calls": row.plan.num_unet_calls, "worker_s": estimate.worker_s}
-    facts |= asdict(estimate) | ({} if row.film is None else {"film": asdict(row.film)})
+    facts |= asdict(estimate) | ({} if row.film is None else {"film": _film_facts(row.film)})
     return facts | ({} if price is None else {"price": price * estimate.worker_s / HOUR_S})
+
+
+def _film_facts(film: FilmTiming) -> dict[str, object]:
+    """Return the timing of a film; `sound_end_s` is the old name of `audio_end_s`."""
+    return asdict(film) | {"sound_end_s": film.audio_end_s}
 
 
 def _total_facts(
