@@ -45,7 +45,7 @@ class Pool(Protocol):
     ) -> tuple[Ref, ...]:
         """Run a method with values or refs; refs of its results, in order.
 
-        `persistent`: the results are small (addresses, None) and outlive the worker; other results
+        `persistent`: the results are small (URLs, None) and outlive the worker; other results
         are tensors, which may be lost with a machine and are then made again from the arguments.
         """
         ...

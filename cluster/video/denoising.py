@@ -29,8 +29,8 @@ BLOCK_SEGMENTS = 2
 Two times as many are under way, and no more is in memory, however long the video is."""
 
 OnFinal = Callable[[int, dict[int, Ref]], None]
-"""Told of a block when its jobs are submitted: all latents before this segment are finished or on
-their way, and the refs of those that the block makes."""
+"""Called with a block when its jobs are submitted: all latents before this segment are finished or
+on their way, and the refs of those that the block makes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,7 +277,7 @@ def _with_reference(row: RowRun, finish: Finish, scratch: Path) -> Finish:
     """Name the audio to compare the finished file with, where another one moves the mouth."""
     if not row.is_driven_apart and finish.track.background is None:
         return finish
-    wav = scratch / "heard.wav"
+    wav = scratch / "reference.wav"
     write_mono(finish.track.blocks(), wav, finish.track.source)
     return replace(finish, wav=wav, voice=finish.wav)
 

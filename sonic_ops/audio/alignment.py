@@ -40,7 +40,7 @@ def compare_audio(path: Path, wav: Path, num_samples: int) -> Compared:
     `num_samples`, unless all of them are silent, or unlike the file.
     """
     with scratch_folder() as scratch:
-        decoded = scratch / "heard.wav"
+        decoded = scratch / "decoded.wav"
         decode_audio(str(path), decoded)
         lead = round(first_audio_s(str(path)) * SAMPLE_RATE_HZ)
         excerpts = _excerpts(wav, num_samples)
