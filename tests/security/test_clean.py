@@ -1,9 +1,11 @@
 """`sonic clean --yes` removes what renders have written, whatever a record in a folder says."""
 
 import json
+from os import fspath
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from cluster.pool.accounts import RowCosts
 from flows.commands.clean import clean
@@ -50,7 +52,13 @@ def test_a_planted_record_removes_nothing_of_others(
     assert contents(photos) == before
 
 
-def test_nothing_behind_a_link_is_removed(tmp_path: Path, photos: Path) -> None:
+@pytest.mark.parametrize("follows", [True, False], ids=["links followed", "as fsspec is"])
+def test_nothing_behind_a_link_is_removed(
+    tmp_path: Path, photos: Path, follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if follows:  # as another version of fsspec might list folders
+        info = LocalFileSystem.info
+        monkeypatch.setattr(LocalFileSystem, "info", lambda self, path: info(self, fspath(path)))
     owner = finished(tmp_path)
     (photos / "latents").mkdir()
     (photos / "latents" / "000.safetensors").write_bytes(b"mine")
