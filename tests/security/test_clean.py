@@ -71,6 +71,23 @@ def test_nothing_behind_a_link_is_removed(
     assert contents(photos) == before
 
 
+OF_A_TAKE = ["take", "portrait", "heard/a", "film/a", "latents/a", "checkpoints/001/a"]
+OF_A_FILM = ["track", "pauses", "tokens/a", *(f"takes/0000/{name}" for name in OF_A_TAKE)]
+
+
+def test_the_work_of_a_film_goes_whole(tmp_path: Path) -> None:
+    owner = finished(tmp_path)
+    work = tmp_path / ".sonic" / "done-ffffffffffff-00000000"
+    write_owner(str(work), *owner)
+    names = [f"{who}{name}.safetensors" for who in ("", "speakers/0/") for name in OF_A_FILM]
+    others = ("film.mp4", "speakers/0/sound.wav", "takes/0000/zeros/The autoencoder's encoder")
+    for name in (*names, *others):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_bytes(b"ours")
+    clean(str(tmp_path), None, print, yes=True)
+    assert not work.exists()
+
+
 def test_a_file_of_the_user_in_a_work_folder_stays(tmp_path: Path) -> None:
     owner = finished(tmp_path)
     work = tmp_path / ".sonic" / "done-ffffffffffff-00000000"
