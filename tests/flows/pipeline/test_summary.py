@@ -1,5 +1,6 @@
 """The end of a run says once what became of the rows, and repeats what was said long before."""
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def finish(manifest: str, number: int, verdict: str) -> None:
     output = Path(row.output)
     output.parent.mkdir(exist_ok=True)
     output.write_bytes(b"a video")
-    ended = {"output": row.output, "fingerprint": known}
-    write_receipt(RowResult(number, row.id, "done", verdict, "a reason", **ended), RowCosts())
+    result = RowResult(number, row.id, "done", verdict, "a reason")
+    write_receipt(replace(result, output=row.output, fingerprint=known), RowCosts())
 
 
 @pytest.fixture
