@@ -10,7 +10,7 @@ Shape letters: B frames, C channels, H, W rows and columns.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -53,9 +53,10 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Return the same on a device."""
-        kept = self.latents and tuple(part.to(device) for part in self.latents)
+        z = self.latents and (self.latents[0].to(device), self.latents[1].to(device))
         parts = (self.portraits, self.frames, self.mouths, self.eyes)
-        return Batch(*(part.to(device) for part in parts), cast(Any, kept))
+        portraits, frames, mouths, eyes = (part.to(device) for part in parts)
+        return Batch(portraits, frames, mouths, eyes, z)
 
 
 def draw_batch(album: Album, rng: np.random.Generator, num_people: int) -> Batch:
@@ -73,8 +74,8 @@ def draw_batch(album: Album, rng: np.random.Generator, num_people: int) -> Batch
         parts[1] += shown[:-1]
         parts[2].append(ends[0])
         parts[3].append(ends[1])
-    points = [torch.from_numpy(np.concatenate(part)).float() for part in parts[2:]]
-    return Batch(to_tensor(np.stack(parts[0])), to_tensor(np.stack(parts[1])), *points)
+    mouths, eyes = (torch.from_numpy(np.concatenate(part)).float() for part in parts[2:])
+    return Batch(to_tensor(np.stack(parts[0])), to_tensor(np.stack(parts[1])), mouths, eyes)
 
 
 def draw_remade(clips: Sequence[Remade], rng: np.random.Generator, num_people: int) -> Batch:
@@ -84,13 +85,12 @@ def draw_remade(clips: Sequence[Remade], rng: np.random.Generator, num_people: i
     frames = np.concatenate([clip.pictures[rows] for clip, rows in pairs])
     portraits = np.repeat(np.stack([clip.pictures[-1] for clip in chosen]), _FRAMES, 0)
     own = np.repeat(np.concatenate([clip.own for clip in chosen]), _FRAMES, 0)
-    mouths, eyes, latents = (
-        np.concatenate([getattr(clip, name)[rows] for clip, rows in pairs])
+    mouths, eyes, z = (
+        torch.from_numpy(np.concatenate([getattr(clip, name)[rows] for clip, rows in pairs]))
         for name in ("mouths", "eyes", "latents")
     )
-    points = [torch.from_numpy(part).float() for part in (mouths, eyes)]
-    z, z_portrait = (torch.from_numpy(part).float() for part in (latents, own))
-    return Batch(to_tensor(portraits), to_tensor(frames), *points, (z, z_portrait))
+    latents = z.float(), torch.from_numpy(own).float()
+    return Batch(to_tensor(portraits), to_tensor(frames), mouths.float(), eyes.float(), latents)
 
 
 def decoder_loss(
@@ -109,7 +109,7 @@ def decoder_loss(
         if clips and rng.random() < _REMADE:
             batch = draw_remade(clips, rng, num_people).to(device)
         else:
-            batch = draw_batch(albums[rng.integers(len(albums))], rng, num_people).to(device)
+            batch = draw_batch(albums[int(rng.integers(len(albums)))], rng, num_people).to(device)
         z, z_portrait = batch.latents or _latents(vae, batch, generator)
         crop = _draw_crop(batch, rng)
         with native_precision(device):
