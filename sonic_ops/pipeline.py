@@ -54,7 +54,14 @@ from sonic_ops.sampling.conditioning import (
 )
 from sonic_ops.sampling.decoding import Read, decode_chunks, decode_frames, to_uint8
 from sonic_ops.sampling.fusion import fuse
-from sonic_ops.sampling.sampler import IMAGE, Sampler, Step, frame_noise, video_noise
+from sonic_ops.sampling.sampler import (
+    IMAGE,
+    Sampler,
+    SourceFrames,
+    Step,
+    frame_noise,
+    video_noise,
+)
 
 Frames = NDArray[np.uint8]
 Samples = NDArray[np.float32]
@@ -209,12 +216,16 @@ class SonicPipeline(SonicNetworks):
         seed: int,
         settings: SamplingConfig,
         callback_on_step_end: OnStep | None = None,
+        source: SourceFrames | None = None,
     ) -> Tensor:
-        """Denoise all frames: windows that move at every step, fused after it. (F, C, H, W)."""
+        """Denoise all frames: windows that move at every step, fused after it. (F, C, H, W).
+
+        With `source`, start from its latents, as noisy as `settings.strength` asks for.
+        """
         sampler, num_frames = self.sampler(settings), len(audio_condition.frames)
         reference_CHW = portrait.reference_CHW
         noise = video_noise(seed, range(num_frames), reference_CHW.shape, settings)
-        y_FCHW = sampler.start(noise, reference_CHW)
+        y_FCHW = sampler.start(noise, reference_CHW, source)
         for step in self.progress_bar(sampler.steps):
             y_FCHW = self._fused_step(step, y_FCHW, portrait, audio_condition, sampler)
             if callback_on_step_end is not None:

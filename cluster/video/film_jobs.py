@@ -19,7 +19,7 @@ from torch import Tensor
 from cluster.storage import artifacts
 from cluster.storage.footage import open_footage
 from cluster.storage.readers import LatentTrack
-from cluster.video.checks import checked
+from cluster.video.checks import checked, is_low_noted
 from cluster.video.film_requests import DubJob, Film, MadeFrames, SourceJob, TakeJob, TrackJob
 from cluster.video.jobs import FuseJob, StartJob, StoreJob
 from sonic_ops.core.finite import in_words
@@ -115,7 +115,7 @@ class FilmJobs:
 
     def dub(self: _HasPipe, job: DubJob, *, low_memory: bool = False) -> str:
         """Paste what was made into frames of a film and encode them; return the file's URL."""
-        is_low = low_memory or job.low_memory
+        is_low = is_low_noted(job, forced=low_memory)
         with checked(job.target):
             return artifacts.write_video(
                 job.target,

@@ -88,6 +88,7 @@ class DubJob:
     media: MediaConfig
     decoding: DecodingConfig
     low_memory: bool
+    low_memory_note: str  # where to note that it had to be
     fps: Fraction
     form: FilmForm
     label: str | None = None

@@ -12,7 +12,7 @@ from itertools import chain, combinations, count, product
 from cluster.pool.base import Pool
 from cluster.storage import artifacts
 from cluster.video.film_requests import DubJob, Film, MadeFrames, TakeJob, TakeRequest, TrackJob
-from cluster.video.jobs import PausesJob, VideoRequest
+from cluster.video.jobs import TAKES, PausesJob, VideoRequest
 from cluster.video.progress import OnProgress, Progress
 from cluster.video.render import cancelling, denoise_video, in_turn
 from sonic_ops.core.config import PortraitConfig
@@ -72,7 +72,7 @@ def plan_film(
         )
     requests, jobs = [], []
     for take in takes:
-        work = f"{request.work}/takes/{take.index:04}"
+        work = f"{request.work}/{TAKES}/{take.index:04}"
         file, portrait = f"{work}/take{_TENSORS}", f"{work}/portrait{_TENSORS}"
         artifacts.write_tensors(file, take.tensors)
         jobs.append(TakeJob(film, file, settings, portrait))
@@ -110,7 +110,7 @@ def join_plans(plans: Sequence[tuple[str, FilmPlan]]) -> FilmPlan:
 def take_files(work: str) -> Iterator[str]:
     """Yield the files of the takes that were planned in a work folder."""
     for index in count():
-        file = f"{work}/takes/{index:04}/take{_TENSORS}"
+        file = f"{work}/{TAKES}/{index:04}/take{_TENSORS}"
         if not artifacts.existing([file]):
             return
         yield file
@@ -204,6 +204,7 @@ def _dub_jobs(
                 config.media,
                 config.decoding,
                 config.low_memory,
+                request.low_memory_note("dub", part),
                 fps,
                 form,
                 request.label,

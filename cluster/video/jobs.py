@@ -17,6 +17,9 @@ from sonic_ops.sampling.halo import WindowFrame
 
 _TENSORS = ".safetensors"
 
+TAKES, SPEAKERS = "takes", "speakers"
+"""Folders in the work folder of a film: one per take, and one per speaker with takes of theirs."""
+
 
 def low_memory_folder(work: str) -> str:
     """Return the folder of notes on segments computed in the low-memory form (other bits)."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cluster.storage import artifacts
 from cluster.storage.readers import LatentTrack, token_track
-from cluster.video.checks import checked
+from cluster.video.checks import checked, is_low_noted
 from cluster.video.compose import compose_frames
 from cluster.video.film_jobs import FilmJobs, noise_of, read_source
 from cluster.video.jobs import (
@@ -174,7 +174,7 @@ class RenderWorker(FilmJobs):
             self.pipe.sampler(job.sampling),
             self._read_audio_condition(audio_condition),
         )
-        is_low = _is_low(job, forced=low_memory)
+        is_low = is_low_noted(job, forced=low_memory)
         stepped = {}
         for window in job.windows:
             frames = job.ring.frames(window)
@@ -231,7 +231,7 @@ class RenderWorker(FilmJobs):
 
     def decode(self, job: DecodeJob, *_: str, low_memory: bool = False) -> tuple[Frames, Frames]:
         """Decode frames to pixels (F, H, W, 3) or layers; return them and the first one alone."""
-        is_low = _is_low(job, forced=low_memory)
+        is_low = is_low_noted(job, forced=low_memory)
         track, span = LatentTrack(job.segments, job.latents), range(job.start, job.stop)
         place = (track.read, span, job.num_frames, job.decoding)
         reference = self._encode_reference(job.portrait)
@@ -290,17 +290,6 @@ class RenderWorker(FilmJobs):
 
 def _of(segment: Segment) -> str:
     return f" of segment {segment.index + 1} ({in_words(range(segment.start, segment.stop))})"
-
-
-def _is_low(job: DenoiseJob | DecodeJob, *, forced: bool) -> bool:
-    """Return whether a job runs in the low-memory form.
-
-    If the preset does not ask for it, leave a note first: files with other bits may be all that
-    remains of a run.
-    """
-    if forced and not job.low_memory:
-        artifacts.write_tensors(job.low_memory_note, dict)
-    return forced or job.low_memory
 
 
 def _read_audio_condition(url: str) -> FrameCondition:

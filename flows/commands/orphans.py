@@ -29,10 +29,12 @@ KEPT = ("leases", "receipts", "analysis")
 
 _DRAFT_NAME = r"\.[0-9a-f]{32}\.(draft|probe)"
 _WORK_FILE = re.compile(
-    r"(sonic-row|published)\.json|error\.txt|sound\.wav|(footage|stitched)\.mp4"
-    r"|(portrait|backdrop|pauses)\.safetensors"
-    r"|(tokens|heard|tints|stretches|latents|segments|checkpoints|low_memory|zeros)/.*"
-    rf"\.(safetensors|mp4)|(.*/)?{_DRAFT_NAME}"
+    r"(sonic-row|published)\.json|error\.txt|(film|footage|stitched)\.mp4"
+    r"|(speakers/\d+/)?(sound\.wav|(takes/\d+/)?("
+    r"(portrait|backdrop|pauses|track|take)\.safetensors"
+    r"|(tokens|heard|film|tints|stretches|latents|segments|checkpoints|low_memory)/.*"
+    r"\.(safetensors|mp4)|zeros/(The [\w' ]+|audio2\w+)))"
+    rf"|(.*/)?{_DRAFT_NAME}"
 )
 """What renders write into the folder of a row. Anything else there is of somebody else."""
 _DRAFT = re.compile(_DRAFT_NAME)

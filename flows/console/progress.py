@@ -5,7 +5,7 @@ The table that moves is in `watch.py`.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 from flows.console.terminal import Terminal
 from flows.console.units import clock
 from flows.rows.planned import PlannedRow
-from flows.state.results import RowResult
+from flows.state.results import FINISHED, RowResult
 from sonic_ops.core.constants import FAILED, LOOK, READY, VERDICTS
 
 FIRST_GUESS = 0.08
@@ -174,17 +174,24 @@ def verdict_in_words(result: RowResult) -> str:
     return READY if result.verdict == READY else f"{result.verdict}: {result.reason}"
 
 
-def say_verdicts(results: Callable[[], Iterable[RowResult]], terminal: Terminal) -> None:
-    """Count the verdicts, then repeat every row that is not ready, those that failed first.
+def verdicts_in_words(results: Iterable[RowResult]) -> str:
+    """Count the verdicts of finished videos; rows that failed have none to count."""
+    counts = Counter(result.verdict for result in results if result.status in FINISHED)
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in reversed(VERDICTS) if counts[kind])
 
-    None of them hides in a count, however many there are.
+
+def say_verdicts(
+    results: Callable[[], Iterable[RowResult]],
+    terminal: Terminal,
+    named: Container[int] = (),
+) -> None:
+    """Repeat every row that is not ready, those that failed first.
+
+    None of them hides in a count, however many there are. `named` are the numbers of rows whose
+    errors have been printed just before.
     """
-    counts = Counter(result.verdict for result in results() if result.verdict)
-    if counts:
-        shown = ", ".join(f"{counts[kind]:,} {kind}" for kind in reversed(VERDICTS) if counts[kind])
-        terminal.say(f"verdicts: {shown}")
     for result in results():
-        if result.verdict == FAILED:
+        if result.verdict == FAILED and result.row not in named:
             remedy = f". {result.remedy}" if result.remedy else ""
             terminal.warn(f"  {result.id or result.place}: {verdict_in_words(result)}{remedy}")
     for result in results():

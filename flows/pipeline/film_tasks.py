@@ -12,6 +12,7 @@ from cluster.storage import artifacts
 from cluster.video import films
 from cluster.video.film_requests import Film, TrackJob
 from cluster.video.films import FilmPlan
+from cluster.video.jobs import SPEAKERS
 from flows import urls
 from flows.pipeline.audio_sources import soundtrack_of, write_voice
 from flows.pipeline.runs import RowRun
@@ -46,8 +47,6 @@ from sonic_ops.quality.dubs import Dub, shots_of, summary
 
 FILM: Final = "film.mp4"
 TRACK: Final = "track.safetensors"
-SPEAKERS: Final = "speakers"
-"""Folder of a work folder with the audio, track and takes of every speaker."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from flows import urls
-from flows.console.progress import say_verdicts
+from flows.console.progress import say_verdicts, verdicts_in_words
 from flows.console.terminal import Terminal
 from flows.planning.calibration import load_calibration
 from flows.planning.checking import (
@@ -312,16 +312,22 @@ def _finish(rows: _Rows, journal: Journal) -> Counter[str]:
 
 def say_summary(counts: Counter[str], rows: _Rows, terminal: Terminal) -> None:
     """Say where everything is, and how many rows came out how."""
+    kind = "previews" if rows.are_previews else "videos"
+    words = verdicts_in_words(rows.store.results())
+    verdicts = f" ({kind}: {words})" if words else ""
     if counts["skipped"] == counts.total():
-        rows_are = "previews are" if rows.are_previews else "rows are"
-        terminal.say(f"nothing to do: all {counts.total()} {rows_are} finished")
+        all_rows = f"all {counts.total()} {'previews' if rows.are_previews else 'rows'}"
+        terminal.say(f"nothing to do: {all_rows} are finished{verdicts}")
     for folder in _folders(rows.store):
-        terminal.say(f"{'previews' if rows.are_previews else 'videos'}: {folder}")
+        terminal.say(f"{kind}: {folder}")
     terminal.say(f"results: {rows.target}")
     if counts["skipped"] != counts.total():
         shown = ("done", "skipped", "failed", "locked", "waiting", NOT_SELECTED)
-        terminal.say(", ".join(f"{counts[status]} {status}" for status in shown if counts[status]))
-    say_verdicts(rows.store.results, terminal)
+        said = ", ".join(f"{counts[status]} {status}" for status in shown if counts[status])
+        terminal.say(f"{said}{verdicts}")
+    # If nothing was rendered, the errors of the preflight still stand right above.
+    named = {row.number for row in rows.checked.bad if not rows.checked.num_planned}
+    say_verdicts(rows.store.results, terminal, named)
     if counts["locked"]:
         terminal.say("another command is at work on some rows; run this again when it has ended")
 

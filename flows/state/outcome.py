@@ -1,11 +1,12 @@
 """What became of a row that was rendered: its result, its receipt, and its work folder."""
 
+import re
 import traceback
 from dataclasses import dataclass, field, replace
 
 from cluster.pool.costs import RowCosts
 from cluster.pool.peaks import process_peak_bytes
-from cluster.video.jobs import low_memory_folder, zeros_folder
+from cluster.video.jobs import SPEAKERS, TAKES, low_memory_folder, zeros_folder
 from flows import urls
 from flows.rows.planned import PlannedRow
 from flows.state.leases import Leases
@@ -17,6 +18,9 @@ from sonic_ops.core.files import names_in, reason_of, remove_folder, written
 from sonic_ops.core.shown import without_secrets
 from sonic_ops.media.inspection import VideoInfo
 from sonic_ops.provenance.c2pa import SIGNED
+
+_LOW_MEMORY_NOTE = re.compile(r"(\w+)-(\d+)-(\d+)\.\w+")
+"""The name of a note: the method, and the frames that it was called for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,8 @@ def _base(planned: PlannedRow, run_costs: RunCosts) -> RowResult:
         notes=_joined(
             *planned.notes,
             _retries(run_costs.costs),
-            _lowered(planned.work),
-            _zeros(planned.work),
+            _lowered(planned),
+            _zeros(planned),
         ),
     )
 
@@ -144,23 +148,47 @@ def _retries(costs: RowCosts) -> str:
     return f"run again because workers were lost: {jobs}" if jobs else ""
 
 
-def _lowered(work: str) -> str:
+def _work_folders(planned: PlannedRow) -> dict[str, str]:
+    """Return the folders that may have notes, each with what it is: a film has one per take.
+
+    Raises OSError.
+    """
+    found = {planned.work: ""}
+    if planned.film is None:
+        return found
+    people = {planned.work: ""}
+    for name in _numbered(urls.join(planned.work, SPEAKERS)):
+        people[urls.join(planned.work, SPEAKERS, name)] = f" of speaker {int(name) + 1}"
+    for person, of_whom in people.items():
+        for name in _numbered(urls.join(person, TAKES)):
+            found[urls.join(person, TAKES, name)] = f" of take {int(name) + 1}{of_whom}"
+    return found
+
+
+def _numbered(folder: str) -> list[str]:
+    return sorted(filter(str.isdecimal, names_in(folder)), key=int)
+
+
+def _lowered(planned: PlannedRow) -> str:
     """Say what was made in the low-memory form, in this run or an earlier one."""
+    jobs: list[str] = []
     try:
-        names = names_in(low_memory_folder(work))
+        for folder, what in _work_folders(planned).items():
+            notes = map(_LOW_MEMORY_NOTE.fullmatch, sorted(names_in(low_memory_folder(folder))))
+            jobs += [f"{n[1]} {int(n[2])}-{int(n[3])}{what}" for n in notes if n]
     except OSError as error:
         return f"what was computed in the low-memory form cannot be read ({reason_of(error)})"
-    found = sorted(name.partition(".")[0].split("-") for name in names if name[0] != ".")
-    jobs = ", ".join(f"{method} {int(start)}-{int(stop)}" for method, start, stop in found)
-    return f"computed in the low-memory form: {jobs}" if jobs else ""
+    return f"computed in the low-memory form: {', '.join(jobs)}" if jobs else ""
 
 
-def _zeros(work: str) -> str:
+def _zeros(planned: PlannedRow) -> str:
     """Return which networks gave nothing but zeros."""
     try:
-        names = sorted(name for name in names_in(zeros_folder(work)) if name[0] != ".")
+        folders = map(zeros_folder, _work_folders(planned))
+        found = {name for folder in folders for name in names_in(folder)}
     except OSError:
         return ""
+    names = sorted(name for name in found if name[0] != ".")
     return f"gave nothing but zeros, which no trained network does: {', '.join(names)}" * bool(
         names
     )

@@ -89,19 +89,20 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Decode latents to layers, with the features of the portrait."""
         x, flow = self.coarse_layers(latents_NChw, reference)
         near = _for_all(reference.features[0], latents_NChw)
-        mask, paint = self.fine_layers(x, warp(near, resized(flow, near.shape[2:])))
+        size = near.shape[2:]
+        mask, paint = self.fine_layers(resized(x, size).to(x), warp(near, resized(flow, size)))
         return Decoded(flow, mask, paint)
 
     def coarse_layers(self, latents_NChw: Tensor, reference: Reference) -> tuple[Tensor, Tensor]:
-        """Return the input of the finest stage, at half size, and the flow."""
-        near, middle, far = (_for_all(f, latents_NChw) for f in reference.features)
+        """Return the input of the finest stage, at half of its size, and the flow."""
+        _, middle, far = (_for_all(f, latents_NChw) for f in reference.features)
         moved = latents_NChw - reference.latents_1Chw
         x = self.motion(torch.cat([moved, latents_NChw], 1))
         x = self.coarse(torch.cat([_twice(x), far], 1))
         x = self.dense(torch.cat([_twice(x), middle], 1))
         flow = self.config.max_flow * torch.tanh(self.flow(F.silu(x)).float())
         x = self.moved(torch.cat([x, warp(middle, flow).to(x)], 1))
-        return resized(x, near.shape[2:]).to(x), flow
+        return x, flow
 
     def fine_layers(self, x: Tensor, near_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Mask and paint in [0, 1], of the whole picture or of a part of it."""

@@ -84,7 +84,7 @@ def test_the_bad_row_is_named_and_stops_nothing(ran: Ran) -> None:
     assert "1 of 3 rows cannot be rendered:" in ran.text
     assert " (lost), column audio: " in ran.text
     assert ran.text.index(" (lost), column") < ran.text.index("ada: starts")
-    assert "2 done, 1 failed" in ran.text
+    assert "2 done, 1 failed (videos: " in ran.text
 
 
 def test_the_notice_of_the_weights_is_said_before_they_are_used(ran: Ran) -> None:
@@ -117,7 +117,7 @@ def test_every_row_has_a_verdict_and_what_is_not_ready_is_repeated_at_the_end(
     lost, ada = ran.results["lost"], ran.results["ada"]
     assert (lost["verdict"], lost["reason"]) == ("failed", lost["error"])
     assert ada["verdict"] in {"look at it", "failed"}  # its weights are random numbers
-    end = ran.text[ran.text.index("verdicts: ") :]
+    end = ran.text[ran.text.index(" (videos: ") :]
     assert f"  lost: failed: {lost['error']}. {lost['remedy']}" in end
     assert f"  ada: {ada['verdict']}: {ada['reason']}" in end
     assert (folder / "out" / ".sonic" / "analysis" / "ada.mp4.json").is_file()

@@ -4,7 +4,10 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from sonic_ops.core.errors import ConfigError
+from sonic_ops.core.presets import read_preset
 from tests.fuzz import running
 from tests.fuzz.kinds import KINDS, Kind
 from tests.fuzz.mutations import mutated
@@ -17,6 +20,20 @@ CASES = sorted((Path(__file__).parent / "cases").iterdir())
 def test_what_was_found_once_is_read_now(case: Path) -> None:
     kind = case.name.partition("-")[0]
     assert finds_in(kind, [case.read_bytes()]) == []
+
+
+@pytest.mark.parametrize(
+    "text", [f"a: {'[' * 2000}", f"a: {'{b: ' * 2000}", f"a: {'b' * 100_000}"], ids=len
+)
+def test_a_preset_that_would_take_long_is_refused_before_it_is_parsed(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, parsed = tmp_path / "preset.yaml", list[object]()
+    path.write_text(text)
+    monkeypatch.setattr(yaml, "safe_load", parsed.append)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_preset(path)
+    assert parsed == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

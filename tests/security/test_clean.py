@@ -1,9 +1,11 @@
 """`sonic clean --yes` removes what renders have written, whatever a record in a folder says."""
 
 import json
+from os import fspath
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from cluster.pool.costs import RowCosts
 from flows.commands.clean import clean
@@ -50,7 +52,13 @@ def test_a_planted_record_removes_nothing_of_others(
     assert contents(photos) == before
 
 
-def test_nothing_behind_a_link_is_removed(tmp_path: Path, photos: Path) -> None:
+@pytest.mark.parametrize("follows", [True, False], ids=["links followed", "as fsspec is"])
+def test_nothing_behind_a_link_is_removed(
+    tmp_path: Path, photos: Path, follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if follows:  # as another version of fsspec might list folders
+        info = LocalFileSystem.info
+        monkeypatch.setattr(LocalFileSystem, "info", lambda self, path: info(self, fspath(path)))
     owner = finished(tmp_path)
     (photos / "latents").mkdir()
     (photos / "latents" / "000.safetensors").write_bytes(b"mine")
@@ -61,6 +69,23 @@ def test_nothing_behind_a_link_is_removed(tmp_path: Path, photos: Path) -> None:
     before = contents(photos)
     clean(str(tmp_path), None, print, yes=True)
     assert contents(photos) == before
+
+
+OF_A_TAKE = ["take", "portrait", "heard/a", "film/a", "latents/a", "checkpoints/001/a"]
+OF_A_FILM = ["track", "pauses", "tokens/a", *(f"takes/0000/{name}" for name in OF_A_TAKE)]
+
+
+def test_the_work_of_a_film_goes_whole(tmp_path: Path) -> None:
+    owner = finished(tmp_path)
+    work = tmp_path / ".sonic" / "done-ffffffffffff-00000000"
+    write_owner(str(work), *owner)
+    names = [f"{who}{name}.safetensors" for who in ("", "speakers/0/") for name in OF_A_FILM]
+    others = ("film.mp4", "speakers/0/sound.wav", "takes/0000/zeros/The autoencoder's encoder")
+    for name in (*names, *others):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_bytes(b"ours")
+    clean(str(tmp_path), None, print, yes=True)
+    assert not work.exists()
 
 
 def test_a_file_of_the_user_in_a_work_folder_stays(tmp_path: Path) -> None:

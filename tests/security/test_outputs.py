@@ -57,9 +57,14 @@ OUTSIDE += [
 @pytest.mark.parametrize("folder", [True, False])
 @pytest.mark.parametrize("output", OUTSIDE)
 def test_no_output_leaves_the_folder(
-    folders: Path, output: str, folder: bool, monkeypatch: pytest.MonkeyPatch
+    folders: Path,
+    output: str,
+    folder: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     monkeypatch.setenv("HOME", str(folders / "other"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))  # else in HOME
     row = outcome(folders, output.format(folders), confine=True, folder=folder)
     assert isinstance(row, BadRow)
     assert row.errors[0].field == "output"

@@ -190,13 +190,13 @@ def test_an_excel_file_that_unpacks_to_gigabytes_is_refused(
         lines_of(path)
 
 
-@pytest.mark.parametrize("place", ['r="999999999"', 'r="1048577"'])
-def test_the_number_of_a_row_in_an_excel_file_costs_nothing(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("number", [1_048_577, 999_999_999])  # the second would take hours
+def test_the_number_of_a_row_in_an_excel_file_costs_nothing(tmp_path: Path, number: int) -> None:
     path = excel(tmp_path / "m.xlsx")
-    changed(path, "xl/worksheets/sheet1.xml", b'r="2"', place.encode())
+    changed(path, "xl/worksheets/sheet1.xml", b'r="2"', f'r="{number}"'.encode())
     start_s = time.monotonic()
-    with suppress(ManifestError):
-        assert [line.cells["id"] for line in lines_of(path)] == ["good"]
+    with pytest.raises(ManifestError, match="damaged"):
+        lines_of(path)
     assert time.monotonic() - start_s < 10
 
 

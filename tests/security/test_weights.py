@@ -14,6 +14,7 @@ from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.interpolation.rife import load_flownet
 from sonic_ops.models.loading import build_network, load_networks
+from sonic_ops.released.check import check_weights
 from tests.security.measure import peak_mb
 from tests.tiny import make_tiny_weights
 
@@ -64,6 +65,15 @@ def test_damaged_weights_are_a_wrong_run(
     with pytest.raises(ConfigError) as raised:
         load_networks(ModelsConfig(weights=str(folder)))
     assert str(folder) in str(raised.value)
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_weights_are_named_by_the_check(tmp_path: Path, tiny: Path, content: bytes) -> None:
+    folder = shutil.copytree(tiny, tmp_path / "weights")
+    path = next((folder / "unet").glob("*.safetensors"))
+    path.write_bytes(content)
+    (report,) = (report for report in check_weights(folder) if report.name == "unet")
+    assert report.problem.startswith(f"{path} cannot be read")
 
 
 @pytest.mark.parametrize(

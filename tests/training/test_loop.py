@@ -45,7 +45,8 @@ def test_a_run_that_was_cut_off_takes_the_same_steps(tmp_path: Path) -> None:
 def _train_on_one_picture(folder: Path) -> None:
     """A convolution whose weights lie channels last, which every process shows the same."""
     torch.manual_seed(0)
-    layer = torch.nn.Conv2d(4, 3, 3).to(memory_format=torch.channels_last)
+    layer = torch.nn.Conv2d(4, 3, 3)
+    layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
     picture = torch.randn(2, 4, 8, 8)
     trainer = Trainer([Group(dict(layer.named_parameters()))], folder, Schedule(), seed=7)
     trainer.run(lambda _: (layer(picture) - 1).square().mean(), Budget(steps=3))

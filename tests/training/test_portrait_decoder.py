@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from flows.rows.config import load_preset
+from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.presets import PipelineConfig
 from sonic_ops.models.portrait_decoder import PortraitDecoder
+from sonic_ops.pipeline import SonicPipeline
 from tests.tiny import PORTRAIT_DECODER
 from training.data.albums import SIZE, Album, people
+from training.data.remade import FRAMES, Remade, read_remade, write_remade
 from training.fit.autoencoder import make_autoencoder
 from training.fit.export import write_part
-from training.fit.portrait_decoder import decoder_loss, draw_batch
+from training.fit.portrait_decoder import decoder_loss, draw_batch, draw_remade
 from training.fit.weights import start_portrait_decoder
 from training.people.people import is_held_out
 
@@ -39,16 +44,53 @@ def test_places_go_with_the_pictures(album: Album) -> None:
         assert frame[0, ey, ex] < -0.9
 
 
-def test_all_weights_learn(album: Album) -> None:
+@pytest.fixture
+def clip(album: Album) -> Remade:
+    """One of these people, with latents that the UNet might have made."""
+    rng = np.random.default_rng(3)
+    latents, own = (rng.standard_normal((n, 8, 16, 16), np.float32) for n in (4, 1))
+    return Remade(album.pictures[0], latents, own, album.mouths[0, :4], album.eyes[0, :4])
+
+
+def test_latents_go_with_their_frames(clip: Remade) -> None:
+    batch = draw_remade([clip], np.random.default_rng(1), 3)
+    assert batch.latents is not None
+    for frame, latents in zip(batch.frames, batch.latents[0], strict=True):
+        number = [np.array_equal(latents, part) for part in clip.latents].index(True)
+        colour = clip.pictures[number, 0, 0] / 127.5 - 1
+        np.testing.assert_allclose(frame[:, 0, 0], colour, atol=1e-6)
+
+
+@pytest.mark.parametrize("remade", [0.0, 1.0])
+def test_all_weights_learn(
+    album: Album, clip: Remade, remade: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.fit.portrait_decoder._REMADE", remade)
     torch.manual_seed(0)
     decoder = PortraitDecoder(**PORTRAIT_DECODER | {"latent_channels": 8})
     for parameter in decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     vae = make_autoencoder().requires_grad_(False)
-    loss = decoder_loss(decoder, vae, [album])(torch.Generator().manual_seed(0))
+    loss = decoder_loss(decoder, vae, [album], [clip])(torch.Generator().manual_seed(0))
     loss.backward()
     still = [name for name, p in decoder.named_parameters() if p.grad is None or not p.grad.any()]
     assert not still
+
+
+@torch.inference_mode()
+def test_the_unet_remakes_what_was_painted(tmp_path: Path) -> None:
+    """Its latents move as the true ones do, and are not the same."""
+    preset = load_preset("lite")
+    pipe = SonicPipeline.load(ModelsConfig(weights="package:lite"))
+    pipe.settings = PipelineConfig.model_validate(preset.model_dump())
+    pipe.set_progress_bar_config(disable=True)
+    write_remade(tmp_path / "clip", pipe, preset.sampling, 33_000_001)
+    (clip,) = read_remade([tmp_path / "clip"])
+    assert len(clip.pictures) == len(clip.latents) + 1 == FRAMES + 1
+    shown = torch.from_numpy(clip.pictures[:-1].copy()).movedim(-1, 1) / 127.5 - 1
+    true = pipe.encode_image(torch.nn.functional.avg_pool2d(shown, 2)).numpy()
+    found = np.corrcoef((clip.latents - clip.own).ravel(), (true - clip.own).ravel())[0, 1]
+    assert 0.4 < found < 0.98
 
 
 @torch.inference_mode()

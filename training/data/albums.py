@@ -81,7 +81,7 @@ def _page(kind: Kind, seed: int, num_frames: int) -> tuple[Array, Array, Array]:
         identity = draw_identity(seed)
         drawing = Portraitist(identity, size=SIZE, framing=draw_framing(identity, rng))
         if kind == "textured":
-            _add_texture(drawing, rng)
+            add_texture(drawing, rng)
         pictures = [drawing.paint(pose) for pose in poses]
         unit = SIZE / UNITS
         centres = [(drawing.mouth_centre(pose), drawing.eye_centre(pose)) for pose in poses]
@@ -113,7 +113,7 @@ def _clips(*, held_out: bool) -> list[Clip]:
     return [animate(draw_clip(s, held_out=held_out), np.random.default_rng(s)) for s in seeds]
 
 
-def _add_texture(drawing: Portraitist, rng: np.random.Generator) -> None:
+def add_texture(drawing: Portraitist, rng: np.random.Generator) -> None:
     """Fine detail on head, body and backdrop that moves with them."""
     for layer in (drawing.layers.head, drawing.layers.body, drawing.layers.backdrop):
         noise = value_noise(rng, _TEXTURE_SIDE, 3, 9, 0.75)

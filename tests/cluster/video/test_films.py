@@ -11,19 +11,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from cluster.pool.base import Pool
+from cluster.config import ClusterConfig
+from cluster.pool.base import LocalPool, Pool
 from cluster.storage import artifacts
 from cluster.video import films as render
-from cluster.video.film_requests import Film, TrackJob
+from cluster.video.film_requests import DubJob, Film, TrackJob
 from cluster.video.films import FilmPlan
 from cluster.video.jobs import VideoRequest
-from sonic_ops.core.config import MediaConfig, PortraitConfig
+from sonic_ops.core.config import MediaConfig, ModelsConfig, PortraitConfig
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.film.compositing import planes_of
 from sonic_ops.film.footage import Footage
 from sonic_ops.media.film_encoding import stitch_film
 from tests import films
 from tests.cluster.conftest import Prepare
+from tests.cluster.video import test_modes
 from tests.cluster.video.test_exact import latents_of, quiet
 
 SETTINGS = PortraitConfig(resolution=64)
@@ -159,6 +161,32 @@ def test_the_finished_film_keeps_what_is_not_made(
         assert differs[:60].sum() == 0  # above the face
     assert num_changed == 47
     assert np.isfinite(plan.track.openings_N[:20]).all()
+
+
+class Narrow(test_modes.Narrow):
+    """A worker that has room for the low-memory form alone, of films too."""
+
+    def dub(self, job: DubJob, *, low_memory: bool = False) -> str:
+        if not (low_memory or job.low_memory):
+            raise MemoryError
+        return super().dub(job, low_memory=low_memory)
+
+
+def test_what_memory_forces_is_noted_of_every_take_and_of_the_film(
+    tmp_path: Path, make_work: MakeWork, video: VideoConfig, models: ModelsConfig
+) -> None:
+    work, pool = make_work(tmp_path), LocalPool(ClusterConfig(workers=0), Narrow(models))
+    plan = plan_of(pool, work)
+    cuts = render.denoise_film(pool, plan, video, quiet)
+    render.encode_film(pool, work.request, plan, cuts, video, quiet)
+    notes = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("**/low_memory/*")}
+    assert notes == {
+        "low_memory/dub-0000000-0000057.safetensors",
+        *(
+            f"takes/{number:04}/low_memory/denoise-0000000-{take.num_frames:07}.safetensors"
+            for number, take in enumerate(plan.takes)
+        ),
+    }
 
 
 def test_a_turned_film_in_full_range_is_pasted_at_its_place(

@@ -1,12 +1,13 @@
 """What became of a row is always known, also where nothing more can be written down."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from flows.rows.config import RenderConfig
-from flows.rows.planned import PlannedRow
+from flows.rows.planned import FilmTiming, PlannedRow
 from flows.state.leases import Leases
 from flows.state.outcome import Rendered, RunCosts, done, failed, finish_work
 from flows.state.receipts import lease_target, write_owner
@@ -67,6 +68,27 @@ def test_what_an_earlier_run_made_in_the_low_memory_form_is_said(planned: Planne
         (folder / name).touch()
     notes = failed(planned, odd_error(), SPENT).notes
     assert notes.endswith("computed in the low-memory form: decode 0-100, denoise 100-200")
+
+
+@pytest.mark.parametrize(("who", "named"), [("", ""), ("speakers/0/", " of speaker 1")])
+def test_what_was_made_of_a_film_in_the_low_memory_form_is_said(
+    planned: PlannedRow, who: str, named: str
+) -> None:
+    names = {
+        f"{who}takes/0009/low_memory": "denoise-0000000-0000020.safetensors",
+        f"{who}takes/0010/low_memory": "denoise-0000020-0000030.safetensors",
+        f"{who}takes/0011/zeros": "unet",
+        f"{who}takes/notes/low_memory": "of somebody else.txt",
+        "low_memory": "dub-0000000-0000050.safetensors",
+    }
+    for folder, name in names.items():
+        path = Path(planned.work) / folder / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+    notes = failed(replace(planned, film=FilmTiming("2")), odd_error(), SPENT).notes
+    takes = f"denoise 0-20 of take 10{named}, denoise 20-30 of take 11{named}"
+    assert f"computed in the low-memory form: dub 0-50, {takes}; " in notes
+    assert notes.endswith("gave nothing but zeros, which no trained network does: unet")
 
 
 def test_a_row_is_recorded_although_its_traceback_cannot_be_kept(planned: PlannedRow) -> None:
