@@ -94,7 +94,7 @@ def joined(config: RenderConfig, address: str) -> RenderConfig:
 def test_a_cluster_that_is_joined_needs_a_folder_that_its_nodes_see(config: RenderConfig) -> None:
     with pytest.raises(ConfigError, match="do not see this machine") as caught:
         calibrate(joined(config, "127.0.0.1:6379"), lambda _: None)
-    assert "--work ADDRESS" in caught.value.remedy
+    assert "--work URL" in caught.value.remedy
 
 
 @pytest.mark.flow

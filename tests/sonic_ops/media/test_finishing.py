@@ -221,7 +221,7 @@ def test_a_file_whose_audio_is_late_is_refused(
     late = np.roll(noise(48_000, 2), 480, axis=0)
     soundfile.write(tmp_path / "late.wav", late, 48_000)
     moved = replace(finish, track=Soundtrack(str(tmp_path / "late.wav")))
-    with pytest.raises(VerifyError, match=r"sound \+10\.0 ms off"):
+    with pytest.raises(VerifyError, match=r"audio \+10\.0 ms off"):
         finish_video(segments["h264"], tmp_path / "video.mp4", moved)
 
 

@@ -139,7 +139,7 @@ def test_of_an_animation_the_first_image_is_taken_and_that_is_said(
     assert np.abs(np.asarray(picture.image).astype(int) - np.asarray(first)).max() <= 2
     facts = inspect_portrait(str(path), (20, 20, 50, 50), None, PortraitConfig(resolution=64))
     (note,) = facts.notes
-    assert "first picture is used" in note
+    assert "first image is used" in note
     first.save(path)
     assert not load_source_image(str(path), 1).is_first_of_many
 
