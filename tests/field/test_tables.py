@@ -135,7 +135,7 @@ def test_two_columns_of_one_name_are_said_with_their_line(tmp_path: Path) -> Non
 
 
 def test_a_missing_column_is_said_with_those_that_are_there(tmp_path: Path) -> None:
-    path = written(tmp_path / "m.csv", "id;portrait;audio;output\n1;a.png;a.wav;a.mp4\n")
+    path = written(tmp_path / "m.csv", "id;portrait;sound;output\n1;a.png;a.wav;a.mp4\n")
     with pytest.raises(ManifestError, match="no column audio; its columns are 'id', 'portrait',"):
         read(path)
 
