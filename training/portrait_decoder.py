@@ -13,15 +13,13 @@ from typing import Final
 
 import torch
 
-from flows.rows.config import load_preset
-from sonic_ops.core.config import ModelsConfig
-from sonic_ops.core.presets import PipelineConfig
 from sonic_ops.core.weights import weights_folder, weights_part
 from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.pipeline import SonicPipeline
 from training.data.albums import KINDS, Album, people, write_album
 from training.data.remade import read_remade, write_remade
 from training.evaluation.decoding import measure
+from training.evaluation.rendering import preset_with, renderer_of
 from training.fit.device import training_device
 from training.fit.export import write_part
 from training.fit.loop import Budget, load_average, train_together
@@ -54,8 +52,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-4, help="the learning rate")
     parser.add_argument("--mix", type=float, default=1.0, help="share of what was learnt in OUT")
     options = parser.parse_args()
+    pipe = renderer_of(preset_with("lite", options.start)).pipe
     torch.set_num_threads(1)
-    pipe = SonicPipeline.load(ModelsConfig(weights=options.start))
     options.out.mkdir(parents=True, exist_ok=True)
     if options.budget_min > 0:
         _make_clips(pipe, options.out, options.clips)
@@ -100,11 +98,8 @@ def _trained(options: argparse.Namespace) -> PortraitDecoder:
 
 def _make_clips(pipe: SonicPipeline, out: Path, count: int) -> None:
     """Let the UNet remake people who speak; what is there is kept."""
-    preset = load_preset("lite")
-    pipe.settings = PipelineConfig.model_validate(preset.model_dump())
-    pipe.set_progress_bar_config(disable=True)
     for seed in people(_FIRST_CLIP, count, held_out=False):
-        write_remade(out / f"{_CLIP}{seed}", pipe, preset.sampling, seed)
+        write_remade(out / f"{_CLIP}{seed}", pipe, seed)
 
 
 def _albums(out: Path, num_people: int) -> list[Album]:

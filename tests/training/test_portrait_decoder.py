@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from flows.rows.config import load_preset
-from sonic_ops.core.config import ModelsConfig
-from sonic_ops.core.presets import PipelineConfig
 from sonic_ops.models.portrait_decoder import PortraitDecoder
-from sonic_ops.pipeline import SonicPipeline
 from tests.tiny import PORTRAIT_DECODER
 from training.data.albums import SIZE, Album, people
 from training.data.remade import FRAMES, Remade, read_remade, write_remade
+from training.evaluation.rendering import preset_with, renderer_of
 from training.fit.autoencoder import make_autoencoder
 from training.fit.export import write_part
 from training.fit.portrait_decoder import decoder_loss, draw_batch, draw_remade
@@ -80,11 +77,8 @@ def test_all_weights_learn(
 @torch.inference_mode()
 def test_the_unet_remakes_what_was_painted(tmp_path: Path) -> None:
     """Its latents move as the true ones do, and are not the same."""
-    preset = load_preset("lite")
-    pipe = SonicPipeline.load(ModelsConfig(weights="package:lite"))
-    pipe.settings = PipelineConfig.model_validate(preset.model_dump())
-    pipe.set_progress_bar_config(disable=True)
-    write_remade(tmp_path / "clip", pipe, preset.sampling, 33_000_001)
+    pipe = renderer_of(preset_with("lite", None)).pipe
+    write_remade(tmp_path / "clip", pipe, 33_000_001)
     (clip,) = read_remade([tmp_path / "clip"])
     assert len(clip.pictures) == len(clip.latents) + 1 == FRAMES + 1
     shown = torch.from_numpy(clip.pictures[:-1].copy()).movedim(-1, 1) / 127.5 - 1

@@ -1,4 +1,4 @@
-"""Known frames, and what the UNet makes of their noisy latents: how it shows what it means.
+"""Known frames, and what the UNet makes of their noisy latents.
 
 Shape letters: F frames, C channels, h, w rows and columns of the latents.
 """
@@ -34,7 +34,7 @@ Array = NDArray[Any]
 
 FRAMES: Final = 25
 """A window of the UNet."""
-STARTS: Final = ((4, 3), (4, 3), (8, 5), (8, 5), (8, 4))
+_STARTS: Final = ((4, 3), (4, 3), (8, 5), (8, 5), (8, 4))
 """Of how many steps how many are taken: from noise levels of 4, 2 and 1 on."""
 _HEADS: Final = 0.4
 """Share of rendered heads, which take longer to paint."""
@@ -63,7 +63,7 @@ def read_remade(folders: Sequence[Path]) -> list[Remade]:
     return [Remade(**load_arrays(folder, lazy=True)) for folder in folders]
 
 
-def write_remade(target: Path, pipe: SonicPipeline, sampling: SamplingConfig, seed: int) -> None:
+def write_remade(target: Path, pipe: SonicPipeline, seed: int) -> None:
     """Let person `seed` speak for a window, and the UNet remake it; nothing if it is there."""
     if target.exists():
         return
@@ -71,7 +71,8 @@ def write_remade(target: Path, pipe: SonicPipeline, sampling: SamplingConfig, se
     rng = np.random.default_rng([seed, 23])
     case, places, gains = _case(seed, rng)
     asked = {"head_motion": gains[0], "expression": gains[1]}
-    own, latents = _remade(pipe, sampling.model_copy(update=asked), case, seed, rng)
+    sampling = pipe.settings.sampling.model_copy(update=asked)
+    own, latents = _remade(pipe, sampling, case, seed, rng)
     save_arrays(
         target,
         pictures=np.concatenate([case.truth_FHW3, case.portrait_HW3[None]]),
@@ -131,7 +132,7 @@ def _remade(
     pipe: SonicPipeline, sampling: SamplingConfig, case: Case, seed: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Return latents of the portrait and of the frames, denoised from some noise level on."""
-    steps, run = STARTS[rng.integers(len(STARTS))]
+    steps, run = _STARTS[rng.integers(len(_STARTS))]
     settings = sampling.model_copy(update={"steps": steps, "strength": run / steps})
     portrait = case.portrait(pipe.settings.portrait)
     shown = pipe.encode_portrait(portrait, seed, settings.condition_noise)

@@ -1,8 +1,8 @@
 """The portrait decoder, on latents as the UNet leaves them.
 
 Some are those of the encoder with noise. Most were noisy latents of known frames that the UNet has
-denoised again, as SDEdit does (arXiv:2108.01073): they show its habits, and the true frame tells
-what should be seen. What changes weighs more than what stays, and mouth and eyes the most. The
+denoised again, as SDEdit does (arXiv:2108.01073): they have its faults, and the true frame is
+known. What changes weighs more than what stays, and mouth and eyes the most. The
 finest stage is computed on a crop around one of them.
 Shape letters: B frames, C channels, H, W rows and columns.
 """
@@ -97,7 +97,7 @@ def decoder_loss(
     decoder: PortraitDecoder,
     vae: AutoencoderDC,
     albums: Sequence[Album],
-    clips: Sequence[Remade] = (),
+    clips: Sequence[Remade],
 ) -> Loss:
     """Return the loss of a batch of one of the albums, or of clips that the UNet has remade."""
     device = next(decoder.parameters()).device
