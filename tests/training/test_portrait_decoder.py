@@ -84,7 +84,7 @@ def test_the_unet_remakes_what_was_painted(tmp_path: Path) -> None:
     shown = torch.from_numpy(clip.pictures[:-1].copy()).movedim(-1, 1) / 127.5 - 1
     true = pipe.encode_image(torch.nn.functional.avg_pool2d(shown, 2)).numpy()
     found = np.corrcoef((clip.latents - clip.own).ravel(), (true - clip.own).ravel())[0, 1]
-    assert 0.4 < found < 0.98
+    assert 0.6 < found < 0.98  # 0.77; 0.45 if it starts from noise alone
 
 
 @torch.inference_mode()
