@@ -291,7 +291,7 @@ class SonicPipeline(SonicNetworks):
         decode, read = partial(self.decode_layers, reference=reference), _reader(latents_FCHW)
         layers = np.concatenate(list(decode_chunks(decode, read, span, len(span), decoding)))
         assert reference is not None
-        return PortraitLayers(reference.picture_CHW.cpu(), layers)
+        return PortraitLayers(reference.image_CHW.cpu(), layers)
 
     def interpolate(
         self, decoded_FHWC: Frames | PortraitLayers, num_frames: int, fps: Fraction

@@ -57,9 +57,11 @@ TOKEN = {"channels": 32, "intermediate_dim": 32, "output_dim": 32, "context_toke
 BUCKET = {"channels": 32, "clip_channels": 32, "intermediate_dim": 32}
 PORTRAIT_DECODER: dict[str, Any] = {
     "latent_channels": 4,
+    "pose_channels": 5,
+    "reader_channels": 4,
+    "rig_sizes": (3, 4, 6),
     "portrait_channels": (4, 6, 8),
-    "channels": (8, 8, 6, 4),
-    "blocks": (1, 1, 1, 1, 1),
+    "channels": (8, 8, 8, 6, 4),
 }
 SCHEDULER = {
     "prediction_type": "v_prediction",

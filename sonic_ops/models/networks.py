@@ -22,6 +22,8 @@ from sonic_ops.models.portrait_decoder import PortraitDecoder, Reference, frames
 from sonic_ops.models.unet import AudioUNet
 from sonic_ops.picture.portrait import Portrait
 
+_ALL = slice(None)
+
 
 class SonicNetworks(DiffusionPipeline):
     """Hold the networks and the scheduler of Sonic as a pipeline of diffusers does."""
@@ -103,26 +105,46 @@ class SonicNetworks(DiffusionPipeline):
             return None
         latents = self.encode_image(portrait.image_CHW[None])
         device = self.compute_device
-        reference: Reference = decoder.refer(portrait.shown_image.to(device), latents.to(device))
+        image, landmarks = portrait.shown_image.to(device), portrait.landmarks.to(device)
+        reference: Reference = decoder.refer(image, latents.to(device), landmarks)
         return reference
 
-    def decode_layers(self, latents_FCHW: Tensor, reference: Reference | None) -> Layers:
-        """Decode frames to layers over their portrait, each by itself. Raises ConfigError."""
+    def decode_layers(
+        self,
+        latents_FCHW: Tensor,
+        wanted: slice = _ALL,
+        *,
+        reference: Reference | None,
+    ) -> Layers:
+        """Decode the frames that are wanted to layers over their portrait. Raises ConfigError.
+
+        Poses are smoothed over all frames that are given.
+        """
         if reference is None:
             raise _not_given_the_portrait("media.interpolation: layers")
         latents = (latents_FCHW / self.latent_scale).to(self.compute_device)
-        layers: Layers = self.portrait_decoder.decode(latents, reference)
+        layers: Layers = self.portrait_decoder.decode(latents, reference, wanted)
         return layers
 
-    def decode_latents(self, latents_FCHW: Tensor, reference: Reference | None = None) -> Tensor:
-        """Decode frames to [-1, 1], float32 on the CPU; frames of one call see each other."""
+    def decode_latents(
+        self,
+        latents_FCHW: Tensor,
+        wanted: slice = _ALL,
+        *,
+        reference: Reference | None = None,
+    ) -> Tensor:
+        """Decode the frames that are wanted to [-1, 1], float32 on the CPU.
+
+        Frames of one call see each other.
+        """
         if reference is not None:
-            return frames_of(self.decode_layers(latents_FCHW, reference), reference)
+            layers = self.decode_layers(latents_FCHW, wanted, reference=reference)
+            return frames_of(layers, reference)
         latents = (latents_FCHW / self.latent_scale).to(self.compute_device, self.vae.dtype)
         decode = self.vae.decode
         timed = "num_frames" in inspect.signature(decode).parameters
         frames: Tensor = decode(latents, **({"num_frames": len(latents)} if timed else {})).sample
-        return frames.float().cpu()
+        return frames[wanted].float().cpu()
 
     def embed_image(self, pixels_NCHW: Tensor) -> Tensor:
         """Embed CLIP-normalised images: (N, E), float32 on the CPU."""

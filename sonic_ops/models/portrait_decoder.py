@@ -1,7 +1,13 @@
 """A decoder that is given the portrait: latents say what moves, the pixels come from the portrait.
 
-Shape letters: N frames, C channels, h, w rows and columns of the latents. The portrait is read at
-16 h x 16 w, twice the size that the latents stand for, and is laid out again at its own size.
+What moves is read from the latents as a few numbers: how far the jaw is open, where the head looks,
+and so on. A rig says where this moves the landmarks of the portrait, so latents that look like no
+face still give one. A network then says where every other pixel comes from, and paints what the
+portrait does not show (after PIRenderer, arXiv:2109.08379, and MegaPortraits, arXiv:2207.07621).
+
+Shape letters: N frames, K numbers of a pose, P landmarks, C channels, h, w rows and columns of the
+latents. The portrait is read at 16 h x 16 w, twice the size that the latents stand for, and is laid
+out again at its own size.
 """
 
 from dataclasses import dataclass
@@ -16,25 +22,45 @@ from torch import Tensor, nn
 
 from sonic_ops.core.finite import require_finite
 from sonic_ops.interpolation.layers import Layers, PortraitLayers, pack_layers, resized, warp
+from sonic_ops.models.face_maps import (
+    NUM_MAPS,
+    NUM_PORTRAIT_MAPS,
+    maps_at_pose,
+    maps_of_portrait,
+)
+from sonic_ops.models.face_rig import FaceRig
 
 SCALE = 16
 """Pixels of the portrait, as it is read, on a side of a cell of the latents."""
 _MASK_BIAS = 2.0
 """Little is painted anew before anything is learnt."""
+_FLOW_GAIN = 10.0
+"""What the network reads of a flow, in halves of the image, is of the size of its other inputs."""
+_CELLS = 8
+"""Rows and columns of the map from which a pose is read, whatever the size of the latents."""
+
+SMOOTHED_FRAMES = 4
+"""Frames on either side that a smoothed pose depends on; `decoding.context_frames` gives them."""
+_NO_SPAN = 1e-3
+"""Of a Gaussian that leaves a channel as it is."""
+_ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """All that a portrait gives to the decoder, made once for all frames."""
 
-    picture_CHW: Tensor  # in [-1, 1], at its own size
+    image_CHW: Tensor  # in [-1, 1], at its own size
     latents_1Chw: Tensor
+    pose_1K: Tensor
+    landmarks_1P2: Tensor  # in halves of the height, from the middle
+    maps_1Chw: Tensor  # 4 times the size of the latents
     features: tuple[Tensor, Tensor, Tensor]  # 8, 4 and 2 times the size of the latents
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Flow in halves of the picture (8 h x 8 w / 2), mask and paint in [0, 1] (16 h x 16 w)."""
+    """Flow in halves of the image (4 h x 4 w), mask and paint in [0, 1] (16 h x 16 w)."""
 
     flow_N2hw: Tensor
     mask_N1HW: Tensor
@@ -42,74 +68,117 @@ class Decoded:
 
 
 class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """Flow, mask and paint of every frame by itself, so no cut of a video changes a bit."""
+    """Flow, mask and paint of every frame from a pose, which is smoothed over a few frames.
+
+    `smoothing` is the span of the Gaussian for each number of a pose, in frames; () for none.
+    """
 
     @register_to_config
     def __init__(
         self,
         latent_channels: int = 8,
+        pose_channels: int = 16,
+        reader_channels: int = 64,
+        rig_sizes: tuple[int, int, int] = (24, 32, 192),
         portrait_channels: tuple[int, int, int] = (24, 48, 64),
-        channels: tuple[int, int, int, int] = (96, 64, 48, 32),
-        blocks: tuple[int, int, int, int, int] = (2, 1, 1, 1, 1),
-        max_flow: float = 0.2,
+        channels: tuple[int, int, int, int, int] = (64, 96, 96, 48, 32),
+        max_flow: float = 0.1,
+        smoothing: tuple[float, ...] = (),
     ) -> None:
         super().__init__()
-        near, middle, far = portrait_channels
-        motion, coarse, dense, fine = channels
+        self.reader = PoseReader(latent_channels, pose_channels, reader_channels)
+        self.rig = FaceRig(pose_channels, *rig_sizes)
         self.portrait = PortraitEncoder(portrait_channels)
-        self.motion = _stage(_conv(2 * latent_channels, motion), motion, blocks[0])
-        self.coarse = _stage(_conv(motion + far, coarse), coarse, blocks[1])
-        self.dense = _stage(_conv(coarse + middle, dense), dense, blocks[2])
-        self.flow = _conv(dense, 2)
-        self.moved = _stage(nn.Conv2d(dense + middle, dense, 1), dense, blocks[3])
-        self.fine = _stage(nn.Conv2d(dense + near, fine, 1), fine, blocks[4])
-        self.paint = _conv(fine, 4 * 4)
+        self.layers = LayersAtPose(pose_channels, portrait_channels, channels, max_flow)
 
     @apply_forward_hook  # type: ignore[untyped-decorator]
-    def refer(self, picture_CHW: Tensor, latents_1Chw: Tensor) -> Reference:
-        """Read a portrait in [-1, 1] of any size, with the latents of the same portrait."""
-        weight = self.paint.weight
+    def refer(self, image_CHW: Tensor, latents_1Chw: Tensor, landmarks_P2: Tensor) -> Reference:
+        """Read a portrait in [-1, 1] of any size, with its latents and its landmarks.
+
+        The landmarks are in halves of the height of the image, from its middle.
+        """
+        weight = self.layers.paint.weight
         rows, columns = (SCALE * side for side in latents_1Chw.shape[2:])
         read = F.interpolate(
-            picture_CHW[None], (rows, columns), mode="bilinear", align_corners=False, antialias=True
+            image_CHW[None], (rows, columns), mode="bilinear", align_corners=False, antialias=True
         )
         read = read.to(weight).contiguous(memory_format=torch.channels_last)
-        return Reference(picture_CHW, latents_1Chw.to(weight), self.portrait(read))
+        latents, landmarks = latents_1Chw.to(weight), landmarks_P2[None].float()
+        features = self.portrait(read)
+        pose = self.reader(latents, latents)
+        maps = maps_of_portrait(landmarks, features[1].shape[2:])
+        return Reference(image_CHW, latents, pose, landmarks, maps, features)
 
     @apply_forward_hook  # type: ignore[untyped-decorator]
-    def decode(self, latents_NChw: Tensor, reference: Reference) -> Layers:
-        """Return the layers of some frames over the portrait."""
-        latents = latents_NChw.to(self.paint.weight).contiguous(memory_format=torch.channels_last)
-        decoded = self(latents, reference)
+    def decode(self, latents_NChw: Tensor, reference: Reference, wanted: slice = _ALL) -> Layers:
+        """Return the layers of the wanted frames over the portrait."""
+        weight = self.layers.paint.weight
+        latents = latents_NChw.to(weight).contiguous(memory_format=torch.channels_last)
+        decoded = self(latents, reference, wanted)
         for made in (decoded.flow_N2hw, decoded.mask_N1HW, decoded.paint_N3HW):
             require_finite(made, "The portrait decoder")
         return pack_layers(decoded.flow_N2hw, decoded.mask_N1HW, decoded.paint_N3HW)
 
-    def forward(self, latents_NChw: Tensor, reference: Reference) -> Decoded:
-        """Decode latents to layers, with the features of the portrait."""
-        x, flow = self.coarse_layers(latents_NChw, reference)
-        near = _for_all(reference.features[0], latents_NChw)
+    def forward(self, latents_NChw: Tensor, reference: Reference, wanted: slice = _ALL) -> Decoded:
+        """Decode the wanted of consecutive frames to layers, with what is known of the portrait."""
+        pose_NK = self.reader(latents_NChw, reference.latents_1Chw)
+        return self.at_pose(self.smoothed(pose_NK)[wanted], reference)
+
+    def smoothed(self, pose_NK: Tensor) -> Tensor:
+        """Return the poses of consecutive frames without the tremor of reading each by itself.
+
+        The first and the last pose go on beyond the ends.
+        """
+        spans = self.config.smoothing
+        if not any(spans):
+            return pose_NK
+        steps = torch.arange(-SMOOTHED_FRAMES, SMOOTHED_FRAMES + 1, device=pose_NK.device)
+        span_K1 = torch.tensor(spans, device=pose_NK.device)[:, None].clamp(min=_NO_SPAN)
+        kernel_KT = torch.exp(-0.5 * (steps / span_K1).square())
+        kernel_KT = kernel_KT / kernel_KT.sum(1, keepdim=True)
+        around_1KN = F.pad(pose_NK.float().T[None], 2 * (SMOOTHED_FRAMES,), mode="replicate")
+        return F.conv1d(around_1KN, kernel_KT[:, None], groups=len(kernel_KT))[0].T
+
+    def at_pose(self, pose_NK: Tensor, reference: Reference) -> Decoded:
+        """Return the layers of a portrait at other poses."""
+        count = len(pose_NK)
+        own, landmarks = (
+            of_portrait.expand(count, *of_portrait.shape[1:])
+            for of_portrait in (reference.pose_1K, reference.landmarks_1P2)
+        )
+        features = tuple(f.expand(count, -1, -1, -1) for f in reference.features)
+        near, middle, _ = features
+        posed = self.rig(pose_NK, own, landmarks)
+        moving = maps_at_pose(landmarks, posed, self.rig.mean, middle.shape[2:])
+        maps = torch.cat([moving, reference.maps_1Chw.expand(count, -1, -1, -1)], 1)
+        x, flow = self.layers.coarse(maps, pose_NK, own, features)
         size = near.shape[2:]
-        mask, paint = self.fine_layers(resized(x, size).to(x), warp(near, resized(flow, size)))
+        mask, paint = self.layers.fine(resized(x, size).to(x), warp(near, resized(flow, size)))
         return Decoded(flow, mask, paint)
 
-    def coarse_layers(self, latents_NChw: Tensor, reference: Reference) -> tuple[Tensor, Tensor]:
-        """Return the input of the finest stage, at half of its size, and the flow."""
-        _, middle, far = (_for_all(f, latents_NChw) for f in reference.features)
-        moved = latents_NChw - reference.latents_1Chw
-        x = self.motion(torch.cat([moved, latents_NChw], 1))
-        x = self.coarse(torch.cat([_twice(x), far], 1))
-        x = self.dense(torch.cat([_twice(x), middle], 1))
-        flow = self.config.max_flow * torch.tanh(self.flow(F.silu(x)).float())
-        x = self.moved(torch.cat([x, warp(middle, flow).to(x)], 1))
-        return x, flow
 
-    def fine_layers(self, x: Tensor, near_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask and paint in [0, 1], of the whole picture or of a part of it."""
-        x = self.fine(torch.cat([x, near_NCHW.to(x)], 1))
-        painted = F.pixel_shuffle(self.paint(F.silu(x)), 2).float()
-        paint, mask = painted.split((3, 1), 1)
-        return torch.sigmoid(mask - _MASK_BIAS), paint * 0.5 + 0.5
+class PoseReader(nn.Module):
+    """Reads a pose from latents, beside those of the portrait."""
+
+    def __init__(self, latent_channels: int, pose_channels: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(
+            _conv(2 * latent_channels, width), _Block(width), _Block(width), nn.SiLU()
+        )
+        self.second = nn.Sequential(_conv(width, width, stride=2), _Block(width), nn.SiLU())
+        self.last = nn.Sequential(
+            nn.Linear(width * _CELLS * _CELLS, 2 * width),
+            nn.SiLU(),
+            nn.Linear(2 * width, pose_channels),
+        )
+
+    def forward(self, latents_NChw: Tensor, portrait_NChw: Tensor) -> Tensor:
+        """Return the poses: N K in float32."""
+        own = portrait_NChw.expand_as(latents_NChw)
+        x = self.first(torch.cat([latents_NChw - own, own], 1))
+        cells = F.adaptive_avg_pool2d(self.second(x), _CELLS)
+        read: Tensor = self.last(cells.flatten(1)).float()
+        return read
 
 
 class PortraitEncoder(nn.Module):
@@ -122,11 +191,69 @@ class PortraitEncoder(nn.Module):
         self.middle = _stage(_conv(near, middle, stride=2), middle, 1)
         self.far = _stage(_conv(middle, far, stride=2), far, 1)
 
-    def forward(self, picture_N3HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image_N3HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the portrait's features at three sizes."""
-        near = self.near(F.pixel_unshuffle(picture_N3HW, 2))
+        near = self.near(F.pixel_unshuffle(image_N3HW, 2))
         middle = self.middle(near)
         return near, middle, self.far(middle)
+
+
+class LayersAtPose(nn.Module):
+    """Refines the flow of the rig, and paints: a U-Net, whose finest stage can see a part alone."""
+
+    def __init__(
+        self,
+        pose_channels: int,
+        portrait_channels: tuple[int, int, int],
+        channels: tuple[int, int, int, int, int],
+        max_flow: float,
+    ) -> None:
+        super().__init__()
+        near, middle, far = portrait_channels
+        quarter, eighth, deep, dense, fine = channels
+        self.max_flow = max_flow
+        num_maps = NUM_MAPS + NUM_PORTRAIT_MAPS
+        self.entry = _stage(_conv(num_maps + 2 * middle, quarter), quarter, 1)
+        self.down = _stage(_conv(quarter, eighth, stride=2), eighth, 1)
+        self.pose = nn.Linear(3 * pose_channels, eighth)
+        self.with_far = _stage(_conv(eighth + far, eighth), eighth, 1)
+        self.deep = _stage(_conv(eighth, deep, stride=2), deep, 2)
+        self.up = _stage(nn.Conv2d(eighth + deep, eighth, 1), eighth, 1)
+        self.dense = _stage(nn.Conv2d(eighth + quarter, dense, 1), dense, 1)
+        self.flow = _conv(dense, 2)
+        self.moved = _stage(nn.Conv2d(dense + middle, dense, 1), dense, 1)
+        self.finest = _stage(nn.Conv2d(dense + near, fine, 1), fine, 1)
+        self.paint = _conv(fine, 4 * 4)
+        nn.init.zeros_(self.flow.weight)
+        nn.init.zeros_(cast(Tensor, self.flow.bias))
+
+    def coarse(
+        self,
+        maps_NChw: Tensor,
+        pose_NK: Tensor,
+        portrait_pose_NK: Tensor,
+        features: tuple[Tensor, ...],
+    ) -> tuple[Tensor, Tensor]:
+        """Return the input of the finest stage, at half of its size, and the flow."""
+        _, middle, far = features
+        rigged, others = maps_NChw[:, :2], maps_NChw[:, 2:]
+        told = (rigged * _FLOW_GAIN, others, middle.float(), warp(middle, rigged))
+        x = self.entry(_channels_last(torch.cat(told, 1).to(middle)))
+        pose = torch.cat([pose_NK - portrait_pose_NK, pose_NK, portrait_pose_NK], 1)
+        half = self.down(x) + self.pose(pose.to(middle))[:, :, None, None]
+        moved_far = warp(far, resized(rigged, far.shape[2:]))
+        half = self.with_far(torch.cat([half, moved_far.to(half)], 1))
+        half = self.up(torch.cat([half, _twice(self.deep(half))], 1))
+        x = self.dense(torch.cat([x, _twice(half)], 1))
+        flow = rigged + self.max_flow * torch.tanh(self.flow(F.silu(x)).float())
+        return self.moved(torch.cat([x, warp(middle, flow).to(x)], 1)), flow
+
+    def fine(self, x: Tensor, near_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Mask and paint in [0, 1], of the whole image or of a part of it."""
+        x = self.finest(torch.cat([x, near_NCHW.to(x)], 1))
+        painted = F.pixel_shuffle(self.paint(F.silu(x)), 2).float()
+        paint, mask = painted.split((3, 1), 1)
+        return torch.sigmoid(mask - _MASK_BIAS), paint * 0.5 + 0.5
 
 
 class _Block(nn.Module):
@@ -145,7 +272,7 @@ class _Block(nn.Module):
 
 def frames_of(layers: Layers, reference: Reference) -> Tensor:
     """Return the frames in [-1, 1] at the portrait's own size: (N, 3, H, W)."""
-    laid = PortraitLayers(reference.picture_CHW, layers)
+    laid = PortraitLayers(reference.image_CHW, layers)
     return torch.stack([laid.frame(index) for index in range(len(laid))]) * 2 - 1
 
 
@@ -161,5 +288,5 @@ def _twice(x_NCHW: Tensor) -> Tensor:
     return F.interpolate(x_NCHW, scale_factor=2, mode="nearest")
 
 
-def _for_all(feature_1CHW: Tensor, frames: Tensor) -> Tensor:
-    return feature_1CHW.expand(len(frames), -1, -1, -1)
+def _channels_last(x_NCHW: Tensor) -> Tensor:
+    return x_NCHW.contiguous(memory_format=torch.channels_last)

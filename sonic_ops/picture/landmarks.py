@@ -5,6 +5,7 @@ Weights: sonic_ops/weights/face_landmarks. Source: MediaPipe, arXiv:1907.06724.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
@@ -22,6 +23,25 @@ _ROUNDS = 2
 _UPPER_LIP, _LOWER_LIP, _TOP, _CHIN, _NOSE = 13, 14, 10, 152, 1
 _LIDS = ((159, 145), (386, 374))
 _SIDES = (234, 454)
+
+# Outlines, corner by corner.
+INNER_LIPS: Final = (
+    78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95,
+)  # fmt: skip
+OUTER_LIPS: Final = (
+    61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146,
+)  # fmt: skip
+LEFT_EYE: Final = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)
+RIGHT_EYE: Final = (
+    263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249,
+)  # fmt: skip
+FACE_OVAL: Final = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
+    148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+BROWS: Final = (
+    70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

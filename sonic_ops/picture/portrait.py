@@ -18,6 +18,7 @@ from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import FieldError, ImageUnreadableError, NoFaceError
 from sonic_ops.picture.faces import Box, find_faces, turn_of
 from sonic_ops.picture.images import SourceImage, is_blank, load_source_image
+from sonic_ops.picture.landmarks import read_landmarks
 
 Corners = tuple[int, int, int, int]
 Framing = Literal["face", "full", "paste"]
@@ -55,6 +56,16 @@ class Portrait:
         return functional.interpolate(
             self.face_HW[None, None], size=size, mode="bilinear", align_corners=False
         )[0, 0]
+
+    @property
+    def landmarks(self) -> Tensor:
+        """Read where the face is (x, y), in halves of the height of the image, from its middle."""
+        height, width = self.shown_image.shape[1:]
+        scale = height / (self.crop[3] - self.crop[1])
+        box = self.box.moved(-self.crop[0], -self.crop[1]).scaled(scale)
+        rgb_HWC = ((self.shown_image.movedim(0, -1) + 1) * 127.5).round().to(torch.uint8)
+        points = torch.from_numpy(read_landmarks(np.ascontiguousarray(rgb_HWC), box).points)
+        return (points - torch.tensor([width / 2, height / 2])) * (2 / height)
 
     @property
     def digest(self) -> str:

@@ -19,10 +19,13 @@ from sonic_ops.interpolation.layers import Layers
 
 DECODER = "The decoder"
 
-Decode = Callable[[Tensor], Tensor]
-"""Latents (F, C, h, w) to frames in [-1, 1]: (F, 3, H, W)."""
-
 Decoded = TypeVar("Decoded", Tensor, Layers)
+
+DecodeTo = Callable[[Tensor, slice], Decoded]
+"""Decodes latents (F, C, h, w), and returns the frames that are asked for; may see the others."""
+
+Decode = DecodeTo[Tensor]
+"""The same to frames in [-1, 1]: (F, 3, H, W)."""
 
 Read = Callable[[int, int], Tensor]
 """Latents of frames `[start, stop)`: (F, C, H, W)."""
@@ -62,8 +65,8 @@ def decode_frames(
 ) -> Iterator[Tensor]:
     """Decode the frames of `span`, chunk by chunk: yields (F, 3, H, W) float32 in [0, 1]."""
 
-    def decode_finite(latents: Tensor) -> Tensor:
-        return require_finite(decode(latents), DECODER)
+    def decode_finite(latents: Tensor, wanted: slice) -> Tensor:
+        return require_finite(decode(latents, wanted), DECODER)
 
     for kept in decode_chunks(decode_finite, read, span, num_frames, config):
         yield (kept * 0.5 + 0.5).clamp(0, 1)
@@ -71,7 +74,7 @@ def decode_frames(
 
 @torch.inference_mode()
 def decode_chunks(
-    decode: Callable[[Tensor], Decoded],
+    decode: DecodeTo[Decoded],
     read: Read,
     span: range,
     num_frames: int,
@@ -79,22 +82,25 @@ def decode_chunks(
 ) -> Iterator[Decoded]:
     """Decode the frames of `span`, chunk by chunk, to whatever `decode` makes of latents.
 
-    A chunk sees `context_frames` more on both sides, which are then dropped, so that a decoder
-    that looks along time leaves no visible chunk border.
+    A chunk sees `context_frames` more on both sides, so that a decoder that looks along time
+    leaves no visible chunk border.
     """
     for chunk in chunk_grid(num_frames, config):
         if chunk.stop <= span.start or chunk.start >= span.stop:
             continue
         with locating(f" in {in_words(range(chunk.first, chunk.last))}"):
-            decoded = decode(read(chunk.first, chunk.last))
+            own = slice(chunk.start - chunk.first, chunk.stop - chunk.first)
+            decoded = decode(read(chunk.first, chunk.last), own)
         start, stop = max(chunk.start, span.start), min(chunk.stop, span.stop)
-        yield decoded[start - chunk.first : stop - chunk.first]
+        yield decoded[start - chunk.start : stop - chunk.start]
 
 
 @torch.inference_mode()
 def decode_frame(decode: Decode, read: Read, frame: int) -> Tensor:
     """Decode a frame on its own, (3, H, W) in [0, 1]: good enough for its colours."""
-    decoded = require_finite(decode(read(frame, frame + 1)), DECODER, f" in frame {frame}")
+    decoded = require_finite(
+        decode(read(frame, frame + 1), slice(1)), DECODER, f" in frame {frame}"
+    )
     return (decoded[0] * 0.5 + 0.5).clamp(0, 1)
 
 
@@ -116,11 +122,12 @@ def in_tiles(decode: Decode, config: DecodingConfig) -> Decode:
     Not the bits of the whole, since a decoder sees no further than its tile.
     """
 
-    def decode_tiles(latents_FChw: Tensor) -> Tensor:
+    def decode_tiles(latents_FChw: Tensor, wanted: slice) -> Tensor:
         rows, columns = (_tile_spans(length, config) for length in latents_FChw.shape[-2:])
         frames_F3HW = weight_HW = torch.zeros(0)
         for row, column in product(rows, columns):
-            tile = decode(latents_FChw[..., row.start : row.stop, column.start : column.stop])
+            part = latents_FChw[..., row.start : row.stop, column.start : column.stop]
+            tile = decode(part, wanted)
             scale = tile.shape[-1] // len(column)
             if not len(frames_F3HW):
                 height, width = scale * rows[-1].stop, scale * columns[-1].stop

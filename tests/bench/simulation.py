@@ -117,8 +117,10 @@ class SimulatedPipeline(SonicPipeline):
     def embed_image(self, pixels_NCHW: Tensor) -> Tensor:
         return pixels_NCHW.new_zeros(len(pixels_NCHW), CONTEXT_CHANNELS)
 
-    def decode_latents(self, latents_FCHW: Tensor, reference: object = None) -> Tensor:
-        rows = latents_FCHW[:, :3].repeat_interleave(PIXELS_PER_LATENT, dim=2)
+    def decode_latents(
+        self, latents_FCHW: Tensor, wanted: slice = slice(None), *, reference: object = None
+    ) -> Tensor:
+        rows = latents_FCHW[wanted, :3].repeat_interleave(PIXELS_PER_LATENT, dim=2)
         return rows.repeat_interleave(PIXELS_PER_LATENT, dim=3)
 
 

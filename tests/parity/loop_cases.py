@@ -234,7 +234,7 @@ def _decode(encoders: _Encoders, latents_FCHW: Tensor, chunk_frames: int) -> Ten
     scale = encoders.vae.config.scaling_factor
     num_frames = len(latents_FCHW)
     frames = decode_frames(
-        lambda z: encoders.vae.decode(z / scale, num_frames=len(z)).sample,
+        lambda z, wanted: encoders.vae.decode(z / scale, num_frames=len(z)).sample[wanted],
         lambda start, stop: latents_FCHW[start:stop],
         range(num_frames),
         num_frames,

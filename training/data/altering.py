@@ -39,6 +39,11 @@ def draw_place(rng: np.random.Generator, size: int) -> Array:
     return np.concatenate([turn, shift[:, None]], 1)
 
 
+def mirrors(place: Array) -> bool:
+    """Whether a map of pixels turns left into right."""
+    return bool(np.linalg.det(place[:, :2]) < 0)
+
+
 def placed(picture: Array, place: Array) -> Array:
     """Return a square picture, its pixels moved."""
     size, border = picture.shape[:2], cv2.BORDER_REFLECT_101

@@ -39,7 +39,11 @@ class Sitter:
         """Return the picture at a pose; a portrait smiles more than a person who speaks."""
         if isinstance(self.painter, Portraitist):
             return self.painter.paint(pose)
-        return self.painter.paint(pose, self.smile * (1 if is_portrait else _KEPT))
+        return self.painter.paint(pose, self.smile_at(is_portrait=is_portrait))
+
+    def smile_at(self, *, is_portrait: bool) -> float:
+        """Return how much of a smile is beneath what the face says."""
+        return self.smile * (1 if is_portrait else _KEPT)
 
     def mouth_centre(self, pose: Array) -> Array:
         """Return where the mouth is at a pose."""

@@ -74,13 +74,14 @@ def _album(folder: Path, kind: Kind, num_people: int) -> Album:
 def _found(networks: SonicNetworks, album: Album) -> dict[str, list[Array]]:
     """Return what each decoder shows of each person: F H W 3 in bytes."""
     found: dict[str, list[Array]] = {name: [] for name in DECODERS}
-    for pictures in album.pictures:
+    for pictures, landmarks in zip(album.pictures, album.landmarks, strict=True):
         pixels = to_tensor(pictures)
         small = torch.nn.functional.avg_pool2d(pixels, 2)
         latents = networks.encode_image(small)
-        reference = networks.portrait_decoder.refer(pixels[-1], latents[-1:])
+        places = torch.from_numpy(landmarks[-1] * (2 / SIZE) - 1)
+        reference = networks.portrait_decoder.refer(pixels[-1], latents[-1:], places)
         scaled = latents[:-1] * networks.latent_scale
-        layers = networks.decode_layers(scaled, reference)
+        layers = networks.decode_layers(scaled, reference=reference)
         enlarged = [_enlarged(picture) for picture in _bytes(networks.decode_latents(scaled))]
         shown = (
             np.stack(enlarged),

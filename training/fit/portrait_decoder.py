@@ -1,10 +1,8 @@
-"""The portrait decoder, on latents as the UNet leaves them.
+"""What the portrait decoder shows, learnt from people whose poses are known.
 
-Some are those of the encoder with noise. Most were noisy latents of known frames that the UNet has
-denoised again, as SDEdit does (arXiv:2108.01073): they have its faults, and the true frame is
-known. What changes weighs more than what stays, and mouth and eyes the most. The
-finest stage is computed on a crop around one of them.
-Shape letters: B frames, C channels, H, W rows and columns.
+What changes weighs more than what stays, and mouth and eyes the most. The finest stage is computed
+on a crop around one of them. Shape letters: B frames, K numbers of a pose, M landmarks, C channels,
+H, W rows and columns.
 """
 
 from collections.abc import Sequence
@@ -15,17 +13,17 @@ from typing import Any, Final
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderDC
 from torch import Tensor
 
 from sonic_ops.interpolation.layers import warp
-from sonic_ops.models.portrait_decoder import PortraitDecoder, Reference
+from sonic_ops.models.face_maps import maps_at_pose, maps_of_portrait
+from sonic_ops.models.portrait_decoder import PortraitDecoder
 from training.data.albums import SIZE, Album
-from training.data.altering import draw_colours, draw_place, moved, placed
-from training.data.remade import Remade
+from training.data.altering import draw_colours, draw_place, mirrors, moved, placed
 from training.fit.autoencoder import to_tensor
 from training.fit.device import batch_size, native_precision
 from training.fit.loop import Budget, Group, Loss, Schedule, Trainer, load_average
+from training.people.motion import in_mirror
 
 _PEOPLE: Final = 4
 _FRAMES: Final = 3
@@ -33,92 +31,78 @@ _CROP: Final = 64
 """Side of the crop, in half pixels."""
 _EDGE: Final = 4
 """Pixels of the crop's border that convolutions saw cut off."""
-_NOISE: Final = 0.4
-_REMADE: Final = 0.75
-"""Share of the batches whose latents the UNet made."""
+_ANOTHER_PORTRAIT: Final = 0.25
+"""Share of people whose portrait is any frame."""
+_NOISE, _PORTRAIT_NOISE = 0.02, 0.1
+"""A pose that is read is not quite that of the image; of half of the portraits, less so."""
+_FLOW_RATE: Final = 8.0
+"""The last layer of the flow learns faster: one pixel is a small number, in halves of the image."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Portraits and frames in [-1, 1] (B 3 256 256), and the middles of mouths and eyes (B 2).
+    """Portraits and frames in [-1, 1] (B 3 256 256), their poses (B K), and places.
 
-    With latents of the frames and of the portraits (B C h w), if the UNet made them.
+    Places are the landmarks of portraits in halves of the image (B M 2), and the middles of mouths
+    and eyes of frames in pixels (B 2).
     """
 
     portraits: Tensor
     frames: Tensor
+    portrait_poses: Tensor
+    poses: Tensor
+    landmarks: Tensor
     mouths: Tensor
     eyes: Tensor
-    latents: tuple[Tensor, Tensor] | None = None
-
-    def to(self, device: torch.device) -> "Batch":
-        """Return the same on a device."""
-        z = self.latents and (self.latents[0].to(device), self.latents[1].to(device))
-        parts = (self.portraits, self.frames, self.mouths, self.eyes)
-        portraits, frames, mouths, eyes = (part.to(device) for part in parts)
-        return Batch(portraits, frames, mouths, eyes, z)
 
 
-def draw_batch(album: Album, rng: np.random.Generator, num_people: int) -> Batch:
-    """Return some frames of some people, turned, scaled, mirrored and recoloured as one."""
-    parts: list[list[Any]] = [[], [], [], []]
-    num_frames = album.pictures.shape[1] - 1
+def draw_batch(album: Album, rng: np.random.Generator, num_people: int, order: Tensor) -> Batch:
+    """Return some frames of some people, turned, scaled, mirrored and recoloured as one.
+
+    `order` says which landmark is the mirror image of each.
+    """
+    parts: list[list[Any]] = [[] for _ in range(7)]
+    last = album.pictures.shape[1] - 1
     for person in rng.integers(len(album.pictures), size=num_people):
-        frames = rng.permutation(num_frames)[:_FRAMES]
-        portrait = num_frames if rng.random() > 0.15 else int(rng.integers(num_frames))
+        frames = rng.permutation(last + 1 if rng.random() < 0.2 else last)[:_FRAMES]
+        portrait = last if rng.random() > _ANOTHER_PORTRAIT else int(rng.integers(last))
         place, recolour = draw_place(rng, SIZE), draw_colours(rng)
         rows = [*frames, portrait]
         shown = [recolour(placed(album.pictures[person, row], place)) for row in rows]
+        poses = album.poses[person, rows]
+        landmarks = moved(album.landmarks[person, portrait], place)
+        if mirrors(place):
+            poses, landmarks = in_mirror(poses), landmarks[order]
         ends = [moved(points[person, frames], place) for points in (album.mouths, album.eyes)]
         parts[0] += [shown[-1]] * _FRAMES
         parts[1] += shown[:-1]
-        parts[2].append(ends[0])
-        parts[3].append(ends[1])
-    mouths, eyes = (torch.from_numpy(np.concatenate(part)).float() for part in parts[2:])
-    return Batch(to_tensor(np.stack(parts[0])), to_tensor(np.stack(parts[1])), mouths, eyes)
+        read = (landmarks * (2 / SIZE) - 1)[None].repeat(_FRAMES, 0)
+        found = (poses[[-1] * _FRAMES], poses[:-1], read, *ends)
+        for part, array in zip(parts[2:], found, strict=True):
+            part.append(array)
+    tensors = [torch.from_numpy(np.concatenate(part)).float() for part in parts[2:]]
+    return Batch(to_tensor(np.stack(parts[0])), to_tensor(np.stack(parts[1])), *tensors)
 
 
-def draw_remade(clips: Sequence[Remade], rng: np.random.Generator, num_people: int) -> Batch:
-    """Return some frames of some clips, with the latents that the UNet made of them."""
-    chosen = [clips[i] for i in rng.integers(len(clips), size=num_people)]
-    pairs = [(clip, rng.permutation(len(clip.latents))[:_FRAMES]) for clip in chosen]
-    frames = np.concatenate([clip.pictures[rows] for clip, rows in pairs])
-    portraits = np.repeat(np.stack([clip.pictures[-1] for clip in chosen]), _FRAMES, 0)
-    own = np.repeat(np.concatenate([clip.own for clip in chosen]), _FRAMES, 0)
-    mouths, eyes, z = (
-        torch.from_numpy(np.concatenate([getattr(clip, name)[rows] for clip, rows in pairs]))
-        for name in ("mouths", "eyes", "latents")
-    )
-    latents = z.float(), torch.from_numpy(own).float()
-    return Batch(to_tensor(portraits), to_tensor(frames), mouths.float(), eyes.float(), latents)
-
-
-def decoder_loss(
-    decoder: PortraitDecoder,
-    vae: AutoencoderDC,
-    albums: Sequence[Album],
-    clips: Sequence[Remade],
-) -> Loss:
-    """Return the loss of a batch of one of the albums, or of clips that the UNet has remade."""
+def decoder_loss(decoder: PortraitDecoder, albums: Sequence[Album], order: Tensor) -> Loss:
+    """Return the loss of a batch of one of the albums."""
     device = next(decoder.parameters()).device
     num_people = batch_size(_PEOPLE, device)
 
     def loss(generator: torch.Generator) -> Tensor:
         number = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         rng = np.random.default_rng(number)
-        if clips and rng.random() < _REMADE:
-            batch = draw_remade(clips, rng, num_people).to(device)
-        else:
-            batch = draw_batch(albums[int(rng.integers(len(albums)))], rng, num_people).to(device)
-        z, z_portrait = batch.latents or _latents(vae, batch, generator)
+        batch = draw_batch(albums[int(rng.integers(len(albums)))], rng, num_people, order)
+        batch = Batch(*(tensor.to(device) for tensor in vars(batch).values()))
         crop = _draw_crop(batch, rng)
+        pose, own = _noisy(batch, generator)
+        maps = _maps(decoder, batch.landmarks, pose, own)
         with native_precision(device):
-            reference = Reference(
-                batch.portraits[0], z_portrait, decoder.portrait(_channels_last(batch.portraits))
-            )
-            x, flow = decoder.coarse_layers(z, reference)
-            near = _fetched(reference.features[0], flow, _places(crop, 1))
-            mask, paint = decoder.fine_layers(_looked_up(x, _places(crop, 1)).to(x), near)
+            portraits = _channels_last(batch.portraits[::_FRAMES])
+            features = tuple(f.repeat_interleave(_FRAMES, 0) for f in decoder.portrait(portraits))
+            x, flow = decoder.layers.coarse(maps, pose, own, features)
+            near = _fetched(features[0], flow, _places(crop, 1))
+            mask, paint = decoder.layers.fine(_looked_up(x, _places(crop, 1)).to(x), near)
         warped = _fetched(batch.portraits, flow, _places(crop, 2), mode="bicubic")
         shown = warped + mask * (paint * 2 - 1 - warped)
         return _loss_of(shown, flow, mask, batch, crop)
@@ -126,16 +110,20 @@ def decoder_loss(
     return loss
 
 
+def _noisy(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return poses of frames and of portraits as they might be read."""
+    options: dict[str, Any] = {"generator": generator, "device": batch.poses.device}
+    noise = torch.randn(2, *batch.poses.shape, **options)
+    is_worse = torch.rand(len(batch.poses), 1, **options) < 0.5
+    worse = torch.where(is_worse, _PORTRAIT_NOISE, 0.0)
+    return batch.poses + _NOISE * noise[0], batch.portrait_poses + worse * noise[1]
+
+
 @torch.no_grad()
-def _latents(vae: AutoencoderDC, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Latents of frames, a little noisy, and of their portraits."""
-    pictures = F.avg_pool2d(torch.cat([batch.frames, batch.portraits]), 2)
-    with native_precision(pictures.device):
-        z = vae.encode(_channels_last(pictures)).latent.float()
-    frames, portraits = z.chunk(2)
-    options: dict[str, Any] = {"generator": generator, "device": z.device}
-    level = torch.rand(len(frames), 1, 1, 1, **options) ** 3 * _NOISE
-    return frames + level * torch.randn(frames.shape, **options), portraits
+def _maps(decoder: PortraitDecoder, landmarks: Tensor, pose: Tensor, own: Tensor) -> Tensor:
+    size = (SIZE // 4, SIZE // 4)
+    moving = maps_at_pose(landmarks, decoder.rig(pose, own, landmarks), decoder.rig.mean, size)
+    return torch.cat([moving, maps_of_portrait(landmarks, size)], 1)
 
 
 def _draw_crop(batch: Batch, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -223,17 +211,23 @@ def _channels_last(images: Tensor) -> Tensor:
 
 def train_portrait_decoder(
     decoder: PortraitDecoder,
-    vae: AutoencoderDC,
     albums: Sequence[Album],
-    clips: Sequence[Remade],
+    order: Tensor,
     folder: Path,
     budget: Budget,
     *,
     rate: float,
 ) -> PortraitDecoder:
-    """Train until the budget is used; resumes from `folder`."""
-    schedule = Schedule(rate=rate, warmup_steps=40, weight_decay=1e-4, average=0.997)
-    trainer = Trainer([Group(dict(decoder.named_parameters()))], folder, schedule, seed=7)
-    trainer.run(decoder_loss(decoder, vae, albums, clips), budget)
+    """Train all but reader and rig until the budget is used; resumes from `folder`."""
+    schedule = Schedule(rate=rate, warmup_steps=60, weight_decay=1e-4, average=0.998)
+    learnt = {
+        name: parameter
+        for name, parameter in decoder.named_parameters()
+        if name.startswith(("portrait.", "layers."))
+    }
+    flow = {name: learnt.pop(name) for name in [*learnt] if name.startswith("layers.flow.")}
+    groups = [Group(learnt), Group(flow, gain=_FLOW_RATE)]
+    trainer = Trainer(groups, folder, schedule, seed=7)
+    trainer.run(decoder_loss(decoder, albums, order), budget)
     load_average(decoder, folder)
     return decoder

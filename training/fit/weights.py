@@ -1,6 +1,5 @@
 """Weights that training goes on from: networks in diffusers layout."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -10,7 +9,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from sonic_ops.core.weights import weights_base, weights_files, weights_part
-from sonic_ops.models.portrait_decoder import PortraitDecoder
 from sonic_ops.models.unet import AudioUNet
 from training.fit.autoencoder import make_autoencoder
 from training.fit.unet_stage import make_unet
@@ -47,18 +45,6 @@ def start_autoencoder(start: Path | None) -> AutoencoderDC:
         return load_autoencoder(weights_part(start, "vae"))
     torch.manual_seed(1)
     return make_autoencoder()
-
-
-def start_portrait_decoder(folder: Path, blocks: Sequence[int] | None) -> PortraitDecoder:
-    """Return the portrait decoder of a folder; further blocks of a stage change nothing yet."""
-    config = dict(PortraitDecoder.load_config(folder))
-    decoder: PortraitDecoder = PortraitDecoder.from_config(
-        config | ({"blocks": tuple(blocks)} if blocks else {})
-    )
-    grown = decoder.state_dict()
-    stored = fill(PortraitDecoder.from_config(config), folder.parent, folder.name).state_dict()
-    decoder.load_state_dict({name: stored.get(name, weight) for name, weight in grown.items()})
-    return decoder
 
 
 def start_scale(start: Path | None) -> float | None:

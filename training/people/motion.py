@@ -29,6 +29,7 @@ from training.speech.speech import Utterance
 
 YAW, PITCH, ROLL, SHIFT_X, SHIFT_Y, BLINK, BROW, GAZE_X, GAZE_Y = range(NUM_MOUTH, NUM_MOUTH + 9)
 NUM_CHANNELS: Final = NUM_MOUTH + 9
+_SIDEWAYS: Final = (YAW, ROLL, SHIFT_X, GAZE_X)
 HEAD_MOTION: Final = 0.45
 """Head motion at amplitude 1 against that of a lively speaker: small motion is learnt sooner."""
 EVEN: Final = 0.5
@@ -225,3 +226,10 @@ def _phrase_ends(level: Floats) -> NDArray[np.intp]:
 def _saccades(num_steps: int, rng: np.random.Generator) -> Floats:
     held = np.repeat(rng.standard_normal(num_steps // 80 + 2), 80)[:num_steps]
     return smooth(held.astype(np.float32), 3.0)
+
+
+def in_mirror(poses: Floats) -> Floats:
+    """Return poses (... K) as they look in a mirror."""
+    mirrored = poses.copy()
+    mirrored[..., _SIDEWAYS] *= -1
+    return mirrored

@@ -34,7 +34,7 @@ def test_a_photograph_stays_a_photograph(pipe: SonicPipeline) -> None:
     assert portrait.image_CHW.shape == (3, 128, 128)
     assert portrait.shown_image.shape == (3, 256, 256)
     latents = pipe.encode_image(portrait.image_CHW[None]) * pipe.latent_scale
-    frame = pipe.decode_latents(latents, pipe.encode_reference(portrait))[0]
+    frame = pipe.decode_latents(latents, reference=pipe.encode_reference(portrait))[0]
     painted = torch.nn.functional.interpolate(pipe.decode_latents(latents), (256, 256))[0]
     error = ((frame - portrait.shown_image) / 2).square().mean()
     assert float(-10 * error.log10()) > 27

@@ -8,6 +8,7 @@ import torch
 
 from sonic_ops.core.config import ModelsConfig
 from sonic_ops.core.errors import ConfigError
+from sonic_ops.models.face_rig import NUM_LANDMARKS
 from sonic_ops.models.portrait_decoder import PortraitDecoder, frames_of
 from sonic_ops.picture.faces import Box
 from sonic_ops.picture.portrait import Portrait
@@ -21,11 +22,16 @@ def decoder() -> PortraitDecoder:
     return PortraitDecoder(**PORTRAIT_DECODER | {"latent_channels": 8}).eval()
 
 
+def landmarks(aspect: float = 1.5) -> torch.Tensor:
+    """A face of random shape in the middle of the image."""
+    return 0.3 * torch.randn(NUM_LANDMARKS, 2) * torch.tensor([aspect, 1.0])
+
+
 @torch.inference_mode()
 def test_frames_do_not_see_each_other(decoder: PortraitDecoder) -> None:
     torch.manual_seed(0)
     latents, picture = torch.randn(5, 8, 4, 6), torch.rand(3, 64, 96) * 2 - 1
-    reference = decoder.refer(picture, torch.randn(1, 8, 4, 6))
+    reference = decoder.refer(picture, torch.randn(1, 8, 4, 6), landmarks())
     whole = decoder.decode(latents, reference)
     parts = [decoder.decode(latents[:2], reference), decoder.decode(latents[2:], reference)]
     assert np.array_equal(np.concatenate(parts), whole)
@@ -35,7 +41,7 @@ def test_frames_do_not_see_each_other(decoder: PortraitDecoder) -> None:
 @torch.inference_mode()
 def test_frames_have_the_size_of_the_portrait(decoder: PortraitDecoder) -> None:
     picture = torch.rand(3, 160, 240) * 2 - 1
-    reference = decoder.refer(picture, torch.randn(1, 8, 4, 6))
+    reference = decoder.refer(picture, torch.randn(1, 8, 4, 6), landmarks())
     layers = decoder.decode(torch.randn(2, 8, 4, 6), reference)
     assert layers["mask"].shape == (2, 64, 96)
     assert frames_of(layers, reference).shape == (2, 3, 160, 240)
@@ -46,7 +52,7 @@ def test_pixels_come_from_the_portrait(decoder: PortraitDecoder) -> None:
     """Colours that the network never reads, since they are finer than what it sees, are there."""
     picture = torch.zeros(3, 256, 256)
     picture[:, ::2] = 1
-    reference = decoder.refer(picture, torch.randn(1, 8, 4, 4))
+    reference = decoder.refer(picture, torch.randn(1, 8, 4, 4), landmarks(1.0))
     frame = frames_of(decoder.decode(torch.zeros(1, 8, 4, 4), reference), reference)[0]
     assert (frame[:, 1:] - frame[:, :-1]).abs().mean() > 0.1
 
@@ -64,4 +70,4 @@ def test_weights_whose_decoder_reads_no_portrait_say_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="model_resolution"):
         models.encode_reference(portrait(torch.zeros(3, 128, 128)))
     with pytest.raises(ConfigError, match="layers"):
-        models.decode_layers(torch.zeros(1, 4, 8, 8), None)
+        models.decode_layers(torch.zeros(1, 4, 8, 8), reference=None)
