@@ -105,7 +105,8 @@ def decoder_loss(decoder: PortraitDecoder, albums: Sequence[Album], order: Tenso
             mask, paint = decoder.layers.fine(_looked_up(x, _places(crop, 1)).to(x), near)
         warped = _fetched(batch.portraits, flow, _places(crop, 2), mode="bicubic")
         shown = warped + mask * (paint * 2 - 1 - warped)
-        return _loss_of(shown, flow, mask, batch, crop)
+        total = _loss_of(shown, flow, mask, batch, crop)
+        return total + _loss_of_moved(warped, mask, batch, crop)
 
     return loss
 
@@ -150,6 +151,20 @@ def _loss_of(
     moved = small.abs().mean() + 0.4 * _edges(small, torch.ones_like(small))
     loss: Tensor = pixels + 0.4 * moved + 0.1 * _edges(flow, torch.ones_like(flow))
     return loss + 0.01 * mask.mean()
+
+
+def _loss_of_moved(
+    warped: Tensor, mask: Tensor, batch: Batch, crop: list[tuple[int, int]]
+) -> Tensor:
+    """Let pixels be moved where they can be: paint is for mouth and eyes, elsewhere it blurs."""
+    features = torch.maximum(_near(batch.mouths, 30, 24), _near(batch.eyes, 40, 16))
+    elsewhere = 1 - _cut(features, crop, 2)
+    inner = (..., slice(_EDGE, -_EDGE), slice(_EDGE, -_EDGE))
+    error = ((warped - _cut(batch.frames, crop, 2)) * elsewhere)[inner]
+    moved = error.abs().mean() + 4 * error.square().mean()
+    edges = 0.5 * _edges(error, torch.ones_like(error))
+    total: Tensor = moved + edges + 0.15 * (mask * elsewhere).mean()
+    return total
 
 
 def _weights(batch: Batch) -> Tensor:
