@@ -62,6 +62,7 @@ PORTRAIT_DECODER: dict[str, Any] = {
     "rig_sizes": (3, 4, 6),
     "portrait_channels": (4, 6, 8),
     "channels": (8, 8, 8, 6, 4),
+    "smoothing": (0.0, 1.0, 2.0, 0.0, 1.0),
 }
 SCHEDULER = {
     "prediction_type": "v_prediction",

@@ -41,7 +41,7 @@ def pool(weights: ModelsConfig) -> Iterator[Pool]:
 
 @pytest.fixture
 def layered(video: VideoConfig) -> VideoConfig:
-    return video.model_copy(update={"decoding": DecodingConfig(chunk_frames=4, context_frames=0)})
+    return video.model_copy(update={"decoding": DecodingConfig(chunk_frames=4, context_frames=4)})
 
 
 def enlarged(request: VideoRequest) -> VideoRequest:

@@ -1,18 +1,21 @@
 """A decoder that is given the portrait: every frame by itself, at the portrait's own size."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from sonic_ops.core.config import ModelsConfig
+from sonic_ops.core.config import DecodingConfig, ModelsConfig
 from sonic_ops.core.errors import ConfigError
+from sonic_ops.interpolation.layers import Layers
 from sonic_ops.models.face_rig import NUM_LANDMARKS
-from sonic_ops.models.portrait_decoder import PortraitDecoder, frames_of
+from sonic_ops.models.portrait_decoder import SMOOTHED_FRAMES, PortraitDecoder, frames_of
 from sonic_ops.picture.faces import Box
 from sonic_ops.picture.portrait import Portrait
 from sonic_ops.pipeline import SonicPipeline
+from sonic_ops.sampling.decoding import decode_chunks
 from tests.tiny import PORTRAIT_DECODER, make_tiny_weights
 
 
@@ -28,14 +31,34 @@ def landmarks(aspect: float = 1.5) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def test_frames_do_not_see_each_other(decoder: PortraitDecoder) -> None:
+def test_frames_see_no_more_than_their_context(decoder: PortraitDecoder) -> None:
+    """Poses are smoothed over 4 frames to both sides, so chunks with as many are the whole."""
     torch.manual_seed(0)
-    latents, picture = torch.randn(5, 8, 4, 6), torch.rand(3, 64, 96) * 2 - 1
+    latents, picture = torch.randn(13, 8, 4, 6), torch.rand(3, 64, 96) * 2 - 1
     reference = decoder.refer(picture, torch.randn(1, 8, 4, 6), landmarks())
     whole = decoder.decode(latents, reference)
-    parts = [decoder.decode(latents[:2], reference), decoder.decode(latents[2:], reference)]
-    assert np.array_equal(np.concatenate(parts), whole)
+
+    def in_chunks(context_frames: int) -> Layers:
+        config = DecodingConfig(chunk_frames=5, context_frames=context_frames)
+        decode = partial(decoder.decode, reference=reference)
+        chunks = decode_chunks(lambda z, own: decode(z, wanted=own), read, range(13), 13, config)
+        return np.concatenate([*chunks])
+
+    def read(start: int, stop: int) -> torch.Tensor:
+        return latents[start:stop]
+
+    assert np.array_equal(in_chunks(SMOOTHED_FRAMES), whole)
+    assert not np.array_equal(in_chunks(0), whole)
     assert not np.array_equal(whole[0], whole[1])
+
+
+@torch.inference_mode()
+def test_smoothing_takes_away_tremor_and_keeps_what_is_slow() -> None:
+    decoder = PortraitDecoder(**PORTRAIT_DECODER)
+    slow, tremor = torch.linspace(0, 1, 30)[:, None], 0.1 * (-1) ** torch.arange(30)[:, None]
+    found = decoder.smoothed((slow + tremor).expand(-1, 5))
+    assert torch.allclose(found[:, 0], (slow + tremor)[:, 0], atol=1e-6)  # a span of 0
+    assert torch.allclose(found[4:-4, 2], slow[4:-4, 0], atol=0.01)  # a span of 2 frames
 
 
 @torch.inference_mode()
