@@ -25,6 +25,7 @@ from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.weights import weights_folder, weights_part
 from sonic_ops.interpolation.rife import FlowNet
+from sonic_ops.models.face_rig import NUM_LANDMARKS
 from sonic_ops.models.inventory import read_config
 from sonic_ops.models.loading import PORTRAIT_DECODER, as_stored, build_from
 from sonic_ops.models.released_sizes import RELEASED
@@ -111,7 +112,7 @@ def _decode_cost(networks: "_Networks", config: VideoConfig, side: int, latents:
         def layers(decoder: Any) -> None:
             frame = _meta(1, latents, side, side)
             portrait = _meta(3, LATENT * side, LATENT * side)
-            decoder(frame, decoder.refer(portrait, frame))
+            decoder(frame, decoder.refer(portrait, frame, _meta(NUM_LANDMARKS, 2)))
 
         return networks.cost(PORTRAIT_DECODER, layers)
     size = config.decoding.chunk_frames
