@@ -61,8 +61,10 @@ class Portrait:
     def landmarks(self) -> Tensor:
         """Read where the face is (x, y), in halves of the height of the image, from its middle."""
         height, width = self.shown_image.shape[1:]
-        scale = height / (self.crop[3] - self.crop[1])
-        box = self.box.moved(-self.crop[0], -self.crop[1]).scaled(scale)
+        left, top, right, bottom = self.crop
+        across, down = width / (right - left), height / (bottom - top)  # sides were rounded apart
+        box = self.box.moved(-left, -top)
+        box = Box(box.x * across, box.y * down, box.width * across, box.height * down)
         rgb_HWC = ((self.shown_image.movedim(0, -1) + 1) * 127.5).round().to(torch.uint8)
         points = torch.from_numpy(read_landmarks(np.ascontiguousarray(rgb_HWC), box).points)
         return (points - torch.tensor([width / 2, height / 2])) * (2 / height)
