@@ -1,6 +1,7 @@
 """Makes the animation of the README: python examples/make_preview.py
 
-Render examples/manifest.parquet first. Each portrait stands beside its video.
+Render examples/talks.csv and examples/faces/manifest.csv first. Each portrait stands beside its
+video.
 """
 
 from pathlib import Path
@@ -11,7 +12,13 @@ from PIL import Image
 from sonic_ops.provenance.marks import mark_file
 
 HERE = Path(__file__).parent
-SIDE = 192
+PAIRS = {
+    "ada.png": "ada",
+    "faces/mara.png": "faces/rendered",
+    "faces/collins.jpg": "faces/photograph",
+}
+"""Portraits and their videos."""
+SIDE = 176
 MS_PER_FRAME = 80  # 12.5 per second: every other frame of a video
 
 
@@ -23,10 +30,10 @@ def frames_of(name: str) -> list[Image.Image]:
 
 def main() -> None:
     """Write preview.webp, and mark it as made with AI."""
-    pairs = [(Image.open(HERE / f"{name}.png"), frames_of(name)) for name in ("ada", "ben")]
+    pairs = [(Image.open(HERE / portrait), frames_of(name)) for portrait, name in PAIRS.items()]
     shown = []
     for index in range(max(len(frames) for _, frames in pairs)):
-        canvas = Image.new("RGB", (4 * SIDE, SIDE))
+        canvas = Image.new("RGB", (2 * len(pairs) * SIDE, SIDE))
         for pair, (portrait, frames) in enumerate(pairs):
             for column, image in enumerate((portrait, frames[min(index, len(frames) - 1)])):
                 tile = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
