@@ -34,6 +34,8 @@ SCALE = 16
 """Pixels of the portrait, as it is read, on a side of a cell of the latents."""
 _MASK_BIAS = 2.0
 """Little is painted anew before anything is learnt."""
+_FAINT = 0.1
+"""Paint as faint as this only blurs what the flow has moved."""
 _FLOW_GAIN = 10.0
 """What the network reads of a flow, in halves of the image, is of the size of its other inputs."""
 _CELLS = 8
@@ -154,7 +156,8 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         x, flow = self.layers.coarse(maps, pose_NK, own, features)
         size = near.shape[2:]
         mask, paint = self.layers.fine(resized(x, size).to(x), warp(near, resized(flow, size)))
-        return Decoded(flow, mask, paint)
+        clear = (mask - _FAINT).clamp(min=0) / (1 - _FAINT)
+        return Decoded(flow, clear, paint)
 
 
 class PoseReader(nn.Module):
