@@ -14,6 +14,7 @@ from tests.flows.conftest import REPOSITORY
 pytestmark = pytest.mark.flow
 
 TALKS, DUBS = ("de", "es", "fr"), ("film-de", "film-es")
+FACES = ("drawn", "rendered", "photograph")
 RECIPES = sorted((REPOSITORY / "examples").glob("*/**/*.csv"))
 
 
@@ -54,11 +55,12 @@ def test_every_row_of_every_recipe_is_rendered(ran: Ran) -> None:
         "lecture",
         "dubbing",
         "dubbing-film",
+        "faces",
         "inbox",
     }
     assert ran.status == 0, ran.text
     assert {line["status"] for line in ran.results.values()} == {"done"}
-    assert set(ran.results) == {"slide-1", "slide-2", *TALKS, *DUBS, "monday"}
+    assert set(ran.results) == {"slide-1", "slide-2", *TALKS, *DUBS, *FACES, "monday"}
 
 
 def test_a_slide_that_moves_goes_on_beside_the_face(ran: Ran, folder: Path) -> None:
