@@ -83,8 +83,12 @@ class FaceRig(nn.Module):
         shape = (shape_ND @ self.shape_basis.float().T) * self.shape_scale.float()
         middle, radius = frame.middle_N12[:, 0], frame.radius_N11[:, 0]
         moved_NK = pose_NK - portrait_pose_NK
-        told = (moved_NK, portrait_pose_NK, shape, middle, _RADII * (radius - _USUAL_RADIUS))
+        told = (portrait_pose_NK, shape, middle, _RADII * (radius - _USUAL_RADIUS))
         weight = self.linear.weight
-        amounts = self.linear(moved_NK.to(weight)) + self.shaped(torch.cat(told, 1).to(weight))
+        at_pose, at_rest = (
+            self.shaped(torch.cat([moved, *told], 1).to(weight))
+            for moved in (moved_NK, torch.zeros_like(moved_NK))
+        )
+        amounts = self.linear(moved_NK.to(weight)) + at_pose - at_rest
         moves_ND = amounts.float() @ self.move_basis.float()
         return frame.back(own_NP2 + moves_ND.unflatten(1, (NUM_LANDMARKS, 2)))

@@ -43,6 +43,10 @@ _CELLS = 8
 
 SMOOTHED_FRAMES = 4
 """Frames on either side that a smoothed pose depends on; `decoding.context_frames` gives them."""
+_NO_BLINK = 0.4
+"""Lids that are read as shut by no more than this are open."""
+_FURTHEST = 1.2
+"""No pose beyond this was learnt."""
 _NO_SPAN = 1e-3
 """Of a Gaussian that leaves a channel as it is."""
 _ALL = slice(None)
@@ -73,6 +77,7 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Flow, mask and paint of every frame from a pose, which is smoothed over a few frames.
 
     `smoothing` is the span of the Gaussian for each number of a pose, in frames; () for none.
+    `brief` lists the numbers that are not 0 for moments only: those of lids that blink.
     """
 
     @register_to_config
@@ -86,6 +91,7 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         channels: tuple[int, int, int, int, int] = (64, 96, 96, 48, 32),
         max_flow: float = 0.1,
         smoothing: tuple[float, ...] = (),
+        brief: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         self.reader = PoseReader(latent_channels, pose_channels, reader_channels)
@@ -124,7 +130,21 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def forward(self, latents_NChw: Tensor, reference: Reference, wanted: slice = _ALL) -> Decoded:
         """Decode the wanted of consecutive frames to layers, with what is known of the portrait."""
         pose_NK = self.reader(latents_NChw, reference.latents_1Chw)
-        return self.at_pose(self.smoothed(pose_NK)[wanted], reference)
+        pose_NK = self.smoothed(self.with_brief_blinks(pose_NK)).clamp(-_FURTHEST, _FURTHEST)
+        return self.at_pose(pose_NK[wanted], reference)
+
+    def with_brief_blinks(self, pose_NK: Tensor) -> Tensor:
+        """Return the poses of consecutive frames; lids that stay shut were misread, and are open.
+
+        A blink lasts less than half of the frames that a pose may depend on.
+        """
+        around_KN = F.pad(pose_NK.T[None], 2 * (SMOOTHED_FRAMES,), mode="replicate")[0]
+        usual_KN = around_KN.unfold(1, 2 * SMOOTHED_FRAMES + 1, 1).median(-1).values
+        blinks_NK = (pose_NK - usual_KN.T - _NO_BLINK) / (1 - _NO_BLINK)
+        poses = pose_NK.clone()
+        for channel in self.config.brief:
+            poses[:, channel] = blinks_NK[:, channel].clamp(0, 1)
+        return poses
 
     def smoothed(self, pose_NK: Tensor) -> Tensor:
         """Return the poses of consecutive frames without the tremor of reading each by itself.

@@ -25,6 +25,8 @@ _NOISE: Final = 0.02
 """A pose that is read is not quite that of the image."""
 _BESIDE: Final = 0.05
 """How much the network adds at first to what is linear."""
+_LEAST_SPREAD: Final = 1e-3
+"""What differs less between faces is no component of their shape, but noise."""
 _MOST_MOVES: Final = 12_000
 
 
@@ -82,7 +84,7 @@ def start_rig(rig: FaceRig, people: People) -> None:
     with torch.no_grad():
         rig.mean.copy_(own.mean(0))
         rig.shape_basis.copy_(shape_basis)
-        rig.shape_scale.copy_(1 / (shapes @ shape_basis.T).std(0))
+        rig.shape_scale.copy_(1 / (shapes @ shape_basis.T).std(0).clamp(min=_LEAST_SPREAD))
         rig.move_basis.copy_(moves.T / weights)
         rig.linear.weight.copy_(torch.linalg.lstsq(turned, weighted @ moves).solution.T)
         last = cast(nn.Linear, rig.shaped[-1])

@@ -22,7 +22,9 @@ from tests.tiny import PORTRAIT_DECODER, make_tiny_weights
 @pytest.fixture(scope="module")
 def decoder() -> PortraitDecoder:
     torch.manual_seed(3)
-    return PortraitDecoder(**PORTRAIT_DECODER | {"latent_channels": 8}).eval()
+    decoder = PortraitDecoder(**PORTRAIT_DECODER | {"latent_channels": 8}).eval()
+    torch.nn.init.normal_(decoder.rig.move_basis, std=0.1)
+    return decoder
 
 
 def landmarks(aspect: float = 1.5) -> torch.Tensor:
@@ -47,8 +49,11 @@ def test_frames_see_no_more_than_their_context(decoder: PortraitDecoder) -> None
     def read(start: int, stop: int) -> torch.Tensor:
         return latents[start:stop]
 
-    assert np.array_equal(in_chunks(SMOOTHED_FRAMES), whole)
-    assert not np.array_equal(in_chunks(0), whole)
+    def differs(layers: Layers) -> float:
+        return float(np.abs(layers["flow"].astype(float) - whole["flow"]).max())
+
+    assert differs(in_chunks(SMOOTHED_FRAMES)) < 1e-5  # the last bits depend on how many are given
+    assert differs(in_chunks(0)) > 5e-5
     assert not np.array_equal(whole[0], whole[1])
 
 
@@ -78,6 +83,20 @@ def test_pixels_come_from_the_portrait(decoder: PortraitDecoder) -> None:
     reference = decoder.refer(picture, torch.randn(1, 8, 4, 4), landmarks(1.0))
     frame = frames_of(decoder.decode(torch.zeros(1, 8, 4, 4), reference), reference)[0]
     assert (frame[:, 1:] - frame[:, :-1]).abs().mean() > 0.1
+
+
+@torch.inference_mode()
+def test_lids_blink_and_do_not_stay_shut() -> None:
+    decoder = PortraitDecoder(**PORTRAIT_DECODER | {"brief": (1,)})
+    poses = torch.zeros(30, 5)
+    poses[5:8, 1] = 1  # a blink
+    poses[15:30, 1] = 1  # for longer than anybody blinks
+    poses[10, 1] = 0.3  # what is read of open lids
+    found = decoder.with_brief_blinks(poses)
+    assert found[5:8, 1].tolist() == [1, 1, 1]
+    assert found[10, 1] == 0
+    assert found[19:, 1].max() == 0
+    assert torch.equal(found[:, 0], poses[:, 0])
 
 
 def portrait(larger: torch.Tensor | None) -> Portrait:
