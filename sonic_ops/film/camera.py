@@ -62,7 +62,7 @@ def reference_portrait(take: Take, shown_HW3: Bytes, settings: PortraitConfig) -
     if settings.model_resolution is not None:
         larger_CHW = square_tensor(seen, max(settings.resolution, seen.width))
     whole = (0, 0, *seen.size)
-    return Portrait(image_CHW, face_HW, clip_CHW, take.box, 1, whole, larger_CHW)
+    return Portrait(image_CHW, face_HW, clip_CHW, place, 1, whole, larger_CHW)
 
 
 def box_in(take: Take, frame: int) -> Box:

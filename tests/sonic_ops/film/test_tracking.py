@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sonic_ops.core.config import PortraitConfig
 from sonic_ops.core.errors import NoFaceError
+from sonic_ops.film.camera import reference_portrait, see
 from sonic_ops.film.choice import Choice, chooser
 from sonic_ops.film.takes import Take, plan_takes, untouched
 from sonic_ops.film.track import EDITED, LOST, NO_FACE, FilmTrack
 from sonic_ops.film.tracking import track_film
+from sonic_ops.picture.faces import find_faces
+from sonic_ops.picture.landmarks import read_landmarks
 from sonic_ops.picture.video_frames import film_frames
 from tests import films
 
@@ -143,3 +147,15 @@ def test_a_mouth_at_rest_is_kept_in_silence(tmp_path: Path) -> None:
     assert gated.weights_N[:20].max() == 1
     steps = np.abs(np.diff(gated.weights_N))
     assert steps.max() <= 0.2 + 1e-9  # four frames of fade
+
+
+def test_the_portrait_of_a_take_knows_where_its_face_is(talk: FilmTrack) -> None:
+    """Its box and landmarks are those of what the camera sees, not of the film."""
+    (take,) = plan_takes(talk, 0.5, talk.duration_s)
+    shown = films.talking(40).pictures[take.reference]
+    portrait = reference_portrait(take, shown, PortraitConfig(resolution=256, model_resolution=128))
+    seen = see(take, take.reference, shown)
+    assert find_faces(seen)[0].is_near(portrait.box)
+    mouth = read_landmarks(np.asarray(seen), find_faces(seen)[0]).points[[13, 14]].mean(0)
+    found = portrait.landmarks[[13, 14]].mean(0).numpy()
+    assert np.abs(found - (mouth / seen.height * 2 - 1)).max() < 0.05
