@@ -75,21 +75,27 @@ def start_rig(rig: FaceRig, people: People) -> None:
     portraits = people.landmarks[:, -1]
     own = FaceFrame.of(portraits).own(portraits)
     shapes = (own - own.mean(0)).flatten(1)
-    shape_basis = torch.pca_lowrank(shapes, len(rig.shape_basis), niter=6)[2].T
+    shape_basis = _components(shapes, len(rig.shape_basis))
     weights = landmark_weights().sqrt()[:, None].expand(-1, 2).flatten()
     weighted = people.moves.flatten(0, 1).flatten(1) * weights
     some = weighted[torch.randperm(len(weighted))[:_MOST_MOVES]]
-    moves = torch.pca_lowrank(some, len(rig.move_basis), center=False, niter=6)[2]
+    moves = _components(some, len(rig.move_basis)).T
     turned = (people.poses[:, :-1] - people.poses[:, -1:]).flatten(0, 1)
     with torch.no_grad():
         rig.mean.copy_(own.mean(0))
         rig.shape_basis.copy_(shape_basis)
         rig.shape_scale.copy_(1 / (shapes @ shape_basis.T).std(0).clamp(min=_LEAST_SPREAD))
         rig.move_basis.copy_(moves.T / weights)
-        rig.linear.weight.copy_(torch.linalg.lstsq(turned, weighted @ moves).solution.T)
+        rig.linear.weight.copy_((torch.linalg.pinv(turned) @ (weighted @ moves)).T)
         last = cast(nn.Linear, rig.shaped[-1])
         last.weight.mul_(_BESIDE)
         last.bias.zero_()
+
+
+def _components(rows: Tensor, count: int) -> Tensor:
+    """Return the largest principal directions of rows, exactly, also where there are fewer."""
+    directions: Tensor = torch.linalg.svd(rows, full_matrices=False).Vh[:count]
+    return directions
 
 
 def rig_loss(rig: FaceRig, people: People) -> Loss:
