@@ -127,9 +127,7 @@ def _paint(pipe: SonicPipeline, out: Path, num_people: int) -> None:
         for number, folder in enumerate(folders):
             part = seeds[number * _PEOPLE :][:_PEOPLE]
             write_album(folder, kind, part, _FRAMES)
-            encode_album(
-                folder.with_name(f"encoded-{folder.name}"), folder, pipe.vae, copies=_COPIES
-            )
+            encode_album(_encoded(folder), folder, pipe.vae, copies=_COPIES)
             print(f"painted: {folder.name}", flush=True)
 
 

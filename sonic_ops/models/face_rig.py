@@ -9,14 +9,13 @@ Shape letters: N faces, P the 468 landmarks of FaceMesh, K numbers of a pose, D 
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NUM_LANDMARKS: Final = 468
-_EYE_CORNERS: Final = (33, 263)
+from sonic_ops.picture.landmarks import EYE_CORNERS, NUM_LANDMARKS
+
 _USUAL_RADIUS, _RADII = 0.4, 4.0
 """Of the faces that were learnt from, and how the network is told of another."""
 
@@ -34,7 +33,7 @@ class FaceFrame:
         """Find the frame of faces."""
         middle = landmarks_NP2.mean(1, keepdim=True)
         radius = (landmarks_NP2 - middle).square().sum(-1).mean(1).sqrt()[:, None, None]
-        left, right = (landmarks_NP2[:, corner] for corner in _EYE_CORNERS)
+        left, right = (landmarks_NP2[:, corner] for corner in EYE_CORNERS)
         x, y = F.normalize(right - left, dim=1).unbind(1)
         turn = torch.stack([torch.stack([x, y], -1), torch.stack([-y, x], -1)], 1)
         return cls(middle, radius, turn)

@@ -25,10 +25,10 @@ from sonic_ops.core.errors import ConfigError
 from sonic_ops.core.presets import VideoConfig
 from sonic_ops.core.weights import weights_folder, weights_part
 from sonic_ops.interpolation.rife import FlowNet
-from sonic_ops.models.face_rig import NUM_LANDMARKS
 from sonic_ops.models.inventory import read_config
 from sonic_ops.models.loading import PORTRAIT_DECODER, as_stored, build_from
 from sonic_ops.models.released_sizes import RELEASED
+from sonic_ops.picture.landmarks import NUM_LANDMARKS
 
 LATENT: Final = 8
 """A side of the pixels that one latent stands for."""

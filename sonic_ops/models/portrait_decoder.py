@@ -110,7 +110,7 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         read = F.interpolate(
             image_CHW[None], (rows, columns), mode="bilinear", align_corners=False, antialias=True
         )
-        read = read.to(weight).contiguous(memory_format=torch.channels_last)
+        read = _channels_last(read.to(weight))
         latents, landmarks = latents_1Chw.to(weight), landmarks_P2[None].float()
         features = self.portrait(read)
         pose = self.reader(latents, latents)
@@ -121,7 +121,7 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def decode(self, latents_NChw: Tensor, reference: Reference, wanted: slice = _ALL) -> Layers:
         """Return the layers of the wanted frames over the portrait."""
         weight = self.layers.paint.weight
-        latents = latents_NChw.to(weight).contiguous(memory_format=torch.channels_last)
+        latents = _channels_last(latents_NChw.to(weight))
         decoded = self(latents, reference, wanted)
         for made in (decoded.flow_N2hw, decoded.mask_N1HW, decoded.paint_N3HW):
             require_finite(made, "The portrait decoder")
@@ -138,13 +138,13 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
         A blink lasts less than half of the frames that a pose may depend on.
         """
-        around_KN = F.pad(pose_NK.T[None], 2 * (SMOOTHED_FRAMES,), mode="replicate")[0]
-        usual_KN = around_KN.unfold(1, 2 * SMOOTHED_FRAMES + 1, 1).median(-1).values
-        blinks_NK = (pose_NK - usual_KN.T - _NO_BLINK) / (1 - _NO_BLINK)
-        poses = pose_NK.clone()
-        for channel in self.config.brief:
-            poses[:, channel] = blinks_NK[:, channel].clamp(0, 1)
-        return poses
+        lids, poses_NK = list(self.config.brief), pose_NK.clone()
+        if not lids:
+            return poses_NK
+        usual_LN = _around(pose_NK[:, lids]).unfold(1, 2 * SMOOTHED_FRAMES + 1, 1).median(-1).values
+        blinks_NL = (pose_NK[:, lids] - usual_LN.T - _NO_BLINK) / (1 - _NO_BLINK)
+        poses_NK[:, lids] = blinks_NL.clamp(0, 1)
+        return poses_NK
 
     def smoothed(self, pose_NK: Tensor) -> Tensor:
         """Return the poses of consecutive frames without the tremor of reading each by itself.
@@ -158,8 +158,7 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         span_K1 = torch.tensor(spans, device=pose_NK.device)[:, None].clamp(min=_NO_SPAN)
         kernel_KT = torch.exp(-0.5 * (steps / span_K1).square())
         kernel_KT = kernel_KT / kernel_KT.sum(1, keepdim=True)
-        around_1KN = F.pad(pose_NK.float().T[None], 2 * (SMOOTHED_FRAMES,), mode="replicate")
-        return F.conv1d(around_1KN, kernel_KT[:, None], groups=len(kernel_KT))[0].T
+        return F.conv1d(_around(pose_NK), kernel_KT[:, None], groups=len(kernel_KT)).T
 
     def at_pose(self, pose_NK: Tensor, reference: Reference) -> Decoded:
         """Return the layers of a portrait at other poses."""
@@ -272,7 +271,7 @@ class LayersAtPose(nn.Module):
         return self.moved(torch.cat([x, warp(middle, flow).to(x)], 1)), flow
 
     def fine(self, x: Tensor, near_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask and paint in [0, 1], of the whole image or of a part of it."""
+        """Return mask and paint in [0, 1], of the whole image or of a part of it."""
         x = self.finest(torch.cat([x, near_NCHW.to(x)], 1))
         painted = F.pixel_shuffle(self.paint(F.silu(x)), 2).float()
         paint, mask = painted.split((3, 1), 1)
@@ -309,6 +308,11 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 
 def _twice(x_NCHW: Tensor) -> Tensor:
     return F.interpolate(x_NCHW, scale_factor=2, mode="nearest")
+
+
+def _around(pose_NK: Tensor) -> Tensor:
+    """Return poses along time, the first and the last of them going on: K N + 8."""
+    return F.pad(pose_NK.T[None], 2 * (SMOOTHED_FRAMES,), mode="replicate")[0]
 
 
 def _channels_last(x_NCHW: Tensor) -> Tensor:

@@ -24,6 +24,10 @@ _UPPER_LIP, _LOWER_LIP, _TOP, _CHIN, _NOSE = 13, 14, 10, 152, 1
 _LIDS = ((159, 145), (386, 374))
 _SIDES = (234, 454)
 
+NUM_LANDMARKS: Final = 468
+EYE_CORNERS: Final = (33, 263)
+"""The outer ones."""
+
 # Outlines, corner by corner.
 INNER_LIPS: Final = (
     78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95,

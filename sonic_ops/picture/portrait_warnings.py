@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonic_ops.picture.faces import Box
-from sonic_ops.picture.landmarks import Landmarks, read_landmarks
+from sonic_ops.picture.landmarks import EYE_CORNERS, INNER_LIPS, Landmarks, read_landmarks
 
 Array = NDArray[Any]
 
@@ -25,9 +25,8 @@ _MOST_TURN: Final = 0.45
 _MOST_OPEN: Final = 0.12
 _FEWEST_PIXELS: Final = 48
 
-_UPPER_LIP: Final = (191, 80, 81, 82, 13, 312, 311, 310, 415)
-_LOWER_LIP: Final = (95, 88, 178, 87, 14, 317, 402, 318, 324)
-_EYES: Final = (33, 263)
+_UPPER_LIP: Final = INNER_LIPS[1:10]
+_LOWER_LIP: Final = INNER_LIPS[:10:-1]
 _CORNERS: Final = (61, 291)
 _MIDDLES: Final = (13, 14, 0, 17)
 _FACE_HEIGHT: Final = 128
@@ -105,7 +104,7 @@ def _lips(rgb_HWC: NDArray[np.uint8], marks: Landmarks) -> tuple[Array, Array]:
 def _columns(rgb_HWC: NDArray[np.uint8], marks: Landmarks) -> Array:
     """Cut nine columns across the lips, along the axis of the face: 9, 29, L* a* b*."""
     points, scale = marks.points, _FACE_HEIGHT / max(marks.face_height, 1.0)
-    across = points[_EYES[1]] - points[_EYES[0]]
+    across = points[EYE_CORNERS[1]] - points[EYE_CORNERS[0]]
     across = across / max(float(np.linalg.norm(across)), 1e-6)
     down = np.array([-across[1], across[0]])
     middles = (points[list(_UPPER_LIP)] + points[list(_LOWER_LIP)]) / 2

@@ -23,7 +23,7 @@ from training.data.dataset import draw_gains, draw_reference, load_arrays, save_
 from training.data.sitters import draw_framing, draw_sitter
 from training.evaluation.mesh_reader import read_track
 from training.fit.autoencoder import to_tensor
-from training.fit.device import native_precision
+from training.fit.device import channels_last, native_precision
 from training.people.drawing import UNITS
 from training.people.faces import Portraitist
 from training.people.heads.looks import value_noise
@@ -61,8 +61,7 @@ class Album:
     @classmethod
     def joined(cls, folders: Sequence[Path]) -> "Album":
         """Return all people of some albums."""
-        parts = [load_arrays(folder) for folder in folders]
-        return cls(**{key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
+        return cls(**_joined(folders))
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,12 @@ class Encoded:
     @classmethod
     def joined(cls, folders: Sequence[Path]) -> "Encoded":
         """Return all people of some encoded albums."""
-        parts = [load_arrays(folder) for folder in folders]
-        return cls(*(np.concatenate([part[key] for part in parts]) for key in ("latents", "poses")))
+        return cls(**_joined(folders))
+
+
+def _joined(folders: Sequence[Path]) -> dict[str, Array]:
+    parts = [load_arrays(folder) for folder in folders]
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def write_album(target: Path, kind: Kind, seeds: Sequence[int], num_frames: int) -> None:
@@ -103,7 +106,7 @@ def encode_album(target: Path, source: Path, vae: AutoencoderDC, *, copies: int)
         pictures = [recolour(placed(picture, place)) for picture in album.pictures[person]]
         small = functional.avg_pool2d(to_tensor(np.stack(pictures)).to(vae.device), 2)
         with native_precision(vae.device):
-            encoded = vae.encode(small.contiguous(memory_format=torch.channels_last)).latent
+            encoded = vae.encode(channels_last(small)).latent
         latents.append(encoded.half().cpu().numpy())
         pose = album.poses[person]
         poses.append(in_mirror(pose) if mirrors(place) else pose)

@@ -40,7 +40,7 @@ def draw_place(rng: np.random.Generator, size: int) -> Array:
 
 
 def mirrors(place: Array) -> bool:
-    """Whether a map of pixels turns left into right."""
+    """Tell whether a map of pixels turns left into right."""
     return bool(np.linalg.det(place[:, :2]) < 0)
 
 

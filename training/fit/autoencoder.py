@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data.dataset import Pictures
-from training.fit.device import batch_size, native_precision, training_device
+from training.fit.device import batch_size, channels_last, native_precision, training_device
 from training.fit.loop import Budget, Group, Loss, Schedule, Trainer, load_average
 
 CHANNELS: Final = (16, 32, 64, 128)
@@ -109,7 +109,7 @@ def _flip(x_BCHW: Tensor, weight_B1HW: Tensor, generator: torch.Generator) -> tu
         x_BCHW, weight_B1HW = x_BCHW.flip(3), weight_B1HW.flip(3)
     if torch.rand((), **options) < 0.3:
         x_BCHW = x_BCHW[:, torch.randperm(3, **options)]
-    return x_BCHW.contiguous(memory_format=torch.channels_last), weight_B1HW
+    return channels_last(x_BCHW), weight_B1HW
 
 
 def reconstruction_loss(y_BCHW: Tensor, x_BCHW: Tensor, weight_B1HW: Tensor) -> Tensor:

@@ -40,6 +40,11 @@ def native_precision(device: torch.device) -> Iterator[None]:
         yield
 
 
+def channels_last(x_NCHW: Tensor) -> Tensor:
+    """Lay images out in memory pixel by pixel, which convolutions are faster with."""
+    return x_NCHW.contiguous(memory_format=torch.channels_last)
+
+
 def record(network: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
     """On a GPU, the network as a CUDA graph, forwards and backwards, for inputs of these shapes.
 

@@ -12,8 +12,15 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from sonic_ops.models.face_rig import NUM_LANDMARKS, FaceFrame, FaceRig
-from sonic_ops.picture.landmarks import BROWS, INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from sonic_ops.models.face_rig import FaceFrame, FaceRig
+from sonic_ops.picture.landmarks import (
+    BROWS,
+    INNER_LIPS,
+    LEFT_EYE,
+    NUM_LANDMARKS,
+    OUTER_LIPS,
+    RIGHT_EYE,
+)
 from training.data.albums import SIZE, Album
 from training.fit.loop import Budget, Group, Loss, Schedule, Trainer, load_average
 from training.people.motion import in_mirror

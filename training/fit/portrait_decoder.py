@@ -21,7 +21,7 @@ from sonic_ops.models.portrait_decoder import PortraitDecoder
 from training.data.albums import SIZE, Album
 from training.data.altering import draw_colours, draw_place, mirrors, moved, placed
 from training.fit.autoencoder import to_tensor
-from training.fit.device import batch_size, native_precision
+from training.fit.device import batch_size, channels_last, native_precision
 from training.fit.loop import Budget, Group, Loss, Schedule, Trainer, load_average
 from training.people.motion import in_mirror
 
@@ -98,7 +98,7 @@ def decoder_loss(decoder: PortraitDecoder, albums: Sequence[Album], order: Tenso
         pose, own = _noisy(batch, generator)
         maps = _maps(decoder, batch.landmarks, pose, own)
         with native_precision(device):
-            portraits = _channels_last(batch.portraits[::_FRAMES])
+            portraits = channels_last(batch.portraits[::_FRAMES])
             features = tuple(f.repeat_interleave(_FRAMES, 0) for f in decoder.portrait(portraits))
             x, flow = decoder.layers.coarse(maps, pose, own, features)
             near = _fetched(features[0], flow, _places(crop, 1))
@@ -218,10 +218,6 @@ def _fetched(maps: Tensor, flow: Tensor, places_BHW2: Tensor, mode: str = "bilin
     """Return the crop of warped maps."""
     moved_BHW2 = places_BHW2.to(flow.device) + _looked_up(flow, places_BHW2).movedim(1, -1)
     return _looked_up(maps, moved_BHW2, mode)
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
 
 
 def train_portrait_decoder(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sonic_ops.models.portrait_decoder import PortraitDecoder, PoseReader
 from training.data.albums import Encoded
 from training.data.rollouts import Rollout
-from training.fit.device import batch_size, native_precision
+from training.fit.device import batch_size, channels_last, native_precision
 from training.fit.loop import Budget, Group, Loss, Schedule, Trainer, load_average
 from training.people.motion import BROW
 from training.people.mouth import JAW, NUM_MOUTH, PRESS, ROUNDING, TEETH, TONGUE, WIDTH
@@ -54,8 +54,8 @@ def reader_loss(reader: PoseReader, albums: Sequence[Encoded], rollouts: Sequenc
         )
         with native_precision(device):
             read = reader(
-                _channels_last(torch.cat([noisy, made, own])),
-                _channels_last(torch.cat([own.repeat_interleave(_FRAMES, 0), made_own, own])),
+                channels_last(torch.cat([noisy, made, own])),
+                channels_last(torch.cat([own.repeat_interleave(_FRAMES, 0), made_own, own])),
             ).float()
         of_painted, of_made, of_own = read.split([len(z), len(made), len(own)])
         total = _error(of_painted, poses) + _PORTRAITS * _error(of_own, own_poses)
@@ -97,10 +97,6 @@ def _made(
     poses = np.concatenate([r.poses[m] for r, m in pairs])
     first, second, third = (torch.from_numpy(array).float() for array in (z, own, poses))
     return first, second, third
-
-
-def _channels_last(latents: Tensor) -> Tensor:
-    return latents.contiguous(memory_format=torch.channels_last)
 
 
 def train_pose_reader(

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sonic_ops.models.face_maps import maps_at_pose, maps_of_portrait, signed_distance
-from sonic_ops.models.face_rig import NUM_LANDMARKS, FaceFrame, FaceRig
-from sonic_ops.picture.landmarks import INNER_LIPS
+from sonic_ops.models.face_rig import FaceFrame, FaceRig
+from sonic_ops.picture.landmarks import INNER_LIPS, NUM_LANDMARKS
 
 SIZE = (32, 48)
 

@@ -1,6 +1,5 @@
 """A decoder that is given the portrait: every frame by itself, at the portrait's own size."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,9 @@ import torch
 from sonic_ops.core.config import DecodingConfig, ModelsConfig
 from sonic_ops.core.errors import ConfigError
 from sonic_ops.interpolation.layers import Layers
-from sonic_ops.models.face_rig import NUM_LANDMARKS
 from sonic_ops.models.portrait_decoder import SMOOTHED_FRAMES, PortraitDecoder, frames_of
 from sonic_ops.picture.faces import Box
+from sonic_ops.picture.landmarks import NUM_LANDMARKS
 from sonic_ops.picture.portrait import Portrait
 from sonic_ops.pipeline import SonicPipeline
 from sonic_ops.sampling.decoding import decode_chunks
@@ -42,9 +41,11 @@ def test_frames_see_no_more_than_their_context(decoder: PortraitDecoder) -> None
 
     def in_chunks(context_frames: int) -> Layers:
         config = DecodingConfig(chunk_frames=5, context_frames=context_frames)
-        decode = partial(decoder.decode, reference=reference)
-        chunks = decode_chunks(lambda z, own: decode(z, wanted=own), read, range(13), 13, config)
+        chunks = decode_chunks(decode, read, range(13), 13, config)
         return np.concatenate([*chunks])
+
+    def decode(frames: torch.Tensor, own: slice) -> Layers:
+        return decoder.decode(frames, reference, own)
 
     def read(start: int, stop: int) -> torch.Tensor:
         return latents[start:stop]
