@@ -1,9 +1,10 @@
 """Train the portrait decoder and measure it: `python -m training.portrait_decoder OUT`.
 
 It goes on from the weights that ship. OUT gets albums of painted people, rollouts of the UNet, the
-states of three trainings (the rig, the reader of poses, the rest), `portrait_decoder/` as it ships,
-`table.md` and sheets of pictures. Run it again to go on after a stop, or with a larger budget; with
-a budget of 0 it only measures.
+states of what is trained (the reader of poses, the layers, and the rig with `--rig`, since the
+layers have to learn another rig anew), `portrait_decoder/` as it ships, `table.md` and sheets of
+pictures. Run it again to go on after a stop, or with a larger budget; with a budget of 0 it only
+measures.
 """
 
 import argparse
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=100, help="clips that the UNet makes")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--held-out", type=int, default=16, help="of each kind, to measure")
+    parser.add_argument("--rig", action="store_true", help="make a new rig of the people")
     parser.add_argument("--rate", type=float, default=3e-4, help="the learning rate")
     options = parser.parse_args()
     pipe = renderer_of(preset_with("lite", options.start)).pipe
@@ -64,7 +66,8 @@ def main() -> None:
     if options.budget_min > 0:
         _paint(pipe, options.out, options.people)
         _roll(pipe, options.out, options.rollouts)
-        _make_rig(options)
+        if options.rig:
+            _make_rig(options)
         together = 1 if torch.cuda.is_available() else options.processes
         train_together(_train, (options,), num_processes=together, folder=options.out)
         pipe.portrait_decoder = _trained(options)

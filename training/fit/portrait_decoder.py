@@ -33,8 +33,6 @@ _EDGE: Final = 4
 """Pixels of the crop's border that convolutions saw cut off."""
 _ANOTHER_PORTRAIT: Final = 0.25
 """Share of people whose portrait is any frame."""
-_NOISE, _PORTRAIT_NOISE = 0.02, 0.1
-"""A pose that is read is not quite that of the image; of half of the portraits, less so."""
 _FLOW_RATE: Final = 8.0
 """The last layer of the flow learns faster: one pixel is a small number, in halves of the image."""
 
@@ -95,7 +93,7 @@ def decoder_loss(decoder: PortraitDecoder, albums: Sequence[Album], order: Tenso
         batch = draw_batch(albums[int(rng.integers(len(albums)))], rng, num_people, order)
         batch = Batch(*(tensor.to(device) for tensor in vars(batch).values()))
         crop = _draw_crop(batch, rng)
-        pose, own = _noisy(batch, generator)
+        pose, own = batch.poses, batch.portrait_poses
         maps = _maps(decoder, batch.landmarks, pose, own)
         with native_precision(device):
             portraits = channels_last(batch.portraits[::_FRAMES])
@@ -109,15 +107,6 @@ def decoder_loss(decoder: PortraitDecoder, albums: Sequence[Album], order: Tenso
         return total + _loss_of_moved(warped, mask, batch, crop)
 
     return loss
-
-
-def _noisy(batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return poses of frames and of portraits as they might be read."""
-    options: dict[str, Any] = {"generator": generator, "device": batch.poses.device}
-    noise = torch.randn(2, *batch.poses.shape, **options)
-    is_worse = torch.rand(len(batch.poses), 1, **options) < 0.5
-    worse = torch.where(is_worse, _PORTRAIT_NOISE, 0.0)
-    return batch.poses + _NOISE * noise[0], batch.portrait_poses + worse * noise[1]
 
 
 @torch.no_grad()
