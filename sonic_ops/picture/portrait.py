@@ -58,15 +58,22 @@ class Portrait:
         )[0, 0]
 
     @property
+    def shown_box(self) -> Box:
+        """Return the face in the size of the frames, whose sides were rounded apart."""
+        height, width = self.shown_image.shape[1:]
+        left, top, right, bottom = self.crop
+        across, down = width / (right - left), height / (bottom - top)
+        box = self.box.moved(-left, -top)
+        return Box(box.x * across, box.y * down, box.width * across, box.height * down)
+
+    @property
     def landmarks(self) -> Tensor:
         """Read where the face is (x, y), in halves of the height of the image, from its middle."""
         height, width = self.shown_image.shape[1:]
-        left, top, right, bottom = self.crop
-        across, down = width / (right - left), height / (bottom - top)  # sides were rounded apart
-        box = self.box.moved(-left, -top)
-        box = Box(box.x * across, box.y * down, box.width * across, box.height * down)
         rgb_HWC = ((self.shown_image.movedim(0, -1) + 1) * 127.5).round().to(torch.uint8)
-        points = torch.from_numpy(read_landmarks(np.ascontiguousarray(rgb_HWC), box).points)
+        points = torch.from_numpy(
+            read_landmarks(np.ascontiguousarray(rgb_HWC), self.shown_box).points
+        )
         return (points - torch.tensor([width / 2, height / 2])) * (2 / height)
 
     @property

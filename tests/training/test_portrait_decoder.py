@@ -11,6 +11,7 @@ from sonic_ops.models.portrait_decoder import PortraitDecoder, PoseReader
 from sonic_ops.picture.landmarks import NUM_LANDMARKS
 from tests.tiny import PORTRAIT_DECODER
 from training.data.albums import NUM_POSE, SIZE, Album, Encoded, encode_album, people, write_album
+from training.data.altering import draw_colours, draw_place, mirrors
 from training.data.dataset import save_arrays
 from training.data.rollouts import Rollout, read_rollouts, write_rollout
 from training.evaluation.rendering import preset_with, renderer_of
@@ -77,6 +78,19 @@ def test_poses_are_mirrored_with_the_pictures(album: Album) -> None:
     for pose, mirrored in zip(batch.poses, is_mirrored, strict=True):
         yaw = known[round(float(pose[JAW]), 4)]
         assert pose[YAW] == pytest.approx(-yaw if mirrored else yaw)
+
+
+def test_landmarks_change_sides_in_a_mirror(album: Album) -> None:
+    """Here the first two are each other's mirror image: one on the mouth, one on the eyes."""
+    album.landmarks[:, :, 1] = EYES
+    order = ORDER.clone()
+    order[:2] = torch.tensor([1, 0])
+    batch = draw_batch(album, np.random.default_rng(1), 6, order)
+    is_mirrored = (batch.mouths[:, 0] > batch.eyes[:, 0]).tolist()
+    marks = ((batch.landmarks[:, 0] + 1) * SIZE / 2).round().int().tolist()
+    assert 0 < sum(is_mirrored) < len(is_mirrored)
+    for portrait, (x, y), mirrored in zip(batch.portraits, marks, is_mirrored, strict=True):
+        assert portrait[0, y, x] < -0.9 if mirrored else portrait[0, y, x] > 0.9
 
 
 def test_all_weights_learn(album: Album) -> None:
@@ -161,6 +175,13 @@ def test_encoded_people_keep_their_poses(tmp_path: Path, album: Album) -> None:
     encoded = Encoded.joined([tmp_path / "encoded"])
     assert encoded.latents.shape[:2] == (4, 5)
     assert np.array_equal(encoded.poses[[0, 2], :, JAW], album.poses[[0, 0], :, JAW])
+    rng, signs = np.random.default_rng(2), []
+    for _ in range(4):  # as the pictures were altered
+        signs.append(-1 if mirrors(draw_place(rng, SIZE)) else 1)
+        draw_colours(rng)
+    assert len(set(signs)) == 2
+    turned = album.poses[[0, 1, 0, 1], :, YAW] * np.array(signs)[:, None]
+    assert np.array_equal(encoded.poses[..., YAW], turned)
 
 
 @torch.inference_mode()

@@ -1,10 +1,12 @@
 """A decoder that is given the portrait: every frame by itself, at the portrait's own size."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sonic_ops.core.config import DecodingConfig, ModelsConfig
 from sonic_ops.core.errors import ConfigError
@@ -18,7 +20,7 @@ from sonic_ops.sampling.decoding import decode_chunks
 from tests.tiny import PORTRAIT_DECODER, make_tiny_weights
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def decoder() -> PortraitDecoder:
     torch.manual_seed(3)
     decoder = PortraitDecoder(**PORTRAIT_DECODER | {"latent_channels": 8}).eval()
@@ -98,6 +100,33 @@ def test_lids_blink_and_do_not_stay_shut() -> None:
     assert found[10, 1] == 0
     assert found[19:, 1].max() == 0
     assert torch.equal(found[:, 0], poses[:, 0])
+
+
+@torch.inference_mode()
+def test_what_is_shown_is_a_pose_that_was_learnt() -> None:
+    """Whatever is read: here a jaw that is open three times as far, and lids that never open."""
+    decoder = PortraitDecoder(**PORTRAIT_DECODER | {"brief": (1,), "smoothing": ()}).eval()
+    torch.nn.init.normal_(decoder.rig.move_basis, std=0.1)
+    last = cast(nn.Linear, decoder.reader.last[-1])
+    torch.nn.init.zeros_(last.weight)
+    last.bias.copy_(torch.tensor([3.0, 1.0, 0.5, 0.0, -3.0]))
+    latents = torch.randn(12, 4, 4, 6)
+    reference = decoder.refer(torch.rand(3, 64, 96) * 2 - 1, latents[:1], landmarks())
+    wanted = torch.tensor([[1.2, 0.0, 0.5, 0.0, -1.2]]).expand(12, -1)
+    found, expected = decoder(latents, reference), decoder.at_pose(wanted, reference)
+    assert torch.equal(found.flow_N2hw, expected.flow_N2hw)
+
+
+@torch.inference_mode()
+def test_faint_paint_is_left_out(decoder: PortraitDecoder) -> None:
+    reference = decoder.refer(torch.rand(3, 64, 64) * 2 - 1, torch.randn(1, 8, 4, 4), landmarks())
+    torch.nn.init.zeros_(decoder.layers.paint.weight)
+    masks = []
+    for bias in (-1.0, 3.0):  # 5 % and 73 % of paint
+        torch.nn.init.constant_(cast(torch.Tensor, decoder.layers.paint.bias), bias)
+        masks.append(decoder(torch.randn(1, 8, 4, 4), reference).mask_N1HW)
+    assert masks[0].max() == 0
+    assert masks[1].mean().item() == pytest.approx(0.70, abs=0.01)
 
 
 def portrait(larger: torch.Tensor | None) -> Portrait:

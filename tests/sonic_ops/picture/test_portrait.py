@@ -272,6 +272,11 @@ def test_landmarks_are_where_the_face_is_in_what_is_shown(framing: Framing) -> N
     assert torch.allclose(first, second, atol=0.03)
     box, (left, top, right, bottom) = portraits[0].box, portraits[0].crop
     middle = torch.tensor([box.x + box.width / 2, box.y + box.height / 2])
+    for portrait in portraits:
+        shown, (height, width) = portrait.shown_box, portrait.image_CHW.shape[1:]
+        assert shown.x / width == pytest.approx((box.x - left) / (right - left))
+        assert shown.width / width == pytest.approx(box.width / (right - left))
+        assert shown.height / height == pytest.approx(box.height / (bottom - top))
     halves = torch.tensor([(right - left) / 2, (bottom - top) / 2])
     wanted = (middle - torch.tensor([left, top])) / halves - 1
     assert torch.allclose(first.mean(0), wanted, atol=0.2 * box.height / float(halves[1]))
