@@ -112,7 +112,7 @@ def _trained(options: argparse.Namespace) -> PortraitDecoder:
 
 
 def _make_rig(options: argparse.Namespace) -> None:
-    """Train the rig; what is there is kept."""
+    """Train the rig; an existing one is kept."""
     if (options.out / _RIG).exists():
         return
     torch.manual_seed(0)
@@ -123,7 +123,7 @@ def _make_rig(options: argparse.Namespace) -> None:
 
 
 def _paint(pipe: SonicPipeline, out: Path, num_people: int) -> None:
-    """Paint and encode people; what is there is kept."""
+    """Paint and encode people; existing albums are kept."""
     for kind in KINDS:
         folders = _folders(out, num_people, kind)
         seeds = people(1_000_000, num_people, held_out=False)
@@ -147,7 +147,7 @@ def _encoded(album: Path) -> Path:
 
 
 def _roll(pipe: SonicPipeline, out: Path, count: int) -> None:
-    """Let people speak whom the UNet moves; what is there is kept."""
+    """Write rollouts of people who speak; existing ones are kept."""
     for seed in people(_FIRST_ROLLOUT, count, held_out=False):
         write_rollout(out / f"rollout-{seed}", pipe, pipe.settings.sampling, seed)
 

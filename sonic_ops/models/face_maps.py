@@ -1,4 +1,4 @@
-"""Maps of a face for a network: what moves where, and how far every pixel is from lips and lids.
+"""Maps of a face for a network: where pixels come from, and how far they are from lips and lids.
 
 Shape letters: N faces, P landmarks, A anchors, V the corners of outlines, H, W rows and columns of
 the maps. Places are (x, y) in halves of the height of the image, from its middle.

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from sonic_ops.picture.landmarks import EYE_CORNERS, NUM_LANDMARKS
 
 _USUAL_RADIUS, _RADII = 0.4, 4.0
-"""Of the faces that were learnt from, and how the network is told of another."""
+"""Mean radius of the training faces, and the scale of differences from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceFrame:
-    """Leads from a face's own frame back to the image."""
+    """Converts between places in the image and a face's own frame."""
 
     middle_N12: Tensor
     radius_N11: Tensor
@@ -50,8 +50,8 @@ class FaceFrame:
 class FaceRig(nn.Module):
     """Moves landmarks from the pose of a portrait to other poses.
 
-    Moves are mixtures of `move_basis`. How much there is of each is linear in the pose, apart from
-    what a small network adds for the shape of the face, of which it sees the largest components.
+    Moves are mixtures of `move_basis`. The amounts are linear in the pose, plus what a small
+    network adds for the shape of the face, which it sees as principal components.
     """
 
     mean: Tensor

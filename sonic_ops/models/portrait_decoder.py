@@ -35,7 +35,7 @@ SCALE = 16
 _MASK_BIAS = 2.0
 """Little is painted anew before anything is learnt."""
 _FAINT = 0.1
-"""Paint as faint as this only blurs what the flow has moved."""
+"""Paint fainter than this only blurs, so it is left out."""
 _FLOW_GAIN = 10.0
 """What the network reads of a flow, in halves of the image, is of the size of its other inputs."""
 _CELLS = 8
@@ -44,11 +44,11 @@ _CELLS = 8
 SMOOTHED_FRAMES = 4
 """Frames on either side that a smoothed pose depends on; `decoding.context_frames` gives them."""
 _NO_BLINK = 0.4
-"""Lids that are read as shut by no more than this are open."""
+"""Lids that are read as shut by less than this count as open."""
 _FURTHEST = 1.2
-"""No pose beyond this was learnt."""
+"""Poses beyond this were never trained."""
 _NO_SPAN = 1e-3
-"""Of a Gaussian that leaves a channel as it is."""
+"""The span of a Gaussian that changes nothing."""
 _ALL = slice(None)
 
 
@@ -134,9 +134,10 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return self.at_pose(pose_NK[wanted], reference)
 
     def with_brief_blinks(self, pose_NK: Tensor) -> Tensor:
-        """Return the poses of consecutive frames; lids that stay shut were misread, and are open.
+        """Return the poses of consecutive frames with brief blinks only.
 
-        A blink lasts less than half of the frames that a pose may depend on.
+        Lids that seem to stay shut were misread: a blink lasts less than half of the frames that a
+        pose may depend on.
         """
         lids, poses_NK = list(self.config.brief), pose_NK.clone()
         if not lids:
@@ -147,9 +148,9 @@ class PortraitDecoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return poses_NK
 
     def smoothed(self, pose_NK: Tensor) -> Tensor:
-        """Return the poses of consecutive frames without the tremor of reading each by itself.
+        """Smooth the poses of consecutive frames, which tremble because each is read by itself.
 
-        The first and the last pose go on beyond the ends.
+        The first and the last pose are repeated beyond the ends.
         """
         spans = self.config.smoothing
         if not any(spans):
@@ -311,7 +312,7 @@ def _twice(x_NCHW: Tensor) -> Tensor:
 
 
 def _around(pose_NK: Tensor) -> Tensor:
-    """Return poses along time, the first and the last of them going on: K N + 8."""
+    """Return poses along time, with the first and the last repeated: K N + 8."""
     return F.pad(pose_NK.T[None], 2 * (SMOOTHED_FRAMES,), mode="replicate")[0]
 
 

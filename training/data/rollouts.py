@@ -1,4 +1,4 @@
-"""What the UNet makes of speech whose poses are known: the pose reader learns from it.
+"""Latents that the UNet makes for speech whose mouth poses are known; the pose reader learns from them.
 
 Shape letters: F frames, K numbers of a pose, C channels, h, w rows and columns of the latents.
 """
@@ -39,7 +39,7 @@ class Rollout:
 
 
 def write_rollout(target: Path, pipe: SonicPipeline, sampling: SamplingConfig, seed: int) -> None:
-    """Let person `seed` say something for 4 s; nothing if the rollout is there."""
+    """Write the latents of person `seed` speaking for 4 s; do nothing if they exist."""
     if target.exists():
         return
     rng = np.random.default_rng([seed, 17])

@@ -1,4 +1,4 @@
-"""The rig: where FaceMesh sees the landmarks of painted people at poses that are known.
+"""Fit the rig to the landmarks that FaceMesh reads from painted people, whose poses are known.
 
 Shape letters: P people, F frames of one person, whose last is the portrait, B a batch, M landmarks,
 K numbers of a pose, D = 2 M.
@@ -31,9 +31,9 @@ _ANOTHER_PORTRAIT: Final = 0.3
 _NOISE: Final = 0.02
 """A pose that is read is not quite that of the image."""
 _BESIDE: Final = 0.05
-"""How much the network adds at first to what is linear."""
+"""Scale of the network's first output, beside the linear fit."""
 _LEAST_SPREAD: Final = 1e-3
-"""What differs less between faces is no component of their shape, but noise."""
+"""Components of the shape that vary less than this are noise."""
 _MOST_MOVES: Final = 12_000
 
 
@@ -78,7 +78,7 @@ class People:
 
 
 def start_rig(rig: FaceRig, people: People) -> None:
-    """Fill a rig with principal components, and with the best that is linear in the pose."""
+    """Fill a rig with principal components and the best linear fit to the pose."""
     portraits = people.landmarks[:, -1]
     own = FaceFrame.of(portraits).own(portraits)
     shapes = (own - own.mean(0)).flatten(1)

@@ -1,4 +1,4 @@
-"""What the portrait decoder shows, learnt from people whose poses are known.
+"""Train the layers of the portrait decoder on people whose poses are known.
 
 What changes weighs more than what stays, and mouth and eyes the most. The finest stage is computed
 on a crop around one of them. Shape letters: B frames, K numbers of a pose, M landmarks, C channels,
@@ -145,7 +145,7 @@ def _loss_of(
 def _loss_of_moved(
     warped: Tensor, mask: Tensor, batch: Batch, crop: list[tuple[int, int]]
 ) -> Tensor:
-    """Let pixels be moved where they can be: paint is for mouth and eyes, elsewhere it blurs."""
+    """Penalise paint away from mouth and eyes, where pixels can be moved and paint only blurs."""
     features = torch.maximum(_near(batch.mouths, 30, 24), _near(batch.eyes, 40, 16))
     elsewhere = 1 - _cut(features, crop, 2)
     inner = (..., slice(_EDGE, -_EDGE), slice(_EDGE, -_EDGE))

@@ -1,7 +1,7 @@
-"""The reader of poses, on latents of painted frames with noise and on what the UNet makes.
+"""Train the pose reader on noisy latents of painted frames, and on latents that the UNet makes.
 
-The poses of what the UNet makes are known as far as the speech says them: the mouth's. Heads, lids
-and brows move as chance wants; they are read as those of painted frames.
+For the latter only the pose of the mouth is known, from the speech. Heads, lids and brows move at
+random there, so the reader learns them from painted frames alone.
 Shape letters: N frames, K numbers of a pose, C channels, h, w rows and columns of the latents.
 """
 
@@ -27,10 +27,10 @@ _ROLLOUTS: Final = 12
 _MOMENTS: Final = 5
 _NOISE: Final = 0.6
 _WEIGHTS: Final = {JAW: 3.0, PRESS: 1.5}
-"""How much more than one some channels weigh."""
+"""The weights of channels that do not weigh 1."""
 _PORTRAITS: Final = 0.3
 _HEARD: Final = (JAW, WIDTH, ROUNDING, TEETH, TONGUE)
-"""What is read of rollouts well enough, with r of 0.5 and more, to say where its middle is."""
+"""Channels that are read from rollouts with r of 0.5 or more, so that their mean can be set too."""
 _MOST_GAIN: Final = 2.5
 
 
@@ -116,7 +116,10 @@ def train_pose_reader(
 
 @torch.no_grad()
 def calibrate_reader(decoder: PortraitDecoder, rollouts: Sequence[Rollout]) -> None:
-    """Let faces move as far as the speech says: the best guess of a pose is a shy one."""
+    """Scale what is read until mouths open as far as the speech says.
+
+    A least-squares fit underestimates motion.
+    """
     read, true = [], []
     for rollout in rollouts:
         z, own = (torch.from_numpy(part).float() for part in (rollout.latents, rollout.portrait))
