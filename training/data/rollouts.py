@@ -1,4 +1,4 @@
-"""Latents that the UNet makes for speech whose mouth poses are known; the pose reader learns from them.
+"""Latents that the UNet makes of speech whose mouth poses are known: the pose reader learns here.
 
 Shape letters: F frames, K numbers of a pose, C channels, h, w rows and columns of the latents.
 """
