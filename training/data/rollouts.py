@@ -1,4 +1,4 @@
-"""Latents that the UNet makes of speech whose mouth poses are known: the pose reader learns here.
+"""Latents that the UNet makes of speech whose mouth poses are known, to train the pose reader on.
 
 Shape letters: F frames, K numbers of a pose, C channels, h, w rows and columns of the latents.
 """
